@@ -1,0 +1,76 @@
+# make demo: set up and run a station day.  make test: set up and run every check.  Nothing here needs root.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+RUNTIME := .venv/.runtime
+DEVELOPMENT := .venv/.development
+STEP = @printf '\n== %s\n'
+
+.PHONY: help setup demo test soak format bench
+
+help:
+	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
+	  'make test    format, lint, types, imports, all tests' \
+	  'make soak    the long forms of the tests' \
+	  'make format  put the code into its form' \
+	  'make bench   measurements' \
+	  'make setup   only build .venv for development'
+
+setup: $(DEVELOPMENT)
+
+demo: $(RUNTIME)
+	@$(BIN)/edgegw demo
+
+test: $(DEVELOPMENT)
+	$(STEP) 'ruff format'
+	@$(BIN)/ruff format --check .
+	$(STEP) 'ruff check'
+	@$(BIN)/ruff check .
+	$(STEP) 'mypy'
+	@$(BIN)/mypy
+	$(STEP) 'import rules'
+	@$(BIN)/lint-imports --no-logo --no-cache
+	$(STEP) 'pytest'
+	@rm -f .coverage .coverage.*
+	@EDGEGW_COVERAGE=1 $(BIN)/python -m pytest -n 2 -m 'not soak' | tee .venv/pytest.txt
+	$(STEP) 'coverage: 100 % in contract and core, 90 % over all'
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --skip-covered --include='edgegw/contract/*,edgegw/core/*' --fail-under=100
+	@$(BIN)/coverage report --format=total --fail-under=90
+	@tail -n 1 .venv/pytest.txt
+
+soak: $(DEVELOPMENT)
+	@$(BIN)/python -m pytest -m soak
+
+format: $(DEVELOPMENT)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(DEVELOPMENT)
+	@$(BIN)/python -m pytest tests/bench
+
+# The package itself is built with the locked setuptools, which stands in the development lock only.
+$(RUNTIME): requirements.lock requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo 'setting up .venv (once)'
+	@sed -n '/^setuptools==/,/^[^ ]/{/^setuptools==/p;/--hash/p}' requirements-dev.lock | sed '$$s/ *\\*$$//' >.venv/build.lock
+	@$(PIP) --require-hashes -r requirements.lock -r .venv/build.lock
+	@$(PIP) --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
+	@echo 'setting up the development tools (once)'
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'edgegw needs Python 3.11 or newer; name it: make PYTHON=python3.12 …' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo 'Python cannot make virtual environments here; as root: apt-get install python3-venv' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv

@@ -1,0 +1,34 @@
+"""Every fault edgegw raises, by what to do next. An answer (a refused card, a contract's refusal) is never here.
+
+EdgegwError
+  ConfigError        exit 78: every fault of the file, each as file:line: key: message
+  JournalError       we cannot remember: stop
+  DeviceError        a charger or meter is out of reach or breaks its protocol: count it, try again
+  LedgerError        see ledger: refused, mismatch, unavailable, clock, identity
+"""
+
+
+class EdgegwError(Exception):
+    """Root of all faults; `hint` says what the operator can do."""
+
+    hint: str = ""
+
+
+class ConfigError(EdgegwError):
+    """The configuration cannot be used; `faults` lists all of them."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class JournalError(EdgegwError):
+    """The journal cannot be written: nothing may be answered or sold."""
+
+
+class DeviceError(EdgegwError):
+    """A device is out of reach or broke its protocol."""
+
+
+class LedgerError(EdgegwError):
+    """The ledger could not be asked or did not take what was sent."""

@@ -1,0 +1,51 @@
+"""Integer quantities and the few divisions and roundings that are allowed between them.
+
+Decides how milli-watt-hours become watt-hours and how prices become amounts. Never a float.
+Source: LEDGER units (amount half up, gross rounded up, registers floored).
+"""
+
+from typing import NewType
+
+MilliWattHour = NewType("MilliWattHour", int)
+WattHour = NewType("WattHour", int)
+Watt = NewType("Watt", int)
+MilliToken = NewType("MilliToken", int)
+
+INTERVAL_S = 900
+SECOND_NS = 1_000_000_000
+INTERVAL_NS = INTERVAL_S * SECOND_NS
+
+
+def floor_wh(register_mwh: int) -> int:
+    """Whole watt-hours of a cumulative register in mWh; the rest stays in the register."""
+    return register_mwh // 1000
+
+
+def interval_of(at_ns: int) -> int:
+    """Start (UTC epoch seconds) of the quarter hour that holds the instant `at_ns`."""
+    return at_ns // INTERVAL_NS * INTERVAL_S
+
+
+def amount_mtok(price_mtok_per_kwh: int, energy_wh: int) -> int:
+    """Price of `energy_wh`, rounded half up to the milli-token."""
+    assert energy_wh >= 0
+    return (price_mtok_per_kwh * energy_wh + 500) // 1000
+
+
+def affordable_wh(amount_mtok_max: int, price_mtok_per_kwh: int) -> int:
+    """Most watt-hours whose `amount_mtok` stays within `amount_mtok_max`."""
+    assert price_mtok_per_kwh > 0
+    if amount_mtok_max < 0:
+        return 0
+    return max(0, (amount_mtok_max * 1000 + 499) // price_mtok_per_kwh)
+
+
+def gross_wh(energy_wh: int, loss_bp: int) -> int:
+    """Energy the seller gives so that `energy_wh` arrives after `loss_bp` basis points of loss."""
+    assert 0 <= loss_bp < 10_000
+    return -(-energy_wh * 10_000 // (10_000 - loss_bp))
+
+
+def energy_mwh(power_w: int, duration_ns: int) -> int:
+    """Energy in mWh of constant power over a duration, rounded down."""
+    return power_w * duration_ns // (3_600 * 1_000_000)
