@@ -1,0 +1,138 @@
+"""ports.LedgerPort over the client: each request becomes a task, each answer an event.
+
+Decides nothing about retries: the core says when and with which bytes. Back-off waits are real time.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Coroutine
+
+from edgegw.core.effects import EndorseSubmission, Query, SubmitEnvelope
+from edgegw.core.events import (
+    CommitKnown,
+    CommitUnknown,
+    Endorsed,
+    EndorseFailed,
+    LedgerEventSeen,
+    QueryAnswered,
+)
+from edgegw.ledger.client import LedgerClient
+from edgegw.ledger.commit import Committed, Invalid
+from edgegw.ledger.errors import (
+    BusinessRefusal,
+    ClockRefused,
+    Forged,
+    IdentityRefused,
+    LedgerError,
+    Mismatch,
+    Misused,
+    Unavailable,
+)
+from edgegw.ports import Emit
+
+STATUS_TIMEOUT_S = 5.0
+EVENTS_PAUSE_S = 1.0
+KINDS = {Mismatch: "mismatch", Unavailable: "unavailable", ClockRefused: "clock", IdentityRefused: "identity"}
+
+
+class LedgerAdapter:
+    """Runs the core's requests at one client; `run` owns all tasks."""
+
+    def __init__(self, client: LedgerClient, emit: Emit) -> None:
+        self._client = client
+        self._emit = emit
+        self._requests: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
+
+    async def run(self, *, from_block: int) -> None:
+        """Serve until cancelled; ledger events are followed from `from_block` on."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(from_block), name="ledger events")
+            while True:
+                group.create_task(await self._requests.get(), name="ledger request")
+
+    def endorse(self, effect: EndorseSubmission) -> None:
+        """See ports.LedgerPort."""
+        self._requests.put_nowait(self._endorse(effect))
+
+    def submit(self, effect: SubmitEnvelope) -> None:
+        """See ports.LedgerPort."""
+        self._requests.put_nowait(self._submit(effect))
+
+    def query(self, effect: Query) -> None:
+        """See ports.LedgerPort."""
+        self._requests.put_nowait(self._query(effect))
+
+    async def _endorse(self, effect: EndorseSubmission) -> None:
+        await asyncio.sleep(effect.wait_ms / 1000)
+        try:
+            arguments = json.loads(effect.arguments_json)
+            endorsed = await self._client.endorse(effect.function, arguments)
+        except BusinessRefusal as refusal:
+            self._fail(effect, kind="business", code=refusal.code, detail=refusal.detail)
+        except (Forged, Misused) as fault:
+            # Not to be signed or not readable: asked again slowly, seen by an operator in the log.
+            self._fail(effect, kind="mismatch", code=type(fault).__name__, detail=str(fault))
+        except LedgerError as fault:
+            self._fail(effect, kind=KINDS.get(type(fault), "unavailable"), detail=str(fault))
+        else:
+            self._emit(
+                Endorsed(
+                    submission_id=effect.submission_id,
+                    tx_id=endorsed.tx_id,
+                    envelope_hex=endorsed.envelope.hex(),
+                    result=endorsed.result,
+                )
+            )
+
+    def _fail(self, effect: EndorseSubmission, *, kind: str, detail: str, code: str = "") -> None:
+        self._emit(
+            EndorseFailed(submission_id=effect.submission_id, kind=kind, code=code, detail=detail[:300])
+        )
+
+    async def _submit(self, effect: SubmitEnvelope) -> None:
+        await asyncio.sleep(effect.wait_ms / 1000)
+        # Refused or not, it may have been taken: only the commit status tells.
+        with contextlib.suppress(LedgerError):
+            await self._client.submit(bytes.fromhex(effect.envelope_hex))
+        try:
+            outcome = await self._client.commit_status(effect.tx_id, STATUS_TIMEOUT_S)
+        except LedgerError:
+            self._emit(CommitUnknown(submission_id=effect.submission_id, tx_id=effect.tx_id))
+            return
+        match outcome:
+            case Committed(block=block):
+                self._emit(
+                    CommitKnown(
+                        submission_id=effect.submission_id, tx_id=effect.tx_id, code="VALID", block=block
+                    )
+                )
+            case Invalid(code=code):
+                self._emit(
+                    CommitKnown(submission_id=effect.submission_id, tx_id=effect.tx_id, code=code, block=-1)
+                )
+            case _:
+                self._emit(CommitUnknown(submission_id=effect.submission_id, tx_id=effect.tx_id))
+
+    async def _query(self, effect: Query) -> None:
+        arguments = {key: value for key, value in effect.arguments.items() if key != "v"}
+        try:
+            result = await self._client.evaluate(effect.function, arguments)
+        except LedgerError:
+            self._emit(QueryAnswered(query_id=effect.query_id, result=None))
+        else:
+            self._emit(QueryAnswered(query_id=effect.query_id, result=result))
+
+    async def _follow(self, from_block: int) -> None:
+        block = from_block
+        while True:
+            try:
+                async for event in self._client.events(block):
+                    block = event.block
+                    self._emit(
+                        LedgerEventSeen(
+                            name=event.name, payload=event.payload, block=event.block, tx_id=event.tx_id
+                        )
+                    )
+            except LedgerError:
+                await asyncio.sleep(EVENTS_PAUSE_S)

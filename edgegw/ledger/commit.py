@@ -1,0 +1,48 @@
+"""How did it end? Committed, invalid, or not known yet.
+
+Decides nothing: "unknown" is a state to ask again, never a reason to build a new transaction.
+Source: Fabric CommitStatus (never says "not found", it waits), reliability reference 2.1.
+"""
+
+from dataclasses import dataclass
+
+from edgegw.fabric.proto import gateway_pb2, peer_pb2
+
+MVCC_READ_CONFLICT = "MVCC_READ_CONFLICT"
+PHANTOM_READ_CONFLICT = "PHANTOM_READ_CONFLICT"
+ENDORSEMENT_POLICY_FAILURE = "ENDORSEMENT_POLICY_FAILURE"
+ENDORSE_AGAIN = frozenset({MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, ENDORSEMENT_POLICY_FAILURE})
+"""Invalid for ever under this id; the same call under a new one may succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """VALID, in this block."""
+
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """In a block, without effect; `code` is the validation code's name. Final for this transaction id."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody could say before the deadline."""
+
+    reason: str
+
+
+Outcome = Committed | Invalid | Unknown
+
+
+def outcome_of(answer: gateway_pb2.CommitStatusResponse) -> Committed | Invalid:
+    """The outcome in a CommitStatus answer."""
+    if answer.result == peer_pb2.VALID:
+        return Committed(answer.block_number)
+    codes = peer_pb2.TxValidationCode
+    known = answer.result in codes.values()
+    return Invalid(codes.Name(answer.result) if known else str(int(answer.result)))

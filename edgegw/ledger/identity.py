@@ -1,0 +1,56 @@
+"""Who signs: a port that signs typed documents, and the files of a key held in plain.
+
+Decides nothing. A signer is handed the document (proposal, transaction, query), never a digest, so that
+one that sits in a TPM or on another machine can say what it signs. Keys are never logged.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgegw.fabric.identity import Identity, KeySigner
+from edgegw.fabric.transaction import EndorsedTransaction, EventsQuery, Proposal, StatusQuery
+from edgegw.fabric.trust import Roots
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A station's own evidence of one trade, in canonical text."""
+
+    message: bytes
+
+
+Document = Proposal | EndorsedTransaction | StatusQuery | EventsQuery | Evidence
+"""What a client signs."""
+
+
+class Signer(Protocol):
+    """Holds one identity's key."""
+
+    @property
+    def identity(self) -> Identity:
+        """Organisation and certificate."""
+        ...
+
+    def sign(self, document: Document) -> bytes:
+        """DER ECDSA signature, low S, over SHA-256 of `document.message`."""
+        ...
+
+
+def load_signer(folder: Path) -> Signer:
+    """The identity in `<MSP>/<name>/` (`cert.pem`, `key.pem`); the organisation is the folder above.
+
+    Raises:
+        OSError: a file is missing or may not be read.
+        MalformedMessageError: key and certificate do not belong together.
+    """
+    identity = Identity(
+        msp_id=folder.resolve().parent.name, certificate_pem=(folder / "cert.pem").read_bytes()
+    )
+    return KeySigner(identity, (folder / "key.pem").read_bytes())
+
+
+def load_trust(path: Path) -> Roots:
+    """The organisations' roots from a trust file: JSON object, organisation to certificate (PEM)."""
+    return Roots({msp_id: pem.encode() for msp_id, pem in json.loads(path.read_text()).items()})

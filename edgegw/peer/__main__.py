@@ -1,0 +1,113 @@
+"""`python -m edgegw.peer --data DIR --listen 127.0.0.1:PORT`: the embedded peer as its own process.
+
+Prints one JSON line when it answers calls, then nothing. Ends on SIGTERM or SIGINT after the block in
+hand. Exit status: 0 done, 2 usage, 74 disk failed, 78 cannot start so.
+"""
+
+import asyncio
+import json
+import signal
+import sqlite3
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from edgegw.peer.chain import Cutting
+from edgegw.peer.endorse import Contract
+from edgegw.peer.faults import Faults
+from edgegw.peer.membership import Enrolment
+from edgegw.peer.server import CHAINCODE, CHANNEL, Options, StartRefusedError, serve
+from edgegw.peer.store import StoreError
+
+_EX_IOERR = 74
+_EX_CONFIG = 78
+
+
+def load_contract(place: str) -> Contract:
+    """The function at `module:name`; raises click.BadParameter."""
+    module, _, name = place.partition(":")
+    try:
+        contract: Contract = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as fault:
+        raise click.BadParameter(f"{place}: {fault}") from fault
+    return contract
+
+
+def announce(address: str) -> None:
+    """Tell whoever started this process where it answers."""
+    click.echo(json.dumps({"listening": address}))
+
+
+async def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    serving = asyncio.ensure_future(serve(options, announce))
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        return
+
+
+@click.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the network."
+)
+@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address; port 0 takes a free one.")
+@click.option("--channel", default=CHANNEL, show_default=True)
+@click.option("--chaincode", default=CHAINCODE, show_default=True)
+@click.option(
+    "--contract", default="edgegw.contract:invoke", show_default=True, help="MODULE:FUNCTION to host."
+)
+@click.option("--batch-timeout-ms", type=click.IntRange(0), default=2, show_default=True)
+@click.option("--batch-max", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--enrol", multiple=True, help="MSP:NAME:ROLE[:GATEWAY]: a further identity; may be repeated.")
+@click.option(
+    "--faults", envvar="EDGEGW_PEER_FAULTS", help="JSON fault switches; also opens the admin method."
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--tls-key", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def main(  # noqa: PLR0913 - one parameter an option
+    *,
+    data: Path,
+    listen: str,
+    channel: str,
+    chaincode: str,
+    contract: str,
+    batch_timeout_ms: int,
+    batch_max: int,
+    enrol: tuple[str, ...],
+    faults: str | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+) -> None:
+    """Run the embedded peer: three organisations, one process, one SQLite file."""
+    try:
+        options = Options(
+            data=data,
+            listen=listen,
+            channel=channel,
+            chaincode=chaincode,
+            contract=load_contract(contract),
+            cutting=Cutting(count=batch_max, timeout_s=batch_timeout_ms / 1000),
+            enrolments=tuple(Enrolment.parse(text) for text in enrol),
+            faults=None if faults is None else Faults.parse(faults),
+            tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
+        )
+    except ValueError as fault:
+        raise click.UsageError(str(fault)) from fault
+    try:
+        asyncio.run(run(options))
+    except (StartRefusedError, StoreError) as fault:
+        click.echo(f"edgegw.peer: {fault}", err=True)
+        sys.exit(_EX_CONFIG)
+    except sqlite3.Error as fault:
+        click.echo(f"edgegw.peer: {options.data}: {fault}", err=True)
+        sys.exit(_EX_IOERR)
+
+
+if __name__ == "__main__":
+    main()
