@@ -1,0 +1,80 @@
+"""What waits to be sent to one charger: most urgent first, newest setpoint only. No I/O.
+
+Decides the order of CALLs (OCPP allows one at a time): stops, then what ends or limits a discharge, then the rest, then
+start-up configuration. Never sends.
+"""
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+
+from edgegw.chargers.exchange import Request
+from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StopRemotely
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """One group of start-up requests: alternatives, best first."""
+
+    alternatives: tuple[Request, ...]
+
+
+Command = ApplySetpoint | AllowEnergyTransfer | StopRemotely | Configuration
+
+
+class CommandQueue:
+    """Bounded by its keys: one entry per EVSE, transaction or start-up request."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[int, int, Command]] = {}
+        self._counter = itertools.count()
+        self._filled = asyncio.Event()
+
+    def put(self, command: Command) -> Command | None:
+        """Queue a command; returns the one it takes the place of."""
+        key = _key(command)
+        _, _, superseded = self._waiting.pop(key, (0, 0, None))
+        self._waiting[key] = (_rank(command), next(self._counter), command)
+        self._filled.set()
+        return superseded
+
+    async def get(self) -> Command:
+        """Wait for and take the most urgent command, the oldest of equals."""
+        while not self._waiting:
+            self._filled.clear()
+            await self._filled.wait()
+        key = min(self._waiting, key=lambda waiting: self._waiting[waiting][:2])
+        return self._waiting.pop(key)[2]
+
+    def drain(self) -> list[Command]:
+        """Take all that still wait."""
+        commands = [command for _, _, command in self._waiting.values()]
+        self._waiting.clear()
+        return commands
+
+
+def _key(command: Command) -> str:
+    match command:
+        case ApplySetpoint():
+            return f"setpoint:{command.evse_id}"
+        case AllowEnergyTransfer():
+            return f"allow:{command.transaction_id}"
+        case StopRemotely():
+            return f"stop:{command.transaction_id}"
+        case Configuration():
+            first = command.alternatives[0]
+            return f"configuration:{first.action}:{first.payload}"
+
+
+def _rank(command: Command) -> int:
+    match command:
+        case StopRemotely():
+            return 0
+        case ApplySetpoint() if command.power_w <= 0:
+            return 1
+        case AllowEnergyTransfer():  # before the discharge it allows
+            return 1
+        case ApplySetpoint():
+            return 2
+        case Configuration():
+            return 3

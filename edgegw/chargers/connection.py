@@ -1,0 +1,223 @@
+"""One charger's socket: reads, writes, and sends commands one at a time.
+
+Decides when a command's outcome is known and what a charger is told after a boot. Knows no WebSocket library and no
+message's content.
+Source: OCPP-J §4.1.1 (one outstanding CALL); OCPP 1.6 §4.2, 2.x B01 (a boot forgets profiles, not transactions).
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from edgegw.chargers.commands import Command, CommandQueue, Configuration
+from edgegw.chargers.dialogue import Dialogue, Outcome
+from edgegw.chargers.exchange import Installed, Refusal, Request
+from edgegw.chargers.rpc import CallEnded
+from edgegw.chargers.settings import ChargerSettings, StationSettings
+from edgegw.chargers.versions import Version, is_accepted
+from edgegw.core.effects import AllowEnergyTransfer, AnswerCall, ApplySetpoint, StopRemotely
+from edgegw.core.events import ChargerConnected, ChargerDisconnected, SetpointAnswered
+from edgegw.ports import Clock, Emit
+
+OUTBOX_MAX = 256  # texts; a charger that takes no more is cut off
+WAITING_MAX = 64  # unanswered billing messages; beyond that reading pauses
+
+
+class Socket(Protocol):
+    """A text socket that is never the cause of an exception."""
+
+    async def send(self, text: str) -> None:
+        """Send, or do nothing on a closed socket."""
+
+    def frames(self) -> AsyncIterator[str]:
+        """Texts until the socket is closed."""
+
+    async def is_alive(self, timeout_s: float) -> bool:
+        """True when the other side answers a ping in time."""
+
+    async def close(self, reason: str) -> None:
+        """Refuse the other side, telling it why."""
+
+    def abort(self) -> None:
+        """Drop the socket without a word."""
+
+
+class Connection:
+    """`number` fences off answers that were meant for an earlier socket of the same charger."""
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        station: StationSettings,
+        charger: ChargerSettings,
+        version: Version,
+        socket: Socket,
+        emit: Emit,
+        clock: Clock,
+        counts: Counter[str],
+    ) -> None:
+        self.number = number
+        self.finished = asyncio.Event()
+        self._station = station
+        self._charger = charger
+        self._version = version
+        self._socket = socket
+        self._emit = emit
+        self._clock = clock
+        self._dialogue = Dialogue(
+            station=station, charger=charger, version=version, connection=number, counts=counts
+        )
+        self._outbox: asyncio.Queue[str] = asyncio.Queue(OUTBOX_MAX)
+        self._commands = CommandQueue()
+        self._current: Command | None = None
+        self._ended: asyncio.Future[CallEnded] | None = None
+        self._installed: dict[str, Installed] = {}
+        self._answered = asyncio.Event()
+        self._is_configured = False
+        self._is_abandoned = False
+        self._frames = 0
+
+    async def serve(self) -> None:
+        """Run until the socket is closed; every setpoint that had no outcome by then is reported lost."""
+        self._emit(ChargerConnected(charger_id=self._charger.charger_id, version=self._version.name))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                helpers = (tasks.create_task(self._write()), tasks.create_task(self._work()))
+                await self._read()
+                for helper in helpers:
+                    helper.cancel()
+        finally:
+            for command in (self._current, *self._commands.drain()):
+                if isinstance(command, ApplySetpoint):
+                    self._report(command, "lost")
+            self._emit(ChargerDisconnected(charger_id=self._charger.charger_id))
+            self.finished.set()
+
+    def answer(self, effect: AnswerCall) -> None:
+        """Send the core's answer; nothing for a CALL that does not wait here."""
+        text = self._dialogue.answer(effect)
+        self._answered.set()
+        if text is None:
+            return
+        try:
+            self._outbox.put_nowait(text)
+        except asyncio.QueueFull:
+            self.abandon()
+
+    def command(self, effect: ApplySetpoint | AllowEnergyTransfer | StopRemotely) -> None:
+        """Queue a command; a setpoint that was still waiting for the same EVSE is superseded."""
+        superseded = self._commands.put(effect)
+        if isinstance(superseded, ApplySetpoint):
+            self._report(superseded, "superseded")
+
+    async def is_alive(self, timeout_s: float) -> bool:
+        """True when the charger answers a ping, or sends anything meanwhile (some never answer pings)."""
+        frames = self._frames
+        return await self._socket.is_alive(timeout_s) or self._frames != frames
+
+    def abandon(self) -> None:
+        """Drop the socket; `finished` follows."""
+        self._is_abandoned = True
+        self._answered.set()
+        self._socket.abort()
+
+    async def _read(self) -> None:
+        async for text in self._socket.frames():
+            self._frames += 1
+            outcome = self._dialogue.receive(text, self._clock.now_ns())
+            for event in outcome.events:
+                self._emit(event)
+            if outcome.text is not None:
+                await self._outbox.put(outcome.text)
+            self._follow_up(outcome)
+            while self._dialogue.waiting >= WAITING_MAX and not self._is_abandoned:
+                self._answered.clear()
+                await self._answered.wait()
+
+    def _follow_up(self, outcome: Outcome) -> None:
+        if outcome.ended is not None and self._ended is not None and not self._ended.done():
+            self._ended.set_result(outcome.ended)
+        if outcome.action is None:
+            return
+        if outcome.action == "BootNotification":
+            self._installed.clear()
+            self._is_configured = False
+        if not self._is_configured:  # by its first CALL a charger shows that it is ready to be spoken to
+            self._is_configured = True
+            for alternatives in self._version.configuration(self._station, self._charger):
+                self._commands.put(Configuration(alternatives=alternatives))
+
+    async def _write(self) -> None:
+        while True:
+            await self._socket.send(await self._outbox.get())
+
+    async def _work(self) -> None:
+        while True:
+            self._current = await self._commands.get()
+            await self._perform(self._current)
+            self._current = None
+
+    async def _perform(self, command: Command) -> None:
+        match command:
+            case ApplySetpoint():
+                await self._apply(command)
+            case StopRemotely():
+                await self._send_one(self._version.stop_remotely(command))
+            case AllowEnergyTransfer():
+                await self._send_one(self._version.allow_energy_transfer(command))
+            case Configuration():
+                for request in command.alternatives:
+                    if await self._request(request) in {"", "timeout"}:
+                        break
+
+    async def _apply(self, effect: ApplySetpoint) -> None:
+        """Take the steps towards a setpoint; after any failure nothing is taken to be installed."""
+        while True:
+            installed = self._installed.get(effect.evse_id)
+            now_ns = self._clock.now_ns()
+            step = self._version.apply_setpoint(effect, self._charger, installed, now_ns=now_ns)
+            if isinstance(step, Refusal):
+                self._report(effect, step.reason)
+                return
+            self._installed.pop(effect.evse_id, None)
+            reason = await self._request(step.request)
+            if reason:
+                self._report(effect, reason)
+                return
+            self._installed[effect.evse_id] = step.installed
+            if step.is_last:
+                self._report(effect, "")
+                return
+
+    async def _send_one(self, request: Request | None) -> None:
+        if request is not None:
+            await self._request(request)
+
+    async def _request(self, request: Request) -> str:
+        """Send one CALL and wait for its end; "" when accepted, else why not."""
+        self._version.schemas.assert_request(request.action, request.payload)
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + self._station.call_timeout_s
+        message_id = self._station.fresh_message_id()
+        text = self._dialogue.rpc.call(message_id, request.action, request.payload, deadline_s=deadline_s)
+        self._ended = loop.create_future()
+        await self._outbox.put(text)
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                ended = await self._ended
+        except TimeoutError:
+            (ended,) = self._dialogue.rpc.expire(deadline_s)
+        if ended.payload is None:
+            return ended.reason or "refused"
+        if is_accepted(request.action, ended.payload):
+            return ""
+        return str(ended.payload.get("status", "refused"))[:50]
+
+    def _report(self, effect: ApplySetpoint, reason: str) -> None:
+        self._emit(
+            SetpointAnswered(
+                evse_id=effect.evse_id, setpoint_id=effect.setpoint_id, accepted=not reason, reason=reason
+            )
+        )

@@ -1,0 +1,328 @@
+"""OCPP 1.6: one small function per message, payload to core event and effect to payload. Pure.
+
+Decides how 1.6's words map onto the core's; never whether a driver may charge. A billing message always becomes an
+event, however little of it can be read. Numbers on the wire are texts in events (transactionId).
+Source: OCPP 1.6 edition 2 §4 to §7; negative limits are vendor practice.
+"""
+
+from collections.abc import Mapping
+
+from edgegw.chargers import extract, profiles, timestamps, wire
+from edgegw.chargers.exchange import (
+    AnswerTranslator,
+    Handler,
+    Incoming,
+    IncompleteCallError,
+    Installed,
+    Payload,
+    ProfileStep,
+    Reaction,
+    Refusal,
+    Request,
+)
+from edgegw.chargers.settings import ChargerSettings, StationSettings
+from edgegw.core.effects import (
+    Acknowledge,
+    AllowEnergyTransfer,
+    Answer,
+    ApplySetpoint,
+    AuthorizeAnswer,
+    IdTokenStatus,
+    StartAnswer,
+    StopRemotely,
+)
+from edgegw.core.events import (
+    AuthorizeRequested,
+    ChargerBooted,
+    ChargerSample,
+    ChargingState,
+    ChargingStateChanged,
+    ConnectorStatus,
+    ConnectorStatusChanged,
+    Event,
+    TransactionEnded,
+    TransactionStarted,
+    TransactionUpdated,
+)
+
+_STATUSES = {
+    "Available": ConnectorStatus.AVAILABLE,
+    "Preparing": ConnectorStatus.OCCUPIED,
+    "Charging": ConnectorStatus.OCCUPIED,
+    "SuspendedEV": ConnectorStatus.OCCUPIED,
+    "SuspendedEVSE": ConnectorStatus.OCCUPIED,
+    "Finishing": ConnectorStatus.OCCUPIED,
+    "Reserved": ConnectorStatus.AVAILABLE,  # nobody is plugged in
+    "Unavailable": ConnectorStatus.UNAVAILABLE,
+    "Faulted": ConnectorStatus.FAULTED,
+}
+_CHARGING_STATES = {
+    "Charging": ChargingState.CHARGING,
+    "SuspendedEV": ChargingState.SUSPENDED_EV,
+    "SuspendedEVSE": ChargingState.SUSPENDED_EVSE,
+}
+_REGISTERS = "Energy.Active.Import.Register,Energy.Active.Export.Register"
+_MEASURANDS = f"{_REGISTERS},Power.Active.Import,Power.Active.Export,SoC"
+
+
+def boot_notification(call: Incoming) -> Reaction:
+    """§4.2: accepted, with the station's time and heartbeat interval."""
+    answer = {
+        "currentTime": timestamps.render(call.now_ns),
+        "interval": call.station.heartbeat_interval_s,
+        "status": "Accepted",
+    }
+    return Reaction(events=(ChargerBooted(charger_id=call.charger.charger_id),), answer=answer)
+
+
+def heartbeat(call: Incoming) -> Reaction:
+    """§4.6: the station's time."""
+    return Reaction(answer={"currentTime": timestamps.render(call.now_ns)})
+
+
+def data_transfer(_call: Incoming) -> Reaction:
+    """§4.3: no vendor's messages are known here."""
+    return Reaction(answer={"status": "UnknownVendorId"})
+
+
+def acknowledged(_call: Incoming) -> Reaction:
+    """A notification without consequence."""
+    return Reaction(answer={})
+
+
+def status_notification(call: Incoming) -> Reaction:
+    """§4.9: connector 0 is the charger as a whole and tells nothing about a plug."""
+    number = wire.integer(call.payload.get("connectorId"))
+    status = wire.text(call.payload.get("status"))
+    if number is None or status is None:
+        raise IncompleteCallError("connectorId or status")
+    evse_id = call.charger.evses.get(number)
+    if evse_id is None or status not in _STATUSES:
+        return Reaction(answer={})
+    at_ns = timestamps.parse(call.payload.get("timestamp")) or call.now_ns
+    events: list[Event] = [ConnectorStatusChanged(evse_id=evse_id, status=_STATUSES[status], at_ns=at_ns)]
+    if status in _CHARGING_STATES:
+        events.append(ChargingStateChanged(evse_id=evse_id, charging_state=_CHARGING_STATES[status]))
+    return Reaction(events=tuple(events), answer={})
+
+
+def authorize(call: Incoming) -> Reaction:
+    """§4.1: the core knows whose card it is."""
+    id_token_hash = _id_token_hash(call)
+    if id_token_hash is None:
+        raise IncompleteCallError("idTag")
+    return Reaction(events=(AuthorizeRequested(call=call.call, id_token_hash=id_token_hash),))
+
+
+def start_transaction(call: Incoming) -> Reaction:
+    """§4.8: meterStart is the import register; a start at an unknown connector is stored and acknowledged."""
+    payload = call.payload
+    number = wire.integer(payload.get("connectorId"))
+    evse_id = None if number is None else call.charger.evses.get(number)
+    at_ns = timestamps.parse(payload.get("timestamp")) or call.now_ns
+    parts = (payload.get(key) for key in ("connectorId", "idTag", "timestamp", "meterStart"))
+    business_key = ":".join(["start", *(wire.text(part) or "" for part in parts)])
+    if evse_id is None:
+        return Reaction(events=(_unplaced(call, business_key),))
+    import_wh = wire.integer(payload.get("meterStart"))
+    sample = None if import_wh is None or import_wh < 0 else ChargerSample(at_ns=at_ns, import_wh=import_wh)
+    started = TransactionStarted(
+        call=call.call,
+        business_key=business_key,
+        frame=call.frame,
+        evse_id=evse_id,
+        transaction_id=str(call.station.fresh_transaction_id()),
+        id_token_hash=_id_token_hash(call),
+        at_ns=at_ns,
+        sample=sample,
+    )
+    return Reaction(events=(started,))
+
+
+def meter_values(call: Incoming) -> Reaction:
+    """§4.7: with or without transaction; connector 0 is the charger's own meter."""
+    number = wire.integer(call.payload.get("connectorId"))
+    updated = TransactionUpdated(
+        call=call.call,
+        business_key=None,
+        frame=call.frame,
+        evse_id=None if number is None else call.charger.evses.get(number),
+        transaction_id=_transaction_id(call),
+        charging_state=None,
+        samples=extract.samples(call.payload.get("meterValue"), received_ns=call.now_ns),
+    )
+    return Reaction(events=(updated,))
+
+
+def stop_transaction(call: Incoming) -> Reaction:
+    """§4.10: stored whatever it names; a charger that started offline may say -1 or 0 for its transaction."""
+    payload = call.payload
+    transaction_id = _transaction_id(call) or ""
+    business_key = f"stop:{transaction_id}"
+    if (wire.integer(transaction_id) or 0) <= 0:  # no id of ours: several such stops are not one
+        parts = (wire.text(payload.get(key)) or "" for key in ("timestamp", "meterStop"))
+        business_key = ":".join([business_key, *parts])
+    at_ns = timestamps.parse(payload.get("timestamp")) or call.now_ns
+    samples = extract.samples(payload.get("transactionData"), received_ns=call.now_ns)
+    import_wh = wire.integer(payload.get("meterStop"))
+    if import_wh is not None and import_wh >= 0:
+        samples = (*samples, ChargerSample(at_ns=at_ns, import_wh=import_wh))
+    ended = TransactionEnded(
+        call=call.call,
+        business_key=business_key,
+        frame=call.frame,
+        charger_id=call.charger.charger_id,
+        evse_id=None,
+        transaction_id=transaction_id,
+        at_ns=at_ns,
+        reason=wire.text(payload.get("reason")) or "Local",  # §6.45: absent means Local
+        samples=samples,
+    )
+    return Reaction(events=(ended,))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "Authorize": authorize,
+    "BootNotification": boot_notification,
+    "DataTransfer": data_transfer,
+    "DiagnosticsStatusNotification": acknowledged,
+    "FirmwareStatusNotification": acknowledged,
+    "Heartbeat": heartbeat,
+    "LogStatusNotification": acknowledged,
+    "MeterValues": meter_values,
+    "SecurityEventNotification": acknowledged,
+    "SignedFirmwareStatusNotification": acknowledged,
+    "StartTransaction": start_transaction,
+    "StatusNotification": status_notification,
+    "StopTransaction": stop_transaction,
+}
+BILLING = frozenset({"StartTransaction", "StopTransaction", "MeterValues"})
+SENT = frozenset({"ChangeConfiguration", "RemoteStopTransaction", "SetChargingProfile", "TriggerMessage"})
+
+
+def authorize_answer(_call: Incoming, answer: Answer) -> Payload:
+    """§5.1 of the answer: the status alone."""
+    assert isinstance(answer, AuthorizeAnswer)
+    return {"idTagInfo": {"status": answer.status.value}}
+
+
+def start_answer(call: Incoming, answer: Answer) -> Payload:
+    """An acknowledged start is one that could not be placed: it gets an id, and no energy."""
+    if isinstance(answer, StartAnswer):
+        return {"transactionId": int(answer.transaction_id), "idTagInfo": {"status": answer.status.value}}
+    assert isinstance(answer, Acknowledge)
+    return {
+        "transactionId": call.station.fresh_transaction_id(),
+        "idTagInfo": {"status": IdTokenStatus.INVALID.value},
+    }
+
+
+def stop_answer(call: Incoming, _answer: Answer) -> Payload:
+    """An idTagInfo only where the charger named an idTag; what is stopped stays stopped."""
+    return {"idTagInfo": {"status": "Accepted"}} if "idTag" in call.payload else {}
+
+
+def meter_values_answer(_call: Incoming, _answer: Answer) -> Payload:
+    """§6.32: an empty object."""
+    return {}
+
+
+ANSWERS: Mapping[str, AnswerTranslator] = {
+    "Authorize": authorize_answer,
+    "MeterValues": meter_values_answer,
+    "StartTransaction": start_answer,
+    "StopTransaction": stop_answer,
+}
+
+
+def configuration(station: StationSettings, _charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
+    """Groups of alternatives, best first: each group is tried until one is accepted."""
+
+    def change(key: str, *values: str) -> tuple[Request, ...]:
+        return tuple(
+            Request(action="ChangeConfiguration", payload={"key": key, "value": value}) for value in values
+        )
+
+    return (
+        change("MeterValuesSampledData", _MEASURANDS, _REGISTERS),
+        change("StopTxnSampledData", _REGISTERS),
+        change("MeterValueSampleInterval", str(station.sample_interval_s)),
+        (Request(action="TriggerMessage", payload={"requestedMessage": "StatusNotification"}),),
+    )
+
+
+def apply_setpoint(
+    effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
+) -> ProfileStep | Refusal:
+    """SetChargingProfile: first the fallback where it is not there yet, then the setpoint with its end."""
+    refused = profiles.refusal(effect, charger, now_ns)
+    if refused is not None or not effect.transaction_id.isdecimal():
+        return refused or Refusal(reason="UnknownTransaction")
+    fallback = profiles.after_fallback(effect, installed)
+    if fallback is not None:
+        request = _profile(effect, charger, profiles.FALLBACK_LEVEL, kind="Relative", timing={})
+        return ProfileStep(request=request, installed=fallback, is_last=False)
+    duration_s = profiles.duration_s(effect, now_ns)
+    start = timestamps.render(now_ns // timestamps.SECOND_NS * timestamps.SECOND_NS)
+    # Absolute: a Relative schedule counts from the transaction's start and would have run out already.
+    timing: Payload = {"startSchedule": start, "duration": duration_s}
+    request = _profile(effect, charger, profiles.ACTIVE_LEVEL, kind="Absolute", timing=timing)
+    active = profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
+    return ProfileStep(request=request, installed=active, is_last=True)
+
+
+def stop_remotely(effect: StopRemotely) -> Request | None:
+    """RemoteStopTransaction; None for an id that 1.6 cannot name."""
+    if not effect.transaction_id.isdecimal():
+        return None
+    return Request(action="RemoteStopTransaction", payload={"transactionId": int(effect.transaction_id)})
+
+
+def allow_energy_transfer(_effect: AllowEnergyTransfer) -> Request | None:
+    """1.6 has no such message."""
+    return None
+
+
+def _profile(
+    effect: ApplySetpoint, charger: ChargerSettings, level: int, *, kind: str, timing: Payload
+) -> Request:
+    number = profiles.evse_number(charger, effect.evse_id)
+    power_w = effect.power_w if level == profiles.ACTIVE_LEVEL else effect.fallback_w
+    unit, limit = profiles.limit(power_w, charger)
+    period: Payload = {"startPeriod": 0, "limit": limit}
+    if unit == "A":
+        period["numberPhases"] = charger.phases
+    profile: Payload = {
+        "chargingProfileId": profiles.profile_id(number, level),
+        "transactionId": int(effect.transaction_id),
+        "stackLevel": level,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": kind,
+        "chargingSchedule": {**timing, "chargingRateUnit": unit, "chargingSchedulePeriod": [period]},
+    }
+    return Request(
+        action="SetChargingProfile", payload={"connectorId": number, "csChargingProfiles": profile}
+    )
+
+
+def _unplaced(call: Incoming, business_key: str) -> TransactionUpdated:
+    """A start that fits no connector: kept as a frame, to be acknowledged."""
+    return TransactionUpdated(
+        call=call.call,
+        business_key=business_key,
+        frame=call.frame,
+        evse_id=None,
+        transaction_id=None,
+        charging_state=None,
+        id_token_hash=_id_token_hash(call),
+    )
+
+
+def _id_token_hash(call: Incoming) -> str | None:
+    token = wire.normal_token(call.payload.get("idTag"))
+    return None if token is None else call.station.hash_token(token)
+
+
+def _transaction_id(call: Incoming) -> str | None:
+    number = wire.integer(call.payload.get("transactionId"))
+    return None if number is None else str(number)

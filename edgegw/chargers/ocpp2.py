@@ -1,0 +1,309 @@
+"""OCPP 2.0.1 and 2.1: one small function per message of a charger, and the core's answers to them. Pure.
+
+Decides how 2.x's words map onto the core's; never whether a driver may charge. A billing message always becomes an
+event, however little of it can be read. What we send by ourselves stands in `ocpp2_commands`.
+Source: OCPP 2.0.1 and 2.1 Part 2: B01, C01, E01-E06, G01, J01-J02, K15, Q01.
+"""
+
+from collections.abc import Mapping
+
+from edgegw.chargers import extract, timestamps, wire
+from edgegw.chargers.exchange import (
+    AnswerTranslator,
+    Handler,
+    Incoming,
+    IncompleteCallError,
+    Payload,
+    Reaction,
+)
+from edgegw.core.effects import Acknowledge, Answer, AuthorizeAnswer, IdTokenStatus, StartAnswer
+from edgegw.core.events import (
+    AuthorizeRequested,
+    ChargerBooted,
+    ChargingState,
+    ChargingStateChanged,
+    ConnectorStatus,
+    ConnectorStatusChanged,
+    Event,
+    EvNeedsReported,
+    TransactionEnded,
+    TransactionStarted,
+    TransactionUpdated,
+)
+
+ONE_WAY_TRANSFER = ("AC_single_phase", "AC_two_phase", "AC_three_phase", "DC")
+BOTH_WAYS_TRANSFER = (*ONE_WAY_TRANSFER, "AC_BPT", "DC_BPT")
+
+_STATUSES = {
+    "Available": ConnectorStatus.AVAILABLE,
+    "Occupied": ConnectorStatus.OCCUPIED,
+    "Reserved": ConnectorStatus.AVAILABLE,  # nobody is plugged in
+    "Unavailable": ConnectorStatus.UNAVAILABLE,
+    "Faulted": ConnectorStatus.FAULTED,
+}
+_CHARGING_STATES = {state.value: state for state in ChargingState}
+_TAKING_POWER = frozenset({ChargingState.CHARGING, ChargingState.SUSPENDED_EV, ChargingState.SUSPENDED_EVSE})
+
+
+def boot_notification(call: Incoming) -> Reaction:
+    """B01: accepted, with the station's time and heartbeat interval."""
+    answer = {
+        "currentTime": timestamps.render(call.now_ns),
+        "interval": call.station.heartbeat_interval_s,
+        "status": "Accepted",
+    }
+    return Reaction(events=(ChargerBooted(charger_id=call.charger.charger_id),), answer=answer)
+
+
+def heartbeat(call: Incoming) -> Reaction:
+    """G02: the station's time."""
+    return Reaction(answer={"currentTime": timestamps.render(call.now_ns)})
+
+
+def data_transfer(_call: Incoming) -> Reaction:
+    """P02: no vendor's messages are known here."""
+    return Reaction(answer={"status": "UnknownVendorId"})
+
+
+def acknowledged(_call: Incoming) -> Reaction:
+    """A notification without consequence."""
+    return Reaction(answer={})
+
+
+def notify_ev_charging_schedule(_call: Incoming) -> Reaction:
+    """K15.FR.08: the EV's own plan is taken note of; the setpoint stays ours."""
+    return Reaction(answer={"status": "Accepted"})
+
+
+def status_notification(call: Incoming) -> Reaction:
+    """G01: status of one connector; an EVSE is as its connector."""
+    evse_number = wire.integer(call.payload.get("evseId"))
+    status = wire.text(call.payload.get("connectorStatus"))
+    if evse_number is None or status is None:
+        raise IncompleteCallError("evseId or connectorStatus")
+    evse_id = call.charger.evses.get(evse_number)
+    if evse_id is None or status not in _STATUSES:
+        return Reaction(answer={})
+    at_ns = timestamps.parse(call.payload.get("timestamp")) or call.now_ns
+    changed = ConnectorStatusChanged(evse_id=evse_id, status=_STATUSES[status], at_ns=at_ns)
+    return Reaction(events=(changed,), answer={})
+
+
+def authorize(call: Incoming) -> Reaction:
+    """C01: the core knows whose card it is."""
+    id_token_hash = _id_token_hash(call)
+    if id_token_hash is None:
+        raise IncompleteCallError("idToken")
+    return Reaction(events=(AuthorizeRequested(call=call.call, id_token_hash=id_token_hash),))
+
+
+def notify_ev_charging_needs(call: Incoming) -> Reaction:
+    """K15, Q01: answered at once, because ISO 15118-20 waits two seconds; profiles follow by themselves."""
+    number = wire.integer(call.payload.get("evseId"))
+    if number is None or "chargingNeeds" not in call.payload:
+        raise IncompleteCallError("evseId or chargingNeeds")
+    evse_id = call.charger.evses.get(number)
+    if evse_id is None:
+        return Reaction(answer={"status": "Rejected"})
+    needs = wire.mapping(call.payload["chargingNeeds"])
+    modes = [needs.get("requestedEnergyTransfer"), *wire.sequence(needs.get("availableEnergyTransfer"))]
+    v2x = wire.mapping(needs.get("v2xChargingParameters"))
+    direct = wire.mapping(needs.get("dcChargingParameters"))
+    charge_w = _power_w(v2x, "maxChargePower")
+    reported = EvNeedsReported(
+        evse_id=evse_id,
+        # 2.0.1 has no word for it: what the charger is configured for decides.
+        bidirectional=call.version == "2.0.1"
+        or any(isinstance(mode, str) and "BPT" in mode for mode in modes),
+        charge_power_w_max=_power_w(direct, "evMaxPower") if charge_w is None else charge_w,
+        discharge_power_w_max=_power_w(v2x, "maxDischargePower"),
+        departure_ns=timestamps.parse(needs.get("departureTime")),
+    )
+    return Reaction(events=(reported,), answer={"status": "Accepted"})
+
+
+def meter_values(call: Incoming) -> Reaction:
+    """J01: clock-aligned values, outside of or beside a transaction."""
+    number = wire.integer(call.payload.get("evseId"))
+    updated = TransactionUpdated(
+        call=call.call,
+        business_key=None,
+        frame=call.frame,
+        evse_id=None if number is None else call.charger.evses.get(number),
+        transaction_id=None,
+        charging_state=None,
+        samples=extract.samples(call.payload.get("meterValue"), received_ns=call.now_ns),
+    )
+    return Reaction(events=(updated,))
+
+
+def transaction_event(call: Incoming) -> Reaction:
+    """E01-E06: by eventType; what fits no place is kept as an update and acknowledged."""
+    transaction_id = wire.text(wire.mapping(call.payload.get("transactionInfo")).get("transactionId"))
+    evse_id = _evse_id(call)
+    kind = call.payload.get("eventType")
+    if kind == "Started" and transaction_id is not None and evse_id is not None:
+        return _started(call, transaction_id, evse_id)
+    if kind == "Ended" and transaction_id is not None:
+        return _ended(call, transaction_id, evse_id)
+    return _updated(call, transaction_id, evse_id)
+
+
+def _started(call: Incoming, transaction_id: str, evse_id: str) -> Reaction:
+    at_ns = timestamps.parse(call.payload.get("timestamp")) or call.now_ns
+    samples = extract.samples(call.payload.get("meterValue"), received_ns=at_ns, at_start=True)
+    events: list[Event] = [
+        TransactionStarted(
+            call=call.call,
+            business_key=_business_key(call, transaction_id),
+            frame=call.frame,
+            evse_id=evse_id,
+            transaction_id=transaction_id,
+            id_token_hash=_id_token_hash(call),
+            at_ns=at_ns,
+            offline=call.payload.get("offline") is True,
+            sample=samples[0] if samples else None,
+        )
+    ]
+    state = _charging_state(call)
+    if (
+        state in _TAKING_POWER
+    ):  # a start at the first energy; later events name the state only when it changes
+        events.append(ChargingStateChanged(evse_id=evse_id, charging_state=state))
+    return Reaction(events=tuple(events))
+
+
+def _updated(call: Incoming, transaction_id: str | None, evse_id: str | None) -> Reaction:
+    updated = TransactionUpdated(
+        call=call.call,
+        business_key=None if transaction_id is None else _business_key(call, transaction_id),
+        frame=call.frame,
+        evse_id=evse_id,
+        transaction_id=transaction_id,
+        charging_state=_charging_state(call),
+        offline=call.payload.get("offline") is True,
+        id_token_hash=_id_token_hash(call),
+        samples=extract.samples(call.payload.get("meterValue"), received_ns=call.now_ns),
+    )
+    return Reaction(events=(updated,))
+
+
+def _ended(call: Incoming, transaction_id: str, evse_id: str | None) -> Reaction:
+    at_ns = timestamps.parse(call.payload.get("timestamp")) or call.now_ns
+    reason = wire.text(wire.mapping(call.payload.get("transactionInfo")).get("stoppedReason"))
+    ended = TransactionEnded(
+        call=call.call,
+        business_key=_business_key(call, transaction_id),
+        frame=call.frame,
+        charger_id=call.charger.charger_id,
+        evse_id=evse_id,
+        transaction_id=transaction_id,
+        at_ns=at_ns,
+        reason=reason or "Local",  # §1.61: absent means Local
+        samples=extract.samples(call.payload.get("meterValue"), received_ns=at_ns),
+    )
+    return Reaction(events=(ended,))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "Authorize": authorize,
+    "BootNotification": boot_notification,
+    "ClearedChargingLimit": acknowledged,
+    "DataTransfer": data_transfer,
+    "FirmwareStatusNotification": acknowledged,
+    "Heartbeat": heartbeat,
+    "LogStatusNotification": acknowledged,
+    "MeterValues": meter_values,
+    "NotifyChargingLimit": acknowledged,
+    "NotifyCustomerInformation": acknowledged,
+    "NotifyDisplayMessages": acknowledged,
+    "NotifyEVChargingNeeds": notify_ev_charging_needs,
+    "NotifyEVChargingSchedule": notify_ev_charging_schedule,
+    "NotifyEvent": acknowledged,
+    "NotifyMonitoringReport": acknowledged,
+    "NotifyReport": acknowledged,
+    "PublishFirmwareStatusNotification": acknowledged,
+    "ReportChargingProfiles": acknowledged,
+    "ReservationStatusUpdate": acknowledged,
+    "SecurityEventNotification": acknowledged,
+    "StatusNotification": status_notification,
+    "TransactionEvent": transaction_event,
+}
+HANDLERS_21: Mapping[str, Handler] = {
+    **HANDLERS,
+    "NotifyDERAlarm": acknowledged,
+    "NotifyDERStartStop": acknowledged,
+    "NotifyPriorityCharging": acknowledged,
+    "NotifySettlement": acknowledged,
+    "ReportDERControl": acknowledged,
+}
+BILLING = frozenset({"TransactionEvent", "MeterValues"})
+
+
+def authorize_answer(call: Incoming, answer: Answer) -> Payload:
+    """C01; in 2.1 a driver who may sell gets the energy transfer modes of both ways (Q01.FR.01)."""
+    assert isinstance(answer, AuthorizeAnswer)
+    payload: Payload = {"idTokenInfo": {"status": answer.status.value}}
+    if answer.bidirectional and call.version == "2.1":
+        payload["allowedEnergyTransfer"] = list(BOTH_WAYS_TRANSFER)
+    return payload
+
+
+def transaction_event_answer(call: Incoming, answer: Answer) -> Payload:
+    """E01.FR.10: idTokenInfo where an idToken came. An acknowledged start is one that could not be placed."""
+    if isinstance(answer, Acknowledge):
+        unplaced = call.payload.get("eventType") == "Started" and "idToken" in call.payload
+        return {"idTokenInfo": {"status": IdTokenStatus.INVALID.value}} if unplaced else {}
+    assert isinstance(answer, StartAnswer | AuthorizeAnswer)
+    if answer.status is IdTokenStatus.ACCEPTED and "idToken" not in call.payload:
+        return {}
+    return {"idTokenInfo": {"status": answer.status.value}}
+
+
+def meter_values_answer(_call: Incoming, _answer: Answer) -> Payload:
+    """J01: an empty object."""
+    return {}
+
+
+ANSWERS: Mapping[str, AnswerTranslator] = {
+    "Authorize": authorize_answer,
+    "MeterValues": meter_values_answer,
+    "TransactionEvent": transaction_event_answer,
+}
+
+
+def _business_key(call: Incoming, transaction_id: str) -> str:
+    seq_no = wire.text(call.payload.get("seqNo"))
+    if seq_no is None:  # against the standard; kind and time must do
+        parts = (wire.text(call.payload.get(key)) or "" for key in ("eventType", "timestamp"))
+        return ":".join(["event", transaction_id, *parts])
+    return f"event:{transaction_id}:{seq_no}"
+
+
+def _evse_id(call: Incoming) -> str | None:
+    """E01.FR.16: the first event names the EVSE; a charger with only one may forget to."""
+    number = wire.integer(wire.mapping(call.payload.get("evse")).get("id"))
+    if number is not None:
+        return call.charger.evses.get(number)
+    first = call.payload.get("eventType") == "Started"
+    return next(iter(call.charger.evses.values())) if first and len(call.charger.evses) == 1 else None
+
+
+def _charging_state(call: Incoming) -> ChargingState | None:
+    state = wire.text(wire.mapping(call.payload.get("transactionInfo")).get("chargingState"))
+    return None if state is None else _CHARGING_STATES.get(state)
+
+
+def _id_token_hash(call: Incoming) -> str | None:
+    id_token = wire.mapping(call.payload.get("idToken"))
+    token = wire.normal_token(id_token.get("idToken"))
+    if token is None or id_token.get("type") == "NoAuthorization":
+        return None
+    return call.station.hash_token(token)
+
+
+def _power_w(parameters: Mapping[str, object], name: str) -> int | None:
+    """Sum over the phases given; discharge powers are told with either sign."""
+    phases = [wire.integer(parameters.get(f"{name}{suffix}")) for suffix in ("", "_L2", "_L3")]
+    known = [abs(power_w) for power_w in phases if power_w is not None]
+    return sum(known) if known else None

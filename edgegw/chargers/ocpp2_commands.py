@@ -1,0 +1,178 @@
+"""OCPP 2.0.1 and 2.1: what we send to a charger by ourselves. Pure: effect in, CALLs out.
+
+Decides which messages bring a setpoint into force. 2.0.1 takes a limit with an absolute end, like 1.6; 2.1 takes a
+Dynamic profile whose duration is a dead man's timer, over a ChargingOnly fallback.
+Source: OCPP 2.0.1 and 2.1 Part 2: B05, F03, F06, J02, K01, K28 (with errata 2025-09), Q02, Q03, Q11.
+"""
+
+from edgegw.chargers import profiles, timestamps
+from edgegw.chargers.exchange import Installed, Payload, ProfileStep, Refusal, Request
+from edgegw.chargers.ocpp2 import BOTH_WAYS_TRANSFER, ONE_WAY_TRANSFER
+from edgegw.chargers.settings import ChargerSettings, StationSettings
+from edgegw.chargers.timestamps import SECOND_NS
+from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StopRemotely
+
+SENT = frozenset({"RequestStopTransaction", "SetChargingProfile", "SetVariables", "TriggerMessage"})
+SENT_21 = SENT | {"NotifyAllowedEnergyTransfer", "UpdateDynamicSchedule"}
+
+_REGISTERS = "Energy.Active.Import.Register,Energy.Active.Export.Register"
+_MEASURANDS = f"{_REGISTERS},Power.Active.Import,Power.Active.Export,SoC"
+
+# An update lets the profile end this much before the setpoint's end at most; else a new profile is sent.
+_UPDATE_SLACK_NS = 2 * SECOND_NS
+
+
+def configuration_201(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
+    """Groups of alternatives, best first: each group is tried until one is accepted."""
+    triggers = tuple((_trigger_status(number),) for number in sorted(charger.evses))
+    return (_sampled_values("SampledDataCtrlr", station), *triggers)
+
+
+def configuration_21(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
+    """2.1 has measurands of their own for each operation mode, per EVSE (V2XChargingCtrlr)."""
+    by_mode = tuple(
+        _sampled_values("V2XChargingCtrlr", station, evse_number=number) for number in sorted(charger.evses)
+    )
+    return (*configuration_201(station, charger), *by_mode)
+
+
+def apply_limit(
+    effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
+) -> ProfileStep | Refusal:
+    """2.0.1: first the fallback where it is not there yet, then an Absolute schedule; negative by dialect."""
+    refused = profiles.refusal(effect, charger, now_ns)
+    if refused is not None:
+        return refused
+    fallback = profiles.after_fallback(effect, installed)
+    if fallback is not None:
+        request = _limit_profile(effect, charger, profiles.FALLBACK_LEVEL, kind="Relative", timing={})
+        return ProfileStep(request=request, installed=fallback, is_last=False)
+    duration_s = profiles.duration_s(effect, now_ns)
+    start = timestamps.render(now_ns // SECOND_NS * SECOND_NS)
+    # Absolute: a Relative schedule counts from the transaction's start and would have run out already.
+    timing: Payload = {"startSchedule": start, "duration": duration_s}
+    request = _limit_profile(effect, charger, profiles.ACTIVE_LEVEL, kind="Absolute", timing=timing)
+    active = profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
+    return ProfileStep(request=request, installed=active, is_last=True)
+
+
+def apply_setpoint(
+    effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
+) -> ProfileStep | Refusal:
+    """2.1: setpoint only (Q03.FR.02), for charging and discharging alike; an update where its restart fits the end."""
+    number = profiles.evse_number(charger, effect.evse_id)
+    # Rounded down from now to the end: the charger counts from when it has the profile.
+    duration_s = (effect.ends_ns - now_ns) // SECOND_NS
+    if duration_s <= 0:
+        return Refusal(reason="Expired")
+    fallback = profiles.after_fallback(effect, installed)
+    if fallback is not None:
+        return ProfileStep(request=_charging_only(effect, number), installed=fallback, is_last=False)
+    assert installed is not None
+    if _update_fits(effect, installed, now_ns):
+        assert installed.duration_s is not None
+        duration_s = installed.duration_s
+        profile_id = profiles.profile_id(number, profiles.ACTIVE_LEVEL)
+        update: Payload = {"chargingProfileId": profile_id, "scheduleUpdate": {"setpoint": effect.power_w}}
+        request = Request(action="UpdateDynamicSchedule", payload=update)
+    else:
+        period: Payload = {"startPeriod": 0, "operationMode": "CentralSetpoint", "setpoint": effect.power_w}
+        schedule: Payload = {
+            "duration": duration_s,
+            "chargingRateUnit": "W",
+            "chargingSchedulePeriod": [period],
+        }
+        request = _profile(effect, number, profiles.ACTIVE_LEVEL, kind="Dynamic", schedule=schedule)
+    active = profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
+    return ProfileStep(request=request, installed=active, is_last=True)
+
+
+def stop_remotely(effect: StopRemotely) -> Request | None:
+    """F03: RequestStopTransaction."""
+    return Request(action="RequestStopTransaction", payload={"transactionId": effect.transaction_id})
+
+
+def allow_nothing(_effect: AllowEnergyTransfer) -> Request | None:
+    """2.0.1 has no such message."""
+    return None
+
+
+def allow_energy_transfer(effect: AllowEnergyTransfer) -> Request | None:
+    """Q02.FR.05: NotifyAllowedEnergyTransfer makes the EV renegotiate its service."""
+    modes = BOTH_WAYS_TRANSFER if effect.bidirectional else ONE_WAY_TRANSFER
+    payload: Payload = {"transactionId": effect.transaction_id, "allowedEnergyTransfer": list(modes)}
+    return Request(action="NotifyAllowedEnergyTransfer", payload=payload)
+
+
+def _update_fits(effect: ApplySetpoint, installed: Installed, now_ns: int) -> bool:
+    """K28 (errata 2025-09): duration restarts at each update, so the new end is now + duration; never past ours."""
+    if installed.duration_s is None or now_ns >= installed.updated_ns + installed.duration_s * SECOND_NS:
+        return False  # no live profile to update
+    early_ns = effect.ends_ns - (now_ns + installed.duration_s * SECOND_NS)
+    return 0 <= early_ns <= _UPDATE_SLACK_NS
+
+
+def _charging_only(effect: ApplySetpoint, number: int) -> Request:
+    """Q11: with no valid profile left a station charges without limits, so a fallback lies below."""
+    period: Payload = {"startPeriod": 0, "operationMode": "ChargingOnly", "limit": effect.fallback_w}
+    schedule: Payload = {"chargingRateUnit": "W", "chargingSchedulePeriod": [period]}
+    return _profile(effect, number, profiles.FALLBACK_LEVEL, kind="Relative", schedule=schedule)
+
+
+def _limit_profile(
+    effect: ApplySetpoint, charger: ChargerSettings, level: int, *, kind: str, timing: Payload
+) -> Request:
+    power_w = effect.power_w if level == profiles.ACTIVE_LEVEL else effect.fallback_w
+    unit, limit = profiles.limit(power_w, charger)
+    period: Payload = {"startPeriod": 0, "limit": limit}
+    if unit == "A":
+        period["numberPhases"] = charger.phases
+    schedule: Payload = {**timing, "chargingRateUnit": unit, "chargingSchedulePeriod": [period]}
+    return _profile(
+        effect, profiles.evse_number(charger, effect.evse_id), level, kind=kind, schedule=schedule
+    )
+
+
+def _profile(effect: ApplySetpoint, number: int, level: int, *, kind: str, schedule: Payload) -> Request:
+    profile_id = profiles.profile_id(number, level)
+    profile: Payload = {
+        "id": profile_id,
+        "stackLevel": level,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": kind,
+        "transactionId": effect.transaction_id,
+        "chargingSchedule": [{"id": profile_id, **schedule}],
+    }
+    return Request(action="SetChargingProfile", payload={"evseId": number, "chargingProfile": profile})
+
+
+def _sampled_values(
+    component: str, station: StationSettings, *, evse_number: int | None = None
+) -> tuple[Request, ...]:
+    """SetVariables with all measurands, and one with the registers alone for chargers that know no more."""
+    where: Payload = {"name": component}
+    instance: Payload = {}
+    if evse_number is not None:
+        where["evse"] = {"id": evse_number}
+        instance["instance"] = "CentralSetpoint"
+
+    def variables(measurands: str) -> Request:
+        values = {
+            "TxStartedMeasurands": _REGISTERS,
+            "TxUpdatedMeasurands": measurands,
+            "TxEndedMeasurands": _REGISTERS,
+            "TxUpdatedInterval": str(station.sample_interval_s),
+        }
+        entries = [
+            {"attributeValue": value, "component": where, "variable": {"name": name, **instance}}
+            for name, value in values.items()
+        ]
+        return Request(action="SetVariables", payload={"setVariableData": entries})
+
+    return (variables(_MEASURANDS), variables(_REGISTERS))
+
+
+def _trigger_status(evse_number: int) -> Request:
+    """F06.FR.12: a status is triggered per connector."""
+    evse = {"id": evse_number, "connectorId": 1}
+    return Request(action="TriggerMessage", payload={"requestedMessage": "StatusNotification", "evse": evse})

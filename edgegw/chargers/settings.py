@@ -1,0 +1,55 @@
+"""What the OCPP edge is told at start: addresses, chargers and the few functions that know secrets or chance.
+
+Never read from files here; `config` and `app` build these.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Dialect = Literal["negative_limit_w", "negative_limit_a", "none"]
+"""How a 1.6 or 2.0.1 charger is told to discharge; 2.1 has its own message for it."""
+
+VersionName = Literal["1.6", "2.0.1", "2.1"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerSettings:
+    """Where chargers connect to; `default_version` is spoken with those that offer no sub-protocol."""
+
+    host: str
+    port: int  # 0: any free port
+    default_version: VersionName = "1.6"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerSettings:
+    """One charger. `evses` maps its connector (1.6) or EVSE (2.x) numbers, from 1, to the station's EVSE ids."""
+
+    charger_id: str
+    password_hash: str  # as made by security.hash_password
+    evses: Mapping[int, str]
+    dialect: Dialect = "negative_limit_w"
+    voltage_v: int = 230  # phase to neutral; with `phases` turns watts into amperes
+    phases: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationSettings:
+    """What all chargers share.
+
+    `hash_token` makes the keyed hash of a normalised idToken; `fresh_transaction_id` draws 31 unguessable bits for a
+    1.6 transaction; `fresh_message_id` an id for a CALL of ours. Intervals are the station's seconds, `call_timeout_s`
+    and `probe_timeout_s` are real ones.
+    """
+
+    listener: ListenerSettings
+    chargers: tuple[ChargerSettings, ...]
+    hash_token: Callable[[str], str]
+    fresh_transaction_id: Callable[[], int]
+    fresh_message_id: Callable[[], str]
+    heartbeat_interval_s: int = 300
+    sample_interval_s: int = 60
+    call_timeout_s: float = 30.0
+    probe_timeout_s: float = 5.0
+    ping_interval_s: float = 30.0

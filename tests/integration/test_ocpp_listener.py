@@ -1,0 +1,192 @@
+"""The OCPP edge over real sockets: who gets in, in which version, and what happens to doubled connections."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from edgegw.chargers.security import FAILURES_MAX, Gatekeeper, Verdict, basic_password
+from edgegw.core.effects import (
+    Acknowledge,
+    AnswerCall,
+)
+from edgegw.core.events import (
+    ChargerConnected,
+    ChargerDisconnected,
+    TransactionUpdated,
+)
+from tests.chargers_running import Station, dial, heartbeat, running
+from tests.chargers_station import (
+    NOW,
+    PASSWORD,
+    password_hash,
+)
+
+
+@pytest.fixture
+async def station() -> AsyncIterator[Station]:
+    async with running() as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("charger_id", "more", "status"),
+    [
+        ("CP1", {"password": None}, 401),
+        ("CP1", {"password": "wrong"}, 401),
+        ("CP1", {"user": "CP 2"}, 401),
+        ("CP3", {}, 404),
+        ("a/b", {}, 404),
+    ],
+)
+async def test_strangers_stay_out(
+    station: Station, charger_id: str, more: dict[str, Any], status: int
+) -> None:
+    """A charger needs its own name and password; an unknown one is not here."""
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(station, charger_id, **more)
+    assert refused.value.response.status_code == status
+    assert station.events == []
+
+
+async def test_tries_are_limited(station: Station) -> None:
+    """After five wrong passwords even the right one has to wait, except from a charger that was in before."""
+    for _ in range(FAILURES_MAX):
+        with pytest.raises(InvalidStatus):
+            await dial(station, password="wrong")
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(station)
+    assert refused.value.response.status_code == 429
+    async with dial(station, "CP 2") as socket:
+        assert (await heartbeat(socket))[0] == 3
+
+
+async def test_gatekeeper_remembers_good_passwords() -> None:
+    """Somebody else's failures do not lock out a charger that was in before; failures are forgotten after a minute."""
+    now = [0.0]
+    gatekeeper = Gatekeeper({"CP1": password_hash()}, lambda: now[0])
+    good = PASSWORD.encode()
+    assert await gatekeeper.check("CP1", good) is Verdict.ADMITTED
+    for _ in range(FAILURES_MAX):
+        assert await gatekeeper.check("CP1", b"wrong") is Verdict.REFUSED
+        assert await gatekeeper.check("CP9", good) is Verdict.UNKNOWN
+    assert await gatekeeper.check("CP1", b"wrong") is Verdict.TOO_MANY
+    assert await gatekeeper.check("CP9", good) is Verdict.TOO_MANY
+    assert await gatekeeper.check("CP1", good) is Verdict.ADMITTED
+    now[0] = 61.0
+    assert await gatekeeper.check("CP9", None) is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("header", "password"),
+    [
+        ("Basic " + base64.b64encode(b"CP1:a:b").decode(), b"a:b"),
+        ("basic " + base64.b64encode(b"CP1:\xff\x00").decode(), b"\xff\x00"),
+        ("Basic " + base64.b64encode(b"CP2:x").decode(), None),
+        ("Basic " + base64.b64encode(b"CP1").decode(), None),
+        ("Basic ???", None),
+        ("Bearer x", None),
+        (None, None),
+    ],
+)
+def test_basic_header(header: str | None, password: bytes | None) -> None:
+    """The password is bytes after the first colon, and only the charger's own."""
+    assert basic_password(header, "CP1") == password
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen", "version"),
+    [
+        (("ocpp1.6", "ocpp2.1"), "ocpp2.1", "2.1"),
+        (("ocpp1.6", "ocpp2.0.1"), "ocpp2.0.1", "2.0.1"),
+        (("ocpp1.6",), "ocpp1.6", "1.6"),
+        (None, None, "1.6"),
+    ],
+)
+async def test_version_is_ours_to_choose(
+    station: Station, offered: Sequence[str] | None, chosen: str | None, version: str
+) -> None:
+    """The newest common version is spoken; who offers none gets the configured one; the path is percent-decoded."""
+    async with dial(station, "CP 2", offered=offered) as socket:
+        assert socket.subprotocol == chosen
+        assert (await heartbeat(socket)) == [3, "h", {"currentTime": NOW}]
+    assert station.events[0] == ChargerConnected(charger_id="CP 2", version=version)
+    await station.until(ChargerDisconnected)
+
+
+async def test_no_common_version(station: Station) -> None:
+    """Who offers only what is not spoken here is let in and closed with the reason."""
+    async with dial(station, offered=("ocpp1.5",)) as socket:
+        assert socket.subprotocol is None
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert (socket.close_code, "ocpp2.1" in (socket.close_reason or "")) == (1002, True)
+    assert station.events == []
+
+
+async def test_compression_is_offered(station: Station) -> None:
+    """Permessage-deflate is agreed on with a small window (2.1 Part 4 §3.4)."""
+    async with dial(station) as socket:
+        assert "server_max_window_bits=10" in socket.response.headers["Sec-WebSocket-Extensions"]  # type: ignore[union-attr]  # the handshake is done
+
+
+async def test_second_connection_of_a_living_charger(station: Station) -> None:
+    """While the first answers pings the second is refused, and the first never notices."""
+    async with dial(station) as first:
+        await heartbeat(first)
+        async with dial(station) as second:
+            with pytest.raises(ConnectionClosed):
+                await second.recv()
+            assert second.close_code == 4001
+        assert (await heartbeat(first))[0] == 3
+    assert station.chargers.counts["connection.duplicate"] == 1
+    assert len(station.of(ChargerConnected)) == 1
+
+
+async def test_second_connection_of_a_dead_charger(station: Station) -> None:
+    """A first socket that answers nothing is replaced, and the core's answer to it goes nowhere."""
+    station.is_mute = True
+    first = await dial(station)
+    await first.send('[2,"v","MeterValues",{"connectorId":1,"meterValue":[]}]')
+    stale = await station.until(TransactionUpdated)
+    first.transport.pause_reading()  # half open: it acknowledges bytes and reads none
+    async with dial(station) as second:
+        assert (await heartbeat(second))[0] == 3
+        kinds = [type(event) for event in station.events]
+        assert kinds == [ChargerConnected, TransactionUpdated, ChargerDisconnected, ChargerConnected]
+        await second.send('[2,"v","MeterValues",{"connectorId":2,"meterValue":[]}]')
+        fresh = await station.until(TransactionUpdated, 2)
+        station.chargers.answer(AnswerCall(call=stale.call, answer=Acknowledge()))
+        station.chargers.answer(AnswerCall(call=fresh.call, answer=Acknowledge()))
+        answers = [await heartbeat(second)]
+        assert answers[0] == [3, "v", {}]
+        assert json.loads(await second.recv()) == [3, "h", {"currentTime": NOW}]
+    assert station.chargers.counts["answer.dropped"] == 1
+    first.transport.abort()
+
+
+async def test_flood_of_billing_messages_is_held_back(station: Station) -> None:
+    """A charger that floods is read no further than the core keeps up; in the end all is answered."""
+    station.is_mute = True
+    async with dial(station) as socket:
+        for number in range(80):
+            await socket.send(
+                json.dumps([2, f"v{number}", "MeterValues", {"connectorId": 1, "meterValue": []}])
+            )
+        await station.until(TransactionUpdated, 64)
+        await asyncio.sleep(0.05)
+        assert len(station.of(TransactionUpdated)) == 64
+        station.is_mute = False
+        for event in station.of(TransactionUpdated):
+            station.chargers.answer(AnswerCall(call=event.call, answer=Acknowledge()))
+        answered: set[str] = set()
+        async with asyncio.timeout(5):
+            while len(answered) < 80:
+                frame = json.loads(await socket.recv())
+                if frame[0] == 3:
+                    answered.add(frame[1])
+    assert answered == {f"v{number}" for number in range(80)}
