@@ -1,0 +1,30 @@
+"""The command line: one file a group of commands. Heavy imports happen inside commands, so that --help is instant.
+
+Exit status: 0 done, 1 found problems, 2 usage, then sysexits: 69 unavailable, 75 try again later, 77 not allowed,
+78 configuration.
+"""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+import click
+
+from edgegw import __version__
+from edgegw.cli.console import EdgegwGroup
+from edgegw.cli.ledger import ledger
+from edgegw.cli.member import member
+from edgegw.cli.peer import peer
+from edgegw.cli.run import run
+from edgegw.cli.trade import trade
+
+
+@click.group(cls=EdgegwGroup)
+@click.version_option(__version__, prog_name="edgegw")
+def main() -> None:
+    """Trade vehicle energy in tokens: the station-side gateway and its tools."""
+
+
+for command in (run, peer, member, ledger, trade):
+    main.add_command(command)
+if find_spec("edgegw.cli.demo") is not None:
+    main.add_command(import_module("edgegw.cli.demo").demo)

@@ -1,0 +1,112 @@
+"""What all commands share: the options --config and --json, printing a result, and exit codes.
+
+Decides how a fault ends the process. Never prints a traceback for a fault that has a class of its own.
+"""
+
+import json
+from collections.abc import Mapping
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgegw.config import Config, load
+from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
+
+
+class Exit(IntEnum):
+    """Exit codes; those from 64 on are sysexits."""
+
+    DONE = 0
+    PROBLEMS = 1
+    USAGE = 2
+    UNAVAILABLE = 69
+    TRY_AGAIN = 75
+    NOT_ALLOWED = 77
+    CONFIGURATION = 78
+
+
+class Ended(click.ClickException):
+    """End the command with a message on standard error and an exit code."""
+
+    def __init__(self, message: str, code: Exit) -> None:
+        super().__init__(message)
+        self.exit_code = code  # type: ignore[misc]  # click reads it off the instance
+
+
+class EdgegwGroup(click.Group):
+    """A group whose commands end in our exit codes when one of our faults comes up."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; raises Ended for every EdgegwError."""
+        try:
+            return super().invoke(ctx)
+        except EdgegwError as fault:
+            raise Ended(f"{fault}\n{fault.hint}".strip(), exit_code(fault)) from fault
+
+
+def exit_code(fault: EdgegwError) -> Exit:
+    """The exit code of a fault that ends a command."""
+    if isinstance(fault.__cause__, PermissionError):
+        return Exit.NOT_ALLOWED
+    classes: tuple[tuple[type[EdgegwError], Exit], ...] = (
+        (ConfigError, Exit.CONFIGURATION),
+        (JournalError, Exit.TRY_AGAIN),
+        (LedgerError, Exit.UNAVAILABLE),
+        (DeviceError, Exit.UNAVAILABLE),
+    )
+    return next((code for kind, code in classes if isinstance(fault, kind)), Exit.PROBLEMS)
+
+
+def _load(_context: click.Context, _option: click.Parameter, path: Path) -> Config:
+    try:
+        return load(path)
+    except ConfigError as fault:
+        raise Ended(str(fault), Exit.CONFIGURATION) from fault
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="EDGEGW_CONFIG",
+    default="configs/edgegw.toml",
+    show_default=True,
+    callback=_load,
+    help="The gateway's configuration file (or EDGEGW_CONFIG).",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
+
+
+def show(result: object, *, as_json: bool) -> None:
+    """Print a result: as one JSON value, or as indented lines for people."""
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False, sort_keys=True))
+    else:
+        for line in lines_of(result):
+            click.echo(line)
+
+
+def lines_of(value: object, *, indent: str = "") -> list[str]:
+    """A nested value as text: `name: value`, nested ones two spaces deeper, elements of a list after a dash."""
+    lines: list[str] = []
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            nested = isinstance(inner, Mapping | list) and bool(inner)
+            lines.append(f"{indent}{name}:" + ("" if nested else f" {_plain(inner)}"))
+            lines += lines_of(inner, indent=indent + "  ") if nested else []
+    elif isinstance(value, list):
+        for inner in value:
+            first, *rest = lines_of(inner, indent=indent + "  ") or [indent]
+            lines += [f"{indent}- {first.lstrip()}", *rest]
+    else:
+        lines.append(f"{indent}{_plain(value)}")
+    return lines
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value) if isinstance(value, Mapping | list) else str(value)

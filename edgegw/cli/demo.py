@@ -1,0 +1,154 @@
+"""`edgegw demo`: a station day with simulated chargers, meters and cars, and its settlement."""
+
+import asyncio
+import json
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgegw.cli.console import Ended, Exit
+from edgegw.errors import EdgegwError
+
+if TYPE_CHECKING:
+    from edgegw.demo.report import Settlement
+    from edgegw.demo.run import Run
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+WEEK = CONFIGS / "scenarios" / "data" / "acn_jpl_2019-06-10_week.csv"
+SHORT_DAY = CONFIGS / "scenarios" / "demo_day.csv"
+SPEED, SHORT_DAY_SPEED = 360, 600
+INTERRUPTED = 130
+
+
+class Share(click.ParamType[Decimal]):
+    """A decimal from 0 to 1."""
+
+    name = "share"
+
+    def convert(
+        self, value: str | Decimal, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Decimal:
+        """The share."""
+        with suppress(InvalidOperation):
+            share = Decimal(value)
+            if 0 <= share <= 1:
+                return share
+        self.fail(f"{value!r} is not a number from 0 to 1", param, ctx)
+
+
+@click.command()
+@click.option(
+    "--sessions",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="CSV of charging sessions; default: a short day that edgegw brings.",
+)
+@click.option(
+    "--day", type=click.DateTime(["%Y-%m-%d"]), help="Arrivals of this local day, to the last departure."
+)
+@click.option(
+    "--v2g-share",
+    type=Share(),
+    default="0.5",
+    show_default=True,
+    help="Share of cars that also sell at peak.",
+)
+@click.option(
+    "--ocpp", type=click.Choice(["1.6", "2.0.1", "2.1", "mixed"]), default="mixed", show_default=True
+)
+@click.option("--chargers", type=click.IntRange(1), help="Default: one for each EVSE of the file.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--speed", type=click.IntRange(1, 3600), help="Simulated seconds a second; default by the day.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Empty folder for everything of the run, which stays; default: a temporary one.",
+)
+@click.option("--stay", is_flag=True, help="Keep serving after the settlement, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="The settlement as one JSON object on standard output.")
+def demo(  # noqa: PLR0913 - one parameter an option
+    *,
+    sessions: Path | None,
+    day: datetime | None,
+    v2g_share: Decimal,
+    ocpp: str,
+    chargers: int | None,
+    seed: int,
+    speed: int | None,
+    data: Path | None,
+    stay: bool,
+    as_json: bool,
+) -> None:
+    """Run a station day on this machine and settle it; exit status 0 only if all books agree."""
+    from edgegw.demo.documents import Places
+    from edgegw.demo.plan import Wishes, plan_day, read_sessions
+    from edgegw.demo.run import Run
+    from edgegw.demo.view import View, show
+
+    short = sessions is None and day is None
+    found = read_sessions(
+        SHORT_DAY if short else sessions or WEEK, None if day is None else f"{day:%Y-%m-%d}"
+    )
+    wishes = Wishes(
+        ocpp=ocpp,  # type: ignore[arg-type]  # click checked it
+        v2g_share=v2g_share,
+        chargers=chargers or 0,
+        seed=seed,
+        speed=speed or (SHORT_DAY_SPEED if short else SPEED),
+    )
+    plan = plan_day(found, wishes)
+    root = _empty_folder(data)
+    settlements: list[Settlement] = []
+    with View(plan, to_stderr=as_json) as view:
+
+        def settled(settlement: "Settlement") -> None:
+            settlements.append(settlement)
+            view.calm()
+            show(view.console, settlement)
+            if as_json:
+                click.echo(json.dumps(settlement.numbers, sort_keys=True))
+
+        _run(Run(plan=plan, places=Places(root=root, configs=CONFIGS), view=view, settled=settled, stay=stay))
+    agrees = bool(settlements) and settlements[0].agrees
+    if data is None and agrees:
+        shutil.rmtree(root)
+    else:
+        click.echo(f"everything of this run lies in {root}", err=True)
+    sys.exit(Exit.DONE if agrees else Exit.PROBLEMS if settlements else INTERRUPTED)
+
+
+def _empty_folder(data: Path | None) -> Path:
+    if data is None:
+        return Path(tempfile.mkdtemp(prefix="edgegw-demo-"))
+    data.mkdir(parents=True, exist_ok=True)
+    if any(data.iterdir()):
+        raise click.UsageError(f"--data {data}: the folder is not empty")
+    return data.resolve()
+
+
+def _run(run: "Run") -> None:
+    """The run, until it is over or we are told to end; every child has ended when this returns."""
+    try:
+        asyncio.run(_until_told(run.run()))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        run.view.calm()
+        click.echo("interrupted", err=True)
+    except EdgegwError as fault:
+        run.view.calm()
+        logs = f"logs: {run.places.root / 'logs'}"
+        raise Ended("\n".join(filter(None, (str(fault), fault.hint, logs))), Exit.PROBLEMS) from fault
+
+
+async def _until_told(coroutine: Coroutine[None, None, None]) -> None:
+    """Run it; SIGTERM ends it as Ctrl-C does."""
+    task = asyncio.ensure_future(coroutine)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task

@@ -1,0 +1,148 @@
+"""`edgegw ledger`: what stands on the ledger, asked as the gateway."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.cli.reach import ask, call_ledger
+from edgegw.config import Config
+from edgegw.units import INTERVAL_S
+
+if TYPE_CHECKING:
+    from edgegw.ledger import LedgerClient
+
+
+class Instant(click.ParamType[int]):
+    """UTC epoch seconds, or a time as in 2026-11-22T17:00Z; without an offset it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Epoch seconds."""
+        if isinstance(value, int) or value.isdecimal():
+            return int(value)
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither epoch seconds nor a time as in 2026-11-22T17:00Z", param, ctx)
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
+
+
+@click.group()
+def ledger() -> None:
+    """Supply, balances, prices and blocks of the consortium's ledger."""
+
+
+@ledger.command()
+@config_option
+@json_option
+def supply(*, config: Config, as_json: bool) -> None:
+    """Tokens issued, minted and burned (milli-token)."""
+    show(ask(config, "totalSupply"), as_json=as_json)
+
+
+@ledger.command()
+@click.argument("member_id")
+@config_option
+@json_option
+def balance(*, member_id: str, config: Config, as_json: bool) -> None:
+    """A member's tokens (milli-token) and energy (Wh): available, held, pending."""
+    show(ask(config, "balanceOf", memberId=member_id), as_json=as_json)
+
+
+@ledger.command()
+@click.argument("member_id")
+@click.option("--page-size", type=click.IntRange(1, 200), default=50, show_default=True)
+@click.option("--bookmark", default="", help="Where the page before ended.")
+@config_option
+@json_option
+def history(*, member_id: str, page_size: int, bookmark: str, config: Config, as_json: bool) -> None:
+    """A member's transactions, newest first."""
+    page = ask(config, "historyAPI", memberId=member_id, pageSize=page_size, bookmark=bookmark)
+    show(page, as_json=as_json)
+
+
+@ledger.command()
+@click.argument("product", type=click.Choice(["CHARGE", "DISCHARGE"], case_sensitive=False))
+@click.argument("at", type=Instant())
+@click.option("--zone", help="Default: the station's.")
+@config_option
+@json_option
+def price(*, product: str, at: int, zone: str | None, config: Config, as_json: bool) -> None:
+    """The price in the quarter hour that holds the time AT, with its derivation."""
+    interval = at // INTERVAL_S * INTERVAL_S
+    show(
+        ask(config, "DetermineCost", zone=zone or config.station.zone, product=product, interval=interval),
+        as_json=as_json,
+    )
+
+
+@ledger.command()
+@click.argument("number", type=click.IntRange(0))
+@config_option
+@json_option
+def block(*, number: int, config: Config, as_json: bool) -> None:
+    """A block: of each trade KEY, Value, Timestamp, Prev_Hash, Proof."""
+    from edgegw.ledger.paper import five_fields
+
+    show(five_fields(call_ledger(config, lambda client: client.block(number))), as_json=as_json)
+
+
+@ledger.command()
+@config_option
+@json_option
+def verify(*, config: Config, as_json: bool) -> None:
+    """Recompute every block: hash chain, signatures, policies, reads and writes. Exit status 1 if anything differs."""
+    from edgegw.peer.audit import replay
+    from edgegw.peer.server import rules_for
+    from edgegw.peer.world import World
+
+    if config.peer is None:
+        raise Ended(
+            "verify recomputes an embedded peer's blocks; this configuration has no [peer]",
+            Exit.CONFIGURATION,
+        )
+    raw_blocks: list[bytes] = []
+    call_ledger(config, _each_block(raw_blocks.append))
+    rules = rules_for(config.peer.data_dir, channel=config.ledger.channel, chaincode=config.ledger.chaincode)
+    report = replay(raw_blocks, rules, World())
+    result = {
+        "verified": not report.faults,
+        "blocks": report.blocks,
+        "codes": report.codes,
+        "last_hash": report.last_hash.hex(),
+        "faults": list(report.faults),
+        "remark": report.remark,
+    }
+    show(result, as_json=as_json)
+    if report.faults:
+        raise click.exceptions.Exit(Exit.PROBLEMS)
+
+
+@ledger.command()
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@config_option
+@json_option
+def export(*, out: Path, config: Config, as_json: bool) -> None:
+    """Write all raw blocks to OUT, each after its length (varint), for others to verify."""
+    from edgegw.ledger.paper import delimited
+
+    with out.open("wb") as file:
+        count = call_ledger(config, _each_block(lambda raw: file.write(delimited(raw))))
+    show({"blocks": count, "file": str(out)}, as_json=as_json)
+
+
+def _each_block(take: Callable[[bytes], object]) -> "Callable[[LedgerClient], Awaitable[int]]":
+    """Hand over all blocks there are when it starts, in order; gives their number."""
+
+    async def call(client: "LedgerClient") -> int:
+        height = await client.height()
+        for number in range(height):
+            take(await client.block(number))
+        return height
+
+    return call

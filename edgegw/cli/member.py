@@ -1,0 +1,128 @@
+"""`edgegw member`: the representative's members and the cards that lead to them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.cli.reach import call_ledger
+from edgegw.config import Config, RepresentativeConfig, read_secret
+from edgegw.core.events import MemberTerms
+
+if TYPE_CHECKING:
+    from edgegw.participants.members import MemberStore
+
+_TERMS = MemberTerms(member_id="")
+
+
+@click.group()
+def member() -> None:
+    """Members of the EV users' organisation, and their cards (at the representative)."""
+
+
+@member.command()
+@click.option(
+    "--identity", prompt=True, help="What identifies the person here; only a keyed hash of it is kept."
+)
+@click.option("--kind", type=click.Choice(["EV", "SUPPLIER"]), default="EV", show_default=True)
+@config_option
+@json_option
+def add(*, identity: str, kind: str, config: Config, as_json: bool) -> None:
+    """Sign a person up on the ledger under a fresh random id. Safe to repeat after a failure."""
+    from edgegw.participants import accounts
+    from edgegw.participants.members import MemberStatus
+
+    place = _representative(config)
+    with _store(place) as store:
+        enrolment = store.add(identity, kind="SUPPLIER" if kind == "SUPPLIER" else "EV")
+        if enrolment is None:
+            raise Ended("DUPLICATE_MEMBER: this person is a member already", Exit.PROBLEMS)
+        call_ledger(config, lambda client: accounts.sign_up(client, enrolment), identity=place.identity)
+        store.set_status(enrolment.member_id, MemberStatus.ACTIVE)
+    show({"member_id": enrolment.member_id}, as_json=as_json)
+
+
+@member.command()
+@click.argument("member_id")
+@click.option("--id-token", prompt=True, help="The card's idToken; only a keyed hash of it is kept.")
+@click.option(
+    "--accept-retail/--market-only", default=None, help="Charge at retail where there is no market energy."
+)
+@click.option("--price-max", type=click.IntRange(0), help="Most to pay (milli-token per kWh).")
+@click.option(
+    "--sells/--buys-only", default=_TERMS.sells, show_default=True, help="Sell from the car as well."
+)
+@click.option("--price-min", type=click.IntRange(0), help="Least to sell for (milli-token per kWh).")
+@click.option("--soc-min", type=click.IntRange(0, 10_000), help="State of charge to keep (basis points).")
+@click.option("--battery-wh", type=click.IntRange(0), default=_TERMS.battery_wh, show_default=True)
+@click.option(
+    "--efficiency",
+    type=click.IntRange(1, 10_000),
+    default=_TERMS.discharge_efficiency_bp,
+    show_default=True,
+    help="Of discharging (basis points).",
+)
+@config_option
+@json_option
+def link(  # noqa: PLR0913 - one parameter an option
+    *,
+    member_id: str,
+    id_token: str,
+    accept_retail: bool | None,
+    price_max: int | None,
+    sells: bool,
+    price_min: int | None,
+    soc_min: int | None,
+    battery_wh: int,
+    efficiency: int,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Let a card lead to a member, on these terms; what is not given is the station's default."""
+    terms = MemberTerms(
+        member_id=member_id,
+        accept_retail=config.session.accept_retail if accept_retail is None else accept_retail,
+        price_mtok_per_kwh_max=config.session.price_mtok_per_kwh_max if price_max is None else price_max,
+        sells=sells,
+        price_mtok_per_kwh_min=config.sale.price_mtok_per_kwh_min if price_min is None else price_min,
+        soc_bp_min=config.sale.soc_bp_min if soc_min is None else soc_min,
+        battery_wh=battery_wh,
+        discharge_efficiency_bp=efficiency,
+    )
+    with _store(_representative(config)) as store:
+        if not store.link(id_token, terms):
+            raise Ended(f"no active member {member_id}", Exit.PROBLEMS)
+        token_hash = store.token_hash(id_token)
+    show({"member_id": member_id, "id_token_hash": token_hash}, as_json=as_json)
+
+
+@member.command("list")
+@config_option
+@json_option
+def list_members(*, config: Config, as_json: bool) -> None:
+    """All members, with their status and number of cards."""
+    with _store(_representative(config)) as store:
+        found = store.members()
+    show(
+        [{"member_id": one.member_id, "status": one.status.value, "cards": one.cards} for one in found],
+        as_json=as_json,
+    )
+
+
+def _representative(config: Config) -> RepresentativeConfig:
+    if config.representative is None:
+        raise Ended("this configuration has no [representative]", Exit.CONFIGURATION)
+    return config.representative
+
+
+@contextmanager
+def _store(place: RepresentativeConfig) -> "Iterator[MemberStore]":
+    from edgegw.participants.members import MemberStore
+
+    store = MemberStore(place.store, read_secret(place.key_file))
+    try:
+        yield store
+    finally:
+        store.close()

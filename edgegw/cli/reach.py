@@ -1,0 +1,50 @@
+"""How a command reaches the ledger: a client for one call, and its refusals as exit codes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edgegw.cli.console import Ended, Exit
+from edgegw.config import Config
+
+if TYPE_CHECKING:
+    from edgegw.ledger import LedgerClient
+
+Result = TypeVar("Result")
+Call = Callable[["LedgerClient"], Awaitable[Result]]
+
+
+def call_ledger(config: Config, call: Call[Result], *, identity: Path | None = None) -> Result:
+    """Run `call` with a client of the configured peer, as the gateway or as `identity`; raises Ended."""
+    from edgegw import ledger
+
+    codes: dict[type[ledger.LedgerError], Exit] = {
+        ledger.BusinessRefusal: Exit.PROBLEMS,
+        ledger.Forged: Exit.PROBLEMS,
+        ledger.ClockRefused: Exit.TRY_AGAIN,
+        ledger.IdentityRefused: Exit.NOT_ALLOWED,
+    }
+    try:
+        return asyncio.run(_connected(config, call, identity or config.ledger.identity))
+    except ledger.LedgerError as fault:
+        raise Ended(f"{config.ledger.endpoint}: {fault}", codes.get(type(fault), Exit.UNAVAILABLE)) from fault
+    except OSError as fault:
+        raise Ended(f"{fault.filename}: {fault.strerror}", Exit.CONFIGURATION) from fault
+
+
+def ask(config: Config, function: str, **arguments: object) -> dict[str, Any]:
+    """Evaluate a contract function; raises Ended."""
+    return call_ledger(config, lambda client: client.evaluate(function, arguments))
+
+
+async def _connected(config: Config, call: Call[Result], identity: Path) -> Result:
+    from edgegw.ledger import LedgerClient
+    from edgegw.ledger.identity import load_signer, load_trust
+
+    place = config.ledger
+    signer, roots = load_signer(identity), load_trust(place.trust_file)
+    async with LedgerClient(
+        place.endpoint, signer, roots, channel=place.channel, chaincode=place.chaincode
+    ) as client:
+        return await call(client)

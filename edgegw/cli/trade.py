@@ -1,0 +1,118 @@
+"""`edgegw trade`: what this station traded, by its own journal, held against the ledger."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.cli.reach import call_ledger
+from edgegw.config import Config
+
+if TYPE_CHECKING:
+    from edgegw.ledger import LedgerClient
+
+OPEN_LINES = "lines/"  # rows of lines that are not settled yet
+TRADE, EVIDENCE = "trade", "evidence"  # facts
+
+# A fact's field and the ledger's, which must be equal.
+_SAME = {
+    "direction": "direction",
+    "interval": "interval",
+    "start_wh": "startWh",
+    "end_wh": "endWh",
+    "evidence_hash": "evidenceHash",
+    "amount_mtok": "amount",
+}
+
+
+@click.group()
+def trade() -> None:
+    """This station's trades."""
+
+
+@trade.command("list")
+@config_option
+@json_option
+def list_trades(*, config: Config, as_json: bool) -> None:
+    """All trades, oldest first, then the lines still on their way."""
+    show(list(_trades(config)), as_json=as_json)
+
+
+@trade.command("show")
+@click.argument("trade_id")
+@config_option
+@json_option
+def show_trade(*, trade_id: str, config: Config, as_json: bool) -> None:
+    """One trade by the journal, its evidence, and the ledger's record of it."""
+    found = next((one for one in _trades(config) if one["trade_id"] == trade_id), None)
+    if found is None:
+        raise Ended(f"no trade {trade_id} in {config.journal_path}", Exit.PROBLEMS)
+    evidence = next(
+        (body["evidence"] for body in _facts(config, EVIDENCE) if body["trade_id"] == trade_id), None
+    )
+    record = None
+    if found["status"] != "OPEN":
+        record = call_ledger(config, lambda client: client.evaluate("GetTrade", {"tradeId": trade_id}))
+    show({"journal": found, "evidence": evidence, "ledger": record}, as_json=as_json)
+
+
+@trade.command()
+@config_option
+@json_option
+def verify(*, config: Config, as_json: bool) -> None:
+    """Check the journal's hash chain, each evidence's hash, each trade against the ledger. Exit status 1 if any differs."""
+    from edgegw.canonical import canonical_json, sha256_hex
+    from edgegw.store.chain import verify_chain
+
+    broken = verify_chain(config.journal_path)
+    faults = [] if broken is None else [f"journal: fact {broken} was altered"]
+    trades = _facts(config, TRADE)
+    hashes = {
+        str(body["trade_id"]): sha256_hex(canonical_json(body["evidence"]))
+        for body in _facts(config, EVIDENCE)
+    }
+    faults += [
+        f"{one['trade_id']}: evidence differs from its hash"
+        for one in trades
+        if hashes.get(one["trade_id"]) != one["evidence_hash"]
+    ]
+    faults += call_ledger(config, lambda client: _differences(client, trades))
+    show({"verified": not faults, "trades": len(trades), "faults": faults}, as_json=as_json)
+    if faults:
+        raise click.exceptions.Exit(Exit.PROBLEMS)
+
+
+async def _differences(client: "LedgerClient", trades: list[dict[str, Any]]) -> list[str]:
+    from edgegw.ledger import BusinessRefusal
+
+    faults = []
+    for one in trades:
+        trade_id = one["trade_id"]
+        try:
+            record = await client.evaluate("GetTrade", {"tradeId": trade_id})
+        except BusinessRefusal as refusal:
+            faults.append(f"{trade_id}: {refusal}")
+            continue
+        faults += [
+            f"{trade_id}: {ours} is {one[ours]} here and {record.get(theirs)} on the ledger"
+            for ours, theirs in _SAME.items()
+            if one.get(ours) is not None and str(one[ours]) != str(record.get(theirs))
+        ]
+    return faults
+
+
+def _trades(config: Config) -> Iterator[dict[str, Any]]:
+    from edgegw.store.reader import JournalReader
+
+    yield from _facts(config, TRADE)
+    for body in JournalReader(config.journal_path).rows(OPEN_LINES).values():
+        yield {**json.loads(body), "status": "OPEN"}
+
+
+def _facts(config: Config, kind: str) -> list[dict[str, Any]]:
+    from edgegw.store.reader import JournalReader
+
+    facts: list[tuple[int, Mapping[str, Any]]] = JournalReader(config.journal_path).facts(kind)
+    return [dict(body) for _, body in facts]

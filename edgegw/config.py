@@ -1,0 +1,260 @@
+"""The whole configuration: one TOML file becomes one frozen tree, or a list of every fault in it.
+
+Decides what may be configured, the defaults and the limits. Never opens what a path names, except the station's
+secret, and never reads the environment. Secrets stand in files of their own, never in this one.
+Every key is documented in `configs/edgegw.toml`; relative paths start at the file's own folder.
+"""
+
+import os
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    ValidationInfo,
+)
+
+from edgegw.config_faults import Location, fault_line, form_faults
+from edgegw.errors import ConfigError
+
+SECRET_BYTES = 32
+
+
+def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
+    return Path(os.path.normpath(info.context["folder"] / path)) if info.context else path
+
+
+def _at_least_one(evses: tuple["EvseConfig", ...]) -> tuple["EvseConfig", ...]:
+    if not evses:
+        raise ValueError("needs at least one [[chargers.evses]]")
+    return evses
+
+
+FilePath = Annotated[Path, AfterValidator(_from_config_folder)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9*_=:+|@.-]{1,48}$")]  # OCPP's identifier characters
+Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Positive = Annotated[int, Field(strict=True, gt=0)]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, strict, nothing unknown in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StationConfig(Section):
+    """Who this station is and where it keeps what it must remember."""
+
+    id: Name
+    zone: Name
+    data_dir: FilePath
+    key_file: FilePath
+    site_w_max: Positive | None = None
+
+
+class OcppConfig(Section):
+    """Where chargers connect to."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8887
+    default_version: Literal["1.6", "2.0.1", "2.1"] = "1.6"
+    sample_interval_s: Annotated[int, Field(strict=True, ge=1, le=900)] = 60
+
+
+class EvseConfig(Section):
+    """One EVSE of a charger and the meter that bills it."""
+
+    number: Positive
+    id: Name
+    meter: Name
+    rated_w: Positive
+    discharge_w: Count = 0
+    standby_w: Count = 5
+
+
+class ChargerConfig(Section):
+    """One charger, as it presents itself on the wire."""
+
+    id: Name
+    password_hash: Annotated[str, Field(pattern=r"^\$argon2id\$\S+$")]
+    version: Literal["1.6", "2.0.1", "2.1"] | None = None
+    dialect: Literal["negative_limit_w", "negative_limit_a", "none"] = "negative_limit_w"
+    evses: Annotated[tuple[EvseConfig, ...], AfterValidator(_at_least_one)]
+
+
+class MeterConfig(Section):
+    """One Modbus meter; `profile` is a file, or the name of one that edgegw brings."""
+
+    id: Name
+    profile: str
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 502
+    unit: Annotated[int, Field(strict=True, ge=0, le=247)] = 1
+    poll_s: Annotated[int, Field(strict=True, ge=1, le=900)] = 60
+
+
+class LedgerConfig(Section):
+    """The peer to speak to, as whom, and the authorities its answers are checked by."""
+
+    gateway_id: Name
+    endpoint: str = "127.0.0.1:7051"
+    channel: str = "energych"
+    chaincode: str = "token"
+    identity: FilePath
+    trust_file: FilePath
+    cutoff_s: Annotated[int, Field(strict=True, ge=1, le=7200)] = 300
+
+
+class PeerConfig(Section):
+    """An embedded peer that the daemon starts as a process of its own; it listens at `ledger.endpoint`."""
+
+    data_dir: FilePath
+
+
+class SessionConfig(Section):
+    """What a session may use, before the driver's own terms."""
+
+    start_answer_s: Annotated[int, Field(strict=True, ge=1, le=60)] = 8
+    start_expiry_s: Positive = 900
+    hold_wh: Positive = 100_000
+    price_mtok_per_kwh_max: Positive = 400_000
+    accept_retail: StrictBool = True
+
+
+class SaleConfig(Section):
+    """How energy is sold from a car."""
+
+    guard_s: Annotated[int, Field(strict=True, ge=1, le=300)] = 30
+    price_mtok_per_kwh_min: Count = 140_000
+    soc_bp_min: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 3_000
+    report_lead_s: Positive = 120
+
+
+class SettlementConfig(Section):
+    """How closed lines go to the ledger."""
+
+    lines_per_submission: Annotated[int, Field(strict=True, ge=1, le=100)] = 100
+    stale_meter_s: Positive = 600
+
+
+class RepresentativeConfig(Section):
+    """The EV users' representative, where it runs beside the gateway."""
+
+    store: FilePath
+    key_file: FilePath
+    identity: FilePath
+
+
+class LogConfig(Section):
+    """What is logged, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "pretty"] = "auto"
+
+
+class Config(Section):
+    """The file, whole."""
+
+    station: StationConfig
+    ledger: LedgerConfig
+    peer: PeerConfig | None = None
+    ocpp: OcppConfig = OcppConfig()
+    chargers: tuple[ChargerConfig, ...] = ()
+    meters: tuple[MeterConfig, ...] = ()
+    session: SessionConfig = SessionConfig()
+    sale: SaleConfig = SaleConfig()
+    settlement: SettlementConfig = SettlementConfig()
+    representative: RepresentativeConfig | None = None
+    log: LogConfig = LogConfig()
+
+    @property
+    def journal_path(self) -> Path:
+        """The station's journal."""
+        return self.station.data_dir / "station.db"
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file; raises ConfigError with every fault, each as `file:line: key: message`."""
+    text = _read_text(path)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        number = line[1] if line else text.count("\n") + 1
+        raise ConfigError((f"{path}:{number}: {error}",)) from error
+    faults = list(_reference_faults(raw))
+    try:
+        config = Config.model_validate(raw, context={"folder": path.absolute().parent})
+    except ValidationError as error:
+        faults = [*form_faults(error, Config), *faults]
+    else:
+        if not faults:
+            return config
+    raise ConfigError(
+        tuple(fault_line(path, text, at=location, message=message) for location, message in faults)
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError((f"{path}: {error.strerror}",)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError((f"{path}: not UTF-8 text: {error.reason} at byte {error.start}",)) from error
+
+
+def read_secret(path: Path) -> bytes:
+    """A secret of 32 bytes, written as hex in a file that only its owner reads; raises ConfigError."""
+    text = _read_text(path).strip()
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ConfigError((f"{path}: mode {mode:04o}, want 0600: chmod 600 {path}",))
+    if not re.fullmatch(f"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}", text):
+        raise ConfigError(
+            (f"{path}: expected {2 * SECRET_BYTES} hexadecimal digits (openssl rand -hex {SECRET_BYTES})",)
+        )
+    return bytes.fromhex(text)
+
+
+def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
+    """Names that occur twice and names that nothing bears; works on a tree of any shape."""
+    for *path, kind in (
+        ("chargers", "*", "id", "charger"),
+        ("chargers", "*", "evses", "*", "id", "EVSE"),
+        ("meters", "*", "id", "meter"),
+    ):
+        names = dict(_values(raw, *path))
+        repeated = {name for name, count in Counter(names.values()).items() if count > 1}
+        yield from (
+            (at, f"{kind} {name!r} is named more than once") for at, name in names.items() if name in repeated
+        )
+    meters = {name for _, name in _values(raw, "meters", "*", "id")}
+    serving: dict[str, Location] = {}
+    for location, name in _values(raw, "chargers", "*", "evses", "*", "meter"):
+        if name not in meters:
+            yield location, f"no [[meters]] has the id {name!r}"
+        elif serving.setdefault(name, location) != location:
+            yield location, f"meter {name!r} serves another EVSE already"
+
+
+def _values(node: object, *path: str, at: Location = ()) -> Iterator[tuple[Location, str]]:
+    """Texts at a path in which "*" stands for every element of a list, with their locations."""
+    if not path:
+        if isinstance(node, str):
+            yield at, node
+    elif path[0] == "*" and isinstance(node, list):
+        for index, element in enumerate(node):
+            yield from _values(element, *path[1:], at=(*at, index))
+    elif isinstance(node, dict) and path[0] in node:
+        yield from _values(node[path[0]], *path[1:], at=(*at, path[0]))

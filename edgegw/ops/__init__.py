@@ -1,0 +1,1 @@
+"""What an operator sees of the daemon: logs, and how late it runs."""

@@ -1,0 +1,95 @@
+"""What is logged: events from a closed list, as JSON lines, or pretty on a terminal.
+
+Decides names, form and what text from devices may look like. Never decides when something is worth a line.
+Each name is `noun.verb_past` and explained in docs/events.md.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+import structlog
+
+EVENTS = frozenset({
+    "gateway.started",
+    "gateway.drained",
+    "gateway.failed",
+    "journal.failed",
+    "charger.connected",
+    "charger.disconnected",
+    "charger.booted",
+    "charger.refused",
+    "charger.replaced",
+    "frame.quarantined",
+    "event.quarantined",
+    "call.failed",
+    "session.started",
+    "session.refused",
+    "session.finished",
+    "meter.lost",
+    "meter.recovered",
+    "reading.quarantined",
+    "epoch.opened",
+    "segment.closed",
+    "energy.untraded",
+    "trade.recorded",
+    "trade.refused",
+    "hold.opened",
+    "hold.refused",
+    "hold.released",
+    "slice.reserved",
+    "slice.returned",
+    "sale.prepared",
+    "sale.refused",
+    "price.fixed",
+    "price.refused",
+    "submission.endorsed",
+    "submission.committed",
+    "submission.retried",
+    "submission.rejected",
+    "setpoint.refused",
+    "peer.started",
+    "peer.lost",
+    "peer.recovered",
+    "member.added",
+    "load.posted",
+})  # fmt: skip
+
+_TEXT_MAX = 200
+
+
+def configure(level: str, form: str, stream: TextIO = sys.stderr) -> None:
+    """Set up logging for this process: `form` is "json", "pretty" or "auto" (pretty on a terminal)."""
+    pretty = form == "pretty" or (form == "auto" and stream.isatty())
+    renderer = (
+        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(sort_keys=True)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log_event(name: str, fields: Mapping[str, object], *, level: str = "info") -> None:
+    """Write one line. A name that is not on the list is a fault of ours; text is made harmless."""
+    assert name in EVENTS, name
+    clean = {key: sanitised(value) if isinstance(value, str) else value for key, value in fields.items()}
+    structlog.get_logger().log(logging.getLevelNamesMapping()[level.upper()], name, **clean)
+
+
+def sanitised(text: str, *, length_max: int = _TEXT_MAX) -> str:
+    """Text from a device, fit for a log line: control and other unprintable characters escaped, bounded length."""
+    safe = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text[: length_max + 1]
+    )
+    return safe if len(safe) <= length_max else safe[: length_max - 1] + "…"

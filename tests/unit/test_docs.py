@@ -1,0 +1,109 @@
+"""Documents say what there is: every configuration key, command, event name and room; the README's commands exist."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from pydantic import BaseModel
+
+import edgegw
+from edgegw.cli import main
+from edgegw.config import Config
+from edgegw.config_faults import known_keys
+from edgegw.ops.logs import EVENTS
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = (ROOT / "configs" / "edgegw.toml").read_text()
+
+
+def config_keys(model: type[BaseModel], *, table: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """(table, key) of every leaf of the configuration."""
+    for name, field in model.model_fields.items():
+        inner = next(iter(re.findall(r"edgegw\.config\.(\w+)", str(field.annotation))), None)
+        if inner is None:
+            yield ".".join(table), name
+        else:
+            nested = getattr(__import__("edgegw.config", fromlist=[inner]), inner)
+            yield from config_keys(nested, table=(*table, name))
+
+
+def documented_keys() -> set[tuple[str, str]]:
+    """(table, key) of the example, commented ones included."""
+    found, table = set(), ""
+    for line in EXAMPLE.splitlines():
+        bare = line.removeprefix("# ")
+        if header := re.match(r"\[+([a-z_.]+)\]+", bare):
+            table = header[1]
+        elif key := re.match(r"([a-z0-9_]+) = ", bare):
+            found.add((table, key[1]))
+    return found
+
+
+def commands(command: click.Command, *, path: str) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(inner, path=f"{path} {name}")
+    else:
+        yield path
+
+
+def test_every_configuration_key_is_in_the_example() -> None:
+    """configs/edgegw.toml shows every key there is, and no other."""
+    assert set(config_keys(Config)) == documented_keys()
+    assert "station" in known_keys(Config, ())
+
+
+def test_every_command_is_documented() -> None:
+    """docs/cli.md has a heading line for every command, and none for a command that is gone."""
+    text = (ROOT / "docs" / "cli.md").read_text()
+    documented = set(re.findall(r"^- `(edgegw [a-z ]+?)(?: [A-Z\[<-].*?)?`", text, re.MULTILINE))
+    assert documented - {"edgegw demo"} == set(commands(main, path="edgegw")) - {"edgegw demo"}
+
+
+def test_every_event_name_is_documented() -> None:
+    """docs/events.md explains each event name of ops.logs, and no other."""
+    text = (ROOT / "docs" / "events.md").read_text()
+    assert set(re.findall(r"^\| `([a-z_.]+)` \|", text, re.MULTILINE)) == EVENTS
+
+
+def test_every_logged_name_is_on_the_list() -> None:
+    """A name that the code logs is in EVENTS."""
+    for path in (ROOT / "edgegw").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+                continue
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            name = node.args[0].value
+            if called in {"log", "log_event"} and isinstance(name, str):
+                assert name in EVENTS, f"{path.relative_to(ROOT)}:{node.lineno}: {name}"
+
+
+def test_the_map_names_every_room() -> None:
+    """The package's docstring names each folder and each module beside it."""
+    rooms = {path.stem for path in Path(edgegw.__file__).parent.iterdir() if path.stem.isidentifier()}
+    missing = {
+        room
+        for room in rooms - {"__init__", "__pycache__", "py"}
+        if f"`{room}`" not in (edgegw.__doc__ or "")
+    }
+    assert missing == set()
+
+
+@pytest.mark.parametrize("document", ["README.md", "DESIGN.md", "CONTRIBUTING.md", "docs/cli.md"])
+def test_commands_in_documents_exist(document: str) -> None:
+    """Every `make` target and `edgegw` command that a document shows exists."""
+    path = ROOT / document
+    if not path.exists():
+        pytest.skip(f"{document} is not written yet")
+    text = path.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert (
+        set(re.findall(r"`make ([a-z-]+)", text))
+        | set(re.findall(r"^\$? ?make ([a-z-]+)", text, re.MULTILINE))
+        <= targets
+    )
+    known = {"demo", *main.commands}
+    assert set(re.findall(r"`(?:\.venv/bin/)?edgegw ([a-z]+)", text)) <= known

@@ -1,0 +1,146 @@
+"""The house's shape: small functions and files, few positional parameters, no float in pure rooms, reasons beside exceptions."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GENERATED = ROOT / "edgegw" / "fabric" / "proto"
+FUNCTION_LINES_MAX = 70
+FILE_LINES_MAX = 500
+POSITIONAL_MAX = 3
+NO_FLOAT = ("edgegw/contract/", "edgegw/core/", "edgegw/units.py")
+BANNED_NAMES = re.compile(r"(^|_)(manager|helpers?|utils?|data|info)(_|$)")
+
+_NOQA = re.compile(r"#\s*noqa\b(.*)")
+_NOQA_FORM = re.compile(r":\s*[A-Z]+[0-9]+(?:,\s*[A-Z]+[0-9]+)*\s+-\s+\S.*")
+_IGNORE = re.compile(r"#\s*type:\s*ignore\b(.*)")
+_IGNORE_FORM = re.compile(r"\[[a-z-]+(?:,\s*[a-z-]+)*\]\s+#\s+\S.*")
+
+
+def sources(*folders: str) -> list[Path]:
+    found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [path for path in found if not path.is_relative_to(GENERATED)]
+
+
+CODE = sources("edgegw", "firmware_sim")
+TESTS = sources("tests")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def long_functions(tree: ast.AST) -> list[str]:
+    return [
+        f"{node.name} has {length} lines"
+        for node in functions(tree)
+        if (length := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
+    ]
+
+
+def wide_functions(tree: ast.AST) -> list[str]:
+    found = []
+    for node in functions(tree):
+        names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+        count = len(names) - (bool(names) and names[0] in {"self", "cls"})
+        if count > POSITIONAL_MAX and not is_foreign_form(node):
+            found.append(f"{node.name} has {count} positional parameters")
+    return found
+
+
+def is_foreign_form(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """`__exit__` and `__aexit__` have the shape that Python gives them."""
+    return node.name in {"__exit__", "__aexit__"}
+
+
+def floats(tree: ast.AST) -> list[str]:
+    return [
+        f"line {node.lineno}"
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Constant) and isinstance(node.value, float))
+        or (isinstance(node, ast.Name) and node.id == "float")
+        or (isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div))
+    ]
+
+
+def unreasoned(text: str) -> list[str]:
+    """Comments that switch a check off without code and reason."""
+    found = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type != tokenize.COMMENT:
+            continue
+        for mark, form in ((_NOQA, _NOQA_FORM), (_IGNORE, _IGNORE_FORM)):
+            match = mark.search(token.string)
+            if match and not form.fullmatch(match[1].strip()):
+                found.append(f"line {token.start[0]}: {token.string}")
+    return found
+
+
+def undocumented_tests(tree: ast.AST) -> list[str]:
+    return [
+        node.name for node in functions(tree) if node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+
+
+@pytest.mark.parametrize("path", CODE, ids=name_of)
+def test_code_is_tidy(path: Path) -> None:
+    """Functions of at most 70 lines, files of at most 500, at most 3 positional parameters, reasons beside exceptions."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert len(text.splitlines()) <= FILE_LINES_MAX
+    assert long_functions(tree) == []
+    assert wide_functions(tree) == []
+    assert unreasoned(text) == []
+    assert BANNED_NAMES.search(path.stem) is None
+
+
+@pytest.mark.parametrize("path", [path for path in CODE if name_of(path).startswith(NO_FLOAT)], ids=name_of)
+def test_pure_rooms_know_no_float(path: Path) -> None:
+    """No float literal, no `float` and no true division in contract and core."""
+    assert floats(ast.parse(path.read_text())) == []
+
+
+@pytest.mark.parametrize("path", TESTS, ids=name_of)
+def test_tests_state_their_law(path: Path) -> None:
+    """Every test has a docstring; files of tests keep the same bounds on length and exceptions."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert undocumented_tests(tree) == []
+    assert len(text.splitlines()) <= FILE_LINES_MAX
+    assert unreasoned(text) == []
+
+
+def test_the_checks_find_what_they_look_for() -> None:
+    """Each check fails on a piece of code that breaks it."""
+    long = "def f():\n" + "    x = 1\n" * FUNCTION_LINES_MAX
+    assert long_functions(ast.parse(long))
+    assert wide_functions(ast.parse("def f(a, b, c, d): ..."))
+    assert wide_functions(ast.parse("class A:\n def f(self, a, b, c, d): ..."))
+    assert not wide_functions(ast.parse("class A:\n def f(self, a, b, c, *, d): ..."))
+    for text in ("x = 1.0", "x: float", "x = 4 / 2", "x /= 2"):
+        assert floats(ast.parse(text)), text
+    marks = ("# noqa", "# noqa: E501", "# type: ignore", "# type: ignore[misc]", "# noqa: E501 -")
+    for mark in marks:
+        assert unreasoned(f"x = 1  {mark}\n"), mark
+    good = ("# noqa: E501, F401 - a table", "# type: ignore[misc]  # the point", "# because")
+    for mark in good:
+        assert not unreasoned(f"x = 1  {mark}\n"), mark
+    assert undocumented_tests(ast.parse("def test_x(): ..."))
+
+
+def test_the_checks_see_the_code() -> None:
+    """The lists that the checks run over are not empty."""
+    assert len(CODE) > 20
+    assert len(TESTS) > 5
