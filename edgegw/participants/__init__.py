@@ -1,0 +1,7 @@
+"""The consortium's other roles, each a small client of the ledger.
+
+The map: `port` what they need of it (`patience` waits out what passes) · `schedule` when they act · `profiles` sun and load ·
+`tariff` the dated file · `oracle` `producer` `industry` `desk` `representative` the roles (`seat`: a place at the market,
+`accounts`: what every member's representative does) · `members` the representative's store · `settings` `consortium`
+`runner` all of them in one process.
+"""

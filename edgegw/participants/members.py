@@ -1,0 +1,176 @@
+"""The representative's member store: who is behind a pseudonym's card, and the terms agreed with each driver.
+
+Decides nothing about trades. Keeps no name: of an identity only the salt of its commitment and its duplicate tag are
+kept, and leaving deletes both with every card. Never on the ledger, never in the gateway's journal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+
+from edgegw.core.events import MemberTerms
+from edgegw.database import Schema, faults_of, one, open_writer
+from edgegw.participants.accounts import Enrolment, Kind
+from edgegw.pseudonyms import commitment, duplicate_tag, hash_token, new_member_id, new_salt
+
+MEMBERS = Schema(
+    name="member store",
+    application_id=0x4544474D,  # "EDGM"
+    migrations=(
+        """
+        CREATE TABLE members (
+          member_id TEXT PRIMARY KEY,
+          salt      BLOB,            -- NULL once the member left
+          dup_tag   TEXT UNIQUE,     -- NULL once the member left
+          status    TEXT NOT NULL CHECK (status IN ('NEW', 'ACTIVE', 'SUSPENDED', 'LEFT'))
+        ) STRICT;
+        CREATE TABLE links (
+          id_token_hash             TEXT PRIMARY KEY,
+          member_id                 TEXT NOT NULL REFERENCES members,
+          accept_retail             INTEGER NOT NULL CHECK (accept_retail IN (0, 1)),
+          price_mtok_per_kwh_max    INTEGER NOT NULL CHECK (price_mtok_per_kwh_max >= 0),
+          sells                     INTEGER NOT NULL CHECK (sells IN (0, 1)),
+          price_mtok_per_kwh_min    INTEGER NOT NULL CHECK (price_mtok_per_kwh_min >= 0),
+          soc_bp_min                INTEGER NOT NULL CHECK (soc_bp_min BETWEEN 0 AND 10000),
+          battery_wh                INTEGER NOT NULL CHECK (battery_wh >= 0),
+          discharge_efficiency_bp   INTEGER NOT NULL CHECK (discharge_efficiency_bp BETWEEN 1 AND 10000)
+        ) STRICT;
+        CREATE INDEX links_by_member ON links (member_id);
+        """,
+    ),
+)
+
+_COLUMNS = tuple(field.name for field in fields(MemberTerms))
+_TERMS = ", ".join(_COLUMNS)
+
+
+class MemberStatus(StrEnum):
+    """NEW until the ledger took the sign-up; then as on the ledger."""
+
+    NEW = "NEW"
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    LEFT = "LEFT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A member as the representative lists it; `cards` is how many idTokens lead to it."""
+
+    member_id: str
+    status: MemberStatus
+    cards: int
+
+
+class MemberStore:
+    """One SQLite file, short transactions; `key` is the organisation's secret for card hashes and duplicate tags.
+
+    Every method raises JournalError when the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self._path = path
+        self._key = key
+        self._db = open_writer(path, MEMBERS)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def add(self, identity: str, *, kind: Kind = "EV") -> Enrolment | None:
+        """Enter a person as NEW under a fresh id; the same enrolment again until it is activated, None after that.
+
+        So a repeat with the same identity after a crash makes no second member.
+        """
+        tag = duplicate_tag(self._key, identity)
+        with faults_of(self._path), self._db.atomic():
+            known = one(self._db, "SELECT member_id, salt, status FROM members WHERE dup_tag = ?", (tag,))
+            if known is None:
+                known = (new_member_id(), new_salt(), MemberStatus.NEW)
+                self._db.execute(
+                    "INSERT INTO members (member_id, salt, status, dup_tag) VALUES (?, ?, ?, ?)",
+                    (*known, tag),
+                )
+        member_id, salt, status = known
+        if status != MemberStatus.NEW:
+            return None
+        assert isinstance(salt, bytes)
+        return Enrolment(
+            member_id=str(member_id), kind=kind, commitment=commitment(salt, identity), dup_tag=tag
+        )
+
+    def set_status(self, member_id: str, status: MemberStatus) -> bool:
+        """Follow the ledger; LEFT deletes salt, tag and cards. False: no such member."""
+        with faults_of(self._path), self._db.atomic():
+            changed = self._db.execute(
+                "UPDATE members SET status = ? WHERE member_id = ? AND status != 'LEFT'", (status, member_id)
+            ).rowcount
+            if changed and status is MemberStatus.LEFT:
+                self._db.execute(
+                    "UPDATE members SET salt = NULL, dup_tag = NULL WHERE member_id = ?", (member_id,)
+                )
+                self._db.execute("DELETE FROM links WHERE member_id = ?", (member_id,))
+        return changed == 1
+
+    def link(self, id_token: str, terms: MemberTerms) -> bool:
+        """Let a card or login lead to a member on these terms, replacing what it led to. False: no active member."""
+        row = {"id_token_hash": self.token_hash(id_token), **asdict(terms)}
+        with faults_of(self._path), self._db.atomic():
+            active = one(
+                self._db,
+                "SELECT 1 FROM members WHERE member_id = ? AND status = 'ACTIVE'",
+                (terms.member_id,),
+            )
+            if active is not None:
+                self._db.table("links").upsert(row, pk="id_token_hash")
+        return active is not None
+
+    def unlink(self, id_token: str) -> bool:
+        """Forget a card. False: it was not known."""
+        with faults_of(self._path):
+            return (
+                self._db.execute(
+                    "DELETE FROM links WHERE id_token_hash = ?", (self.token_hash(id_token),)
+                ).rowcount
+                == 1
+            )
+
+    def members(self) -> Sequence[Member]:
+        """All members, those that left included, by id."""
+        with faults_of(self._path):
+            rows = self._db.execute(
+                "SELECT member_id, status, count(id_token_hash) FROM members LEFT JOIN links USING (member_id)"
+                " GROUP BY member_id ORDER BY member_id"
+            ).fetchall()
+        return [Member(member_id=row[0], status=MemberStatus(row[1]), cards=row[2]) for row in rows]
+
+    def links(self) -> Mapping[str, MemberTerms]:
+        """Terms by card hash, of active members only: what the station's core is told (MembersChanged)."""
+        with faults_of(self._path):
+            rows = self._db.execute(
+                f"SELECT id_token_hash, {_TERMS} FROM links JOIN members USING (member_id)"  # noqa: S608 - our own names
+                " WHERE status = 'ACTIVE' ORDER BY id_token_hash"
+            ).fetchall()
+        return {row[0]: _terms(row[1:]) for row in rows}
+
+    def lookup(self, id_token_hash: str) -> MemberTerms | None:
+        """Terms of one card hash, where an active member is behind it."""
+        with faults_of(self._path):
+            row = one(
+                self._db,
+                f"SELECT {_TERMS} FROM links JOIN members USING (member_id)"  # noqa: S608 - our own names
+                " WHERE status = 'ACTIVE' AND id_token_hash = ?",
+                (id_token_hash,),
+            )
+        return None if row is None else _terms(row)
+
+    def token_hash(self, id_token: str) -> str:
+        """The keyed hash under which an idToken is known."""
+        return hash_token(self._key, id_token)
+
+
+def _terms(row: Sequence[object]) -> MemberTerms:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["accept_retail"], values["sells"] = bool(values["accept_retail"]), bool(values["sells"])
+    return MemberTerms(**values)  # type: ignore[arg-type]  # the schema is STRICT

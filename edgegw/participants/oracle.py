@@ -1,0 +1,68 @@
+"""The price oracle: posts the dated tariff once and hourly floors a day ahead of their hours.
+
+Decides which published number belongs to which hour; never a price (the contract fixes those from what is posted).
+Source: LEDGER, price; market reference 3.5 (PostTariff, PostFloor day-ahead).
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from edgegw.ledger import BusinessRefusal
+from edgegw.participants.accounts import at_most
+from edgegw.participants.port import LedgerPort
+from edgegw.participants.schedule import Schedule, hours
+from edgegw.participants.tariff import Tariff
+
+PRODUCTS = ("CHARGE", "DISCHARGE")
+DAY_S = 86_400
+HOUR_S = 3600
+CUT_OFF_PASSED = "CUT_OFF_PASSED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oracle:
+    """A client of the ledger with the role `oracle`. `utc_offset_s` is that of the tariff's hours in this run."""
+
+    ledger: LedgerPort
+    tariff: Tariff
+    zone: str
+    utc_offset_s: int
+    schedule: Schedule
+    counts: Counter[str] = field(default_factory=Counter)
+
+    async def post_tariff(self, effective_from: int) -> None:
+        """The whole tariff, in effect from a UTC epoch second on; it is never edited, only superseded."""
+        arguments = self.tariff.arguments(
+            zone=self.zone, utc_offset_s=self.utc_offset_s, effective_from=effective_from
+        )
+        await self.ledger.execute("PostTariff", arguments)
+
+    async def open(self) -> None:
+        """Post a day of floors before the day runs."""
+        now_s = self.schedule.now_s()
+        await self._post_floors(hours(now_s, min(self.schedule.end_s, now_s + DAY_S)))
+
+    async def run(self) -> None:
+        """At each hour, post the floors of the hour a day later; returns at the end of the run."""
+        async for interval in self.schedule.quarter_hours():
+            if interval % HOUR_S == 0 and interval + DAY_S - HOUR_S < self.schedule.end_s:
+                await self._post_floors([interval + DAY_S - HOUR_S])
+
+    async def _post_floors(self, starts: Iterable[int]) -> None:
+        await at_most(8, (self._post_floor(start, product) for start in starts for product in PRODUCTS))
+
+    async def _post_floor(self, hour: int, product: str) -> None:
+        """One floor; an hour whose first cut-off has passed keeps the tariff's own floor, and is counted."""
+        if self.schedule.closed(hour):
+            self.counts["late"] += 1
+            return
+        floor_mtok = self.tariff.floor_mtok_per_kwh(hour, self.utc_offset_s)
+        try:
+            await self.ledger.execute(
+                "PostFloor", {"zone": self.zone, "product": product, "hour": hour, "floor": str(floor_mtok)}
+            )
+        except BusinessRefusal as refusal:
+            self.counts["late" if refusal.code == CUT_OFF_PASSED else refusal.code] += 1
+        else:
+            self.counts["posted"] += 1

@@ -1,0 +1,208 @@
+"""The solar producer: registers what its plant generated, offers it, posts its supply, sells some at its own wall box.
+
+Decides how a quarter hour's generation is shared between the direct sale at noon and the standing offer. The plant's
+register at any instant is the sum of its profile since the run began. Never touches a gateway's slices or holds.
+Source: LEDGER, price (CHARGE: producers post supply) and Around them; docs/contract.md (RegisterGeneration, transfer).
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from edgegw.ledger import BusinessRefusal
+from edgegw.participants import accounts
+from edgegw.participants.profiles import SunProfile
+from edgegw.participants.seat import Seat
+from edgegw.units import INTERVAL_S, SECOND_NS
+
+DAY_S = 86_400
+NOON_HOUR = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plant:
+    """A solar plant and its meter. `begin_s` is the quarter hour in which its register stood at zero."""
+
+    meter_ref: str
+    epoch: int
+    sun: SunProfile
+    utc_offset_s: int
+    begin_s: int
+    evidence_key: bytes
+
+    def energy_wh(self, interval: int) -> int:
+        """Generation of a quarter hour, measured or expected: the sun keeps to its file."""
+        return self.sun.energy_wh(interval, self.utc_offset_s)
+
+    def register_wh(self, at_s: int) -> int:
+        """The export register at a quarter hour's start."""
+        return sum(self.energy_wh(interval) for interval in range(self.begin_s, at_s, INTERVAL_S))
+
+    def local(self, interval: int) -> datetime:
+        """Local time of a quarter hour's start."""
+        return datetime.fromtimestamp(interval + self.utc_offset_s, UTC)
+
+    def midnight_after(self, interval: int) -> int:
+        """UTC epoch second at which the local day of a quarter hour ends."""
+        local_s = interval + self.utc_offset_s
+        return local_s - local_s % DAY_S + DAY_S - self.utc_offset_s
+
+    def evidence_hash(self, reading: str) -> str:
+        """SHA-256 of a reading and a nonce only the plant knows (else a short series could be guessed)."""
+        nonce = hmac.new(self.evidence_key, reading.encode(), hashlib.sha256).hexdigest()
+        evidence = json.dumps({"nonce": nonce, "reading": reading}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(evidence.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WallBox:
+    """A charging point behind the plant's fence: an EV member charges there at noon, straight from the producer.
+
+    Its meter is an EVSE meter registered by the EV users' representative; each sale is `energy_wh` on its register.
+    """
+
+    buyer_id: str
+    meter_ref: str
+    epoch: int
+    energy_wh: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Producer:
+    """A client of the ledger with the role `representative` of the producers."""
+
+    seat: Seat
+    plant: Plant
+    wall_box: WallBox | None = None
+    limit_mtok_per_kwh: int = 1
+    sold_on: set[date] = field(default_factory=set)
+    """Local days whose direct sale is done."""
+
+    async def open(self) -> None:
+        """Before the day runs: the plant's meter and the first loads."""
+        await self.seat.ledger.execute(
+            "RegisterMeter",
+            {
+                "meterRef": self.plant.meter_ref,
+                "epoch": self.plant.epoch,
+                "zone": self.seat.zone,
+                "kind": "PLANT",
+                "importWh": "0",
+                "exportWh": "0",
+                "ratedW": str(self.plant.sun.peak_w),
+            },
+        )
+        for interval in self.seat.schedule.opening():
+            await self._post_supply(interval)
+
+    async def run(self) -> None:
+        """Each quarter hour: post supply in time, sell what the last one brought; returns at the end of the run."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fix_noon_prices())
+            async for interval in self.seat.schedule.quarter_hours():
+                post = group.create_task(self._post_supply(interval + self.seat.schedule.ahead * INTERVAL_S))
+                await self._sell(interval - INTERVAL_S)
+                await post
+
+    async def close(self) -> None:
+        """Take back what no slice has, and sweep."""
+        await self.seat.close_offers()
+        await accounts.sweep(self.seat.ledger, self.seat.member_id)
+
+    async def _post_supply(self, interval: int) -> None:
+        """What the interval will bring and what is offered and unsold."""
+        unsold_wh = await self.seat.left_at(interval)
+        await self.seat.post_load(interval, self.plant.energy_wh(interval) + unsold_wh)
+
+    async def _sell(self, interval: int) -> None:
+        """Register a quarter hour's generation and offer it, less what the wall box took."""
+        start_wh = self.plant.register_wh(interval)
+        end_wh = start_wh + self.plant.energy_wh(interval)
+        lot_id = f"{self.plant.meter_ref}:{self.plant.epoch}:{start_wh}"
+        if end_wh == start_wh or not await self._register(lot_id, interval, start_wh=start_wh, end_wh=end_wh):
+            return
+        sold_wh = await self._sell_direct(interval, end_wh - start_wh)
+        if end_wh - start_wh > sold_wh:
+            await self.seat.offer(
+                f"sun:{lot_id}",
+                behind={"lotId": lot_id, "wh": str(end_wh - start_wh - sold_wh)},
+                limit=self.limit_mtok_per_kwh,
+                valid=(interval + INTERVAL_S, self.plant.midnight_after(interval)),
+            )
+
+    async def _register(self, lot_id: str, interval: int, *, start_wh: int, end_wh: int) -> bool:
+        return await self.seat.submit(
+            "RegisterGeneration",
+            {
+                "lotId": lot_id,
+                "memberId": self.seat.member_id,
+                "meterRef": self.plant.meter_ref,
+                "epoch": self.plant.epoch,
+                "interval": interval,
+                "startWh": str(start_wh),
+                "endWh": str(end_wh),
+                "evidenceHash": self.plant.evidence_hash(f"{lot_id}:{interval}:{end_wh}"),
+                "expiresAt": self.plant.midnight_after(interval),
+            },
+        )
+
+    # The direct sale: one `transfer` a day, of the first quarter hour from noon on that has a price.
+
+    async def _fix_noon_prices(self) -> None:
+        """Have the price of each noon quarter hour fixed, midway between its cut-off and its start."""
+        schedule = self.seat.schedule
+        begin = schedule.now_s() // INTERVAL_S * INTERVAL_S + INTERVAL_S
+        for interval in range(begin, schedule.end_s, INTERVAL_S):
+            if self._for_direct_sale(interval):
+                await schedule.clock.sleep_until((interval - schedule.cutoff_s // 2) * SECOND_NS)
+                if schedule.now_s() < interval:
+                    await self.seat.submit("FixPrice", self._price_key(interval))
+
+    async def _sell_direct(self, interval: int, generated_wh: int) -> int:
+        """Wh the wall box took; 0 where it is not the time, there is too little sun, or no price."""
+        box = self.wall_box
+        if box is None or generated_wh < box.energy_wh or not self._for_direct_sale(interval):
+            return 0
+        if not await self._priced(interval):
+            return 0
+        start_wh = len(self.sold_on) * box.energy_wh
+        trade_id = f"{box.meter_ref}:{box.epoch}:import:{start_wh}"
+        sold = await self.seat.submit(
+            "transfer",
+            self._price_key(interval)
+            | {
+                "tradeId": trade_id,
+                "buyer": box.buyer_id,
+                "seller": self.seat.member_id,
+                "meterRef": box.meter_ref,
+                "epoch": box.epoch,
+                "direction": "import",
+                "startWh": str(start_wh),
+                "endWh": str(start_wh + box.energy_wh),
+                "evidenceHash": self.plant.evidence_hash(f"{trade_id}:{interval}"),
+            },
+        )
+        if not sold:
+            return 0
+        self.sold_on.add(self.plant.local(interval).date())
+        return box.energy_wh
+
+    async def _priced(self, interval: int) -> bool:
+        """Whether the price of the interval is fixed."""
+        try:
+            return bool(
+                (await self.seat.ledger.evaluate("DetermineCost", self._price_key(interval)))["final"]
+            )
+        except BusinessRefusal as refusal:
+            self.seat.counts[refusal.code] += 1
+            return False
+
+    def _for_direct_sale(self, interval: int) -> bool:
+        local = self.plant.local(interval)
+        return self.wall_box is not None and local.hour == NOON_HOUR and local.date() not in self.sold_on
+
+    def _price_key(self, interval: int) -> dict[str, str | int]:
+        return {"zone": self.seat.zone, "product": self.seat.product, "interval": interval}

@@ -1,0 +1,93 @@
+"""The participants' process: opens the market, runs the day, closes it when told to.
+
+Decides when each phase begins, and says so on standard output, one JSON object a line: `{"ready": true}` after opening,
+`{"closed": true, ...}` after closing. Closing is asked for by SIGUSR1 or the line `close` on standard input.
+"""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from edgegw.clock import StationClock
+from edgegw.ledger import LedgerClient
+from edgegw.ledger.identity import load_signer, load_trust
+from edgegw.participants.consortium import Connect, Consortium, Span
+from edgegw.participants.patience import PatientLedger
+from edgegw.participants.port import LedgerPort
+from edgegw.participants.settings import Settings, read_settings
+
+TRUST_FILE = "trust.json"
+
+
+async def run(config: Path, environment: Mapping[str, str]) -> None:
+    """The whole life of the process; raises ConfigError and whatever the ledger finally refuses."""
+    settings = read_settings(config)
+    clock = StationClock.from_environment(environment)
+    closing = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, closing.set)
+    listening = asyncio.create_task(_listen(closing))
+    async with connections(settings) as connect:
+        consortium = Consortium(settings, connect=connect, clock=clock, span=Span.of(clock, settings.end_s))
+        await consortium.open()
+        _say({"ready": True})
+        await _until(closing, asyncio.create_task(consortium.run()))
+        _say({"closed": True} | await consortium.close())
+    listening.cancel()
+
+
+@asynccontextmanager
+async def connections(settings: Settings) -> AsyncIterator[Connect]:
+    """One client per identity under `crypto`, all closed at the end."""
+    roots = load_trust(settings.crypto / TRUST_FILE)
+    async with AsyncExitStack() as stack:
+        clients: list[LedgerClient] = []
+
+        def connect(msp_id: str, name: str) -> LedgerPort:
+            client = LedgerClient(
+                settings.endpoint,
+                load_signer(settings.crypto / msp_id / name),
+                roots,
+                channel=settings.channel,
+                chaincode=settings.chaincode,
+            )
+            clients.append(client)
+            stack.push_async_callback(client.close)
+            return PatientLedger(ledger=client)
+
+        yield connect
+
+
+async def _until(closing: asyncio.Event, day: asyncio.Task[None]) -> None:
+    """Wait for the word to close; the day may end before it, or is ended by it. A fault of the day is raised."""
+    told = asyncio.create_task(closing.wait())
+    await asyncio.wait((told, day), return_when=asyncio.FIRST_COMPLETED)
+    if day.done():
+        await day
+        await told
+        return
+    day.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await day
+
+
+async def _listen(closing: asyncio.Event) -> None:
+    """Set `closing` at the line `close`; an input that is no pipe or terminal, or that ends, says nothing."""
+    reader = asyncio.StreamReader()
+    with contextlib.suppress(ValueError, OSError):
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+        async for line in reader:
+            if line.strip() == b"close":
+                closing.set()
+
+
+def _say(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line, sort_keys=True) + "\n")
+    sys.stdout.flush()

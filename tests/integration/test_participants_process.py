@@ -1,0 +1,112 @@
+"""The participants' own process against the embedded peer, over loopback, at 1200 times real time."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgegw.clock import ClockMapping
+from edgegw.ledger import LedgerClient
+from edgegw.ledger.identity import load_signer, load_trust
+from edgegw.peer.server import CHAINCODE, CHANNEL
+from edgegw.units import SECOND_NS
+from tests.unit.participants_host import MONDAY_S
+from tests.unit.test_participants_day import DEPOSITS, settings
+
+SPEED = 1200
+STANDSTILL_S = 4
+BEGIN_S = MONDAY_S + 11 * 3600 + 1800
+END_S = BEGIN_S + 2 * 3600
+SPAWN_S = 60
+
+
+@pytest.fixture
+async def peer(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """Address and crypto folder of a fresh embedded peer."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edgegw.peer", "--data", str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    line = await asyncio.wait_for(process.stdout.readline(), SPAWN_S)
+    yield json.loads(line)["listening"], tmp_path / "crypto"
+    process.terminate()
+    await process.wait()
+
+
+def client(endpoint: str, crypto: Path, name: str) -> LedgerClient:
+    return LedgerClient(
+        endpoint,
+        load_signer(crypto / "EVUserMSP" / name),
+        load_trust(crypto / "trust.json"),
+        channel=CHANNEL,
+        chaincode=CHAINCODE,
+    )
+
+
+async def configure(endpoint: str, crypto: Path) -> ClockMapping:
+    """The channel's constants with the run's time mapping, which stands still for the opening."""
+    mapping = ClockMapping(
+        monotonic_origin_ns=time.monotonic_ns() + STANDSTILL_S * SECOND_NS,
+        utc_origin_ns=BEGIN_S * SECOND_NS,
+        speed=SPEED,
+        utc_end_ns=END_S * SECOND_NS,
+    )
+    at = {
+        "realOriginMs": time.time_ns() // 1_000_000 + STANDSTILL_S * 1000,
+        "ledgerOriginMs": BEGIN_S * 1000,
+        "speed": SPEED,
+    }
+    async with client(endpoint, crypto, "admin") as admin:
+        await admin.execute("Configure", {"channel": "energy", "time": at})
+    return mapping
+
+
+@pytest.mark.parametrize("by_signal", [False, True])
+async def test_a_run_opens_trades_and_closes(
+    peer: tuple[str, Path], tmp_path: Path, *, by_signal: bool
+) -> None:
+    """Ready before simulated time moves; no post late; closed on the word or the signal; the books balance."""
+    endpoint, crypto = peer
+    config = tmp_path / "participants.json"
+    config.write_text(
+        settings(
+            endpoint=endpoint, channel=CHANNEL, chaincode=CHAINCODE, crypto=str(crypto)
+        ).model_dump_json()
+    )
+    mapping = await configure(endpoint, crypto)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edgegw.participants", "--config", str(config)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"STATION_CLOCK": str(mapping)},
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert json.loads(await asyncio.wait_for(process.stdout.readline(), SPAWN_S)) == {"ready": True}
+    run_s = STANDSTILL_S + (END_S - BEGIN_S) / SPEED
+    left_s = run_s - (time.monotonic_ns() - mapping.monotonic_origin_ns) / SECOND_NS - STANDSTILL_S
+    if by_signal:  # in the middle of the day
+        await asyncio.sleep(left_s / 2)
+        process.send_signal(signal.SIGUSR1)
+    else:
+        await asyncio.sleep(left_s + 0.5)
+        process.stdin.write(b"close\n")
+    closed: dict[str, Any] = json.loads(await asyncio.wait_for(process.stdout.readline(), SPAWN_S))
+    assert await asyncio.wait_for(process.wait(), SPAWN_S) == 0
+    assert closed["closed"] is True
+    assert "late" not in closed["counts"]["producer"]
+    async with client(endpoint, crypto, "auditor") as auditor:
+        totals = await auditor.evaluate("AuditTotals")
+    tokens = {name: int(mtok) for name, mtok in totals["tokens"].items()}
+    assert tokens["supply"] == sum(DEPOSITS.values()) - closed["paid_out_mtok"] == closed["supply_mtok"]
+    assert tokens["supply"] == tokens["available"] + tokens["held"] + tokens["pending"]
+    if not by_signal:
+        assert closed["producer_history"]["trade.recorded"] == 1
+        assert closed["paid_out_mtok"] > 0
