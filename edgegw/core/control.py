@@ -1,0 +1,184 @@
+"""The setpoint: how much power, in which direction, until when; and when to say so again.
+
+Every command ends by itself inside what its hold can pay, with 0 W below it, so that a gateway that dies leaves
+nothing running. Selling happens only inside an interval's guards, at a fixed price, out of slices and hold.
+Source: LEDGER.md "Interval"; OCPP 2.1 use cases Q03, Q11, K28.
+"""
+
+from dataclasses import dataclass, replace
+
+from edgegw.core import market
+from edgegw.core.effects import ApplySetpoint, StopRemotely
+from edgegw.core.state import Evse, EvseSettings, HoldBook, HoldState, Phase, SaleStage, Session, Setpoint
+from edgegw.core.turn import Turn
+from edgegw.units import INTERVAL_NS, SECOND_NS, affordable_wh, amount_mtok, interval_of
+
+HORIZON_NS = 4 * INTERVAL_NS  # an ordinary charge is commanded this far ahead
+RENEW_NS = 2 * INTERVAL_NS  # and renewed when less than this is left
+ENERGY_WH_MIN = 200  # below this a hold is used up
+WH_NS = 3_600 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Power until an instant; `over` asks to end a session whose hold is used up."""
+
+    power_w: int
+    ends_ns: int
+    over: bool = False
+
+
+def replan(turn: Turn, evse: Evse) -> None:
+    """Command what the EVSE should do now, if that differs from what was commanded last."""
+    session = evse.session
+    if session is None or not evse.online or evse.phase is Phase.VACANT:
+        return
+    if evse.phase is Phase.STARTING:
+        return
+    plan = plan_for(turn, evse, session)
+    if plan.over:
+        turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=session.transaction_id))
+    if not _worth_saying(evse.setpoint, plan, now_ns=turn.now_ns):
+        return
+    count = evse.setpoint_count + 1
+    setpoint = Setpoint(setpoint_id=count, power_w=plan.power_w, ends_ns=plan.ends_ns)
+    turn.put_evse(replace(evse, setpoint=setpoint, setpoint_count=count))
+    turn.emit(
+        ApplySetpoint(
+            evse_id=evse.evse_id,
+            setpoint_id=count,
+            transaction_id=session.transaction_id,
+            power_w=plan.power_w,
+            ends_ns=plan.ends_ns,
+            fallback_w=0,
+        )
+    )
+
+
+def plan_for(turn: Turn, evse: Evse, session: Session) -> Plan:
+    """What this EVSE should do from now on."""
+    settings = turn.settings.evses[evse.evse_id]
+    rest = Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS)
+    if evse.phase is not Phase.ACTIVE or session.terms is None or _is_blind(turn, settings):
+        return rest
+    if session.sale is SaleStage.READY:
+        return _plan_sale(turn, settings, session) or rest
+    if session.sale in {SaleStage.NONE, SaleStage.OVER}:
+        return _plan_charge(turn, settings, session)
+    return rest  # between settling and hold nothing may move
+
+
+def sale_wh_left(turn: Turn, settings: EvseSettings, hold: HoldBook) -> int:
+    """What a sale's hold still covers, the running segment's export taken off."""
+    account = turn.meters[settings.meter_id]
+    running_wh = 0
+    if account.last is not None and account.cut is not None:
+        running_wh = account.last.export_mwh // 1000 - account.cut.export_mwh // 1000
+    net_wh = hold.left * (10_000 - turn.settings.loss_bp) // 10_000
+    return net_wh - running_wh
+
+
+def discharge_power_w(settings: EvseSettings, session: Session) -> int:
+    """Most power this car may discharge at this EVSE; 0 where it cannot."""
+    if session.discharge_power_w_max is None:
+        return settings.discharge_w
+    return min(settings.discharge_w, session.discharge_power_w_max)
+
+
+def _is_blind(turn: Turn, settings: EvseSettings) -> bool:
+    """No energy without a meter: readings older than `stale_ns` stop the flow."""
+    last = turn.meters[settings.meter_id].last
+    return last is None or turn.now_ns - last.at_ns > turn.settings.stale_ns
+
+
+def _plan_charge(turn: Turn, settings: EvseSettings, session: Session) -> Plan:
+    hold = None if session.charge_hold_id is None else turn.holds.get(session.charge_hold_id)
+    if hold is None or hold.state is not HoldState.OPEN:
+        return Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS)
+    power_w = _charge_power_w(turn, settings, session)
+    account = turn.meters[settings.meter_id]
+    running_wh = 0
+    if account.last is not None and account.cut is not None:
+        running_wh = account.last.import_mwh // 1000 - account.cut.import_mwh // 1000
+    left = hold.left - amount_mtok(hold.limit_mtok_per_kwh, max(0, running_wh))
+    energy_wh = affordable_wh(left, hold.limit_mtok_per_kwh)
+    if energy_wh < ENERGY_WH_MIN:
+        return Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS, over=True)
+    ends_ns = turn.now_ns + HORIZON_NS
+    market_wh = _market_only_wh(turn, hold, session)
+    if market_wh is not None:
+        energy_wh = min(energy_wh, market_wh - running_wh)
+        ends_ns = (interval_of(turn.now_ns) * SECOND_NS) + INTERVAL_NS
+        if energy_wh < ENERGY_WH_MIN:
+            return Plan(power_w=0, ends_ns=ends_ns)
+    power_w = max(power_w, 1)
+    return Plan(power_w=power_w, ends_ns=min(ends_ns, turn.now_ns + energy_wh * WH_NS // power_w))
+
+
+def _charge_power_w(turn: Turn, settings: EvseSettings, session: Session) -> int:
+    power_w = settings.rated_w
+    if session.charge_power_w_max is not None:
+        power_w = min(power_w, session.charge_power_w_max)
+    if turn.settings.site_w_max is not None:
+        active = sum(1 for evse in turn.evses.values() if evse.phase is Phase.ACTIVE)
+        power_w = min(power_w, turn.settings.site_w_max // max(1, active))
+    return power_w
+
+
+def _market_only_wh(turn: Turn, hold: HoldBook, session: Session) -> int | None:
+    """Energy to which this interval is bound when retail is no way out; None when retail may serve the rest."""
+    assert session.terms is not None
+    interval = interval_of(turn.now_ns)
+    record = turn.prices.get(market.key(market.CHARGE, interval))
+    ceiling = None if record is None else record.ceiling_mtok_per_kwh
+    retail_fits = ceiling is None or ceiling <= hold.limit_mtok_per_kwh
+    if session.terms.accept_retail and retail_fits:
+        return None
+    price = market.usable_price(turn.prices.rows, market.CHARGE, interval)
+    if price is None or price > hold.limit_mtok_per_kwh:
+        return 0
+    return sum(item.left for item in market.open_slices(turn.slices.values(), market.CHARGE, interval))
+
+
+def _plan_sale(turn: Turn, settings: EvseSettings, session: Session) -> Plan | None:
+    """Discharge inside this interval's guards, as far as price, slices and hold reach."""
+    assert session.terms is not None
+    start_ns = interval_of(turn.now_ns) * SECOND_NS
+    ends_ns = start_ns + INTERVAL_NS - turn.settings.guard_ns
+    power_w = discharge_power_w(settings, session)
+    if power_w <= 0 or not start_ns + turn.settings.guard_ns <= turn.now_ns < ends_ns:
+        return None
+    price = market.usable_price(turn.prices.rows, market.DISCHARGE, interval_of(turn.now_ns))
+    hold = None if session.sale_hold_id is None else turn.holds.get(session.sale_hold_id)
+    if price is None or price < session.terms.price_mtok_per_kwh_min:
+        return None
+    if hold is None or hold.state is not HoldState.OPEN:
+        return None
+    energy_wh = min(sale_wh_left(turn, settings, hold), _slice_share_wh(turn, session, price))
+    if energy_wh < ENERGY_WH_MIN:
+        return None
+    return Plan(power_w=-power_w, ends_ns=min(ends_ns, turn.now_ns + energy_wh * WH_NS // power_w))
+
+
+def _slice_share_wh(turn: Turn, session: Session, price: int) -> int:
+    """What buyers' slices carry, less what other running sales may still take of them."""
+    interval = interval_of(turn.now_ns)
+    carried_wh = sum(
+        market.slice_wh(item, price)
+        for item in market.open_slices(turn.slices.values(), market.DISCHARGE, interval)
+    )
+    for evse in turn.evses.values():
+        other, setpoint = evse.session, evse.setpoint
+        if other is None or other.session_id == session.session_id or setpoint is None:
+            continue
+        if setpoint.power_w < 0 and setpoint.ends_ns > turn.now_ns:
+            carried_wh -= -setpoint.power_w * INTERVAL_NS // WH_NS
+    return carried_wh
+
+
+def _worth_saying(setpoint: Setpoint | None, plan: Plan, *, now_ns: int) -> bool:
+    if setpoint is None or setpoint.power_w != plan.power_w:
+        return True
+    if plan.ends_ns < setpoint.ends_ns - 30 * SECOND_NS:
+        return True
+    return setpoint.ends_ns - now_ns < RENEW_NS and plan.ends_ns > setpoint.ends_ns + INTERVAL_NS // 3

@@ -1,0 +1,314 @@
+"""What happened, in the past tense: the only way anything reaches the core.
+
+Adapters build these; the core never asks. Times are UTC nanoseconds of the station's clock unless a name says
+otherwise. `None` means "not measured" or "not told", never zero.
+Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the words; HOUSE.md for the form.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRef:
+    """A charger's CALL that waits for its answer; `connection` fences off answers to a replaced socket."""
+
+    charger_id: str
+    connection: int
+    message_id: str
+
+
+class ChargingState(StrEnum):
+    """OCPP 2.x chargingState; 1.6 connector status is mapped onto it."""
+
+    EV_CONNECTED = "EVConnected"
+    CHARGING = "Charging"
+    SUSPENDED_EV = "SuspendedEV"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    IDLE = "Idle"
+
+
+class ConnectorStatus(StrEnum):
+    """Plug state as far as the core cares."""
+
+    AVAILABLE = "Available"
+    OCCUPIED = "Occupied"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerSample:
+    """What a charger measured; evidence and state of charge, never the bill."""
+
+    at_ns: int
+    import_wh: int | None = None
+    export_wh: int | None = None
+    power_w: int | None = None  # import positive
+    soc_bp: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerConnected:
+    """A charger's socket is open, authenticated and speaks `version` ("1.6", "2.0.1" or "2.1")."""
+
+    charger_id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerDisconnected:
+    """The charger's socket is gone; nothing else is implied."""
+
+    charger_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerBooted:
+    """BootNotification: the charger forgot its profiles, not its transactions."""
+
+    charger_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorStatusChanged:
+    """StatusNotification of one EVSE, `at_ns` by the charger's clock (or receipt where it gave none)."""
+
+    evse_id: str
+    status: ConnectorStatus
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizeRequested:
+    """A driver presented an idToken (as its keyed hash); `call` waits for an AuthorizeAnswer."""
+
+    call: CallRef
+    id_token_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionStarted:
+    """StartTransaction or TransactionEvent Started. `business_key` is equal for repeats of one message.
+
+    `transaction_id`: the charger's own (2.x), or a fresh unguessable decimal proposed by the adapter (1.6): the core
+    answers with the id it keeps. `frame` is the raw text, journalled before the message is judged.
+    """
+
+    call: CallRef
+    business_key: str
+    frame: str
+    evse_id: str
+    transaction_id: str
+    id_token_hash: str | None
+    at_ns: int
+    offline: bool = False
+    sample: ChargerSample | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionUpdated:
+    """TransactionEvent Updated, or MeterValues of a transaction. `call` waits for an Acknowledge."""
+
+    call: CallRef
+    business_key: str | None
+    frame: str
+    evse_id: str | None  # None: resolve by transaction_id
+    transaction_id: str | None
+    charging_state: ChargingState | None
+    offline: bool = False
+    id_token_hash: str | None = None  # an idToken that came after the start (2.x)
+    samples: tuple[ChargerSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionEnded:
+    """StopTransaction or TransactionEvent Ended; an unknown id is stored and acknowledged all the same."""
+
+    call: CallRef
+    business_key: str
+    frame: str
+    charger_id: str
+    evse_id: str | None
+    transaction_id: str
+    at_ns: int
+    reason: str
+    samples: tuple[ChargerSample, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingStateChanged:
+    """A 1.6 connector status that tells whether the car takes power (Charging, SuspendedEV, SuspendedEVSE)."""
+
+    evse_id: str
+    charging_state: ChargingState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvNeedsReported:
+    """NotifyEVChargingNeeds (2.x), already answered by the adapter."""
+
+    evse_id: str
+    bidirectional: bool
+    charge_power_w_max: int | None
+    discharge_power_w_max: int | None
+    departure_ns: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetpointAnswered:
+    """The charger's answer to ApplySetpoint `setpoint_id`; not accepted covers refusal, timeout and a lost socket."""
+
+    evse_id: str
+    setpoint_id: int
+    accepted: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterRead:
+    """One Modbus reading of both registers in a single request; `at` lies between `t0_ns` and `t1_ns`."""
+
+    meter_id: str
+    t0_ns: int
+    t1_ns: int
+    import_mwh: int | None
+    export_mwh: int | None
+    power_w: int | None
+    serial: str | None
+
+    @property
+    def at_ns(self) -> int:
+        """Midpoint of request and answer: the instant the reading stands for."""
+        return (self.t0_ns + self.t1_ns) // 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReadFailed:
+    """No acceptable answer from a meter."""
+
+    meter_id: str
+    at_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockTicked:
+    """A business instant the core asked for (`station.next_tick_ns`) has come."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """A real-time timer set by StartTimer ran out."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsed:
+    """A submission came back endorsed; `envelope` is signed and ready, nothing is sent yet."""
+
+    submission_id: str
+    tx_id: str
+    envelope_hex: str
+    result: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndorseFailed:
+    """`kind`: "business" (code is the contract's), "mismatch", "unavailable", "clock", "identity"."""
+
+    submission_id: str
+    kind: str
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitKnown:
+    """A definite validation code ("VALID", "MVCC_READ_CONFLICT", …) for a submitted envelope."""
+
+    submission_id: str
+    tx_id: str
+    code: str
+    block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitUnknown:
+    """Nobody knows yet; the same bytes are to be sent again."""
+
+    submission_id: str
+    tx_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEventSeen:
+    """A chaincode event of a committed block, in order; `block` is the checkpoint."""
+
+    name: str
+    payload: Mapping[str, object]
+    block: int
+    tx_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryAnswered:
+    """Answer to a Query effect; `result` is None when the peer could not answer."""
+
+    query_id: str
+    result: Mapping[str, object] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberTerms:
+    """A driver as the station knows one: a pseudonym and the terms agreed with the representative."""
+
+    member_id: str
+    accept_retail: bool = True
+    price_mtok_per_kwh_max: int = 400_000
+    sells: bool = False
+    price_mtok_per_kwh_min: int = 140_000
+    soc_bp_min: int = 3_000
+    battery_wh: int = 0
+    discharge_efficiency_bp: int = 9_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembersChanged:
+    """The representative's links, whole: keyed hash of the idToken -> terms."""
+
+    links: Mapping[str, MemberTerms]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainStarted:
+    """SIGTERM: close what can be closed, take nothing new."""
+
+
+Event = (
+    ChargerConnected
+    | ChargerDisconnected
+    | ChargerBooted
+    | ConnectorStatusChanged
+    | ChargingStateChanged
+    | AuthorizeRequested
+    | TransactionStarted
+    | TransactionUpdated
+    | TransactionEnded
+    | EvNeedsReported
+    | SetpointAnswered
+    | RegisterRead
+    | MeterReadFailed
+    | ClockTicked
+    | TimerFired
+    | Endorsed
+    | EndorseFailed
+    | CommitKnown
+    | CommitUnknown
+    | LedgerEventSeen
+    | QueryAnswered
+    | MembersChanged
+    | DrainStarted
+)

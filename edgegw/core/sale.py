@@ -1,0 +1,208 @@
+"""How a parked car comes to sell: cut, settle, sweep, attest, hold; and how the station supplies the market's posts.
+
+Nothing moves through the car between the attestation and its hold. A sale needs a state of charge, a driver who
+sells, a price above the driver's own, and buyers' slices; without any of these the car just stays.
+Source: LEDGER.md "Life of a session" 2, 4 and 6; market reference §5.2.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from edgegw.core import control, market
+from edgegw.core.effects import Query, ReadMeter
+from edgegw.core.market import DISCHARGE
+from edgegw.core.state import Evse, HoldBook, HoldState, Phase, SaleStage, Session
+from edgegw.core.turn import Turn
+from edgegw.units import INTERVAL_S, gross_wh, interval_of
+
+SALE_WH_MIN = 500
+
+
+def dischargeable_wh(session: Session) -> int:
+    """(state of charge - the driver's minimum) * capacity * efficiency; 0 where any of it is unknown."""
+    terms = session.terms
+    if terms is None or not terms.sells or session.soc_bp is None or terms.battery_wh <= 0:
+        return 0
+    over_bp = max(0, session.soc_bp - terms.soc_bp_min)
+    return over_bp * terms.battery_wh // 10_000 * terms.discharge_efficiency_bp // 10_000
+
+
+def supply_wh(turn: Turn, evse: Evse) -> int:
+    """What this EVSE could discharge in one interval: its part of the posted V2G supply."""
+    session = evse.session
+    settings = turn.settings.evses[evse.evse_id]
+    if evse.phase is not Phase.ACTIVE or session is None or not session.satisfied:
+        return 0
+    if session.sale is SaleStage.OVER:
+        return 0
+    hold = None if session.sale_hold_id is None else turn.holds.get(session.sale_hold_id)
+    energy_wh = dischargeable_wh(session)
+    if hold is not None and hold.state is HoldState.OPEN:
+        energy_wh = control.sale_wh_left(turn, settings, hold)
+    if energy_wh < SALE_WH_MIN:
+        return 0
+    usable_ns = INTERVAL_S * 1_000_000_000 - 2 * turn.settings.guard_ns
+    return min(energy_wh, control.discharge_power_w(settings, session) * usable_ns // control.WH_NS)
+
+
+def consider(turn: Turn, evse: Evse) -> None:
+    """Start preparing a sale when one is possible now or in the next interval; drop one that has no price."""
+    session = evse.session
+    if evse.phase is not Phase.ACTIVE or session is None or session.terms is None:
+        return
+    wanted = _price_in_sight(turn, session)
+    if session.sale is SaleStage.READY and not wanted:
+        close(turn, evse, stage=SaleStage.NONE)
+    elif session.sale is SaleStage.NONE and wanted and supply_wh(turn, evse) >= SALE_WH_MIN:
+        turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.CUTTING)))
+        control.replan(turn, turn.evses[evse.evse_id])
+        turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
+
+
+def _price_in_sight(turn: Turn, session: Session) -> bool:
+    assert session.terms is not None
+    now = interval_of(turn.now_ns)
+    for interval in (now, now + INTERVAL_S):
+        price = market.usable_price(turn.prices.rows, DISCHARGE, interval)
+        slices = market.open_slices(turn.slices.values(), DISCHARGE, interval)
+        if price is not None and price >= session.terms.price_mtok_per_kwh_min and slices:
+            return True
+    return False
+
+
+def on_cut(turn: Turn, evse: Evse) -> None:
+    """The segment before the sale is closed; its lines must settle first."""
+    session = evse.session
+    assert session is not None
+    turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.SETTLING)))
+    go_on(turn, turn.evses[evse.evse_id])
+
+
+def go_on(turn: Turn, evse: Evse) -> None:
+    """From SETTLING to SWEEPING, once no line of this session is open."""
+    session = evse.session
+    if session is None or session.sale is not SaleStage.SETTLING or session.terms is None:
+        return
+    if any(line.session_id == session.session_id for line in turn.lines.values()):
+        return
+    turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.SWEEPING)))
+    ask_balance(turn, evse_id=evse.evse_id, session=session)
+
+
+def ask_balance(turn: Turn, *, evse_id: str, session: Session) -> None:
+    """Ask for the member's unswept credits."""
+    assert session.terms is not None
+    query_id = f"credits:{evse_id}:{session.session_id}"
+    turn.queries.put(query_id, "credits")
+    turn.emit(
+        Query(
+            query_id=query_id, function="balanceOf", arguments={"v": 1, "memberId": session.terms.member_id}
+        )
+    )
+
+
+def on_balance(turn: Turn, evse: Evse, result: Mapping[str, object] | None) -> None:
+    """Sweep named credits, or attest at once where there are none; no answer ends the attempt for now."""
+    session = evse.session
+    if session is None or session.sale is not SaleStage.SWEEPING or session.terms is None:
+        return
+    credit_ids = None if result is None else result.get("credits")
+    if not isinstance(credit_ids, list):
+        close(turn, evse, stage=SaleStage.NONE)
+    elif credit_ids:
+        turn.submit(
+            "Sweep",
+            {"memberId": session.terms.member_id, "creditIds": sorted(credit_ids)},
+            lane=f"acc~{session.terms.member_id}",
+            purpose="sweep",
+            subject=session.session_id,
+            expires_ns=turn.now_ns + turn.settings.start_expiry_ns,
+        )
+    else:
+        attest(turn, evse)
+
+
+def attest(turn: Turn, evse: Evse) -> None:
+    """True the member's energy to what the car can give, then ask for its hold."""
+    session = evse.session
+    if session is None or session.sale is not SaleStage.SWEEPING or session.terms is None:
+        return
+    assert session.soc_bp is not None
+    evse = turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.ATTESTING)))
+    attest_id = turn.opaque_id("attest", session.session_id)
+    turn.submit(
+        "AttestAvailability",
+        {
+            "attestId": attest_id,
+            "memberId": session.terms.member_id,
+            "dischargeableWh": str(dischargeable_wh(session)),
+            "socBp": session.soc_bp,
+            "minSocBp": session.terms.soc_bp_min,
+            "capacityWh": str(session.terms.battery_wh),
+            "evidenceHash": "0" * 64,
+        },
+        lane=f"acc~{session.terms.member_id}",
+        purpose="attest",
+        subject=session.session_id,
+        expires_ns=turn.now_ns + turn.settings.start_expiry_ns,
+    )
+
+
+def open_hold(turn: Turn, evse: Evse) -> None:
+    """Hold the attested energy for this sale."""
+    session = evse.session
+    if session is None or session.sale is not SaleStage.ATTESTING or session.terms is None:
+        return
+    energy_wh = dischargeable_wh(session) * (10_000 - turn.settings.loss_bp) // 10_000
+    if energy_wh < SALE_WH_MIN:
+        close(turn, evse, stage=SaleStage.OVER)
+        return
+    hold = HoldBook(
+        hold_id=turn.opaque_id("hold", session.session_id),
+        evse_id=evse.evse_id,
+        session_id=session.session_id,
+        member_id=session.terms.member_id,
+        product=DISCHARGE,
+        limit_mtok_per_kwh=session.terms.price_mtok_per_kwh_min,
+    )
+    turn.holds.put(hold.hold_id, hold)
+    holding = replace(session, sale=SaleStage.HOLDING, sale_hold_id=hold.hold_id)
+    turn.put_evse(replace(evse, session=holding))
+    assert gross_wh(energy_wh, turn.settings.loss_bp) <= dischargeable_wh(session)
+    turn.submit(
+        "Hold",
+        {
+            "holdId": hold.hold_id,
+            "memberId": hold.member_id,
+            "product": DISCHARGE,
+            "maxWh": str(energy_wh),
+            "limitPrice": str(hold.limit_mtok_per_kwh),
+            "acceptRetail": False,
+        },
+        lane=f"acc~{hold.member_id}",
+        purpose="hold",
+        subject=hold.hold_id,
+        expires_ns=turn.now_ns + turn.settings.start_expiry_ns,
+    )
+
+
+def ready(turn: Turn, evse: Evse) -> None:
+    """The hold is committed: the sale may run within the next guards."""
+    session = evse.session
+    assert session is not None
+    evse = turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.READY)))
+    turn.log("sale.prepared", evse_id=evse.evse_id, session_id=session.session_id)
+    control.replan(turn, evse)
+
+
+def close(turn: Turn, evse: Evse, *, stage: SaleStage) -> None:
+    """Stop selling: the hold is released after its last line."""
+    session = evse.session
+    if session is None:
+        return
+    hold = None if session.sale_hold_id is None else turn.holds.get(session.sale_hold_id)
+    if hold is not None and hold.state in {HoldState.REQUESTED, HoldState.OPEN}:
+        turn.holds.put(hold.hold_id, replace(hold, state=HoldState.CLOSING, release_after_ns=turn.now_ns))
+    # The next sale needs a state of charge that was measured after this one.
+    turn.put_evse(replace(evse, session=replace(session, sale=stage, soc_bp=None)))
+    control.replan(turn, turn.evses[evse.evse_id])

@@ -1,0 +1,257 @@
+"""The quarter hour's timetable: report, fix, reserve, start, guard; and what is given back after it.
+
+Everything about one interval happens before it starts, except drawing on it and returning what is left.
+Source: LEDGER.md "Price" (cut-off, fixed once), "Slices".
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from edgegw.core import control, market, sale
+from edgegw.core.effects import Query, ReportLoad
+from edgegw.core.market import CHARGE, DISCHARGE, PRODUCTS, Price, Slice, SliceState
+from edgegw.core.state import Phase, SaleStage, Settings
+from edgegw.core.turn import Turn
+from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interval_of
+
+FIX_AFTER_CUTOFF_NS = SECOND_NS
+RESERVE_PERCENT = 115
+RESERVE_EXTRA_WH = 1_500
+KEEP_INTERVALS = 16  # rows of prices kept after their interval, for late segments
+
+
+def offsets_ns(settings: Settings) -> Mapping[str, int]:
+    """Instants of one interval's timetable, counted from its start (negative: before it)."""
+    return {
+        "report": -settings.cutoff_ns - settings.report_lead_ns,
+        "fix": -settings.cutoff_ns + FIX_AFTER_CUTOFF_NS,
+        "start": 0,
+        "guard": settings.guard_ns,
+        "tidy": INTERVAL_NS // 2,
+    }
+
+
+def next_tick_ns(settings: Settings, now_ns: int) -> int:
+    """The first timetable instant after `now_ns`."""
+    first = interval_of(now_ns) * SECOND_NS
+    return min(
+        start_ns + offset
+        for offset in offsets_ns(settings).values()
+        for start_ns in range(first - INTERVAL_NS, first + 9 * INTERVAL_NS, INTERVAL_NS)
+        if start_ns + offset > now_ns
+    )
+
+
+def on_tick(turn: Turn) -> None:
+    """Do what the timetable asks for between the last tick and now; only the newest interval of each kind counts."""
+    since_ns = turn.tally.ticked_ns
+    turn.tally = replace(turn.tally, ticked_ns=turn.now_ns)
+    for name, offset in offsets_ns(turn.settings).items():
+        start_ns = (turn.now_ns - offset) // INTERVAL_NS * INTERVAL_NS
+        if start_ns + offset > since_ns:
+            ACTIONS[name](turn, start_ns // SECOND_NS)
+
+
+def _report(turn: Turn, interval: int) -> None:
+    evses = turn.evses.values()
+    supply_wh = sum(sale.supply_wh(turn, evse) for evse in evses)
+    turn.emit(
+        ReportLoad(product=CHARGE, interval=interval, energy_wh=expected_demand_wh(turn)),
+        ReportLoad(product=DISCHARGE, interval=interval, energy_wh=supply_wh),
+    )
+
+
+def expected_demand_wh(turn: Turn) -> int:
+    """What the cars that take power now would take in a whole interval."""
+    demand_wh = 0
+    for evse in turn.evses.values():
+        session = evse.session
+        if session is None or session.satisfied or evse.phase is Phase.STOPPING:
+            continue
+        settings = turn.settings.evses[evse.evse_id]
+        power_w = max(0, turn.meters[settings.meter_id].power_w)
+        fresh = turn.now_ns - session.started_ns < INTERVAL_NS // 3
+        demand_wh += (settings.rated_w if fresh else power_w) * INTERVAL_S // 3600
+    return demand_wh
+
+
+def _fix(turn: Turn, interval: int) -> None:
+    for product in PRODUCTS:
+        if turn.now_ns >= interval * SECOND_NS or market.key(product, interval) in turn.prices:
+            continue
+        turn.submit(
+            "FixPrice",
+            {"zone": turn.settings.zone, "product": product, "interval": interval},
+            lane=f"price~{product}",
+            purpose="price",
+            subject=market.key(product, interval),
+            expires_ns=interval * SECOND_NS,
+        )
+
+
+def _start(turn: Turn, _interval: int) -> None:
+    for evse in turn.evses.values():
+        sale.consider(turn, evse)
+        control.replan(turn, turn.evses[evse.evse_id])
+
+
+def _guard(turn: Turn, _interval: int) -> None:
+    for evse in turn.evses.values():
+        if evse.session is not None and evse.session.sale is not SaleStage.NONE:
+            control.replan(turn, evse)
+
+
+def _tidy(turn: Turn, interval: int) -> None:
+    return_slices(turn)
+    oldest = interval - KEEP_INTERVALS * INTERVAL_S
+    waiting = {market.key(market.CHARGE, line.interval) for line in turn.lines.values()}
+    for price in turn.prices.values():
+        row = market.key(price.product, price.interval)
+        if price.interval < oldest and row not in waiting:
+            turn.prices.drop(row)
+
+
+ACTIONS = {"report": _report, "fix": _fix, "start": _start, "guard": _guard, "tidy": _tidy}
+
+
+def learn_price(turn: Turn, record: Mapping[str, object]) -> None:
+    """Keep a fixed price the first time it is seen committed, and look for offers while there is time."""
+    product, interval = record.get("product"), record.get("interval")
+    if (
+        record.get("zone") != turn.settings.zone
+        or not isinstance(product, str)
+        or not isinstance(interval, int)
+    ):
+        return
+    row = market.key(product, interval)
+    if row in turn.prices:
+        return
+    price = Price(
+        product=product,
+        interval=interval,
+        price_mtok_per_kwh=_integer(record.get("price")),
+        ceiling_mtok_per_kwh=_integer(record.get("ceiling")),
+        refusal=_text(record.get("refusal")),
+        seen_ns=turn.now_ns,
+    )
+    turn.prices.put(row, price)
+    turn.log("price.fixed", product=product, interval=interval, price_mtok_per_kwh=price.price_mtok_per_kwh)
+    if price.in_time and price.price_mtok_per_kwh is not None and _needed(turn, price) > 0:
+        query_id = f"offers:{row}"
+        turn.queries.put(query_id, "offers")
+        arguments = {"v": 1, "zone": turn.settings.zone, "product": product}
+        turn.emit(Query(query_id=query_id, function="ListOffers", arguments=arguments))
+
+
+def _needed(turn: Turn, price: Price) -> int:
+    """Gross Wh (CHARGE) or milli-token (DISCHARGE) to reserve for an interval."""
+    assert price.price_mtok_per_kwh is not None
+    if price.product == CHARGE:
+        demand_wh = expected_demand_wh(turn)
+        return demand_wh * RESERVE_PERCENT // 100 + RESERVE_EXTRA_WH
+    sellers = [
+        evse
+        for evse in turn.evses.values()
+        if evse.session is not None
+        and evse.session.terms is not None
+        and evse.session.terms.price_mtok_per_kwh_min <= price.price_mtok_per_kwh
+    ]
+    supply_wh = sum(sale.supply_wh(turn, evse) for evse in sellers)
+    return amount_mtok(price.price_mtok_per_kwh, supply_wh * RESERVE_PERCENT // 100)
+
+
+def on_offers(turn: Turn, query_id: str, result: Mapping[str, object] | None) -> None:
+    """Reserve slices, oldest offer first, for what this station expects to need."""
+    product, interval_text = query_id.removeprefix("offers:").split(":")
+    interval = int(interval_text)
+    price = turn.prices.get(market.key(product, interval))
+    offers = [] if result is None else result.get("offers")
+    if price is None or price.price_mtok_per_kwh is None or not isinstance(offers, list):
+        return
+    needed = _needed(turn, price)
+    for offer in offers:
+        amount = min(needed, _integer(offer.get("left")) or 0)
+        if amount <= 0 or not _acceptable(offer, price):
+            continue
+        needed -= amount
+        _reserve(turn, price, offer_id=str(offer["offerId"]), amount=amount)
+
+
+def _acceptable(offer: Mapping[str, object], price: Price) -> bool:
+    """A seller's limit is a least price, a buyer's a greatest; both must hold for the whole interval."""
+    limit = _integer(offer.get("limitPrice")) or 0
+    fixed = price.price_mtok_per_kwh or 0
+    within = limit <= fixed if price.product == CHARGE else limit >= fixed
+    valid_to = offer.get("validTo")
+    return within and isinstance(valid_to, int) and valid_to >= price.interval + INTERVAL_S
+
+
+def _reserve(turn: Turn, price: Price, *, offer_id: str, amount: int) -> None:
+    number = turn.number()
+    item = Slice(
+        slice_id=f"{turn.settings.gateway_id}.{price.interval}.{number}",
+        number=number,
+        offer_id=offer_id,
+        product=price.product,
+        interval=price.interval,
+        amount=amount,
+        left=amount,
+        limit_mtok_per_kwh=price.price_mtok_per_kwh or 0,
+    )
+    turn.slices.put(item.slice_id, item)
+    turn.submit(
+        "Reserve",
+        {
+            "sliceId": item.slice_id,
+            "offerId": offer_id,
+            "interval": price.interval,
+            "amount": str(amount),
+        },
+        lane=f"offer~{offer_id}",
+        purpose="slice",
+        subject=item.slice_id,
+        expires_ns=price.interval * SECOND_NS,
+    )
+
+
+def return_slices(turn: Turn) -> None:
+    """Give back what is left of a slice after its interval's last line."""
+    cut_ns = _all_cut_until_ns(turn)
+    used = {line.slice_id for line in turn.lines.values()}
+    for item in turn.slices.values():
+        ended = (item.interval + INTERVAL_S) * SECOND_NS <= cut_ns
+        if item.state is not SliceState.OPEN or not ended or item.slice_id in used:
+            continue
+        if item.left == 0:
+            turn.slices.drop(item.slice_id)
+            continue
+        turn.slices.put(item.slice_id, replace(item, state=SliceState.RETURNING))
+        turn.submit(
+            "Return",
+            {"sliceId": item.slice_id},
+            lane=f"offer~{item.offer_id}",
+            purpose="return",
+            subject=item.slice_id,
+        )
+
+
+def _all_cut_until_ns(turn: Turn) -> int:
+    """Until when the meters of every session are cut: no line of an earlier interval can come any more."""
+    cut_ns = turn.now_ns
+    for evse in turn.evses.values():
+        if evse.session is None and evse.ending is None:
+            continue
+        account = turn.meters[turn.settings.evses[evse.evse_id].meter_id]
+        cut_ns = min(cut_ns, 0 if account.cut is None else account.cut.at_ns)
+    return cut_ns
+
+
+def _integer(value: object) -> int | None:
+    """An integer as the ledger writes it: a decimal string or a JSON integer."""
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

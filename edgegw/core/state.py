@@ -1,0 +1,241 @@
+"""The station's state: frozen rows in tables. Restored from rows, never by replaying old events.
+
+Every table is a mapping of key -> frozen dataclass; the journal stores each row as JSON under `table/key`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edgegw.core.effects import IdTokenStatus
+from edgegw.core.events import CallRef, ChargingState, MemberTerms
+from edgegw.core.market import Price, Slice
+from edgegw.core.metering import MeterAccount
+from edgegw.core.settlement import Submission
+from edgegw.units import SECOND_NS
+
+
+class Phase(StrEnum):
+    """Where an EVSE stands in the life of a session."""
+
+    VACANT = "vacant"
+    STARTING = "starting"  # a start waits for its first reading and its hold
+    ACTIVE = "active"  # energy may flow
+    STOPPING = "stopping"  # a transaction runs without a hold: 0 W, asked to stop
+
+
+class SaleStage(StrEnum):
+    """What a car that sells goes through; LEDGER.md: settle, sweep, attest, hold."""
+
+    NONE = "none"
+    CUTTING = "cutting"
+    SETTLING = "settling"
+    SWEEPING = "sweeping"
+    ATTESTING = "attesting"
+    HOLDING = "holding"
+    READY = "ready"
+    OVER = "over"
+
+
+class HoldState(StrEnum):
+    """A hold is asked for, drawn on, then released after its last line."""
+
+    REQUESTED = "requested"
+    OPEN = "open"
+    CLOSING = "closing"
+    RELEASING = "releasing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """From plug-in to unplug, as far as one transaction of one driver goes."""
+
+    session_id: str
+    transaction_id: str
+    start_key: str
+    started_ns: int
+    terms: MemberTerms | None = None
+    pending_calls: tuple[CallRef, ...] = ()
+    answered: bool = False
+    began: bool = False
+    ended_ns: int | None = None
+    charge_hold_id: str | None = None
+    sale_hold_id: str | None = None
+    sale: SaleStage = SaleStage.NONE
+    soc_bp: int | None = None
+    charging_state: ChargingState | None = None
+    satisfied: bool = False  # the car took what it wanted
+    charge_power_w_max: int | None = None
+    discharge_power_w_max: int | None = None
+    departure_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setpoint:
+    """What was last commanded; `accepted` is None until the charger answers."""
+
+    setpoint_id: int
+    power_w: int
+    ends_ns: int
+    accepted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evse:
+    """One EVSE: its phase, its session, and a session that ended but waits for its last reading."""
+
+    evse_id: str
+    phase: Phase = Phase.VACANT
+    session: Session | None = None
+    ending: Session | None = None
+    online: bool = False
+    setpoint: Setpoint | None = None
+    setpoint_count: int = 0
+    quarantined: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldBook:
+    """Our account of one hold: milli-token (CHARGE) or gross Wh (DISCHARGE)."""
+
+    hold_id: str
+    evse_id: str
+    session_id: str
+    member_id: str
+    product: str
+    limit_mtok_per_kwh: int
+    total: int = 0
+    used: int = 0
+    state: HoldState = HoldState.REQUESTED
+    release_after_ns: int = (
+        0  # the meter must be cut at or after this instant: until then lines may still come
+    )
+
+    @property
+    def left(self) -> int:
+        """What further lines may draw."""
+        return self.total - self.used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One metered trade on its way to the ledger; ends are whole Wh of the meter's register."""
+
+    trade_id: str
+    number: int
+    meter_id: str
+    meter_ref: str
+    epoch: int
+    direction: str
+    start_wh: int
+    end_wh: int
+    interval: int
+    kind: str
+    hold_id: str
+    slice_id: str | None
+    reason: str | None
+    cost: int  # what it may draw from the hold: milli-token or gross Wh
+    evidence_hash: str
+    evse_id: str
+    session_id: str
+    accept_retail: bool
+    submission_id: str | None = None
+
+    @property
+    def energy_wh(self) -> int:
+        """Energy of the line."""
+        return self.end_wh - self.start_wh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """The answer once given to a billing message, for its repeats."""
+
+    status: IdTokenStatus | None
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Running sums of what became of every Wh; keys are `direction:CODE` or plain codes."""
+
+    trades: int = 0
+    market_wh: int = 0
+    retail_wh: int = 0
+    sold_wh: int = 0
+    retail_reasons: Mapping[str, int] = field(default_factory=dict)
+    untraded: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    sessions: int = 0
+    number: int = 0  # last number given to a line, slice or submission
+    ticked_ns: int = 0
+    event_block: int = -1
+    boots: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvseSettings:
+    """What the configuration says of one EVSE."""
+
+    evse_id: str
+    charger_id: str
+    meter_id: str
+    rated_w: int
+    discharge_w: int = 0
+    standby_w: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the configuration says of the station; all durations in ns of the station's time."""
+
+    station_id: str
+    zone: str
+    gateway_id: str
+    evses: Mapping[str, EvseSettings]
+    meter_evse: Mapping[str, str]  # meter id -> the EVSE it serves
+    nonce_key: bytes
+    start_answer_s: int = 8  # real time
+    start_expiry_ns: int = 900 * SECOND_NS
+    hold_wh: int = 100_000
+    hold_limit_mtok_per_kwh: int = 400_000
+    loss_bp: int = 0
+    site_w_max: int | None = None
+    guard_ns: int = 30 * SECOND_NS
+    cutoff_ns: int = 300 * SECOND_NS
+    report_lead_ns: int = 120 * SECOND_NS
+    stale_ns: int = 600 * SECOND_NS
+    lines_max: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """All tables of one station, between two steps."""
+
+    settings: Settings
+    evses: Mapping[str, Evse]
+    meters: Mapping[str, MeterAccount]
+    holds: Mapping[str, HoldBook] = field(default_factory=dict)
+    slices: Mapping[str, Slice] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    lines: Mapping[str, Line] = field(default_factory=dict)
+    submissions: Mapping[str, Submission] = field(default_factory=dict)
+    answers: Mapping[str, KeptAnswer] = field(default_factory=dict)
+    tally: Mapping[str, Tally] = field(default_factory=lambda: {"all": Tally()})
+    members: Mapping[str, MemberTerms] = field(default_factory=dict)  # the representative's, not journalled
+    queries: Mapping[str, str] = field(default_factory=dict)  # open questions, not journalled
+    draining: bool = False
+
+
+# The journalled tables, by name: the prefix of their rows and what a row is.
+TABLES: Mapping[str, type] = {
+    "evses": Evse,
+    "meters": MeterAccount,
+    "holds": HoldBook,
+    "slices": Slice,
+    "prices": Price,
+    "lines": Line,
+    "submissions": Submission,
+    "answers": KeptAnswer,
+    "tally": Tally,
+}

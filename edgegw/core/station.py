@@ -1,0 +1,365 @@
+"""The station as one function: `step(station, event, now) -> Outcome`. The only door into the core."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from edgegw.core import control, outbox, sale, schedule, session
+from edgegw.core import settlement as life
+from edgegw.core.effects import (
+    Acknowledge,
+    Answer,
+    AnswerCall,
+    AuthorizeAnswer,
+    IdTokenStatus,
+    Query,
+    ReadMeter,
+    StartAnswer,
+    StartTimer,
+)
+from edgegw.core.events import (
+    AuthorizeRequested,
+    CallRef,
+    ChargerBooted,
+    ChargerConnected,
+    ChargerDisconnected,
+    ChargingStateChanged,
+    ClockTicked,
+    CommitKnown,
+    CommitUnknown,
+    ConnectorStatusChanged,
+    DrainStarted,
+    Endorsed,
+    EndorseFailed,
+    Event,
+    EvNeedsReported,
+    LedgerEventSeen,
+    MembersChanged,
+    MeterReadFailed,
+    QueryAnswered,
+    RegisterRead,
+    SetpointAnswered,
+    TimerFired,
+    TransactionEnded,
+    TransactionStarted,
+    TransactionUpdated,
+)
+from edgegw.core.metering import MeterAccount, measure
+from edgegw.core.state import Evse, KeptAnswer, Phase, SaleStage, Settings, Station
+from edgegw.core.trade import settle_segment
+from edgegw.core.turn import Outcome, Turn
+
+
+def new_station(settings: Settings, accounts: Mapping[str, MeterAccount]) -> Station:
+    """A station that has seen nothing yet."""
+    evses = {evse_id: Evse(evse_id=evse_id) for evse_id in settings.evses}
+    return Station(settings=settings, evses=evses, meters=dict(accounts))
+
+
+def step(station: Station, event: Event, now_ns: int) -> Outcome:
+    """Decide one event: the new state, what to remember and what to do."""
+    turn = Turn(station, now_ns)
+    HANDLERS[type(event)](turn, event)
+    if type(event) is not RegisterRead or turn.effects or turn.facts:
+        outbox.release_holds(turn)
+        outbox.move_lanes(turn)
+    return turn.outcome()
+
+
+def wake(station: Station, now_ns: int) -> Outcome:
+    """After a restart: sockets are gone, envelopes that may have left are sent again, waiting starts get new time."""
+    turn = Turn(station, now_ns)
+    turn.tally = replace(turn.tally, boots=turn.tally.boots + 1)
+    for submission in turn.submissions.values():
+        moved, effects = life.resume(submission)
+        turn.submissions.put(moved.submission_id, moved)
+        turn.emit(*effects)
+    for evse in turn.evses.values():
+        current = replace(evse, online=False, setpoint=None)
+        waiting = evse.session
+        if waiting is not None:
+            # The waiting calls' sockets died with the process; their repeats will bring new ones.
+            current = replace(current, session=replace(waiting, pending_calls=()))
+            if waiting.sale is SaleStage.SWEEPING:
+                sale.ask_balance(turn, evse_id=evse.evse_id, session=waiting)
+        turn.put_evse(current)
+        if evse.phase is Phase.STARTING and waiting is not None:
+            name = f"answer:{evse.evse_id}:{waiting.session_id}"
+            turn.emit(StartTimer(name=name, after_s=turn.settings.start_answer_s))
+        turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
+    outbox.release_holds(turn)
+    outbox.move_lanes(turn)
+    return turn.outcome()
+
+
+# --- chargers -------------------------------------------------------------------------------------------------------
+
+
+def _on_connected(turn: Turn, event: ChargerConnected) -> None:
+    turn.log("charger.connected", charger_id=event.charger_id, version=event.version)
+    _forget_setpoints(turn, event.charger_id, online=True)
+
+
+def _on_disconnected(turn: Turn, event: ChargerDisconnected) -> None:
+    turn.log("charger.disconnected", charger_id=event.charger_id)
+    _forget_setpoints(turn, event.charger_id, online=False)
+
+
+def _on_booted(turn: Turn, event: ChargerBooted) -> None:
+    """A boot forgets profiles, not transactions (OCPP 2.1 E17)."""
+    _forget_setpoints(turn, event.charger_id, online=True)
+
+
+def _forget_setpoints(turn: Turn, charger_id: str, *, online: bool) -> None:
+    for evse in turn.evses.values():
+        if turn.settings.evses[evse.evse_id].charger_id == charger_id:
+            control.replan(turn, turn.put_evse(replace(evse, online=online, setpoint=None)))
+
+
+def _on_authorize(turn: Turn, event: AuthorizeRequested) -> None:
+    """Identity, status and balance; moves nothing. Without an answer from the peer the start decides."""
+    terms = turn.members.get(event.id_token_hash)
+    if terms is None:
+        answer = AuthorizeAnswer(status=IdTokenStatus.INVALID)
+        turn.emit(AnswerCall(call=event.call, answer=answer))
+        return
+    query_id = f"authorize:{event.call.charger_id}:{event.call.connection}:{event.call.message_id}"
+    turn.queries.put(query_id, "V2G" if terms.sells else "")
+    turn.emit(Query(query_id=query_id, function="balanceOf", arguments={"v": 1, "memberId": terms.member_id}))
+
+
+def _answer_authorize(turn: Turn, query_id: str, result: Mapping[str, object] | None, *, sells: bool) -> None:
+    _, charger_id, connection, message_id = query_id.split(":", 3)
+    call = CallRef(charger_id=charger_id, connection=int(connection), message_id=message_id)
+    tokens = None if result is None else result.get("tokens")
+    available = tokens.get("available") if isinstance(tokens, Mapping) else None
+    status = IdTokenStatus.BLOCKED if available == "0" and not sells else IdTokenStatus.ACCEPTED
+    turn.emit(AnswerCall(call=call, answer=AuthorizeAnswer(status=status, bidirectional=sells)))
+
+
+def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
+    """Store the frame, answer a repeat as before, place the message; what has no place is acknowledged."""
+    turn.note("frame", charger_id=event.call.charger_id, text=event.frame)
+    if isinstance(event, TransactionStarted) and _repeat_start(turn, event):
+        return
+    evse = _place(turn, event)
+    if evse is None:
+        _answer_unplaced(turn, event)
+        if isinstance(event, TransactionEnded):
+            # An end that came before its start: remembered, so that the late start opens nothing.
+            row = session.ended_key(event.charger_id, event.transaction_id)
+            turn.answers.put(row, KeptAnswer(status=None, transaction_id=event.transaction_id))
+        turn.log("frame.quarantined", charger_id=event.call.charger_id)
+        return
+    _transition(turn, evse, event)
+
+
+def _answer_unplaced(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
+    answer: Answer = Acknowledge()
+    if isinstance(event, TransactionStarted):
+        answer = StartAnswer(status=IdTokenStatus.INVALID, transaction_id=event.transaction_id)
+        turn.refuse("UNKNOWN_EVSE", charger_id=event.call.charger_id)
+    turn.emit(AnswerCall(call=event.call, answer=answer))
+
+
+def _repeat_start(turn: Turn, event: TransactionStarted) -> bool:
+    """Answer a start that was answered before, or whose transaction is over already."""
+    kept = turn.answers.get(session.start_key(event))
+    ended = turn.answers.get(session.ended_key(event.call.charger_id, event.transaction_id))
+    waiting = turn.evses.get(event.evse_id)
+    same = waiting is not None and waiting.session is not None
+    if same and waiting is not None and waiting.session is not None and kept is None:
+        if waiting.session.start_key == session.start_key(event):
+            # The same start on a new socket while its hold is still open: 1.6 proposes a fresh id each time.
+            adopted = replace(event, transaction_id=waiting.session.transaction_id)
+            session.on_started(turn, waiting, adopted)
+            return True
+        return False
+    if kept is None and ended is None:
+        return False
+    status = IdTokenStatus.ACCEPTED if kept is None or kept.status is None else kept.status
+    transaction_id = event.transaction_id if kept is None else kept.transaction_id
+    answer = StartAnswer(status=status, transaction_id=transaction_id)
+    turn.emit(AnswerCall(call=event.call, answer=answer))
+    return True
+
+
+def _place(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> Evse | None:
+    """The EVSE of a message: of its transaction on this very charger, else the one it names."""
+    charger_id = event.call.charger_id
+    own = [evse for evse in turn.evses.values() if turn.settings.evses[evse.evse_id].charger_id == charger_id]
+    if not isinstance(event, TransactionStarted):
+        for evse in own:
+            if evse.session is not None and evse.session.transaction_id == event.transaction_id:
+                return evse
+        if isinstance(event, TransactionEnded):
+            return None
+    for evse in own:
+        if evse.evse_id == event.evse_id:
+            return evse
+    return None
+
+
+def _on_evse_event(
+    turn: Turn, event: ConnectorStatusChanged | ChargingStateChanged | EvNeedsReported | SetpointAnswered
+) -> None:
+    evse = turn.evses.get(event.evse_id)
+    if evse is not None:
+        _transition(turn, evse, event)
+
+
+def _transition(turn: Turn, evse: Evse, event: Any) -> None:
+    """Look the pair up; an absent one is a device's disorder: acknowledged and counted."""
+    transition = session.TRANSITIONS.get((evse.phase, type(event)))
+    if transition is None:
+        call = getattr(event, "call", None)
+        if call is not None:
+            turn.emit(AnswerCall(call=call, answer=Acknowledge()))
+        turn.put_evse(replace(evse, quarantined=evse.quarantined + 1))
+        return
+    transition(turn, evse, event)
+    current = turn.evses[evse.evse_id]
+    if current.session is not None and current.session != evse.session:
+        sale.consider(turn, current)
+        control.replan(turn, turn.evses[evse.evse_id])
+
+
+def _on_timer(turn: Turn, event: TimerFired) -> None:
+    _, evse_id, _ = event.name.split(":", 2)
+    evse = turn.evses[evse_id]
+    if evse.phase is Phase.STARTING:
+        session.on_answer_late(turn, evse, event)
+
+
+# --- meters ---------------------------------------------------------------------------------------------------------
+
+
+def _on_register_read(turn: Turn, event: RegisterRead) -> None:
+    """Measure; settle what was completed; then let sessions begin, end or prepare at this reading."""
+    account = turn.meters[event.meter_id]
+    measured = measure(account, event)
+    turn.meters.put(event.meter_id, measured.account)
+    evse = turn.evse_of(event.meter_id)
+    if measured.quarantined is not None:
+        turn.log("reading.quarantined", meter_id=event.meter_id, reason=measured.quarantined)
+        if measured.quarantined == "implausible":
+            turn.emit(ReadMeter(meter_id=event.meter_id))
+        return
+    owner = None
+    if evse is not None:
+        owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
+    for segment in measured.segments:
+        settle_segment(turn, segment, evse=evse, session=owner)
+    if measured.epoch_opened:
+        _register_meter(turn, measured.account)
+    if evse is not None:
+        session.on_reading(turn, turn.evses[evse.evse_id], event.t0_ns)
+
+
+def _register_meter(turn: Turn, account: MeterAccount) -> None:
+    """Put a new epoch's starting registers on the ledger; its lines wait for that."""
+    first = account.first
+    assert first is not None
+    turn.note(
+        "epoch",
+        meter_id=account.meter_id,
+        epoch=account.epoch,
+        serial=account.serial,
+        import_mwh=first.import_mwh,
+        export_mwh=first.export_mwh,
+    )
+    turn.log("epoch.opened", meter_id=account.meter_id, epoch=account.epoch)
+    turn.submit(
+        "RegisterMeter",
+        {
+            "meterRef": account.meter_ref,
+            "epoch": account.epoch,
+            "zone": turn.settings.zone,
+            "gatewayId": turn.settings.gateway_id,
+            "kind": "EVSE",
+            "importWh": str(first.import_mwh // 1000),
+            "exportWh": str(first.export_mwh // 1000),
+            "ratedW": str(account.power_w_max),
+        },
+        lane=f"meter~{account.meter_id}",
+        purpose="meter",
+        subject=f"{account.meter_id}/{account.epoch}",
+    )
+
+
+def _on_read_failed(turn: Turn, event: MeterReadFailed) -> None:
+    evse = turn.evse_of(event.meter_id)
+    if evse is not None:
+        control.replan(turn, evse)
+
+
+# --- clock, ledger, members -----------------------------------------------------------------------------------------
+
+
+def _on_tick(turn: Turn, _event: ClockTicked) -> None:
+    schedule.on_tick(turn)
+
+
+def _on_ledger_event(turn: Turn, event: LedgerEventSeen) -> None:
+    if event.name == "edgegw.price.fixed":
+        schedule.learn_price(turn, event.payload)
+    turn.tally = replace(turn.tally, event_block=max(turn.tally.event_block, event.block))
+
+
+def _on_query_answered(turn: Turn, event: QueryAnswered) -> None:
+    kind = turn.queries.get(event.query_id)
+    if kind is None:
+        return
+    turn.queries.drop(event.query_id)
+    topic, _, rest = event.query_id.partition(":")
+    if topic == "authorize":
+        _answer_authorize(turn, event.query_id, event.result, sells=kind == "V2G")
+    elif topic == "offers":
+        schedule.on_offers(turn, event.query_id, event.result)
+    elif topic == "credits":
+        sale.on_balance(turn, turn.evses[rest.split(":", 1)[0]], event.result)
+
+
+def _on_members(turn: Turn, event: MembersChanged) -> None:
+    for key in list(turn.members):
+        if key not in event.links:
+            turn.members.drop(key)
+    for key, terms in event.links.items():
+        if turn.members.get(key) != terms:
+            turn.members.put(key, terms)
+
+
+def _on_drain(turn: Turn, _event: DrainStarted) -> None:
+    """Close every open segment at its last reading, so that the books end where the registers do."""
+    for evse in turn.evses.values():
+        owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
+        session.cut_for(turn, evse, owner)
+    schedule.return_slices(turn)
+    turn.draining = True
+
+
+HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
+    ChargerConnected: _on_connected,
+    ChargerDisconnected: _on_disconnected,
+    ChargerBooted: _on_booted,
+    ConnectorStatusChanged: _on_evse_event,
+    ChargingStateChanged: _on_evse_event,
+    EvNeedsReported: _on_evse_event,
+    SetpointAnswered: _on_evse_event,
+    AuthorizeRequested: _on_authorize,
+    TransactionStarted: _on_transaction,
+    TransactionUpdated: _on_transaction,
+    TransactionEnded: _on_transaction,
+    RegisterRead: _on_register_read,
+    MeterReadFailed: _on_read_failed,
+    ClockTicked: _on_tick,
+    TimerFired: _on_timer,
+    Endorsed: outbox.on_answer,
+    EndorseFailed: outbox.on_answer,
+    CommitKnown: outbox.on_answer,
+    CommitUnknown: outbox.on_answer,
+    LedgerEventSeen: _on_ledger_event,
+    QueryAnswered: _on_query_answered,
+    MembersChanged: _on_members,
+    DrainStarted: _on_drain,
+}

@@ -1,0 +1,277 @@
+"""From segments to lines: every Wh of a segment becomes a trade or is booked as untraded, with its code.
+
+Charging: first this station's slices at the fixed price, then retail with its reason. Discharging: slices of buyers
+only; a sale never falls back. Source: LEDGER.md "Interval", "Retail", "Trade"; market reference §5.1.
+"""
+
+import hmac
+from dataclasses import dataclass, replace
+
+from edgegw.canonical import canonical_json, sha256_hex
+from edgegw.core import market
+from edgegw.core.metering import Registers, Segment
+from edgegw.core.state import Evse, HoldBook, HoldState, Line, Phase, Session
+from edgegw.core.turn import Turn
+from edgegw.units import INTERVAL_S, affordable_wh, amount_mtok, energy_mwh, gross_wh
+
+IMPORT = "import"
+EXPORT = "export"
+STANDBY_SLACK_MWH = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A piece of a segment in one direction, by whole Wh of the register."""
+
+    segment: Segment
+    direction: str
+    start_wh: int
+    end_wh: int
+
+    @property
+    def energy_wh(self) -> int:
+        """Energy of the piece."""
+        return self.end_wh - self.start_wh
+
+
+def settle_segment(turn: Turn, segment: Segment, *, evse: Evse | None, session: Session | None) -> None:
+    """Turn one closed segment into lines and untraded energy; note its registers for the auditor."""
+    start, end = segment.start, segment.end
+    turn.note(
+        "segment",
+        meter_id=segment.meter_id,
+        epoch=segment.epoch,
+        interval=segment.interval,
+        start_ns=start.at_ns,
+        end_ns=end.at_ns,
+        import_mwh=[start.import_mwh, end.import_mwh],
+        export_mwh=[start.export_mwh, end.export_mwh],
+        gap_ns=end.after.t1_ns - end.before.t0_ns,
+        session_id=None if session is None else session.session_id,
+    )
+    for direction, first_mwh, last_mwh in (
+        (IMPORT, start.import_mwh, end.import_mwh),
+        (EXPORT, start.export_mwh, end.export_mwh),
+    ):
+        part = Part(segment=segment, direction=direction, start_wh=first_mwh // 1000, end_wh=last_mwh // 1000)
+        if part.energy_wh:
+            _settle_part(turn, part, evse=evse, session=session)
+
+
+def book_untraded(turn: Turn, part: Part, code: str) -> None:
+    """Book one piece as metered and not traded."""
+    turn.untraded(
+        part.direction,
+        code,
+        part.energy_wh,
+        meter_id=part.segment.meter_id,
+        epoch=part.segment.epoch,
+        start_wh=part.start_wh,
+        interval=part.segment.interval,
+    )
+
+
+def _settle_part(turn: Turn, part: Part, *, evse: Evse | None, session: Session | None) -> None:
+    if part.segment.disputed:
+        book_untraded(turn, part, "DISPUTED")
+    elif evse is None or session is None:
+        book_untraded(turn, part, _idle_code(turn, part, evse))
+    elif part.direction == IMPORT:
+        _settle_charge(turn, part, session=session)
+    else:
+        _settle_sale(turn, part, session=session)
+
+
+def _idle_code(turn: Turn, part: Part, evse: Evse | None) -> str:
+    """STANDBY only up to rated standby over the segment's time; more than that is nobody's session."""
+    segment = part.segment
+    if evse is None or part.direction == EXPORT:
+        return "NO_SESSION"
+    standby_w = turn.settings.evses[evse.evse_id].standby_w
+    most_mwh = energy_mwh(standby_w * 11, segment.end.at_ns - segment.start.at_ns) // 10 + STANDBY_SLACK_MWH
+    moved_mwh = segment.end.import_mwh - segment.start.import_mwh
+    return "STANDBY" if moved_mwh <= most_mwh else "NO_SESSION"
+
+
+def _open_hold(turn: Turn, hold_id: str | None) -> HoldBook | None:
+    hold = None if hold_id is None else turn.holds.get(hold_id)
+    if hold is None or hold.state not in {HoldState.OPEN, HoldState.CLOSING}:
+        return None
+    return hold
+
+
+def _settle_charge(turn: Turn, part: Part, *, session: Session) -> None:
+    hold = _open_hold(turn, session.charge_hold_id)
+    if hold is None or session.terms is None:
+        book_untraded(turn, part, "NO_HOLD")
+        return
+    interval = part.segment.interval
+    price = market.usable_price(turn.prices.rows, market.CHARGE, interval)
+    rest = part
+    kept = False
+    if price is not None and price <= hold.limit_mtok_per_kwh:
+        kept_wh = _kept_wh(turn, interval) if session.terms.accept_retail else 0
+        rest, kept = _draw_slices(turn, rest, price=price, hold=hold, session=session, kept_wh=kept_wh)
+        hold = turn.holds[hold.hold_id]
+    if rest.energy_wh == 0:
+        return
+    reason = "KEPT" if kept else _retail_reason(turn, interval, hold)
+    _settle_retail(turn, rest, reason=reason, hold=hold, session=session)
+
+
+def _settle_retail(turn: Turn, part: Part, *, reason: str, hold: HoldBook, session: Session) -> None:
+    record = turn.prices.get(market.key(market.CHARGE, part.segment.interval))
+    ceiling = None if record is None else record.ceiling_mtok_per_kwh
+    if ceiling is None:
+        ceiling = hold.limit_mtok_per_kwh
+    cost = amount_mtok(ceiling, part.energy_wh)
+    if session.terms is None or not session.terms.accept_retail:
+        book_untraded(turn, part, "NO_RETAIL")
+    elif ceiling > hold.limit_mtok_per_kwh:
+        book_untraded(turn, part, "PRICE_LIMIT")
+    elif cost > hold.left:
+        book_untraded(turn, part, "EXCEEDS_HOLD")
+    else:
+        add_line(turn, part, hold=hold, session=session, cost=cost, slice_id=None, reason=reason)
+
+
+def _retail_reason(turn: Turn, interval: int, hold: HoldBook) -> str:
+    return market.retail_reason(turn.prices.rows, market.CHARGE, interval, limit=hold.limit_mtok_per_kwh)
+
+
+def _kept_wh(turn: Turn, interval: int) -> int:
+    """Market energy kept for drivers who do not accept retail: what they may still draw in this interval."""
+    kept = 0
+    for evse in turn.evses.values():
+        session = evse.session
+        if evse.phase is Phase.ACTIVE and session is not None and session.terms is not None:
+            if session.terms.accept_retail or session.satisfied:
+                continue
+            account = turn.meters[turn.settings.evses[evse.evse_id].meter_id]
+            cut = account.cut
+            if cut is not None and cut.at_ns < (interval + INTERVAL_S) * 1_000_000_000:
+                kept += turn.settings.evses[evse.evse_id].rated_w * INTERVAL_S // 3600
+    return kept
+
+
+def _draw_slices(
+    turn: Turn, part: Part, *, price: int, hold: HoldBook, session: Session, kept_wh: int
+) -> tuple[Part, bool]:
+    """Lines for as much of a charge as slices and hold carry; what is left, and whether KEPT energy was passed by."""
+    rest = part
+    usable = market.open_slices(turn.slices.values(), market.CHARGE, part.segment.interval)
+    usable_wh = sum(item.left for item in usable)
+    kept = False
+    for item in usable:
+        if rest.energy_wh == 0:
+            break
+        most_gross = min(item.left, usable_wh - kept_wh)
+        take = min(rest.energy_wh, _net_wh(most_gross, turn.settings.loss_bp))
+        take = min(take, _affordable(hold, price))
+        if take <= 0:
+            kept = kept or item.left > 0
+            continue
+        gross = gross_wh(take, turn.settings.loss_bp)
+        piece, rest = _split(rest, take)
+        cost = amount_mtok(price, take)
+        turn.slices.put(item.slice_id, replace(item, left=item.left - gross))
+        usable_wh -= gross
+        add_line(turn, piece, hold=hold, session=session, cost=cost, slice_id=item.slice_id, reason=None)
+        hold = turn.holds[hold.hold_id]
+    return rest, kept
+
+
+def _settle_sale(turn: Turn, part: Part, *, session: Session) -> None:
+    hold = _open_hold(turn, session.sale_hold_id)
+    interval = part.segment.interval
+    price = market.usable_price(turn.prices.rows, market.DISCHARGE, interval)
+    if hold is None or session.terms is None:
+        book_untraded(turn, part, "NO_HOLD")
+        return
+    if price is None or price < session.terms.price_mtok_per_kwh_min:
+        book_untraded(turn, part, "NO_PRICE")
+        return
+    rest = part
+    for item in market.open_slices(turn.slices.values(), market.DISCHARGE, interval):
+        take = min(rest.energy_wh, market.slice_wh(item, price), _net_wh(hold.left, turn.settings.loss_bp))
+        if take <= 0:
+            continue
+        piece, rest = _split(rest, take)
+        turn.slices.put(item.slice_id, replace(item, left=item.left - amount_mtok(price, take)))
+        cost = gross_wh(take, turn.settings.loss_bp)
+        add_line(turn, piece, hold=hold, session=session, cost=cost, slice_id=item.slice_id, reason=None)
+        hold = turn.holds[hold.hold_id]
+    if rest.energy_wh:
+        book_untraded(turn, rest, "NO_SLICE" if hold.left > 0 else "EXCEEDS_HOLD")
+
+
+def _net_wh(gross: int, loss_bp: int) -> int:
+    """Most Wh that can be delivered out of `gross` with the loss rounded up."""
+    return max(0, gross * (10_000 - loss_bp) // 10_000)
+
+
+def _affordable(hold: HoldBook, price: int) -> int:
+    return affordable_wh(hold.left, price) if hold.left > 0 else 0
+
+
+def _split(part: Part, first_wh: int) -> tuple[Part, Part]:
+    middle = part.start_wh + first_wh
+    return replace(part, end_wh=middle), replace(part, start_wh=middle)
+
+
+def add_line(
+    turn: Turn,
+    part: Part,
+    *,
+    hold: HoldBook,
+    session: Session,
+    cost: int,
+    slice_id: str | None,
+    reason: str | None,
+) -> Line:
+    """Freeze one line with its evidence and charge it to our account of the hold."""
+    account = turn.meters[part.segment.meter_id]
+    trade_id = f"{account.meter_ref}:{part.segment.epoch}:{part.direction}:{part.start_wh}"
+    assert session.terms is not None
+    line = Line(
+        trade_id=trade_id,
+        number=turn.number(),
+        meter_id=part.segment.meter_id,
+        meter_ref=account.meter_ref,
+        epoch=part.segment.epoch,
+        direction=part.direction,
+        start_wh=part.start_wh,
+        end_wh=part.end_wh,
+        interval=part.segment.interval,
+        kind="RETAIL" if slice_id is None else "MARKET",
+        hold_id=hold.hold_id,
+        slice_id=slice_id,
+        reason=reason,
+        cost=cost,
+        evidence_hash=_note_evidence(turn, part, trade_id=trade_id, serial=account.serial),
+        evse_id=hold.evse_id,
+        session_id=session.session_id,
+        accept_retail=session.terms.accept_retail,
+    )
+    turn.lines.put(trade_id, line)
+    turn.holds.put(hold.hold_id, replace(hold, used=hold.used + cost))
+    return line
+
+
+def _note_evidence(turn: Turn, part: Part, *, trade_id: str, serial: str | None) -> str:
+    """Journal the readings around both ends with station, serial and nonce; only their hash leaves the station."""
+    segment = part.segment
+    evidence = {
+        "tradeId": trade_id,
+        "station": turn.settings.station_id,
+        "serial": serial,
+        "nonce": hmac.digest(turn.settings.nonce_key, trade_id.encode(), "sha256").hex()[:32],
+        "start": [_as_list(segment.start.before), _as_list(segment.start.after)],
+        "end": [_as_list(segment.end.before), _as_list(segment.end.after)],
+    }
+    turn.note("evidence", trade_id=trade_id, evidence=evidence)
+    return sha256_hex(canonical_json(evidence))
+
+
+def _as_list(registers: Registers) -> list[int]:
+    return [registers.t0_ns, registers.t1_ns, registers.import_mwh, registers.export_mwh]

@@ -1,0 +1,179 @@
+"""The loop, and the only meeting place of core and adapters: take the waiting events, step, journal, perform.
+
+Effects leave only after the commit of the very batch that decided them. Plain readings change rows but decide
+nothing: they ride on the next commit, or on one of their own every ten seconds. Nothing here judges anything.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgegw.core import schedule, station
+from edgegw.core.effects import (
+    AllowEnergyTransfer,
+    AnswerCall,
+    ApplySetpoint,
+    Effect,
+    EndorseSubmission,
+    LogEvent,
+    Query,
+    ReadMeter,
+    ReportLoad,
+    StartTimer,
+    StopRemotely,
+    SubmitEnvelope,
+)
+from edgegw.core.events import ClockTicked, DrainStarted, Event, RegisterRead, TimerFired
+from edgegw.core.state import TABLES, Station
+from edgegw.core.turn import FactNoted, Outcome
+from edgegw.inbox import Inbox
+from edgegw.ports import ChargerPort, Clock, Fact, Journal, LedgerPort, MeterPort, RepresentativePort
+from edgegw.rows import decode_row, encode_row
+
+EVENTS_A_BATCH = 256
+READINGS_COMMIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """Everything the gateway can act through."""
+
+    clock: Clock
+    journal: Journal
+    chargers: ChargerPort
+    meters: MeterPort
+    ledger: LedgerPort
+    representative: RepresentativePort
+    log: Callable[[str, Mapping[str, object]], None]
+    sign_evidence: Callable[[str], str]  # canonical text -> signature, hex
+
+
+class Gateway:
+    """One station's loop."""
+
+    def __init__(self, restored: Station, adapters: Adapters, inbox: Inbox) -> None:
+        self.station = restored
+        self._adapters = adapters
+        self._inbox = inbox
+        self._unsaved: dict[str, object] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._settled = asyncio.Event()
+        self._perform: Mapping[type, Callable[[Any], None]] = {
+            AnswerCall: adapters.chargers.answer,
+            ApplySetpoint: adapters.chargers.command,
+            AllowEnergyTransfer: adapters.chargers.command,
+            StopRemotely: adapters.chargers.command,
+            ReadMeter: lambda effect: adapters.meters.request(effect.meter_id),
+            EndorseSubmission: adapters.ledger.endorse,
+            SubmitEnvelope: adapters.ledger.submit,
+            Query: adapters.ledger.query,
+            ReportLoad: lambda effect: adapters.representative.report(
+                effect.product, effect.interval, effect.energy_wh
+            ),
+            StartTimer: self._start_timer,
+            LogEvent: lambda effect: adapters.log(effect.name, effect.fields),
+        }
+
+    async def run(self) -> None:
+        """Wake, then serve until cancelled."""
+        now_ns = self._adapters.clock.now_ns()
+        await self._settle([station.wake(self.station, now_ns)])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick(), name="ticker")
+            group.create_task(self._save_readings(), name="readings saver")
+            while True:
+                events = await self._inbox.take(EVENTS_A_BATCH)
+                await self._settle([self._step(event) for event in events])
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Close the open segments and wait until all lines are settled; False when some had to be left for later."""
+        self._inbox.put(DrainStarted())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._settled.wait()
+                return True
+        return False
+
+    def _step(self, event: Event) -> Outcome:
+        outcome = station.step(self.station, event, self._adapters.clock.now_ns())
+        self.station = outcome.station
+        quiet = isinstance(event, RegisterRead) and not outcome.facts and not outcome.effects
+        if quiet:
+            self._unsaved.update(outcome.changes)
+            return Outcome(station=outcome.station, effects=(), facts=(), changes={})
+        return outcome
+
+    async def _settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Commit what a batch decided, then do it."""
+        self.station = outcomes[-1].station
+        facts = [self._fact(note) for outcome in outcomes for note in outcome.facts]
+        changes: dict[str, object] = {}
+        for outcome in outcomes:
+            changes.update(outcome.changes)
+        if facts or changes:
+            changes, self._unsaved = {**self._unsaved, **changes}, {}
+            await self._commit(facts, changes)
+        for outcome in outcomes:
+            for effect in outcome.effects:
+                self._do(effect)
+        if self.station.draining and not self.station.lines and not self.station.submissions:
+            self._settled.set()
+
+    async def _commit(self, facts: Sequence[Fact], changes: Mapping[str, object]) -> None:
+        rows = {key: None if row is None else encode_row(row) for key, row in changes.items()}
+        await self._adapters.journal.commit(facts, rows)
+
+    def _fact(self, note: FactNoted) -> Fact:
+        if note.kind == "evidence":
+            signature = self._adapters.sign_evidence(encode_row(note.body["evidence"]))
+            return Fact(kind=note.kind, body={**note.body, "signature": signature})
+        return Fact(kind=note.kind, body=note.body)
+
+    def _do(self, effect: Effect) -> None:
+        self._perform[type(effect)](effect)
+
+    def _start_timer(self, effect: StartTimer) -> None:
+        old = self._timers.pop(effect.name, None)
+        if old is not None:
+            old.cancel()
+        loop = asyncio.get_running_loop()
+        self._timers[effect.name] = loop.call_later(effect.after_s, self._fire, effect.name)
+
+    def _fire(self, name: str) -> None:
+        self._timers.pop(name, None)
+        self._inbox.put(TimerFired(name=name))
+
+    async def _tick(self) -> None:
+        while True:
+            now_ns = self._adapters.clock.now_ns()
+            await self._adapters.clock.sleep_until(schedule.next_tick_ns(self.station.settings, now_ns))
+            self._inbox.put(ClockTicked())
+
+    async def _save_readings(self) -> None:
+        while True:
+            await asyncio.sleep(READINGS_COMMIT_S)
+            if self._unsaved:
+                changes, self._unsaved = self._unsaved, {}
+                await self._commit((), changes)
+
+
+def restore(fresh: Station, rows: Callable[[str], Mapping[str, str]]) -> Station:
+    """The station as the journal's rows tell it; settings and members come from the configuration.
+
+    Args:
+        fresh: a new station of the same configuration; EVSEs and meters it names and rows do not know stay fresh.
+        rows: committed rows by key prefix.
+    """
+    tables: dict[str, dict[str, object]] = {}
+    for name, cls in TABLES.items():
+        stored = rows(f"{name}/")
+        known: dict[str, object] = {
+            key.removeprefix(f"{name}/"): decode_row(cls, text) for key, text in stored.items()
+        }
+        tables[name] = {**getattr(fresh, name), **known}
+    for name in ("evses", "meters"):
+        configured = getattr(fresh, name)
+        tables[name] = {key: row for key, row in tables[name].items() if key in configured}
+    return Station(settings=fresh.settings, members=fresh.members, **tables)  # type: ignore[arg-type]  # by TABLES

@@ -1,0 +1,70 @@
+"""State rows as JSON text: frozen dataclasses to text and back, by their type hints. Integers only, no defaults lost.
+
+Decides nothing about the state. A field that a newer version added takes its default; one that is gone is ignored.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def encode_row(row: object) -> str:
+    """One row as canonical JSON text."""
+    return json.dumps(_plain(row), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def decode_row(cls: type[T], text: str) -> T:
+    """The row of class `cls` that `encode_row` wrote."""
+    hint: Any = cls
+    return cast("T", _decoder(hint)(json.loads(text)))
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(getattr(value, name)) for name in _names(type(value))}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    assert value is None or isinstance(value, int | str), f"not a row value: {type(value).__name__}"
+    return value
+
+
+@cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(cls))
+
+
+@cache
+def _decoder(hint: Any) -> Callable[[Any], Any]:
+    if is_dataclass(hint):
+        return _dataclass_decoder(cast("type", hint))
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in {Union, UnionType}:
+        inner = _decoder(next(item for item in arguments if item is not NoneType))
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        item_of = _decoder(arguments[0])
+        return lambda value: tuple(item_of(item) for item in value)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint
+    return lambda value: value
+
+
+def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
+    hints = get_type_hints(cls)
+    decoders = {name: _decoder(hints[name]) for name in _names(cls)}
+
+    def decode(value: Any) -> Any:
+        known = {name: decoders[name](value[name]) for name in decoders if name in value}
+        return cls(**known)
+
+    return decode
