@@ -47,7 +47,7 @@ from edgegw.units import SECOND_NS
 
 DRAIN_S = 20.0
 MEMBERS_EVERY_S = 1.0
-BUS_REAL_S = 0.02  # real time a bus needs for its reads around a cut
+BUS_REAL_S = 0.1  # real time this machine may need to come round to all meters before a cut
 PROFILES = Path(__file__).resolve().parent.parent / "configs" / "meters"
 FAR_END_S = 10**11
 
@@ -182,7 +182,7 @@ class Meters:
                 )
                 for meter in group
             ]
-            before_s = max(2.0, BUS_REAL_S * len(group) * clock.speed)
+            before_s = max(2.0, BUS_REAL_S * clock.speed)
             settings = BusSettings(poll_s=min(meter.poll_s for meter in group), before_cut_s=before_s)
             bus = MeterBus(clock, units, host=host, port=port, settings=settings)
             self._buses.append(bus)
@@ -254,7 +254,7 @@ def station_settings(config: Config, clock: StationClock, secret: bytes) -> Sett
         hold_wh=config.session.hold_wh,
         hold_limit_mtok_per_kwh=config.session.price_mtok_per_kwh_max,
         site_w_max=config.station.site_w_max,
-        guard_ns=max(config.sale.guard_s * SECOND_NS, round(BUS_REAL_S * 4 * clock.speed * SECOND_NS)),
+        guard_ns=max(config.sale.guard_s * SECOND_NS, round(1.5 * BUS_REAL_S * clock.speed) * SECOND_NS),
         cutoff_ns=config.ledger.cutoff_s * SECOND_NS,
         report_lead_ns=max(config.sale.report_lead_s, round(0.7 * clock.speed)) * SECOND_NS,
         stale_ns=max(config.settlement.stale_meter_s, 2 * clock.speed) * SECOND_NS,
