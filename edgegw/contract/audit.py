@@ -1,0 +1,94 @@
+"""Totals over the whole ledger, for everyone: the two sides of the token and the energy equation.
+
+Decides nothing; reads only. Source: LEDGER, Equations that always hold.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from edgegw.contract import keys
+from edgegw.contract.positions import Sums, held_by
+from edgegw.contract.records import Account, Credit, Exchanged, Flow
+from edgegw.contract.shapes import Quantity, encode, unpack
+from edgegw.contract.world import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoArguments:
+    """Arguments of functions that take none beside the version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """Result of `totalSupply`, milli-token."""
+
+    supply: Quantity
+    minted: Quantity
+    burned: Quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenTotals(Supply):
+    """Supply and where it is."""
+
+    available: Quantity
+    held: Quantity
+    pending: Quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnergyTotals(Flow):
+    """Energy by source, place and sink, Wh."""
+
+    available: Quantity
+    held: Quantity
+    pending: Quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Result of `AuditTotals`."""
+
+    tokens: TokenTotals
+    energy: EnergyTotals
+
+
+def total_supply(ledger: Ledger, _: NoArguments) -> Supply:
+    """Tokens issued and taken back."""
+    minted = _exchanged(ledger, "mint")
+    burned = _exchanged(ledger, "burn")
+    return Supply(supply=minted - burned, minted=minted, burned=burned)
+
+
+def audit_totals(ledger: Ledger, args: NoArguments) -> Totals:
+    """All of it, added up anew from the records."""
+    accounts = [unpack(Account, raw) for _, raw in ledger.scan(keys.prefix("acc"))]
+    credits_ = [unpack(Credit, raw) for _, raw in ledger.scan(keys.prefix("cr"))]
+    held = held_by(ledger)
+    available = _sums(accounts)
+    pending = _sums(credits_)
+    supply = total_supply(ledger, args)
+    flows: Counter[str] = Counter()
+    for _, raw in ledger.scan(keys.prefix("sink")):
+        flows.update({name: int(wh) for name, wh in encode(unpack(Flow, raw)).items()})
+    return Totals(
+        tokens=TokenTotals(
+            supply=supply.supply,
+            minted=supply.minted,
+            burned=supply.burned,
+            available=available.tokens,
+            held=held.tokens,
+            pending=pending.tokens,
+        ),
+        energy=EnergyTotals(**flows, available=available.energy, held=held.energy, pending=pending.energy),
+    )
+
+
+def _sums(records: list[Account] | list[Credit]) -> Sums:
+    return Sums(
+        tokens=sum(record.tokens for record in records), energy=sum(record.energy for record in records)
+    )
+
+
+def _exchanged(ledger: Ledger, verb: str) -> int:
+    return sum(unpack(Exchanged, raw).amount for _, raw in ledger.scan(keys.prefix(verb)))

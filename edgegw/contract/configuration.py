@@ -1,0 +1,56 @@
+"""The channel's constants: written once, before anything else, under a policy of all three organisations.
+
+Decides defaults and which values fit together. Source: LEDGER, Time and Price; market reference 2.6.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgegw.contract import keys
+from edgegw.contract.codes import MSPS, Code, Refusal
+from edgegw.contract.records import Config, TimeMapping
+from edgegw.contract.shapes import Ident, LossBp, Ppm, Price, Span, values
+from edgegw.contract.world import Ledger
+
+DAY_S = 86_400
+LEAST_GAIN_MTOK = 500
+"""Half the rounding unit: below it a trade of 1 Wh could cost a side more than it gains."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configure:
+    """Arguments of `Configure`, with their defaults."""
+
+    channel: Ident
+    formula: Literal["sdr-share/1", "mmr/1"] = "sdr-share/1"
+    cutoff_s: Span = 300
+    hold_expiry_s: Span = 21 * DAY_S
+    late_window_s: Span = 14 * DAY_S
+    gain_mtok: Price = 1000
+    w_min_ppm: Ppm = 200_000
+    w_max_ppm: Ppm = 800_000
+    net_fee_mtok: Price = 0
+    loss_bp: LossBp = 0
+    discharge_loss_bp: LossBp = 0
+    time: TimeMapping | None = None
+
+
+def configure(ledger: Ledger, args: Configure) -> Config:
+    """Write the constants and the guards, once."""
+    stored = ledger.read(Config, keys.CONFIG)
+    if stored is not None:
+        ledger.repeated(stored, Code.ID_CONFLICT)
+        return stored
+    if args.hold_expiry_s <= args.late_window_s:
+        raise Refusal(Code.BAD_ARGUMENT, "holds must outlive the late window")
+    if args.w_min_ppm > args.w_max_ppm:
+        raise Refusal(Code.BAD_ARGUMENT, "wMinPpm is above wMaxPpm")
+    if args.gain_mtok < LEAST_GAIN_MTOK:
+        raise Refusal(Code.BAD_ARGUMENT, f"gainMtok is below {LEAST_GAIN_MTOK}")
+    cfg = Config(**values(args), request=ledger.request)
+    ledger.write(keys.CONFIG, cfg)
+    ledger.protect(keys.CONFIG, MSPS)
+    for name in keys.GUARDS:
+        ledger.guard(name)
+        ledger.protect(keys.guard(name), MSPS)
+    return cfg

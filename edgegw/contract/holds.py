@@ -1,0 +1,138 @@
+"""Holds: the driver's side of a session, tokens to charge or energy to sell, set apart until released.
+
+Decides how much is held, who may draw and who may end it. Source: LEDGER, Life of a session 2 and 6.
+"""
+
+from dataclasses import dataclass, replace
+
+from edgegw.contract import keys
+from edgegw.contract.accounts import account_of, adjust
+from edgegw.contract.codes import CHARGE, GATEWAY, Code, Refusal
+from edgegw.contract.members import active, require_msp
+from edgegw.contract.positions import closed, opened
+from edgegw.contract.records import Hold
+from edgegw.contract.shapes import Ident, Price, Product, Reference, TradedWh
+from edgegw.contract.world import Ledger
+from edgegw.units import amount_mtok, gross_wh
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHold:
+    """Arguments of `Hold`. `limit_price` is the most a buyer pays per kWh, fee included, or the least a seller takes."""
+
+    hold_id: Reference
+    member_id: Ident
+    product: Product
+    max_wh: TradedWh
+    limit_price: Price
+    accept_retail: bool
+    min_wh: TradedWh = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldQuery:
+    """Arguments of `Release` and `GetHold`."""
+
+    hold_id: Reference
+
+
+def hold_of(ledger: Ledger, hold_id: str) -> Hold:
+    """The hold; `HOLD_UNKNOWN`."""
+    return ledger.need(Hold, keys.key("hold", hold_id), Code.HOLD_UNKNOWN)
+
+
+def open_hold(ledger: Ledger, args: OpenHold) -> Hold:
+    """Tokens (cut to what is there) or energy (all or nothing) move from the account into a new hold."""
+    stored = ledger.read(Hold, keys.key("hold", args.hold_id))
+    if stored is not None:
+        ledger.repeated(stored, Code.HOLD_EXISTS)
+        return stored
+    member = active(ledger, args.member_id, "EV")
+    require_msp(ledger, member.msp)
+    if args.product == CHARGE:
+        reserved = _tokens_for(account_of(ledger, args.member_id).tokens, args)
+        adjust(ledger, args.member_id, tokens=-reserved)
+    else:
+        reserved = gross_wh(args.max_wh, ledger.cfg.loss_for(args.product))
+        adjust(ledger, args.member_id, energy=-reserved)
+    hold = Hold(
+        request=ledger.request,
+        hold_id=args.hold_id,
+        gateway_id=ledger.creator.gateway_id,
+        member_id=args.member_id,
+        msp=member.msp,
+        product=args.product,
+        max_wh=args.max_wh,
+        limit_price=args.limit_price,
+        accept_retail=args.accept_retail,
+        reserved=reserved,
+        drawn=0,
+        released=0,
+        status="OPEN",
+        opened_at_ms=ledger.now_ms,
+        expires_at_ms=ledger.now_ms + ledger.cfg.hold_expiry_s * 1000,
+    )
+    ledger.write(keys.key("hold", hold.hold_id), hold)
+    opened(ledger, hold)
+    ledger.history(hold.member_id, ("hold.opened", hold.hold_id))
+    return hold
+
+
+def _tokens_for(available: int, args: OpenHold) -> int:
+    if args.limit_price == 0:
+        raise Refusal(Code.BAD_ARGUMENT, "a buyer's limit is above zero")
+    if available == 0:
+        raise Refusal(Code.ZERO_TOKENS, args.member_id)
+    least = amount_mtok(args.limit_price, min(args.min_wh, args.max_wh))
+    if available < least:
+        raise Refusal(Code.INSUFFICIENT_TOKENS, f"{available} of {least}")
+    return min(amount_mtok(args.limit_price, args.max_wh), available)
+
+
+def release(ledger: Ledger, args: HoldQuery) -> Hold:
+    """The rest goes back. By the hold's gateway at any time, by its organisation's representative after expiry."""
+    hold = hold_of(ledger, args.hold_id)
+    if ledger.creator.role == GATEWAY:
+        require_own(ledger, hold)
+    else:
+        require_msp(ledger, hold.msp)
+        if ledger.now_ms < hold.expires_at_ms:
+            raise Refusal(Code.NOT_AUTHORISED, "until it expires only its gateway releases a hold")
+    if hold.status == "CLOSED":
+        return hold
+    rest = hold.left
+    ended = replace(hold, status="CLOSED", released=rest)
+    ledger.write(keys.key("hold", hold.hold_id), ended)
+    closed(ledger, hold)
+    if hold.product == CHARGE:
+        adjust(ledger, hold.member_id, tokens=rest)
+    else:
+        adjust(ledger, hold.member_id, energy=rest)
+    ledger.history(hold.member_id, ("hold.released", hold.hold_id))
+    return ended
+
+
+def require_own(ledger: Ledger, hold: Hold) -> None:
+    """The caller is the gateway that opened the hold."""
+    if hold.gateway_id != ledger.creator.gateway_id:
+        raise Refusal(Code.NOT_AUTHORISED, "the hold is another gateway's")
+
+
+def require_drawable(ledger: Ledger, hold: Hold) -> None:
+    """The hold is open and not expired."""
+    if hold.status == "CLOSED":
+        raise Refusal(Code.HOLD_CLOSED, hold.hold_id)
+    if ledger.now_ms >= hold.expires_at_ms:
+        raise Refusal(Code.HOLD_EXPIRED, hold.hold_id)
+
+
+def draw(hold: Hold, amount: int) -> Hold:
+    """The hold after `amount` was drawn."""
+    if amount > hold.left:
+        raise Refusal(Code.EXCEEDS_HOLD, f"{amount} of {hold.left}")
+    return replace(hold, drawn=hold.drawn + amount)
+
+
+def get_hold(ledger: Ledger, args: HoldQuery) -> Hold:
+    """The hold's record."""
+    return hold_of(ledger, args.hold_id)

@@ -1,0 +1,35 @@
+"""Quarter hours against ledger time: aligned, not yet begun, over, recent enough.
+
+Decides whether an interval may be used for what a caller wants now. Source: LEDGER, Time; market reference 4.5.
+"""
+
+from edgegw.contract.codes import Code, Refusal
+from edgegw.contract.shapes import INTERVAL_S
+from edgegw.contract.world import Ledger
+
+
+def require_aligned(interval: int) -> None:
+    """An interval is named by the UTC epoch second of its start, a multiple of 900."""
+    if interval % INTERVAL_S:
+        raise Refusal(Code.INTERVAL_MISALIGNED, f"{interval} is no quarter hour")
+
+
+def require_before(ledger: Ledger, interval: int) -> None:
+    """Ledger time lies before the interval."""
+    require_aligned(interval)
+    if ledger.now_ms >= interval * 1000:
+        raise Refusal(Code.INTERVAL_STARTED, f"{interval} has begun")
+
+
+def require_metered(ledger: Ledger, interval: int) -> None:
+    """Energy metered in the interval may be recorded now: it has begun and the late window is open."""
+    require_aligned(interval)
+    if ledger.now_ms < interval * 1000:
+        raise Refusal(Code.INTERVAL_IN_FUTURE, f"{interval} has not begun")
+    if ledger.now_ms > (interval + INTERVAL_S + ledger.cfg.late_window_s) * 1000:
+        raise Refusal(Code.INTERVAL_TOO_OLD, f"{interval} is outside the late window")
+
+
+def cut_off_ms(ledger: Ledger, start: int) -> int:
+    """Ledger time from which nothing more is posted for what starts at epoch second `start`."""
+    return (start - ledger.cfg.cutoff_s) * 1000

@@ -1,0 +1,134 @@
+"""Who takes part: signing up, changing status, and the checks other functions make of a member.
+
+Decides duplicates, optimistic versions and the member's organisation. Never sees a name or a card.
+Source: LEDGER, Who takes part; market reference 4.1.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from edgegw.contract import keys
+from edgegw.contract.codes import AUDITOR, KIND_MSP, Code, Refusal
+from edgegw.contract.records import Account, Member, Pointer
+from edgegw.contract.shapes import Count, Digest, Ident, Kind
+from edgegw.contract.world import Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUp:
+    """Arguments of `SignUp`."""
+
+    member_id: Ident
+    kind: Kind
+    commitment: Digest
+    dup_tag: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Arguments of `Update`."""
+
+    member_id: Ident
+    expected_version: Count
+    commitment: Digest | None = None
+    status: Literal["ACTIVE", "SUSPENDED", "LEFT"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberQuery:
+    """Arguments of `GetMember` and `balanceOf`."""
+
+    member_id: Ident
+
+
+def member_of(ledger: Ledger, member_id: str) -> Member:
+    """The member's record; `UNKNOWN_MEMBER`."""
+    return ledger.need(Member, keys.key("mem", member_id), Code.UNKNOWN_MEMBER)
+
+
+def active(ledger: Ledger, member_id: str, *kinds: str) -> Member:
+    """An active member of one of `kinds` (any, if none is named)."""
+    member = member_of(ledger, member_id)
+    if member.status != "ACTIVE":
+        raise Refusal(Code.MEMBER_INACTIVE, member_id)
+    if kinds and member.kind not in kinds:
+        raise Refusal(Code.WRONG_KIND, f"{member_id} is no {' or '.join(kinds)}")
+    return member
+
+
+def require_msp(ledger: Ledger, msp: str) -> None:
+    """The caller belongs to organisation `msp`."""
+    if ledger.creator.msp_id != msp:
+        raise Refusal(Code.WRONG_ORG, f"only {msp} may do this")
+
+
+def require_reader(ledger: Ledger, member: Member) -> None:
+    """The caller may see the member's holdings: its own organisation, or an auditor."""
+    if ledger.creator.role != AUDITOR:
+        require_msp(ledger, member.msp)
+
+
+def sign_up(ledger: Ledger, args: SignUp) -> Member:
+    """A new member with an empty account."""
+    msp = KIND_MSP[args.kind]
+    require_msp(ledger, msp)
+    stored = ledger.read(Member, keys.key("mem", args.member_id))
+    if stored is not None:
+        ledger.repeated(stored, Code.ID_CONFLICT)
+        return stored
+    if ledger.read(Pointer, keys.key("dup", msp, args.dup_tag)) is not None:
+        raise Refusal(Code.DUPLICATE_MEMBER, "the identity is signed up")
+    if args.kind == "SUPPLIER":
+        if ledger.read(Pointer, keys.SUPPLIER) is not None:
+            raise Refusal(Code.DUPLICATE_MEMBER, "the channel has a supplier")
+        ledger.write(keys.SUPPLIER, Pointer(member_id=args.member_id))
+    member = Member(
+        request=ledger.request,
+        member_id=args.member_id,
+        kind=args.kind,
+        msp=msp,
+        status="ACTIVE",
+        version=1,
+        commitment=args.commitment,
+        dup_tag=args.dup_tag,
+    )
+    ledger.write(keys.key("mem", member.member_id), member)
+    ledger.write(keys.key("dup", msp, args.dup_tag), Pointer(member_id=member.member_id))
+    account = Account(member_id=member.member_id, tokens=0, energy=0, version=1)
+    ledger.write(keys.key("acc", member.member_id), account)
+    ledger.history(member.member_id, ("member.signed", member.member_id))
+    return member
+
+
+def update(ledger: Ledger, args: Update) -> Member:
+    """A changed commitment or status; leaving is final and deletes commitment and duplicate tag."""
+    stored = member_of(ledger, args.member_id)
+    require_msp(ledger, stored.msp)
+    if stored.version == args.expected_version + 1 and stored.request == ledger.request:
+        return stored
+    if stored.version != args.expected_version:
+        raise Refusal(Code.VERSION_MISMATCH, f"the version is {stored.version}")
+    if stored.status == "LEFT":
+        raise Refusal(Code.MEMBER_INACTIVE, f"{args.member_id} has left")
+    member = replace(
+        stored,
+        request=ledger.request,
+        version=stored.version + 1,
+        status=args.status or stored.status,
+        commitment=args.commitment or stored.commitment,
+    )
+    if member.status == "LEFT":
+        ledger.remove(keys.key("dup", stored.msp, str(stored.dup_tag)))
+        if stored.kind == "SUPPLIER":
+            ledger.remove(keys.SUPPLIER)
+        member = replace(member, commitment=None, dup_tag=None)
+    ledger.write(keys.key("mem", member.member_id), member)
+    ledger.history(member.member_id, ("member.updated", f"{member.member_id}:{member.version}"))
+    return member
+
+
+def get_member(ledger: Ledger, args: MemberQuery) -> Member:
+    """The member's record, for its organisation and auditors."""
+    member = member_of(ledger, args.member_id)
+    require_reader(ledger, member)
+    return member

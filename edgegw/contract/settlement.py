@@ -1,0 +1,29 @@
+"""Settling a trade whose parties have paid: trade record, register, credits, energy flows, both histories.
+
+Decides where each milli-token and Wh of a trade goes; all of it is written blind. Source: LEDGER, Units and Contention.
+"""
+
+from edgegw.contract import keys
+from edgegw.contract.codes import CHARGE, FEE_ACCOUNT
+from edgegw.contract.metering import traded_key
+from edgegw.contract.records import Meter, Register, Trade
+from edgegw.contract.world import Ledger
+
+
+def settle(ledger: Ledger, trade: Trade, *, meter: Meter, register: Register) -> None:
+    """Write the trade; what the buyer paid and the seller gave has been taken from them before."""
+    ledger.write(keys.key("trade", trade.trade_id), trade)
+    ledger.write(traded_key(meter, trade.direction), register)
+    received_wh = trade.wh if trade.product == CHARGE else 0
+    given_wh = 0 if trade.kind == "RETAIL" else trade.gross
+    ledger.credit(trade.seller, tokens=trade.amount)
+    ledger.credit(FEE_ACCOUNT, tokens=trade.fee)
+    ledger.credit(trade.buyer, energy=received_wh)
+    ledger.flow(
+        grid=trade.gross - given_wh,
+        industry=trade.wh - received_wh,
+        loss=trade.gross - trade.wh,
+    )
+    entry = ("trade.recorded", trade.trade_id)
+    ledger.history(trade.buyer, entry, tokens=-(trade.amount + trade.fee), energy=received_wh)
+    ledger.history(trade.seller, entry, tokens=trade.amount, energy=-given_wh)
