@@ -11,16 +11,19 @@ def canonical_json(value: Mapping[str, object] | list[object]) -> str:
     Raises:
         ValueError: a float, or another type, is somewhere inside.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_refuse)
+    return json.dumps(_checked(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def sha256_hex(text: str) -> str:
     """SHA-256 of a text's UTF-8 bytes, in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _refuse(value: object) -> object:
+def _checked(value: object) -> object:
     if isinstance(value, Mapping):
-        return dict(value)
-    message = f"not canonical: {type(value).__name__}"
-    raise ValueError(message)
+        return {str(key): _checked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_checked(item) for item in value]
+    if value is None or isinstance(value, int | str):
+        return value
+    raise ValueError(f"not canonical: {type(value).__name__}")

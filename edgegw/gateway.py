@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edgegw.canonical import canonical_json
 from edgegw.core import schedule, station
 from edgegw.core.effects import (
     AllowEnergyTransfer,
@@ -127,7 +128,9 @@ class Gateway:
 
     def _fact(self, note: FactNoted) -> Fact:
         if note.kind == "evidence":
-            signature = self._adapters.sign_evidence(encode_row(note.body["evidence"]))
+            evidence = note.body["evidence"]
+            assert isinstance(evidence, dict)
+            signature = self._adapters.sign_evidence(canonical_json(evidence))
             return Fact(kind=note.kind, body={**note.body, "signature": signature})
         return Fact(kind=note.kind, body=note.body)
 

@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 
 def encode_row(row: object) -> str:
-    """One row as canonical JSON text."""
-    return json.dumps(_plain(row), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """One row as ASCII JSON text: whatever a device put into a string, the journal can store it."""
+    return json.dumps(_plain(row), sort_keys=True, separators=(",", ":"))
 
 
 def decode_row(cls: type[T], text: str) -> T:

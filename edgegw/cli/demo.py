@@ -7,7 +7,6 @@ import signal
 import sys
 import tempfile
 from collections.abc import Coroutine
-from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 WEEK = CONFIGS / "scenarios" / "data" / "acn_jpl_2019-06-10_week.csv"
 SHORT_DAY = CONFIGS / "scenarios" / "demo_day.csv"
-SPEED, SHORT_DAY_SPEED = 360, 600
+SPEED, SHORT_DAY_SPEED = 360, 720
 INTERRUPTED = 130
 
 
@@ -38,11 +37,13 @@ class Share(click.ParamType[Decimal]):
         self, value: str | Decimal, param: click.Parameter | None, ctx: click.Context | None
     ) -> Decimal:
         """The share."""
-        with suppress(InvalidOperation):
+        try:
             share = Decimal(value)
-            if 0 <= share <= 1:
-                return share
-        self.fail(f"{value!r} is not a number from 0 to 1", param, ctx)
+        except InvalidOperation:
+            share = Decimal(-1)
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is not a number from 0 to 1", param, ctx)
+        return share
 
 
 @click.command()

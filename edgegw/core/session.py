@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from edgegw.canonical import sha256_hex
 from edgegw.core import control, sale
 from edgegw.core.effects import (
     Acknowledge,
+    AllowEnergyTransfer,
     AnswerCall,
     ReadMeter,
     StartAnswer,
@@ -44,12 +46,17 @@ Step = Callable[[Turn, Evse, Any], None]
 
 def start_key(event: TransactionStarted) -> str:
     """Key of a start among the kept answers."""
-    return f"{event.call.charger_id}/{event.business_key}"
+    return _answer_key(event.call.charger_id, event.business_key)
 
 
 def ended_key(charger_id: str, transaction_id: str) -> str:
     """Key under which the end of a transaction is remembered."""
-    return f"{charger_id}/ended:{transaction_id}"
+    return _answer_key(charger_id, f"ended:{transaction_id}")
+
+
+def _answer_key(charger_id: str, key: str) -> str:
+    """Hashed, because a start's key holds the idTag in clear and a device may put anything into its texts."""
+    return f"{charger_id}/{sha256_hex(key)[:32]}"
 
 
 # --- starting -----------------------------------------------------------------------------------------------------
@@ -175,6 +182,14 @@ def begin_if_ready(turn: Turn, evse: Evse) -> None:
     )
     begun = replace(session, pending_calls=(), answered=True)
     evse = turn.put_evse(replace(evse, phase=Phase.ACTIVE, session=begun))
+    assert session.terms is not None
+    turn.emit(
+        AllowEnergyTransfer(
+            evse_id=evse.evse_id,
+            transaction_id=session.transaction_id,
+            bidirectional=session.terms.sells and turn.settings.evses[evse.evse_id].discharge_w > 0,
+        )
+    )
     turn.note("session_started", evse_id=evse.evse_id, session_id=session.session_id)
     turn.log("session.started", evse_id=evse.evse_id, session_id=session.session_id)
     control.replan(turn, evse)

@@ -1,0 +1,6 @@
+"""`edgegw demo`: a station day over real sockets, then its settlement.
+
+`plan` (sessions become EVSEs, cars and refusals; pure) -> `documents` (what each process is told; pure) -> `processes`
+(children that never outlive us) -> `opening` (the consortium before the day) -> `stage` (the order of it all) -> `view`
+(while it runs) -> `books` (what the station remembers) -> `report` (do meters, ledger and witness agree?).
+"""

@@ -1,0 +1,96 @@
+"""After the day: what the ledger says of it, its raw blocks, and the witness's audit of them.
+
+Decides nothing: it asks as the auditor (an identity that only reads), and runs the auditor as a process that knows
+nothing of us.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from edgegw.demo.documents import ZONE, Parties, Places
+from edgegw.demo.opening import client
+from edgegw.demo.plan import DayPlan
+from edgegw.demo.processes import Nursery
+from edgegw.ledger import BusinessRefusal, LedgerClient
+from edgegw.ledger.paper import delimited
+from edgegw.participants.accounts import history
+from edgegw.units import INTERVAL_S
+
+PRODUCTS = ("CHARGE", "DISCHARGE")
+AT_ONCE = 8
+AUDIT_S = 120.0
+
+
+async def ask_ledger(
+    plan: DayPlan, places: Places, parties: Parties, endpoint: str
+) -> tuple[dict[str, dict[str, int]], tuple[int, ...], int]:
+    """Totals of tokens and energy, weights of all fixed prices, and how many blocks were written out."""
+    async with client(places, endpoint, msp_id="EVUserMSP", name="auditor") as auditor:
+        await _check_accounts(auditor, parties)
+        totals = await auditor.evaluate("AuditTotals", {})
+        weights = await _weights(auditor, range(plan.begin_s, plan.end_s, INTERVAL_S))
+        blocks = await _export(auditor, places)
+    sums = {name: {key: int(text) for key, text in part.items()} for name, part in totals.items()}
+    return sums, weights, blocks
+
+
+async def _check_accounts(auditor: LedgerClient, parties: Parties) -> None:
+    """The supply is what the totals say, and a driver's history explains the balance; an AssertionError otherwise."""
+    supply = await auditor.evaluate("totalSupply", {})
+    assert int(supply["supply"]) == int(supply["minted"]) - int(supply["burned"])
+    driver = parties.drivers[0].member_id
+    balance = await auditor.evaluate("balanceOf", {"memberId": driver})
+    assert int(balance["tokens"]["held"]) == 0, "no hold is left open after the day"
+    assert await history(auditor, driver)
+
+
+async def _weights(auditor: LedgerClient, intervals: Iterable[int]) -> tuple[int, ...]:
+    """The weight (ppm) of every price that was fixed, by interval and product."""
+    asked = [(interval, product) for interval in intervals for product in PRODUCTS]
+    weights: list[int] = []
+    for start in range(0, len(asked), AT_ONCE):
+        found = await asyncio.gather(*(_weight(auditor, *one) for one in asked[start : start + AT_ONCE]))
+        weights += [weight for weight in found if weight is not None]
+    return tuple(weights)
+
+
+async def _weight(auditor: LedgerClient, interval: int, product: str) -> int | None:
+    try:
+        record = await auditor.evaluate(
+            "DetermineCost", {"zone": ZONE, "product": product, "interval": interval}
+        )
+    except BusinessRefusal:
+        return None
+    return int(record["wPpm"]) if record.get("final") and record.get("price") else None
+
+
+async def _export(auditor: LedgerClient, places: Places) -> int:
+    """Write all raw blocks, each after its length."""
+    height = await auditor.height()
+    with places.blocks.open("wb") as file:
+        for number in range(height):
+            file.write(delimited(await auditor.block(number)))
+    return height
+
+
+async def audit(children: Nursery, places: Places) -> dict[str, Any]:
+    """The witness's auditor on blocks, books and the station's facts; without an answer nothing is verified."""
+    auditor = await children.start(
+        "auditor",
+        [
+            *("firmware_sim", "audit", "--json"),
+            *("--blocks", str(places.blocks), "--trust", str(places.crypto / "trust.json")),
+            *("--books", str(places.books), "--station-facts", str(places.facts)),
+        ],
+    )
+    assert auditor.process.stdout is not None
+    try:
+        async with asyncio.timeout(AUDIT_S):
+            text = await auditor.process.stdout.read()
+            await auditor.process.wait()
+        verdict: dict[str, Any] = json.loads(text)
+    except (TimeoutError, ValueError):
+        return {"verified": False, "findings": [str(auditor.failure())]}
+    return verdict

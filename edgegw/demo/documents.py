@@ -1,0 +1,297 @@
+"""What each process of the demo is told: the simulator's scenario, the daemon's configuration, the participants' settings.
+
+Pure: a plan, places and ports in, text out. Secrets stand in files of their own; a charger's password stands in the
+scenario, because the charger must know it, and as a hash in the configuration.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgegw.demo.plan import DISCHARGE_W, DayPlan, EvsePlan, Visit
+from edgegw.participants.accounts import Enrolment
+
+ZONE = "KR-SEOUL"
+STATION = "demo-station"
+GATEWAY = "gateway1"
+CHANNEL = "energych"
+CHAINCODE = "token"
+GEOHASH = "wydm6"  # Seoul, as coarse as five letters are
+SELLER_SOC_BP_MIN = 3_000
+SELLER_PRICE_MIN_MTOK = 140_000  # above every mid-load ceiling for discharged energy, below every peak price
+WALL_BOX_WH = 2_000
+DEPOSIT_MTOK = 40_000_000  # 100 kWh at the hold's limit price
+INDUSTRY_DEPOSIT_MTOK = 500_000_000
+SUN_HOURS = 6  # of full sun a day: the plant's peak is what then brings what the cars want
+SOLAR_PEAK_W_MIN = 30_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where everything of one run lies."""
+
+    root: Path
+    configs: Path
+
+    @property
+    def peer(self) -> Path:
+        """The peer's data."""
+        return self.root / "peer"
+
+    @property
+    def crypto(self) -> Path:
+        """The three organisations' identities."""
+        return self.peer / "crypto"
+
+    @property
+    def config(self) -> Path:
+        """Configuration for the daemon of the run, whose peer is running already."""
+        return self.root / "daemon.toml"
+
+    @property
+    def tools_config(self) -> Path:
+        """Configuration for commands, and for a daemon that starts the peer itself."""
+        return self.root / "edgegw.toml"
+
+    @property
+    def station(self) -> Path:
+        """The daemon's data."""
+        return self.root / "station"
+
+    @property
+    def books(self) -> Path:
+        """The witness's sealed books."""
+        return self.root / "books.json"
+
+    @property
+    def blocks(self) -> Path:
+        """All raw blocks, as exported for the auditor."""
+        return self.root / "blocks.bin"
+
+    @property
+    def facts(self) -> Path:
+        """The station's facts, as exported for the auditor."""
+        return self.root / "station-facts.jsonl"
+
+    def identity(self, msp_id: str, name: str) -> Path:
+        """The folder of one identity."""
+        return self.crypto / msp_id / name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where chargers connect to, and where each EVSE's meter listens."""
+
+    ocpp: int
+    meters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """Members of the run: the drivers in the order of the plan's visits, and the others."""
+
+    drivers: tuple[Enrolment, ...]
+    supplier: Enrolment
+    guest: Enrolment  # charges at the producer's own wall box
+    producer: Enrolment
+    industry: Enrolment
+
+
+def scenario(plan: DayPlan, places: Places, ports: Ports) -> str:
+    """The simulator's world, as TOML."""
+    return toml(
+        {
+            "world": {
+                "seed": plan.seed,
+                "csms": f"ws://127.0.0.1:{ports.ocpp}/ocpp",
+                "utc_start": _utc(plan.begin_s),
+                "utc_end": _utc(plan.end_s),
+            },
+            "evses": [_sim_evse(evse, places, ports) for evse in plan.evses],
+            "visits": [_sim_visit(visit) for visit in plan.played],
+        }
+    )
+
+
+def _sim_evse(evse: EvsePlan, places: Places, ports: Ports) -> dict[str, Any]:
+    return {
+        "evse": evse.evse_id,
+        "charger_id": evse.charger_id,
+        "ocpp": evse.version,
+        "dialect": "setpoint" if evse.version == "2.1" else "negative_limit",
+        "password": evse.password,
+        "rated_w": evse.rated_w,
+        "meter_profile": str(places.configs / "meters" / f"{evse.profile}.json"),
+        "meter_port": ports.meters[evse.evse_id],
+        "import_register_mwh": evse.import_mwh,
+        "export_register_mwh": evse.export_mwh,
+    }
+
+
+def _sim_visit(visit: Visit) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "evse": visit.evse_id,
+        "id_token": visit.id_token,
+        "arrival": visit.arrival.isoformat(),
+        "departure": visit.departure.isoformat(),
+        "wanted_wh": visit.wanted_wh,
+        "capacity_wh": visit.capacity_wh,
+        "soc_ppm": visit.soc_ppm,
+        "min_soc_ppm": 200_000,
+        "max_charge_w": visit.charge_w,
+    }
+    return row | ({"max_discharge_w": DISCHARGE_W} if visit.sells else {})
+
+
+def configuration(
+    plan: DayPlan,
+    places: Places,
+    *,
+    endpoint: str,
+    ports: Ports,
+    password_hashes: Mapping[str, str],
+    own_peer: bool,
+) -> str:
+    """The daemon's configuration, as TOML; `own_peer`: the daemon starts the peer itself."""
+    tables: dict[str, Any] = {
+        "station": {
+            "id": STATION,
+            "zone": ZONE,
+            "data_dir": str(places.station),
+            "key_file": str(places.root / "station.key"),
+        },
+        "ocpp": {"port": ports.ocpp},
+        "ledger": {
+            "gateway_id": GATEWAY,
+            "endpoint": endpoint,
+            "channel": CHANNEL,
+            "chaincode": CHAINCODE,
+            "cutoff_s": plan.cutoff_s,
+            "identity": str(places.identity("EVUserMSP", GATEWAY)),
+            "trust_file": str(places.crypto / "trust.json"),
+        },
+        "representative": {
+            "store": str(places.root / "members.db"),
+            "key_file": str(places.root / "members.key"),
+            "identity": str(places.identity("EVUserMSP", "representative")),
+        },
+        "log": {"format": "json"},
+        "chargers": [_charger(evse, password_hashes[evse.charger_id]) for evse in plan.evses],
+        "meters": [
+            {"id": evse.meter_id, "profile": evse.profile, "port": ports.meters[evse.evse_id]}
+            for evse in plan.evses
+        ],
+    }
+    if own_peer:
+        tables["peer"] = {"data_dir": str(places.peer)}
+    return toml(tables)
+
+
+def _charger(evse: EvsePlan, password_hash: str) -> dict[str, Any]:
+    return {
+        "id": evse.charger_id,
+        "password_hash": password_hash,
+        "version": evse.version,
+        "evses": [
+            {
+                "number": 1,
+                "id": evse.evse_id,
+                "meter": evse.meter_id,
+                "rated_w": evse.rated_w,
+                "discharge_w": DISCHARGE_W,
+            }
+        ],
+    }
+
+
+def participants(
+    plan: DayPlan, places: Places, parties: Parties, *, endpoint: str, certificate_sha256: str
+) -> str:
+    """The other organisations' settings, as JSON."""
+    data = places.configs / "scenarios" / "data"
+    members = [
+        *(_member(driver, "EV", DEPOSIT_MTOK) for driver in parties.drivers),
+        _member(parties.supplier, "SUPPLIER", 0),
+        _member(parties.guest, "EV", DEPOSIT_MTOK),
+        _member(parties.producer, "PRODUCER", 0),
+        _member(parties.industry, "INDUSTRY", INDUSTRY_DEPOSIT_MTOK),
+    ]
+    settings = {
+        "endpoint": endpoint,
+        "channel": CHANNEL,
+        "chaincode": CHAINCODE,
+        "crypto": str(places.crypto),
+        "zone": ZONE,
+        "cutoff_s": plan.cutoff_s,
+        "end_s": plan.end_s,
+        "tariff": str(places.configs / "tariffs" / "kr-2026-06-summer.toml"),
+        "utc_offset_s": plan.utc_offset_s,
+        "members": members,
+        "changes": [
+            {
+                "member_id": parties.guest.member_id,
+                "expected_version": 1,
+                "commitment": parties.guest.dup_tag,
+            }
+        ],
+        "stations": [{"station_id": STATION, "geohash": GEOHASH, "evses": len(plan.evses)}],
+        "gateways": [
+            {"gateway_id": GATEWAY, "certificate_sha256": certificate_sha256, "stations": [STATION]}
+        ],
+        "producer": {
+            "member_id": parties.producer.member_id,
+            "meter_ref": "plant-1",
+            "evidence_key_hex": parties.producer.commitment,
+            "peak_w": max(SOLAR_PEAK_W_MIN, plan.wanted_wh // SUN_HOURS),
+            "sun": str(data / "tmy3_723170_june_week_ghi.csv"),
+            "wall_box": {
+                "buyer_id": parties.guest.member_id,
+                "gateway_id": GATEWAY,
+                "meter_ref": "wall-box-1",
+                "energy_wh": WALL_BOX_WH,
+            },
+        },
+        "industry": {
+            "member_id": parties.industry.member_id,
+            "load": str(data / "bdew_g25_july_workday_15min.csv"),
+        },
+    }
+    return json.dumps(settings, indent=1)
+
+
+def _member(member: Enrolment, kind: str, deposit_mtok: int) -> dict[str, Any]:
+    return {
+        "member_id": member.member_id,
+        "kind": kind,
+        "commitment": member.commitment,
+        "dup_tag": member.dup_tag,
+        "deposit_mtok": deposit_mtok,
+    }
+
+
+def toml(tables: Mapping[str, Any]) -> str:
+    """Tables and lists of tables, at most two deep, as TOML. A JSON string is a TOML string."""
+    return "\n".join(_lines("", tables))
+
+
+def _lines(prefix: str, table: Mapping[str, Any]) -> Iterable[str]:
+    inner = {key: value for key, value in table.items() if _is_table(value)}
+    yield from (f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in inner)
+    for key, value in inner.items():
+        rows = value if isinstance(value, list) else [value]
+        for row in rows:
+            yield f"[[{prefix}{key}]]" if isinstance(value, list) else f"[{prefix}{key}]"
+            yield from _lines(f"{prefix}{key}.", row)
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    )
+
+
+def _utc(epoch_s: int) -> str:
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat()

@@ -1,0 +1,143 @@
+"""Children of the demo: started, listened to, ended; none outlives us, however we end.
+
+Decides nothing about what they do. Each has a log file; its standard output is read line by line as JSON.
+Source: Linux prctl(2), PR_SET_PDEATHSIG.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgegw.errors import EdgegwError
+
+END_S = 10.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LINE_BYTES_MAX = 1 << 24
+
+
+class ChildFailedError(EdgegwError):
+    """A child ended by itself or did not say in time what was awaited; its log says why."""
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    """A running process of the demo."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+
+    async def say(self, key: str, timeout_s: float) -> dict[str, Any]:
+        """The next JSON line of its output that has `key`; raises ChildFailedError."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._next_with(key)
+        except TimeoutError:
+            raise ChildFailedError(f"{self.name} did not get to {key!r} in {timeout_s:.0f} s") from None
+
+    async def _next_with(self, key: str) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            with contextlib.suppress(ValueError):
+                message = json.loads(line)
+                if isinstance(message, dict) and key in message:
+                    return message
+        raise self.failure()
+
+    def failure(self) -> ChildFailedError:
+        """What to raise when it is gone: with the end of its log."""
+        with contextlib.suppress(OSError):
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
+            return ChildFailedError(f"{self.name} ended early:\n" + "\n".join(lines))
+        return ChildFailedError(f"{self.name} ended early")
+
+    def check(self) -> None:
+        """Raise ChildFailedError if it is gone."""
+        if self.process.returncode is not None:
+            raise self.failure()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Tell it something."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def end(self, timeout_s: float = END_S) -> int:
+        """SIGTERM, and SIGKILL to its group where that does not help; returns its exit status."""
+        if self.process.returncode is None:
+            self.signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await self.process.wait()
+            except TimeoutError:
+                pass
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+        return await self.process.wait()
+
+
+class Nursery:
+    """Starts children and ends those that are left, the last one first."""
+
+    def __init__(self, logs: Path) -> None:
+        self.children: list[Child] = []
+        self._logs = logs
+
+    async def start(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        heard: bool = True,
+    ) -> Child:
+        """Start `python -m ARGUMENTS` in a group of its own, so that Ctrl-C reaches us alone.
+
+        What a child that is not `heard` says goes to its log.
+        """
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log = self._logs / f"{name}.log"
+        with log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", *arguments),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE if heard else errors,
+                stderr=errors,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+                limit=_LINE_BYTES_MAX,
+            )
+        child = Child(name, process, log)
+        self.children.append(child)
+        return child
+
+    async def end_all(self) -> None:
+        """End what still runs."""
+        for child in reversed(self.children):
+            await child.end()
+
+
+@asynccontextmanager
+async def nursery(logs: Path) -> AsyncIterator[Nursery]:
+    """Children that end with the block."""
+    children = Nursery(logs)
+    try:
+        yield children
+    finally:
+        await asyncio.shield(children.end_all())
+
+
+def _die_with_parent() -> None:
+    """In the child before exec: the kernel kills it when we die, even by SIGKILL."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

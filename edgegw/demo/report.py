@@ -1,0 +1,171 @@
+"""The settlement: one object with every number of the day, and whether meters, ledger and witness agree.
+
+Decides `conserved` and the exit status. Decides nothing about the blocks: `verified` is the witness's auditor's verdict.
+Balance alone proves little, because differences of registers always telescope: lost polls and boundary errors beyond
+their bound fail a run as well.
+Source: issue of the demo; LEDGER, equations that always hold.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgegw.demo.books import DIRECTIONS, Boundaries
+
+LOST_SHARE_MAX = 100  # one poll in so many
+SOURCES = ("generation", "outside", "grid")
+SINKS = ("industry", "conversion", "loss", "expired", "available", "held", "pending")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the parts of a run say, each for itself. Energies by direction (Wh), tokens in milli-token."""
+
+    sessions: int
+    served: int
+    refused: Mapping[str, int]
+    wanted_wh: int
+    metered: Mapping[str, int]
+    untraded: Mapping[tuple[str, str], int]
+    witness: Mapping[str, int]
+    audit: Mapping[str, Any]
+    totals: Mapping[str, Mapping[str, int]]
+    tally: Mapping[str, Any]
+    weights_ppm: tuple[int, ...]
+    boundaries: Boundaries
+    status: Mapping[str, Any]
+    blocks: int
+    wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The report and what is wrong with the run; it agrees where nothing is."""
+
+    numbers: dict[str, Any]
+    faults: tuple[str, ...] = field(default=())
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the exit status is 0."""
+        return not self.faults
+
+
+def settle(evidence: Evidence) -> Settlement:
+    """Hold everything against everything."""
+    numbers = _numbers(evidence)
+    unbalanced = list(_imbalances(evidence, numbers))
+    numbers["conserved"] = not unbalanced
+    numbers["verified"] = evidence.audit.get("verified") is True
+    faults = [*unbalanced, *_audit_faults(evidence.audit), *_speed_faults(evidence)]
+    counted = evidence.served + sum(evidence.refused.values())
+    if counted != evidence.sessions:
+        faults.append(f"{evidence.sessions} sessions, but {counted} served or refused")
+    return Settlement(numbers=numbers, faults=tuple(faults))
+
+
+def _numbers(evidence: Evidence) -> dict[str, Any]:
+    tally, status, weights = evidence.tally, evidence.status, evidence.weights_ppm
+    by_code: dict[str, int] = {}
+    for (_, code), energy_wh in sorted(evidence.untraded.items()):
+        by_code[code] = by_code.get(code, 0) + energy_wh
+    errors = evidence.boundaries
+    return {
+        "sessions": evidence.sessions,
+        "served": evidence.served,
+        "trades": evidence.audit.get("trades", 0),
+        "metered": _by_direction(evidence.metered),
+        "ledger": {
+            name: evidence.audit.get("ledger", {}).get(name, 0) for name in ("import_wh", "export_wh")
+        },
+        "untraded": _by_direction(_untraded(evidence)) | {"by_code": by_code},
+        "witness": _by_direction(evidence.witness),
+        "wanted_wh": evidence.wanted_wh,
+        "market_wh": tally["market_wh"],
+        "retail_wh": tally["retail_wh"],
+        "retail_reasons": dict(tally["retail_reasons"]),
+        "tokens": dict(evidence.totals["tokens"]),
+        "energy": dict(evidence.totals["energy"]),
+        "refused": dict(evidence.refused),
+        "price_weights": {
+            "min": min(weights, default=0),
+            "max": max(weights, default=0),
+            "distinct": len(set(weights)),
+        },
+        "blocks": evidence.blocks,
+        "polls": dict(status.get("polls", {"done": 0, "lost": 0})),
+        "clock_lag_s": dict(status.get("clock_lag_s", {"p50": 0, "p99": 0, "max": 0})),
+        "boundary_error_wh": {
+            "p50": errors.percentile_wh(50),
+            "p99": errors.percentile_wh(99),
+            "max": errors.percentile_wh(100),
+        },
+        "wall_seconds": round(evidence.wall_seconds, 1),
+    }
+
+
+def _by_direction(energies_wh: Mapping[str, int]) -> dict[str, Any]:
+    return {f"{direction}_wh": energies_wh[direction] for direction in DIRECTIONS}
+
+
+def _untraded(evidence: Evidence) -> dict[str, int]:
+    return {
+        direction: sum(wh for (of, _), wh in evidence.untraded.items() if of == direction)
+        for direction in DIRECTIONS
+    }
+
+
+def _imbalances(evidence: Evidence, numbers: Mapping[str, Any]) -> list[str]:
+    """Every equation that does not hold, in words."""
+    tokens, energy = evidence.totals["tokens"], evidence.totals["energy"]
+    untraded, ledger = _untraded(evidence), numbers["ledger"]
+    equations = [
+        (
+            f"{direction}: metered = ledger + untraded",
+            evidence.metered[direction],
+            ledger[f"{direction}_wh"] + untraded[direction],
+        )
+        for direction in DIRECTIONS
+    ]
+    equations += [
+        (f"{direction}: metered = witness", evidence.metered[direction], evidence.witness[direction])
+        for direction in DIRECTIONS
+    ]
+    equations += [
+        (
+            "market + retail = ledger import",
+            numbers["market_wh"] + numbers["retail_wh"],
+            ledger["import_wh"],
+        ),
+        ("sold = ledger export", evidence.tally["sold_wh"], ledger["export_wh"]),
+        ("supply = minted - burned", tokens["supply"], tokens["minted"] - tokens["burned"]),
+        (
+            "supply = available + held + pending",
+            tokens["supply"],
+            tokens["available"] + tokens["held"] + tokens["pending"],
+        ),
+        (
+            "energy: sources = places and sinks",
+            sum(energy[name] for name in SOURCES),
+            sum(energy[name] for name in SINKS),
+        ),
+    ]
+    return [f"{name}: {left} is not {right}" for name, left, right in equations if left != right]
+
+
+def _audit_faults(audit: Mapping[str, Any]) -> list[str]:
+    if audit.get("verified") is True:
+        return []
+    findings = audit.get("findings") or ["the auditor gave no verdict"]
+    return [f"auditor: {finding}" for finding in findings[:10]]
+
+
+def _speed_faults(evidence: Evidence) -> list[str]:
+    """A machine that did not keep up."""
+    polls = evidence.status.get("polls", {"done": 0, "lost": 0})
+    faults = []
+    if polls["lost"] * LOST_SHARE_MAX > polls["done"] + polls["lost"]:
+        faults.append(f"{polls['lost']} of {polls['done'] + polls['lost']} polls were lost")
+    if evidence.boundaries.beyond:
+        faults.append(f"{evidence.boundaries.beyond} quarter-hour cuts lie beyond their error bound")
+    return [f"{fault}: the machine was too slow for this speed (try a lower --speed)" for fault in faults]

@@ -1,0 +1,117 @@
+"""One run of the demo from an empty folder to its settlement.
+
+Decides that a set-up which was too slow for its clock is tried once more with twice the time, and when a folder goes.
+"""
+
+import asyncio
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgegw.demo import closing
+from edgegw.demo.books import StationBooks, refusals
+from edgegw.demo.documents import Places
+from edgegw.demo.plan import NO_STAY, DayPlan
+from edgegw.demo.processes import Nursery, nursery
+from edgegw.demo.report import Evidence, Settlement, settle
+from edgegw.demo.stage import Stage, TooSlowError, setup_estimate_s
+from edgegw.demo.view import View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a run is: a plan, its places, who watches and who hears of the settlement; `stay`: serve on until told."""
+
+    plan: DayPlan
+    places: Places
+    view: View
+    settled: Callable[[Settlement], None]
+    stay: bool = False
+
+    async def run(self) -> None:
+        """The whole run; raises ChildFailedError, TooSlowError and whatever the ledger refuses."""
+        setup_s = setup_estimate_s(self.plan)
+        try:
+            await self._attempt(setup_s)
+        except TooSlowError as late:
+            self.view.tell(f"{late}; once more with twice the time")
+            empty(self.places)
+            await self._attempt(2 * setup_s)
+
+    async def _attempt(self, setup_s: float) -> None:
+        started_at = time.monotonic()
+        async with nursery(self.places.root / "logs") as children:
+            stage = Stage(
+                plan=self.plan,
+                places=self.places,
+                children=children,
+                tell=self.view.tell,
+                watch=self.view.watch,
+                setup_s=setup_s,
+            )
+            await stage.set_up()
+            self.view.tell(f"ready {-stage.late_s():.1f} s before the day begins")
+            await stage.day()
+            await stage.close()
+            self.settled(await self._settle(stage, children, started_at))
+            if self.stay:
+                await self._stay(stage)
+
+    async def _settle(self, stage: Stage, children: Nursery, started_at: float) -> Settlement:
+        assert stage.parties is not None
+        totals, weights, blocks = await closing.ask_ledger(
+            self.plan, self.places, stage.parties, stage.endpoint
+        )
+        if not self.stay:
+            await stage.stop_simulator()
+        books = StationBooks(self.places.station / "station.db")
+        evse_of = {evse.meter_id: evse.evse_id for evse in self.plan.evses}
+        books.export(self.places.facts, evse_of)
+        stage.tell("the witness's auditor reads the blocks")
+        audit = await closing.audit(children, self.places)
+        sealed: dict[str, Any] = json.loads(self.places.books.read_text(encoding="utf-8"))
+        not_played = Counter(visit.refusal for visit in self.plan.visits if visit.refusal == NO_STAY)
+        served, refused = refusals(
+            sealed, books.facts["refused"], {str(code): count for code, count in not_played.items()}
+        )
+        return settle(
+            Evidence(
+                sessions=len(self.plan.visits),
+                served=served,
+                refused=refused,
+                wanted_wh=self.plan.wanted_wh,
+                metered=books.metered_wh(),
+                untraded=books.untraded_wh(),
+                witness={name: sealed["witness"][f"{name}_wh"] for name in ("import", "export")},
+                audit=audit,
+                totals=totals,
+                tally=asdict(books.tally),
+                weights_ppm=weights,
+                boundaries=books.boundaries(sealed, evse_of, self.plan.speed),
+                status=stage.status(),
+                blocks=blocks,
+                wall_seconds=time.monotonic() - started_at,
+            )
+        )
+
+    async def _stay(self, stage: Stage) -> None:
+        """The daemon serves on, on the same ledger, until Ctrl-C."""
+        assert stage.ports is not None
+        await stage.start_daemon()
+        self.view.tell(f"chargers connect to ws://127.0.0.1:{stage.ports.ocpp}/ocpp/<id>; Ctrl-C ends it")
+        self.view.tell(f"ask the ledger: edgegw ledger supply --config {self.places.tools_config}")
+        self.view.tell(f"the clock: STATION_CLOCK={stage.clock}")
+        await asyncio.Event().wait()
+
+
+def empty(places: Places) -> None:
+    """Throw away what a run left."""
+    for path in places.root.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
