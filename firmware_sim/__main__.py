@@ -1,0 +1,211 @@
+"""The command line: `firmware-sim run|plan|charger|meter`.
+
+Decides how a scenario is started and stopped. Standard output carries one JSON object a line, for an orchestrator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from firmware_sim import __version__
+from firmware_sim.ev import PPM, Car
+from firmware_sim.plans import VERSIONS, EvsePlan, Scenario, ScenarioFault, VisitPlan
+from firmware_sim.scenario import build_scenario, read_scenario
+from firmware_sim.sealed_books import replace_file
+from firmware_sim.station import Station
+from firmware_sim.world import CLOCK_VARIABLE, NS_PER_S, Clock, iso
+
+START_AFTER_S = 2
+PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+@click.version_option(__version__)
+def main() -> None:
+    """Simulated chargers, meters and cars for any OCPP and Modbus system."""
+
+
+def _load(path: Path) -> Scenario:
+    try:
+        return read_scenario(path)
+    except ScenarioFault as fault:
+        raise click.UsageError(f"{path}: {fault}") from fault
+
+
+def _clock(scenario: Scenario, speed: str) -> Clock:
+    """Return the run's shared clock, or one of our own that starts at the scenario's start."""
+    clock = Clock.from_environment()
+    if CLOCK_VARIABLE not in os.environ:
+        clock = Clock(
+            monotonic_origin_ns=time.monotonic_ns() + START_AFTER_S * NS_PER_S,
+            utc_origin_ns=scenario.utc_start_ns,
+            speed=Fraction(speed),
+        )
+    if clock.utc_end_ns is None:
+        clock = dataclasses.replace(clock, utc_end_ns=scenario.utc_end_ns)
+    return clock
+
+
+def _run(station: Station, ready_file: Path | None = None) -> None:
+    """Run a station until SIGTERM or SIGINT."""
+
+    def tell(message: dict[str, Any]) -> None:
+        click.echo(json.dumps(message))
+        sys.stdout.flush()
+        if "ready" in message and ready_file is not None:
+            replace_file(ready_file, json.dumps(message))
+
+    async def go() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await station.run(stop, tell)
+
+    uvloop.run(go())
+
+
+@main.command()
+@click.argument("scenario", type=PATH)
+@click.option("--books", type=PATH, help="Where to write the sealed books.")
+@click.option("--ready-file", type=PATH, help="Written when all chargers are connected.")
+@click.option("--status", type=PATH, help="Rewritten each second with what goes on.")
+@click.option("--csms", help="WebSocket address instead of the scenario's, without the charger's id.")
+@click.option(
+    "--speed", default="60", show_default=True, help=f"Simulated seconds a second, without {CLOCK_VARIABLE}."
+)
+def run(
+    scenario: Path,
+    *,
+    books: Path | None,
+    ready_file: Path | None,
+    status: Path | None,
+    csms: str | None,
+    speed: str,
+) -> None:
+    """Run SCENARIO until it is stopped; its world ends at its own time."""
+    plan = _load(scenario)
+    if csms is not None:
+        plan = dataclasses.replace(plan, csms=csms)
+    _run(Station(plan, _clock(plan, speed), books=books, status=status), ready_file)
+
+
+@main.command()
+@click.argument("scenario", type=PATH)
+def plan(scenario: Path) -> None:
+    """Show who comes to which EVSE in SCENARIO, as JSON."""
+    loaded = _load(scenario)
+    visits = [
+        {
+            **dataclasses.asdict(visit),
+            "arrival": iso(visit.arrival_ns),
+            "departure": iso(visit.departure_ns),
+        }
+        for visit in loaded.visits
+    ]
+    content = {
+        "seed": loaded.seed,
+        "utc_start": iso(loaded.utc_start_ns),
+        "utc_end": iso(loaded.utc_end_ns),
+        "utc_start_ns": loaded.utc_start_ns,
+        "utc_end_ns": loaded.utc_end_ns,
+        "evses": [dataclasses.asdict(evse) for evse in loaded.evses],
+        "visits": visits,
+    }
+    click.echo(json.dumps(content, indent=1))
+
+
+@main.command()
+@click.option("--csms", required=True, help="WebSocket address without the charger's id.")
+@click.option("--id", "charger_id", required=True, help="The charger's identity.")
+@click.option("--ocpp", type=click.Choice(VERSIONS), default="2.1", show_default=True)
+@click.option("--password", default="", help="Basic auth password; the user name is the identity.")
+@click.option("--id-token", default="04A1B2C3D4E5F6", show_default=True)
+@click.option("--wanted-wh", type=int, default=10_000, show_default=True, help="Energy the car wants.")
+@click.option("--minutes", type=int, default=60, show_default=True, help="How long the car stays.")
+@click.option("--sells", is_flag=True, help="The car can discharge.")
+@click.option("--meter-profile", type=PATH, help="Serve a Modbus meter of this profile too.")
+@click.option("--meter-port", type=int, default=0)
+def charger(  # noqa: PLR0913 - one parameter an option
+    *,
+    csms: str,
+    charger_id: str,
+    ocpp: str,
+    password: str,
+    id_token: str,
+    wanted_wh: int,
+    minutes: int,
+    sells: bool,
+    meter_profile: Path | None,
+    meter_port: int,
+) -> None:
+    """Run one charger in real time; a car plugs in after five seconds."""
+    now_ns = time.time_ns()
+    evse = EvsePlan(
+        evse="EVSE1",
+        charger_id=charger_id,
+        ocpp=ocpp,
+        dialect="setpoint" if ocpp == "2.1" else "negative_limit",
+        password=password,
+        sample_interval_s=30,
+        meter_profile=str(meter_profile or ""),
+        meter_port=meter_port,
+    )
+    visit = VisitPlan(
+        evse="EVSE1",
+        arrival_ns=now_ns + 5 * NS_PER_S,
+        departure_ns=now_ns + minutes * 60 * NS_PER_S,
+        wanted_wh=wanted_wh,
+        id_token=id_token,
+        car=Car(soc_ppm=PPM * 6 // 10, max_discharge_w=10_000 if sells else None),
+    )
+    scenario = Scenario(
+        seed=now_ns,
+        utc_start_ns=now_ns,
+        utc_end_ns=now_ns,
+        csms=csms,
+        answer_timeout_s=10,
+        evses=(evse,),
+        visits=(visit,),
+        faults=(),
+    )
+    _run(Station(scenario, Clock.from_environment()))
+
+
+@main.command()
+@click.option("--profile", type=PATH, required=True, help="The meter's register map.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=int, default=0, help="0: a free one, which is told.")
+@click.option("--unit", type=int, default=1, show_default=True)
+@click.option("--power-w", type=int, default=5000, show_default=True, help="A constant import.")
+def meter(*, profile: Path, host: str, port: int, unit: int, power_w: int) -> None:
+    """Serve one meter in real time, with a constant power."""
+    row = {
+        "evse": "METER1",
+        "charger_id": "METER1",
+        "standby_w": power_w,
+        "meter_profile": str(profile.resolve()),
+        "meter_host": host,
+        "meter_port": port,
+        "unit_id": unit,
+    }
+    now_ns = time.time_ns()
+    world = {"utc_start": iso(now_ns), "utc_end": iso(now_ns + NS_PER_S)}
+    scenario = build_scenario({"world": world, "evses": [row]}, Path())
+    station = Station(scenario, Clock.from_environment(), chargers=False)
+    _run(station)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Modbus TCP servers for simulated meters: each its own port, registers computed at the moment they are read.
+
+Decides nothing about energy: `source` tells what has flowed, `MeterModel` how this model shows it, `MeterFaults` how the
+meter misbehaves. pymodbus is seen in this file only.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pymodbus import FramerType
+from pymodbus.constants import ExcCodes
+from pymodbus.pdu import ModbusPDU
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from firmware_sim.meter import MeterModel, Physics
+
+Source = Callable[[], tuple[int, int, int]]
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+
+
+@dataclass(slots=True)
+class MeterFaults:
+    """How the meter misbehaves from now on; change it while it is served.
+
+    `silent`: no answer. `delay_s`: real seconds before each answer. `frozen`: the registers as they stood then.
+    `base_import_mwh`, `base_export_mwh`: what a counter reset took away.
+    """
+
+    silent: bool = False
+    delay_s: float = 0.0
+    frozen: Physics | None = None
+    base_import_mwh: int = 0
+    base_export_mwh: int = 0
+
+
+@dataclass(slots=True)
+class ServedMeter:
+    """A meter on the network: its bound port, its faults, and how many requests it has answered or ignored."""
+
+    port: int
+    model: MeterModel
+    faults: MeterFaults
+    source: Source
+    reads: int = 0
+    server: ModbusTcpServer | None = field(default=None, repr=False)
+
+    def registers(self) -> Physics:
+        """What the registers stand for now, before truncation: the physics less what resets took away."""
+        if self.faults.frozen is not None:
+            return self.faults.frozen
+        import_mwh, export_mwh, power_w = self.source()
+        return Physics(
+            import_mwh - self.faults.base_import_mwh, export_mwh - self.faults.base_export_mwh, power_w
+        )
+
+    def reset_counters(self) -> None:
+        """Both registers restart at zero."""
+        self.faults.base_import_mwh, self.faults.base_export_mwh, _ = self.source()
+
+    async def stop(self) -> None:
+        """Hang up and free the port."""
+        if self.server is not None:
+            await self.server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus leaves it untyped
+            self.server = None
+            await asyncio.sleep(0)
+
+
+async def serve_meter(
+    profile_path: Path,
+    source: Source,
+    *,
+    unit_id: int,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    serial: str = "10000001",
+    rtu_frames: bool = False,
+) -> ServedMeter:
+    """Serve one meter; port 0 takes a free one, `rtu_frames` speaks RTU over TCP. `source()` gives (import mWh, export mWh, power W) at each read."""
+    meter = ServedMeter(port, MeterModel(profile_path, serial=serial), MeterFaults(), source)
+
+    async def action(  # noqa: PLR0917 - pymodbus calls it so
+        function_code: int,
+        start_address: int,
+        address: int,
+        count: int,
+        current_registers: list[int],
+        set_values: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        if set_values:
+            return ExcCodes.ILLEGAL_FUNCTION
+        if meter.faults.delay_s:
+            await asyncio.sleep(meter.faults.delay_s)
+        first = address - start_address
+        current_registers[first : first + count] = meter.model.words(
+            function_code, address, count, meter.registers()
+        )
+        return None
+
+    def hear(sending: bool, pdu: ModbusPDU) -> ModbusPDU | None:  # noqa: FBT001 - pymodbus calls it so
+        """Drop what a real meter would not answer: another unit's request, or any while it is silent."""
+        if sending:
+            return pdu
+        meter.reads += 1
+        return None if meter.faults.silent or pdu.dev_id != unit_id else pdu
+
+    device = SimDevice(unit_id, _layout(meter.model), action=action)
+    meter.server = ModbusTcpServer(
+        device,
+        address=(host, port),
+        framer=FramerType.RTU if rtu_frames else FramerType.SOCKET,
+        trace_pdu=hear,  # type: ignore[arg-type]  # None means dropped, see ServerRequestHandler.callback_data
+    )
+    await meter.server.serve_forever(background=True)
+    listener = meter.server.transport
+    meter.port = listener.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # an asyncio.Server in truth
+    return meter
+
+
+def _layout(model: MeterModel) -> tuple[list[SimData], list[SimData], list[SimData], list[SimData]]:
+    """Register space for every request the model answers; addresses outside are refused, as a meter does."""
+    bits = [SimData(0, values=False, datatype=DataType.BITS)]
+    holding, inputs = (
+        [
+            SimData(start, count=count, datatype=DataType.REGISTERS)
+            for start, count in sorted(set(model.spans[fc]))
+        ]
+        or [SimData(0, datatype=DataType.REGISTERS)]
+        for fc in (3, 4)
+    )
+    return bits, bits, holding, inputs
