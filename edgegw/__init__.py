@@ -1,9 +1,16 @@
 """edgegw: the station-side gateway of a consortium that trades vehicle energy in tokens.
 
-The flow, in order: a charger speaks (`chargers`), a meter counts (`meters`), the core decides (`core`: session,
-metering, control, market, trade, settlement), the journal remembers (`store`), the ledger's client endorses, submits
-and asks for the commit (`ledger`, over `fabric`), the contract (`contract`) rules, hosted by a peer (`peer`).
-`gateway` is the one loop between core and adapters; `app` wires everything from `config`; `cli` starts it.
+The flow, in order. A charger speaks (`chargers`), a meter counts (`meters`), what they say waits (`inbox`) for the one
+loop (`gateway`); there the core decides (`core`: session, metering, control, market, trade, settlement), the journal
+remembers (`store`, whose rows `rows` words), and only then effects go out through `ports`. The ledger's client endorses,
+submits and asks for the commit (`ledger`, over the protocol in `fabric`); the contract (`contract`) rules, hosted by a
+peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger.
+
+Around the flow: `cli` starts what is asked for, `app` wires the daemon from `config` (whose faults `config_faults`
+words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files are kept,
+`ops` what an operator sees (logs, lag), `status` the daemon's present in a file.
+What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
+strings that say nothing), `errors` (every fault, by what to do next).
 """
 
 __version__ = "0.1.0"

@@ -22,11 +22,12 @@ from edgegw.core.effects import (
     Query,
     ReadMeter,
     ReportLoad,
+    StartRemotely,
     StartTimer,
     StopRemotely,
     SubmitEnvelope,
 )
-from edgegw.core.events import ClockTicked, DrainStarted, Event, RegisterRead, TimerFired
+from edgegw.core.events import ClockTicked, DrainStarted, Event, TimerFired
 from edgegw.core.state import TABLES, Station
 from edgegw.core.turn import FactNoted, Outcome
 from edgegw.inbox import Inbox
@@ -65,6 +66,7 @@ class Gateway:
             AnswerCall: adapters.chargers.answer,
             ApplySetpoint: adapters.chargers.command,
             AllowEnergyTransfer: adapters.chargers.command,
+            StartRemotely: adapters.chargers.command,
             StopRemotely: adapters.chargers.command,
             ReadMeter: lambda effect: adapters.meters.request(effect.meter_id),
             EndorseSubmission: adapters.ledger.endorse,
@@ -100,21 +102,16 @@ class Gateway:
     def _step(self, event: Event) -> Outcome:
         outcome = station.step(self.station, event, self._adapters.clock.now_ns())
         self.station = outcome.station
-        quiet = isinstance(event, RegisterRead) and not outcome.facts and not outcome.effects
-        if quiet:
-            self._unsaved.update(outcome.changes)
-            return Outcome(station=outcome.station, effects=(), facts=(), changes={})
         return outcome
 
     async def _settle(self, outcomes: Sequence[Outcome]) -> None:
         """Commit what a batch decided, then do it."""
         self.station = outcomes[-1].station
         facts = [self._fact(note) for outcome in outcomes for note in outcome.facts]
-        changes: dict[str, object] = {}
         for outcome in outcomes:
-            changes.update(outcome.changes)
-        if facts or changes:
-            changes, self._unsaved = {**self._unsaved, **changes}, {}
+            self._unsaved.update(outcome.changes)
+        if not all(is_plain_reading(outcome) for outcome in outcomes):
+            changes, self._unsaved = self._unsaved, {}
             await self._commit(facts, changes)
         for outcome in outcomes:
             for effect in outcome.effects:
@@ -160,6 +157,13 @@ class Gateway:
             if self._unsaved:
                 changes, self._unsaved = self._unsaved, {}
                 await self._commit((), changes)
+
+
+def is_plain_reading(outcome: Outcome) -> bool:
+    """Nothing but a meter's newest registers changed: losing them costs nothing, a later reading says it again."""
+    if outcome.facts or outcome.effects:
+        return False
+    return all(key.startswith("meters/") for key in outcome.changes)
 
 
 def restore(fresh: Station, rows: Callable[[str], Mapping[str, str]]) -> Station:

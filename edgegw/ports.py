@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from edgegw.core.effects import (
-    AllowEnergyTransfer,
     AnswerCall,
-    ApplySetpoint,
+    ChargerCommand,
     EndorseSubmission,
     Query,
-    StopRemotely,
     SubmitEnvelope,
 )
 from edgegw.core.events import Event
@@ -37,7 +35,7 @@ class ChargerPort(Protocol):
     def answer(self, effect: AnswerCall) -> None:
         """Send an answer; silently dropped when its connection is gone."""
 
-    def command(self, effect: ApplySetpoint | AllowEnergyTransfer | StopRemotely) -> None:
+    def command(self, effect: ChargerCommand) -> None:
         """Queue a command; its outcome comes back as an event."""
 
 

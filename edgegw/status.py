@@ -27,13 +27,17 @@ class Board:
     async def run(self, station: Callable[[], Station], polls: Callable[[], tuple[int, int]]) -> None:
         """Rewrite until cancelled."""
         while True:
-            self.write(station(), polls())
+            text = json.dumps(self._present(station(), polls()), sort_keys=True)
+            await asyncio.to_thread(self._replace, text)  # a rename may wait for the disk
             await asyncio.sleep(EVERY_S)
 
     def write(self, station: Station, polls: tuple[int, int]) -> None:
         """Write once."""
+        self._replace(json.dumps(self._present(station, polls), sort_keys=True))
+
+    def _replace(self, text: str) -> None:
         waiting = self._path.with_suffix(".new")
-        waiting.write_text(json.dumps(self._present(station, polls), sort_keys=True))
+        waiting.write_text(text)
         waiting.replace(self._path)
 
     def _present(self, station: Station, polls: tuple[int, int]) -> dict[str, object]:

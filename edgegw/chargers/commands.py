@@ -9,7 +9,14 @@ import itertools
 from dataclasses import dataclass
 
 from edgegw.chargers.exchange import Request
-from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StopRemotely
+from edgegw.core.effects import (
+    AllowEnergyTransfer,
+    ApplySetpoint,
+    ChargerCommand,
+    StartRemotely,
+    StopRemotely,
+)
+from edgegw.core.events import Event, RemoteStartAnswered, SetpointAnswered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +26,24 @@ class Configuration:
     alternatives: tuple[Request, ...]
 
 
-Command = ApplySetpoint | AllowEnergyTransfer | StopRemotely | Configuration
+Command = ChargerCommand | Configuration
+
+
+def answered(command: Command | None, reason: str) -> tuple[Event, ...]:
+    """What the core is told of a command's end; "" means accepted. Only setpoints and starts are answered for."""
+    match command:
+        case ApplySetpoint(evse_id=evse_id, setpoint_id=number):
+            return (
+                SetpointAnswered(evse_id=evse_id, setpoint_id=number, accepted=not reason, reason=reason),
+            )
+        case StartRemotely(evse_id=evse_id, remote_start_id=number):
+            return (
+                RemoteStartAnswered(
+                    evse_id=evse_id, remote_start_id=number, accepted=not reason, reason=reason
+                ),
+            )
+        case _:
+            return ()
 
 
 class CommandQueue:
@@ -59,6 +83,8 @@ def _key(command: Command) -> str:
             return f"setpoint:{command.evse_id}"
         case AllowEnergyTransfer():
             return f"allow:{command.transaction_id}"
+        case StartRemotely():
+            return f"start:{command.evse_id}"
         case StopRemotely():
             return f"stop:{command.transaction_id}"
         case Configuration():
@@ -74,7 +100,7 @@ def _rank(command: Command) -> int:
             return 1
         case AllowEnergyTransfer():  # before the discharge it allows
             return 1
-        case ApplySetpoint():
+        case ApplySetpoint() | StartRemotely():
             return 2
         case Configuration():
             return 3

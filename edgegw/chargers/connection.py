@@ -10,14 +10,21 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from edgegw.chargers.commands import Command, CommandQueue, Configuration
+from edgegw.chargers.commands import Command, CommandQueue, Configuration, answered
 from edgegw.chargers.dialogue import Dialogue, Outcome
 from edgegw.chargers.exchange import Installed, Refusal, Request
 from edgegw.chargers.rpc import CallEnded
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.versions import Version, is_accepted
-from edgegw.core.effects import AllowEnergyTransfer, AnswerCall, ApplySetpoint, StopRemotely
-from edgegw.core.events import ChargerConnected, ChargerDisconnected, SetpointAnswered
+from edgegw.core.effects import (
+    AllowEnergyTransfer,
+    AnswerCall,
+    ApplySetpoint,
+    ChargerCommand,
+    StartRemotely,
+    StopRemotely,
+)
+from edgegw.core.events import ChargerConnected, ChargerDisconnected
 from edgegw.ports import Clock, Emit
 
 OUTBOX_MAX = 256  # texts; a charger that takes no more is cut off
@@ -80,7 +87,7 @@ class Connection:
         self._frames = 0
 
     async def serve(self) -> None:
-        """Run until the socket is closed; every setpoint that had no outcome by then is reported lost."""
+        """Run until the socket is closed; every setpoint or start without outcome by then is reported lost."""
         self._emit(ChargerConnected(charger_id=self._charger.charger_id, version=self._version.name))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -90,8 +97,7 @@ class Connection:
                     helper.cancel()
         finally:
             for command in (self._current, *self._commands.drain()):
-                if isinstance(command, ApplySetpoint):
-                    self._report(command, "lost")
+                self._report(command, "lost")
             self._emit(ChargerDisconnected(charger_id=self._charger.charger_id))
             self.finished.set()
 
@@ -106,11 +112,9 @@ class Connection:
         except asyncio.QueueFull:
             self.abandon()
 
-    def command(self, effect: ApplySetpoint | AllowEnergyTransfer | StopRemotely) -> None:
-        """Queue a command; a setpoint that was still waiting for the same EVSE is superseded."""
-        superseded = self._commands.put(effect)
-        if isinstance(superseded, ApplySetpoint):
-            self._report(superseded, "superseded")
+    def command(self, effect: ChargerCommand) -> None:
+        """Queue a command; a setpoint or start that was still waiting for the same EVSE is superseded."""
+        self._report(self._commands.put(effect), "superseded")
 
     async def is_alive(self, timeout_s: float) -> bool:
         """True when the charger answers a ping, or sends anything meanwhile (some never answer pings)."""
@@ -163,6 +167,8 @@ class Connection:
         match command:
             case ApplySetpoint():
                 await self._apply(command)
+            case StartRemotely():
+                await self._start(command)
             case StopRemotely():
                 await self._send_one(self._version.stop_remotely(command))
             case AllowEnergyTransfer():
@@ -191,6 +197,10 @@ class Connection:
                 self._report(effect, "")
                 return
 
+    async def _start(self, effect: StartRemotely) -> None:
+        request = self._version.start_remotely(effect, self._charger)
+        self._report(effect, "TokenTooLong" if request is None else await self._request(request))
+
     async def _send_one(self, request: Request | None) -> None:
         if request is not None:
             await self._request(request)
@@ -215,9 +225,6 @@ class Connection:
             return ""
         return str(ended.payload.get("status", "refused"))[:50]
 
-    def _report(self, effect: ApplySetpoint, reason: str) -> None:
-        self._emit(
-            SetpointAnswered(
-                evse_id=effect.evse_id, setpoint_id=effect.setpoint_id, accepted=not reason, reason=reason
-            )
-        )
+    def _report(self, command: Command | None, reason: str) -> None:
+        for event in answered(command, reason):
+            self._emit(event)

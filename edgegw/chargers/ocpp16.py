@@ -29,6 +29,7 @@ from edgegw.core.effects import (
     AuthorizeAnswer,
     IdTokenStatus,
     StartAnswer,
+    StartRemotely,
     StopRemotely,
 )
 from edgegw.core.events import (
@@ -61,6 +62,7 @@ _CHARGING_STATES = {
     "SuspendedEV": ChargingState.SUSPENDED_EV,
     "SuspendedEVSE": ChargingState.SUSPENDED_EVSE,
 }
+_ID_TAG_LENGTH_MAX = 20  # CiString20Type
 _REGISTERS = "Energy.Active.Import.Register,Energy.Active.Export.Register"
 _MEASURANDS = f"{_REGISTERS},Power.Active.Import,Power.Active.Export,SoC"
 
@@ -197,7 +199,13 @@ HANDLERS: Mapping[str, Handler] = {
     "StopTransaction": stop_transaction,
 }
 BILLING = frozenset({"StartTransaction", "StopTransaction", "MeterValues"})
-SENT = frozenset({"ChangeConfiguration", "RemoteStopTransaction", "SetChargingProfile", "TriggerMessage"})
+SENT = frozenset({
+    "ChangeConfiguration",
+    "RemoteStartTransaction",
+    "RemoteStopTransaction",
+    "SetChargingProfile",
+    "TriggerMessage",
+})  # fmt: skip
 
 
 def authorize_answer(_call: Incoming, answer: Answer) -> Payload:
@@ -269,6 +277,14 @@ def apply_setpoint(
     request = _profile(effect, charger, profiles.ACTIVE_LEVEL, kind="Absolute", timing=timing)
     active = profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
     return ProfileStep(request=request, installed=active, is_last=True)
+
+
+def start_remotely(effect: StartRemotely, charger: ChargerSettings) -> Request | None:
+    """§5.11: RemoteStartTransaction, without word of its id; None for a token longer than an idTag may be."""
+    if len(effect.id_token) > _ID_TAG_LENGTH_MAX:
+        return None
+    number = profiles.evse_number(charger, effect.evse_id)
+    return Request(action="RemoteStartTransaction", payload={"connectorId": number, "idTag": effect.id_token})
 
 
 def stop_remotely(effect: StopRemotely) -> Request | None:

@@ -2,7 +2,7 @@
 
 Decides which messages bring a setpoint into force. 2.0.1 takes a limit with an absolute end, like 1.6; 2.1 takes a
 Dynamic profile whose duration is a dead man's timer, over a ChargingOnly fallback.
-Source: OCPP 2.0.1 and 2.1 Part 2: B05, F03, F06, J02, K01, K28 (with errata 2025-09), Q02, Q03, Q11.
+Source: OCPP 2.0.1 and 2.1 Part 2: B05, F01, F03, F06, J02, K01, K28 (with errata 2025-09), Q02, Q03, Q11.
 """
 
 from edgegw.chargers import profiles, timestamps
@@ -10,11 +10,18 @@ from edgegw.chargers.exchange import Installed, Payload, ProfileStep, Refusal, R
 from edgegw.chargers.ocpp2 import BOTH_WAYS_TRANSFER, ONE_WAY_TRANSFER
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.timestamps import SECOND_NS
-from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StopRemotely
+from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StartRemotely, StopRemotely
 
-SENT = frozenset({"RequestStopTransaction", "SetChargingProfile", "SetVariables", "TriggerMessage"})
+SENT = frozenset({
+    "RequestStartTransaction",
+    "RequestStopTransaction",
+    "SetChargingProfile",
+    "SetVariables",
+    "TriggerMessage",
+})  # fmt: skip
 SENT_21 = SENT | {"NotifyAllowedEnergyTransfer", "UpdateDynamicSchedule"}
 
+_ID_TOKEN_LENGTH_MAX = 36  # 2.0.1; 2.1 takes 255, but a token should do for both
 _REGISTERS = "Energy.Active.Import.Register,Energy.Active.Export.Register"
 _MEASURANDS = f"{_REGISTERS},Power.Active.Import,Power.Active.Export,SoC"
 
@@ -85,6 +92,21 @@ def apply_setpoint(
         request = _profile(effect, number, profiles.ACTIVE_LEVEL, kind="Dynamic", schedule=schedule)
     active = profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
     return ProfileStep(request=request, installed=active, is_last=True)
+
+
+def start_remotely(effect: StartRemotely, charger: ChargerSettings) -> Request | None:
+    """F01: RequestStartTransaction; None for a token longer than an idToken may be.
+
+    Type Central (C05): the token does not come from a card at the charger, which need not ask us about it again.
+    """
+    if len(effect.id_token) > _ID_TOKEN_LENGTH_MAX:
+        return None
+    payload: Payload = {
+        "evseId": profiles.evse_number(charger, effect.evse_id),
+        "idToken": {"idToken": effect.id_token, "type": "Central"},
+        "remoteStartId": effect.remote_start_id,
+    }
+    return Request(action="RequestStartTransaction", payload=payload)
 
 
 def stop_remotely(effect: StopRemotely) -> Request | None:

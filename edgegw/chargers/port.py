@@ -10,13 +10,12 @@ import itertools
 import time
 from collections import Counter
 
-from edgegw.chargers import versions
+from edgegw.chargers import commands, versions
 from edgegw.chargers.connection import Connection, Socket
 from edgegw.chargers.listener import listen
 from edgegw.chargers.security import Gatekeeper
 from edgegw.chargers.settings import StationSettings
-from edgegw.core.effects import AllowEnergyTransfer, AnswerCall, ApplySetpoint, StopRemotely
-from edgegw.core.events import SetpointAnswered
+from edgegw.core.effects import AnswerCall, ChargerCommand
 from edgegw.ports import Clock, Emit
 
 
@@ -57,17 +56,14 @@ class Chargers:
             return
         connection.answer(effect)
 
-    def command(self, effect: ApplySetpoint | AllowEnergyTransfer | StopRemotely) -> None:
-        """Queue a command; a setpoint for a charger that is not connected is answered "lost"."""
+    def command(self, effect: ChargerCommand) -> None:
+        """Queue a command; a setpoint or start for a charger that is not connected is answered "lost"."""
         connection = self._connections.get(self._charger_ids.get(effect.evse_id, ""))
         if connection is not None:
             connection.command(effect)
-        elif isinstance(effect, ApplySetpoint):
-            self._emit(
-                SetpointAnswered(
-                    evse_id=effect.evse_id, setpoint_id=effect.setpoint_id, accepted=False, reason="lost"
-                )
-            )
+            return
+        for event in commands.answered(effect, "lost"):
+            self._emit(event)
 
     async def _welcome(self, charger_id: str, version: str, socket: Socket) -> None:
         async with self._doors[charger_id]:

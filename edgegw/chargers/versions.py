@@ -16,7 +16,7 @@ from edgegw.chargers.exchange import (
 )
 from edgegw.chargers.schemas import Schemas
 from edgegw.chargers.settings import ChargerSettings, StationSettings
-from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StopRemotely
+from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StartRemotely, StopRemotely
 
 
 class Apply(Protocol):
@@ -30,6 +30,7 @@ class Apply(Protocol):
 
 Configure = Callable[[StationSettings, ChargerSettings], tuple[tuple[Request, ...], ...]]
 Allow = Callable[[AllowEnergyTransfer], Request | None]
+Start = Callable[[StartRemotely, ChargerSettings], Request | None]
 Stop = Callable[[StopRemotely], Request | None]
 
 
@@ -44,6 +45,7 @@ class Version:
     sent: frozenset[str]
     configuration: Configure
     apply_setpoint: Apply
+    start_remotely: Start
     stop_remotely: Stop
     allow_energy_transfer: Allow
     schemas: Schemas = field(repr=False)
@@ -60,6 +62,7 @@ def load() -> Mapping[str, Version]:
             sent=ocpp16.SENT,
             configuration=ocpp16.configuration,
             apply_setpoint=ocpp16.apply_setpoint,
+            start_remotely=ocpp16.start_remotely,
             stop_remotely=ocpp16.stop_remotely,
             allow_energy_transfer=ocpp16.allow_energy_transfer,
             schemas=Schemas("1.6", ocpp16.SENT | ocpp16.HANDLERS.keys()),
@@ -72,6 +75,7 @@ def load() -> Mapping[str, Version]:
             sent=ocpp2_commands.SENT,
             configuration=ocpp2_commands.configuration_201,
             apply_setpoint=ocpp2_commands.apply_limit,
+            start_remotely=ocpp2_commands.start_remotely,
             stop_remotely=ocpp2_commands.stop_remotely,
             allow_energy_transfer=ocpp2_commands.allow_nothing,
             schemas=Schemas("2.0.1", ocpp2_commands.SENT | ocpp2.HANDLERS.keys()),
@@ -84,6 +88,7 @@ def load() -> Mapping[str, Version]:
             sent=ocpp2_commands.SENT_21,
             configuration=ocpp2_commands.configuration_21,
             apply_setpoint=ocpp2_commands.apply_setpoint,
+            start_remotely=ocpp2_commands.start_remotely,
             stop_remotely=ocpp2_commands.stop_remotely,
             allow_energy_transfer=ocpp2_commands.allow_energy_transfer,
             schemas=Schemas("2.1", ocpp2_commands.SENT_21 | ocpp2.HANDLERS_21.keys()),

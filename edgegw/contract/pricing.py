@@ -93,8 +93,8 @@ def _derive(ledger: Ledger, query: PriceQuery) -> PriceRecord:
     cfg = ledger.cfg
     tariff = tariff_at(ledger, query.zone, query.interval)
     season, period = season_and_period(tariff.calendar, tariff.periods, query.interval + tariff.utc_offset_s)
-    posted = floor_at(ledger, query.zone, query.product, query.interval)
-    loads = loads_at(ledger, query.zone, query.product, query.interval)
+    posted = floor_at(ledger, query.zone, query.product, at_s=query.interval)
+    loads = loads_at(ledger, query.zone, query.product, interval=query.interval)
     supply_wh = sum(load.wh for load in loads if load.side == "supply")
     demand_wh = sum(load.wh for load in loads if load.side == "demand")
     window = Window(

@@ -126,7 +126,10 @@ def _charge_power_w(turn: Turn, settings: EvseSettings, session: Session) -> int
 
 
 def _market_only_wh(turn: Turn, hold: HoldBook, session: Session) -> int | None:
-    """Energy to which this interval is bound when retail is no way out; None when retail may serve the rest."""
+    """Energy to which this interval is bound when retail is no way out, shared among those who are bound.
+
+    None when retail may serve the rest.
+    """
     assert session.terms is not None
     interval = interval_of(turn.now_ns)
     record = turn.prices.get(market.key(market.CHARGE, interval))
@@ -137,7 +140,15 @@ def _market_only_wh(turn: Turn, hold: HoldBook, session: Session) -> int | None:
     price = market.usable_price(turn.prices.rows, market.CHARGE, interval)
     if price is None or price > hold.limit_mtok_per_kwh:
         return 0
-    return sum(item.left for item in market.open_slices(turn.slices.values(), market.CHARGE, interval))
+    carried_wh = sum(item.left for item in market.open_slices(turn.slices.values(), market.CHARGE, interval))
+    return carried_wh // max(1, sum(1 for other in turn.evses.values() if _is_market_only(other)))
+
+
+def _is_market_only(evse: Evse) -> bool:
+    session = evse.session
+    if evse.phase is not Phase.ACTIVE or session is None or session.terms is None:
+        return False
+    return not session.terms.accept_retail and not session.satisfied
 
 
 def _plan_sale(turn: Turn, settings: EvseSettings, session: Session) -> Plan | None:
@@ -180,5 +191,7 @@ def _worth_saying(setpoint: Setpoint | None, plan: Plan, *, now_ns: int) -> bool
     if setpoint is None or setpoint.power_w != plan.power_w:
         return True
     if plan.ends_ns < setpoint.ends_ns - 30 * SECOND_NS:
+        return True
+    if setpoint.ends_ns <= now_ns:
         return True
     return setpoint.ends_ns - now_ns < RENEW_NS and plan.ends_ns > setpoint.ends_ns + INTERVAL_NS // 3

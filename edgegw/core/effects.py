@@ -1,7 +1,7 @@
 """What to do, in the imperative: the only way the core reaches the world. Performed after the journal's commit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -75,11 +75,27 @@ class AllowEnergyTransfer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartRemotely:
+    """RemoteStartTransaction or RequestStartTransaction; the adapter answers with RemoteStartAnswered.
+
+    `id_token` is in clear, because the charger must be told it: never logged, journalled or shown.
+    """
+
+    evse_id: str
+    id_token: str = field(repr=False)
+    remote_start_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopRemotely:
     """RemoteStopTransaction or RequestStopTransaction."""
 
     evse_id: str
     transaction_id: str
+
+
+# What waits its turn on a charger's socket.
+ChargerCommand = ApplySetpoint | AllowEnergyTransfer | StartRemotely | StopRemotely
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +161,7 @@ class LogEvent:
 
 Effect = (
     AnswerCall
-    | ApplySetpoint
-    | AllowEnergyTransfer
-    | StopRemotely
+    | ChargerCommand
     | ReadMeter
     | StartTimer
     | EndorseSubmission

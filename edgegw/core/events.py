@@ -6,7 +6,7 @@ Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the words; HOUSE.md fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -167,6 +167,25 @@ class SetpointAnswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteStartRequested:
+    """A driver asks for a start away from the charger; `id_token` is in clear: never logged or journalled."""
+
+    evse_id: str
+    id_token: str = field(repr=False)
+    id_token_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteStartAnswered:
+    """The charger's answer to StartRemotely `remote_start_id`; not accepted covers refusal, timeout, a lost socket."""
+
+    evse_id: str
+    remote_start_id: int
+    accepted: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterRead:
     """One Modbus reading of both registers in a single request; `at` lies between `t0_ns` and `t1_ns`."""
 
@@ -299,6 +318,8 @@ Event = (
     | TransactionEnded
     | EvNeedsReported
     | SetpointAnswered
+    | RemoteStartRequested
+    | RemoteStartAnswered
     | RegisterRead
     | MeterReadFailed
     | ClockTicked

@@ -173,8 +173,7 @@ def _accept(account: MeterAccount, registers: Registers, *, disputed: bool = Fal
     segments = []
     boundary_ns = (cut.at_ns // INTERVAL_NS + 1) * INTERVAL_NS
     while boundary_ns <= registers.at_ns:
-        end = interpolate(last, registers, max(boundary_ns, last.at_ns))
-        end = replace(end, at_ns=boundary_ns)
+        end = interpolate(last, registers, boundary_ns)
         segments.append(
             Segment(meter_id=account.meter_id, epoch=account.epoch, start=cut, end=end, disputed=disputed)
         )
@@ -206,7 +205,7 @@ def _suspect(account: MeterAccount, registers: Registers, *, serial: str | None)
     suspects = account.suspects
     if suspects and not _is_plausible(suspects[-1], registers, account):
         suspects = ()
-    suspects = (*suspects, registers)
+    suspects = (*suspects[: SUSPECTS_TO_DECIDE - 1], registers)  # the first, the second, the newest
     quarantined = replace(_quarantine(account), suspects=suspects)
     settled = len(suspects) >= SUSPECTS_TO_DECIDE and registers.at_ns - suspects[0].at_ns >= SUSPECT_SPAN_NS
     if not settled:

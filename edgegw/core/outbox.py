@@ -11,7 +11,7 @@ from edgegw.core import control, sale, schedule, session, trade
 from edgegw.core import settlement as life
 from edgegw.core.effects import IdTokenStatus
 from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFailed
-from edgegw.core.market import CHARGE, SliceState, key, retail_reason
+from edgegw.core.market import CHARGE, SliceState, key
 from edgegw.core.metering import Cut, Registers, Segment
 from edgegw.core.settlement import State, Submission
 from edgegw.core.state import Evse, HoldState, Line, Phase, SaleStage
@@ -142,7 +142,7 @@ def _read_hold(turn: Turn, submission: Submission) -> None:
         evse.session.sale_hold_id,
     }
     if submission.state is State.COMMITTED:
-        total = _held(submission)
+        total = _quantity(submission, "reserved")  # milli-token or gross Wh
         state = HoldState.CLOSING if hold.state is HoldState.CLOSING else HoldState.OPEN
         turn.holds.put(hold.hold_id, replace(hold, total=total, state=state))
         turn.log("hold.opened", evse_id=hold.evse_id, product=hold.product, total=total)
@@ -158,15 +158,15 @@ def _read_hold(turn: Turn, submission: Submission) -> None:
     if not current or hold.state is HoldState.CLOSING:
         return
     if hold.product != CHARGE:
-        sale.close(turn, evse, stage=SaleStage.OVER)
+        sale.close(turn, evse, stage=_stage_after(submission))
     elif evse.phase is Phase.STARTING:
         session.refuse_start(turn, evse, code=submission.code, status=IdTokenStatus.BLOCKED)
 
 
-def _held(submission: Submission) -> int:
-    """What the contract really held: milli-token or gross Wh."""
-    value = (submission.result or {}).get("reserved")
-    assert isinstance(value, str), "a Hold's result tells what it reserved"
+def _quantity(submission: Submission, name: str) -> int:
+    """A quantity of the record that the contract answered with."""
+    value = (submission.result or {}).get(name)
+    assert isinstance(value, str), f"{submission.function} tells its {name}"
     return int(value)
 
 
@@ -219,9 +219,15 @@ def _read_attest(turn: Turn, submission: Submission) -> None:
     if evse is None:
         return
     if submission.state is State.COMMITTED:
-        sale.open_hold(turn, evse)
+        sale.open_hold(turn, evse, attested_wh=_quantity(submission, "dischargeableWh"))
     else:
-        sale.close(turn, evse, stage=SaleStage.OVER)
+        sale.close(turn, evse, stage=_stage_after(submission))
+
+
+def _stage_after(submission: Submission) -> SaleStage:
+    """A sale that the contract refused is over for this session; one that found no time, or a busy account, is not."""
+    refused = submission.state is State.REFUSED and submission.code != "ENERGY_BUSY"
+    return SaleStage.OVER if refused else SaleStage.NONE
 
 
 def _read_meter(turn: Turn, submission: Submission) -> None:
@@ -229,7 +235,8 @@ def _read_meter(turn: Turn, submission: Submission) -> None:
     account = turn.meters[meter_id]
     if account.epoch != int(epoch):
         return
-    if submission.state is State.COMMITTED:
+    # An epoch that was registered before, otherwise: the contract judges each line by its register (METER_OVERLAP).
+    if submission.state is State.COMMITTED or submission.code == "ID_CONFLICT":
         turn.meters.put(meter_id, replace(account, registered=True))
 
 
@@ -265,6 +272,11 @@ def _record(turn: Turn, line: Line, *, answer: Mapping[str, object], submission:
         retail_reasons=reasons,
     )
     amount = answer.get("amount")
+    amount_paid = int(amount) if isinstance(amount, str) else None
+    if amount_paid is not None and line.kind == "RETAIL":
+        # Where the ceiling was not known yet, the line was charged to our account at the hold's limit.
+        hold = turn.holds[line.hold_id]
+        turn.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost + amount_paid))
     turn.note(
         "trade",
         trade_id=line.trade_id,
@@ -276,7 +288,7 @@ def _record(turn: Turn, line: Line, *, answer: Mapping[str, object], submission:
         interval=line.interval,
         start_wh=line.start_wh,
         end_wh=line.end_wh,
-        amount_mtok=int(amount) if isinstance(amount, str) else None,
+        amount_mtok=amount_paid,
         evidence_hash=line.evidence_hash,
         tx_id=submission.tx_id,
         block=submission.block,
@@ -289,9 +301,9 @@ def _line_refused(turn: Turn, line: Line, code: str) -> None:
     """A refused market line is offered once more as retail; otherwise the energy stays untraded."""
     turn.log("trade.refused", trade_id=line.trade_id, code=code, energy_wh=line.energy_wh)
     again = line.kind == "MARKET" and line.direction == trade.IMPORT and line.accept_retail
-    hold = turn.holds.get(line.hold_id)
-    if again and hold is not None:
-        reason = retail_reason(turn.prices.rows, CHARGE, line.interval, limit=hold.limit_mtok_per_kwh)
+    hold = turn.holds[line.hold_id]
+    if again:
+        reason = trade.retail_reason(turn, line.interval, hold)
         record = turn.prices.get(key(CHARGE, line.interval))
         ceiling = hold.limit_mtok_per_kwh if record is None else record.ceiling_mtok_per_kwh
         cost = amount_mtok(ceiling or hold.limit_mtok_per_kwh, line.energy_wh)
@@ -300,8 +312,7 @@ def _line_refused(turn: Turn, line: Line, code: str) -> None:
             retail = replace(line, kind="RETAIL", slice_id=None, reason=reason, cost=cost, submission_id=None)
             turn.lines.put(line.trade_id, retail)
             return
-    if hold is not None:
-        turn.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost))
+    turn.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost))
     book_untraded(turn, _part_of(line), f"REFUSED_{code}")
 
 

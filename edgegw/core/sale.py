@@ -148,12 +148,12 @@ def attest(turn: Turn, evse: Evse) -> None:
     )
 
 
-def open_hold(turn: Turn, evse: Evse) -> None:
+def open_hold(turn: Turn, evse: Evse, *, attested_wh: int) -> None:
     """Hold the attested energy for this sale."""
     session = evse.session
     if session is None or session.sale is not SaleStage.ATTESTING or session.terms is None:
         return
-    energy_wh = dischargeable_wh(session) * (10_000 - turn.settings.loss_bp) // 10_000
+    energy_wh = attested_wh * (10_000 - turn.settings.loss_bp) // 10_000
     if energy_wh < SALE_WH_MIN:
         close(turn, evse, stage=SaleStage.OVER)
         return
@@ -168,7 +168,7 @@ def open_hold(turn: Turn, evse: Evse) -> None:
     turn.holds.put(hold.hold_id, hold)
     holding = replace(session, sale=SaleStage.HOLDING, sale_hold_id=hold.hold_id)
     turn.put_evse(replace(evse, session=holding))
-    assert gross_wh(energy_wh, turn.settings.loss_bp) <= dischargeable_wh(session)
+    assert gross_wh(energy_wh, turn.settings.loss_bp) <= attested_wh
     turn.submit(
         "Hold",
         {

@@ -11,6 +11,7 @@ from edgegw.core import control, market, sale
 from edgegw.core.effects import Query, ReportLoad
 from edgegw.core.market import CHARGE, DISCHARGE, PRODUCTS, Price, Slice, SliceState
 from edgegw.core.state import Phase, SaleStage, Settings
+from edgegw.core.trade import register_meter
 from edgegw.core.turn import Turn
 from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interval_of
 
@@ -18,6 +19,7 @@ FIX_AFTER_CUTOFF_NS = SECOND_NS
 RESERVE_PERCENT = 115
 RESERVE_EXTRA_WH = 1_500
 KEEP_INTERVALS = 16  # rows of prices kept after their interval, for late segments
+KEEP_ANSWERS_NS = 7 * 24 * 3600 * SECOND_NS  # as long as a charger may stay offline and then repeat itself
 
 
 def offsets_ns(settings: Settings) -> Mapping[str, int]:
@@ -103,12 +105,28 @@ def _guard(turn: Turn, _interval: int) -> None:
 
 def _tidy(turn: Turn, interval: int) -> None:
     return_slices(turn)
+    _forget_answers(turn)
+    _register_again(turn)
     oldest = interval - KEEP_INTERVALS * INTERVAL_S
     waiting = {market.key(market.CHARGE, line.interval) for line in turn.lines.values()}
     for price in turn.prices.values():
         row = market.key(price.product, price.interval)
         if price.interval < oldest and row not in waiting:
             turn.prices.drop(row)
+
+
+def _forget_answers(turn: Turn) -> None:
+    for row in [row for row, kept in turn.answers.rows.items() if turn.now_ns - kept.at_ns > KEEP_ANSWERS_NS]:
+        turn.answers.drop(row)
+
+
+def _register_again(turn: Turn) -> None:
+    """A refused meter is asked for again: its gateway may be registered by now, and its lines wait for it."""
+    open_lanes = {submission.lane for submission in turn.submissions.values()}
+    for account in turn.meters.values():
+        lane = f"meter~{account.meter_id}"
+        if account.first is not None and not account.registered and lane not in open_lanes:
+            register_meter(turn, account)
 
 
 ACTIONS = {"report": _report, "fix": _fix, "start": _start, "guard": _guard, "tidy": _tidy}
@@ -215,15 +233,12 @@ def _reserve(turn: Turn, price: Price, *, offer_id: str, amount: int) -> None:
 
 
 def return_slices(turn: Turn) -> None:
-    """Give back what is left of a slice after its interval's last line."""
+    """Give slices back after their interval's last line, also used-up ones: a line of theirs may have been refused."""
     cut_ns = _all_cut_until_ns(turn)
     used = {line.slice_id for line in turn.lines.values()}
     for item in turn.slices.values():
         ended = (item.interval + INTERVAL_S) * SECOND_NS <= cut_ns
         if item.state is not SliceState.OPEN or not ended or item.slice_id in used:
-            continue
-        if item.left == 0:
-            turn.slices.drop(item.slice_id)
             continue
         turn.slices.put(item.slice_id, replace(item, state=SliceState.RETURNING))
         turn.submit(

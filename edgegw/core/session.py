@@ -37,6 +37,7 @@ from edgegw.core.events import (
     TransactionUpdated,
 )
 from edgegw.core.market import CHARGE
+from edgegw.core.metering import cut_at_last
 from edgegw.core.state import Evse, HoldBook, HoldState, KeptAnswer, Phase, SaleStage, Session
 from edgegw.core.trade import settle_segment
 from edgegw.core.turn import Turn
@@ -52,6 +53,11 @@ def start_key(event: TransactionStarted) -> str:
 def ended_key(charger_id: str, transaction_id: str) -> str:
     """Key under which the end of a transaction is remembered."""
     return _answer_key(charger_id, f"ended:{transaction_id}")
+
+
+def keep_answer(turn: Turn, key: str, *, status: Status, transaction_id: str) -> None:
+    """Remember what a billing message was answered, for its repeats."""
+    turn.answers.put(key, KeptAnswer(status=status, transaction_id=transaction_id, at_ns=turn.now_ns))
 
 
 def _answer_key(charger_id: str, key: str) -> str:
@@ -161,7 +167,7 @@ def refuse_start(turn: Turn, evse: Evse, *, code: str, status: Status) -> None:
     turn.log("session.refused", evse_id=evse.evse_id, session_id=session.session_id, code=code)
     close_hold(turn, session.charge_hold_id)
     refused = replace(session, pending_calls=(), answered=True, charge_hold_id=None)
-    turn.answers.put(session.start_key, KeptAnswer(status=status, transaction_id=session.transaction_id))
+    keep_answer(turn, session.start_key, status=status, transaction_id=session.transaction_id)
     evse = turn.put_evse(replace(evse, phase=Phase.STOPPING, session=refused))
     turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=session.transaction_id))
     control.replan(turn, evse)
@@ -177,19 +183,16 @@ def begin_if_ready(turn: Turn, evse: Evse) -> None:
         return
     for call in session.pending_calls:
         turn.emit(AnswerCall(call=call, answer=_start_answer(session, Status.ACCEPTED)))
-    turn.answers.put(
-        session.start_key, KeptAnswer(status=Status.ACCEPTED, transaction_id=session.transaction_id)
-    )
+    keep_answer(turn, session.start_key, status=Status.ACCEPTED, transaction_id=session.transaction_id)
     begun = replace(session, pending_calls=(), answered=True)
     evse = turn.put_evse(replace(evse, phase=Phase.ACTIVE, session=begun))
     assert session.terms is not None
-    turn.emit(
-        AllowEnergyTransfer(
-            evse_id=evse.evse_id,
-            transaction_id=session.transaction_id,
-            bidirectional=session.terms.sells and turn.settings.evses[evse.evse_id].discharge_w > 0,
+    if session.terms.sells and turn.settings.evses[evse.evse_id].discharge_w > 0:
+        turn.emit(
+            AllowEnergyTransfer(
+                evse_id=evse.evse_id, transaction_id=session.transaction_id, bidirectional=True
+            )
         )
-    )
     turn.note("session_started", evse_id=evse.evse_id, session_id=session.session_id)
     turn.log("session.started", evse_id=evse.evse_id, session_id=session.session_id)
     control.replan(turn, evse)
@@ -235,8 +238,7 @@ def on_charging_state(turn: Turn, evse: Evse, event: ChargingStateChanged) -> No
 
 def on_needs(turn: Turn, evse: Evse, event: EvNeedsReported) -> None:
     """What the car can do, where the charger tells."""
-    if evse.session is None:
-        return
+    assert evse.session is not None
     session = replace(
         evse.session,
         charge_power_w_max=event.charge_power_w_max,
@@ -255,11 +257,9 @@ def on_setpoint_answered(turn: Turn, evse: Evse, event: SetpointAnswered) -> Non
         turn.put_evse(replace(evse, setpoint=replace(setpoint, accepted=True)))
         return
     turn.log("setpoint.refused", evse_id=evse.evse_id, power_w=setpoint.power_w, reason=event.reason)
-    session = evse.session
-    if session is not None and setpoint.power_w < 0:
+    evse = turn.put_evse(replace(evse, setpoint=None))
+    if setpoint.power_w < 0:
         sale.close(turn, evse, stage=SaleStage.OVER)
-        evse = turn.evses[evse.evse_id]
-    turn.put_evse(replace(evse, setpoint=None))
 
 
 def _with_sample(session: Session, sample: ChargerSample | None) -> Session:
@@ -279,12 +279,7 @@ def _with_charging_state(session: Session, state: ChargingState) -> Session:
 def on_ended(turn: Turn, evse: Evse, event: TransactionEnded) -> None:
     """Acknowledge; the session is over, its last segment waits for one more reading."""
     turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
-    turn.answers.put(
-        ended_key(event.charger_id, event.transaction_id),
-        KeptAnswer(status=None, transaction_id=event.transaction_id),
-    )
-    if evse.session is not None and evse.session.transaction_id == event.transaction_id:
-        end_session(turn, evse)
+    end_session(turn, evse)
 
 
 def on_status(turn: Turn, evse: Evse, event: ConnectorStatusChanged) -> None:
@@ -304,12 +299,12 @@ def end_session(turn: Turn, evse: Evse) -> Evse:
         turn.emit(AnswerCall(call=call, answer=_start_answer(session, Status.INVALID)))
     if session.pending_calls:
         turn.refuse("LEFT_EARLY", evse_id=evse.evse_id, session_id=session.session_id)
-    if evse.ending is not None:
-        _finish(turn, evse.ending)
     ended = replace(session, ended_ns=turn.now_ns, pending_calls=())
-    ending = ended if ended.began else None
-    if ending is None:
+    ending: Session | None = ended
+    if not ended.began:
+        # Nothing was measured for it; the session before it may still wait for its last reading.
         _finish(turn, ended)
+        ending = evse.ending
     turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
     return turn.put_evse(replace(evse, phase=Phase.VACANT, session=None, ending=ending, setpoint=None))
 
@@ -335,8 +330,6 @@ def on_reading(turn: Turn, evse: Evse, t0_ns: int) -> None:
 
 def cut_for(turn: Turn, evse: Evse, owner: Session | None) -> None:
     """End the open segment at the last reading, on `owner`'s account."""
-    from edgegw.core.metering import cut_at_last  # noqa: PLC0415 - one name, one use
-
     meter_id = turn.settings.evses[evse.evse_id].meter_id
     account, segment = cut_at_last(turn.meters[meter_id])
     turn.meters.put(meter_id, account)
@@ -383,7 +376,6 @@ TRANSITIONS: Mapping[tuple[Phase, type], Step] = {
     (Phase.STARTING, TransactionEnded): on_ended,
     (Phase.ACTIVE, TransactionEnded): on_ended,
     (Phase.STOPPING, TransactionEnded): on_ended,
-    (Phase.VACANT, TransactionEnded): on_ended,
     (Phase.STARTING, ConnectorStatusChanged): on_status,
     (Phase.ACTIVE, ConnectorStatusChanged): on_status,
     (Phase.STOPPING, ConnectorStatusChanged): on_status,
@@ -399,5 +391,4 @@ TRANSITIONS: Mapping[tuple[Phase, type], Step] = {
     (Phase.ACTIVE, SetpointAnswered): on_setpoint_answered,
     (Phase.STOPPING, SetpointAnswered): on_setpoint_answered,
     (Phase.VACANT, SetpointAnswered): on_setpoint_answered,
-    (Phase.STARTING, TimerFired): on_answer_late,
 }

@@ -26,8 +26,8 @@ ENDORSE_AGAIN = frozenset(
         "BAD_CREATOR_SIGNATURE",
     }
 )
-# Refusals of the contract that time heals: the clock moves on, a price gets fixed.
-HEALED_BY_TIME = frozenset({"CLOCK_SKEW"})
+# Refusals of the contract that time heals, where its clock is a moment behind ours.
+HEALED_BY_TIME = frozenset({"CUT_OFF_OPEN", "INTERVAL_OPEN"})
 
 
 class State(StrEnum):

@@ -151,8 +151,9 @@ class Line:
 class KeptAnswer:
     """The answer once given to a billing message, for its repeats."""
 
-    status: IdTokenStatus | None
+    status: IdTokenStatus
     transaction_id: str
+    at_ns: int = 0  # forgotten days after this instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgegw.core import control, outbox, sale, schedule, session
+from edgegw.core import control, outbox, remote_start, sale, schedule, session
 from edgegw.core import settlement as life
 from edgegw.core.effects import (
     Acknowledge,
@@ -38,6 +38,8 @@ from edgegw.core.events import (
     MeterReadFailed,
     QueryAnswered,
     RegisterRead,
+    RemoteStartAnswered,
+    RemoteStartRequested,
     SetpointAnswered,
     TimerFired,
     TransactionEnded,
@@ -45,8 +47,8 @@ from edgegw.core.events import (
     TransactionUpdated,
 )
 from edgegw.core.metering import MeterAccount, measure
-from edgegw.core.state import Evse, KeptAnswer, Phase, SaleStage, Settings, Station
-from edgegw.core.trade import settle_segment
+from edgegw.core.state import Evse, Phase, SaleStage, Settings, Station
+from edgegw.core.trade import register_meter, settle_segment
 from edgegw.core.turn import Outcome, Turn
 
 
@@ -83,7 +85,7 @@ def wake(station: Station, now_ns: int) -> Outcome:
             if waiting.sale is SaleStage.SWEEPING:
                 sale.ask_balance(turn, evse_id=evse.evse_id, session=waiting)
         turn.put_evse(current)
-        if evse.phase is Phase.STARTING and waiting is not None:
+        if evse.phase is Phase.STARTING and waiting is not None and waiting.terms is not None:
             name = f"answer:{evse.evse_id}:{waiting.session_id}"
             turn.emit(StartTimer(name=name, after_s=turn.settings.start_answer_s))
         turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
@@ -142,13 +144,13 @@ def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated |
     turn.note("frame", charger_id=event.call.charger_id, text=event.frame)
     if isinstance(event, TransactionStarted) and _repeat_start(turn, event):
         return
+    if isinstance(event, TransactionEnded):
+        # Also of an end that came before its start: the late start then opens nothing.
+        row = session.ended_key(event.call.charger_id, event.transaction_id)
+        session.keep_answer(turn, row, status=IdTokenStatus.ACCEPTED, transaction_id=event.transaction_id)
     evse = _place(turn, event)
     if evse is None:
         _answer_unplaced(turn, event)
-        if isinstance(event, TransactionEnded):
-            # An end that came before its start: remembered, so that the late start opens nothing.
-            row = session.ended_key(event.charger_id, event.transaction_id)
-            turn.answers.put(row, KeptAnswer(status=None, transaction_id=event.transaction_id))
         turn.log("frame.quarantined", charger_id=event.call.charger_id)
         return
     _transition(turn, evse, event)
@@ -164,22 +166,18 @@ def _answer_unplaced(turn: Turn, event: TransactionStarted | TransactionUpdated 
 
 def _repeat_start(turn: Turn, event: TransactionStarted) -> bool:
     """Answer a start that was answered before, or whose transaction is over already."""
-    kept = turn.answers.get(session.start_key(event))
-    ended = turn.answers.get(session.ended_key(event.call.charger_id, event.transaction_id))
-    waiting = turn.evses.get(event.evse_id)
-    same = waiting is not None and waiting.session is not None
-    if same and waiting is not None and waiting.session is not None and kept is None:
-        if waiting.session.start_key == session.start_key(event):
-            # The same start on a new socket while its hold is still open: 1.6 proposes a fresh id each time.
-            adopted = replace(event, transaction_id=waiting.session.transaction_id)
-            session.on_started(turn, waiting, adopted)
-            return True
+    start_key = session.start_key(event)
+    kept = turn.answers.get(start_key)
+    evse = turn.evses.get(event.evse_id)
+    waiting = None if evse is None else evse.session
+    if kept is None and evse is not None and waiting is not None and waiting.start_key == start_key:
+        # The same start on a new socket while its hold is still open: 1.6 proposes a fresh id each time.
+        session.on_started(turn, evse, replace(event, transaction_id=waiting.transaction_id))
+        return True
+    kept = kept or turn.answers.get(session.ended_key(event.call.charger_id, event.transaction_id))
+    if kept is None:
         return False
-    if kept is None and ended is None:
-        return False
-    status = IdTokenStatus.ACCEPTED if kept is None or kept.status is None else kept.status
-    transaction_id = event.transaction_id if kept is None else kept.transaction_id
-    answer = StartAnswer(status=status, transaction_id=transaction_id)
+    answer = StartAnswer(status=kept.status, transaction_id=kept.transaction_id)
     turn.emit(AnswerCall(call=event.call, answer=answer))
     return True
 
@@ -251,12 +249,12 @@ def _on_register_read(turn: Turn, event: RegisterRead) -> None:
     for segment in measured.segments:
         settle_segment(turn, segment, evse=evse, session=owner)
     if measured.epoch_opened:
-        _register_meter(turn, measured.account)
+        _open_epoch(turn, measured.account)
     if evse is not None:
         session.on_reading(turn, turn.evses[evse.evse_id], event.t0_ns)
 
 
-def _register_meter(turn: Turn, account: MeterAccount) -> None:
+def _open_epoch(turn: Turn, account: MeterAccount) -> None:
     """Put a new epoch's starting registers on the ledger; its lines wait for that."""
     first = account.first
     assert first is not None
@@ -269,22 +267,7 @@ def _register_meter(turn: Turn, account: MeterAccount) -> None:
         export_mwh=first.export_mwh,
     )
     turn.log("epoch.opened", meter_id=account.meter_id, epoch=account.epoch)
-    turn.submit(
-        "RegisterMeter",
-        {
-            "meterRef": account.meter_ref,
-            "epoch": account.epoch,
-            "zone": turn.settings.zone,
-            "gatewayId": turn.settings.gateway_id,
-            "kind": "EVSE",
-            "importWh": str(first.import_mwh // 1000),
-            "exportWh": str(first.export_mwh // 1000),
-            "ratedW": str(account.power_w_max),
-        },
-        lane=f"meter~{account.meter_id}",
-        purpose="meter",
-        subject=f"{account.meter_id}/{account.epoch}",
-    )
+    register_meter(turn, account)
 
 
 def _on_read_failed(turn: Turn, event: MeterReadFailed) -> None:
@@ -346,6 +329,8 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     ChargingStateChanged: _on_evse_event,
     EvNeedsReported: _on_evse_event,
     SetpointAnswered: _on_evse_event,
+    RemoteStartRequested: remote_start.on_requested,
+    RemoteStartAnswered: remote_start.on_answered,
     AuthorizeRequested: _on_authorize,
     TransactionStarted: _on_transaction,
     TransactionUpdated: _on_transaction,

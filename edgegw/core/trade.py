@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from edgegw.canonical import canonical_json, sha256_hex
 from edgegw.core import market
-from edgegw.core.metering import Registers, Segment
+from edgegw.core.market import SliceState
+from edgegw.core.metering import MeterAccount, Registers, Segment
 from edgegw.core.state import Evse, HoldBook, HoldState, Line, Phase, Session
 from edgegw.core.turn import Turn
 from edgegw.units import INTERVAL_S, affordable_wh, amount_mtok, energy_mwh, gross_wh
@@ -32,6 +33,28 @@ class Part:
     def energy_wh(self) -> int:
         """Energy of the piece."""
         return self.end_wh - self.start_wh
+
+
+def register_meter(turn: Turn, account: MeterAccount) -> None:
+    """Put an epoch's starting registers on the ledger; the meter's lines wait for that."""
+    first = account.first
+    assert first is not None
+    turn.submit(
+        "RegisterMeter",
+        {
+            "meterRef": account.meter_ref,
+            "epoch": account.epoch,
+            "zone": turn.settings.zone,
+            "gatewayId": turn.settings.gateway_id,
+            "kind": "EVSE",
+            "importWh": str(first.import_mwh // 1000),
+            "exportWh": str(first.export_mwh // 1000),
+            "ratedW": str(account.power_w_max),
+        },
+        lane=f"meter~{account.meter_id}",
+        purpose="meter",
+        subject=f"{account.meter_id}/{account.epoch}",
+    )
 
 
 def settle_segment(turn: Turn, segment: Segment, *, evse: Evse | None, session: Session | None) -> None:
@@ -108,35 +131,44 @@ def _settle_charge(turn: Turn, part: Part, *, session: Session) -> None:
     interval = part.segment.interval
     price = market.usable_price(turn.prices.rows, market.CHARGE, interval)
     rest = part
-    kept = False
     if price is not None and price <= hold.limit_mtok_per_kwh:
         kept_wh = _kept_wh(turn, interval) if session.terms.accept_retail else 0
-        rest, kept = _draw_slices(turn, rest, price=price, hold=hold, session=session, kept_wh=kept_wh)
+        rest = _draw_slices(turn, rest, price=price, hold=hold, session=session, kept_wh=kept_wh)
         hold = turn.holds[hold.hold_id]
-    if rest.energy_wh == 0:
-        return
-    reason = "KEPT" if kept else _retail_reason(turn, interval, hold)
-    _settle_retail(turn, rest, reason=reason, hold=hold, session=session)
+    if rest.energy_wh:
+        _settle_retail(turn, rest, hold=hold, session=session)
 
 
-def _settle_retail(turn: Turn, part: Part, *, reason: str, hold: HoldBook, session: Session) -> None:
+def _settle_retail(turn: Turn, part: Part, *, hold: HoldBook, session: Session) -> None:
+    """What no slice served: at the ceiling as far as the hold pays, the rest of it untraded."""
     record = turn.prices.get(market.key(market.CHARGE, part.segment.interval))
     ceiling = None if record is None else record.ceiling_mtok_per_kwh
     if ceiling is None:
         ceiling = hold.limit_mtok_per_kwh
-    cost = amount_mtok(ceiling, part.energy_wh)
     if session.terms is None or not session.terms.accept_retail:
         book_untraded(turn, part, "NO_RETAIL")
     elif ceiling > hold.limit_mtok_per_kwh:
         book_untraded(turn, part, "PRICE_LIMIT")
-    elif cost > hold.left:
-        book_untraded(turn, part, "EXCEEDS_HOLD")
     else:
-        add_line(turn, part, hold=hold, session=session, cost=cost, slice_id=None, reason=reason)
+        paid, over = _split(part, min(part.energy_wh, affordable_wh(hold.left, ceiling)))
+        if paid.energy_wh:
+            reason = retail_reason(turn, part.segment.interval, hold)
+            cost = amount_mtok(ceiling, paid.energy_wh)
+            add_line(turn, paid, hold=hold, session=session, cost=cost, slice_id=None, reason=reason)
+        book_untraded(turn, over, "EXCEEDS_HOLD")
 
 
-def _retail_reason(turn: Turn, interval: int, hold: HoldBook) -> str:
-    return market.retail_reason(turn.prices.rows, market.CHARGE, interval, limit=hold.limit_mtok_per_kwh)
+def retail_reason(turn: Turn, interval: int, hold: HoldBook) -> str:
+    """Why charged energy is retail, by the contract's closed list; slices that still hold energy were KEPT."""
+    reason = market.retail_reason(turn.prices.rows, market.CHARGE, interval, limit=hold.limit_mtok_per_kwh)
+    if reason != "NO_SLICE":
+        return reason
+    own = [
+        item for item in turn.slices.values() if item.product == market.CHARGE and item.interval == interval
+    ]
+    if any(item.state is SliceState.REQUESTED for item in own):
+        return "PEER_DOWN"  # it may stand on the ledger, but nobody has told us in time
+    return "KEPT" if any(item.left > 0 for item in own) else reason
 
 
 def _kept_wh(turn: Turn, interval: int) -> int:
@@ -156,20 +188,16 @@ def _kept_wh(turn: Turn, interval: int) -> int:
 
 def _draw_slices(
     turn: Turn, part: Part, *, price: int, hold: HoldBook, session: Session, kept_wh: int
-) -> tuple[Part, bool]:
-    """Lines for as much of a charge as slices and hold carry; what is left, and whether KEPT energy was passed by."""
+) -> Part:
+    """Lines for as much of a charge as slices and hold carry, KEPT energy passed by; what is left."""
     rest = part
     usable = market.open_slices(turn.slices.values(), market.CHARGE, part.segment.interval)
     usable_wh = sum(item.left for item in usable)
-    kept = False
     for item in usable:
-        if rest.energy_wh == 0:
-            break
         most_gross = min(item.left, usable_wh - kept_wh)
         take = min(rest.energy_wh, _net_wh(most_gross, turn.settings.loss_bp))
-        take = min(take, _affordable(hold, price))
+        take = min(take, affordable_wh(hold.left, price))
         if take <= 0:
-            kept = kept or item.left > 0
             continue
         gross = gross_wh(take, turn.settings.loss_bp)
         piece, rest = _split(rest, take)
@@ -178,7 +206,7 @@ def _draw_slices(
         usable_wh -= gross
         add_line(turn, piece, hold=hold, session=session, cost=cost, slice_id=item.slice_id, reason=None)
         hold = turn.holds[hold.hold_id]
-    return rest, kept
+    return rest
 
 
 def _settle_sale(turn: Turn, part: Part, *, session: Session) -> None:
@@ -208,10 +236,6 @@ def _settle_sale(turn: Turn, part: Part, *, session: Session) -> None:
 def _net_wh(gross: int, loss_bp: int) -> int:
     """Most Wh that can be delivered out of `gross` with the loss rounded up."""
     return max(0, gross * (10_000 - loss_bp) // 10_000)
-
-
-def _affordable(hold: HoldBook, price: int) -> int:
-    return affordable_wh(hold.left, price) if hold.left > 0 else 0
 
 
 def _split(part: Part, first_wh: int) -> tuple[Part, Part]:

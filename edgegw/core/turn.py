@@ -93,7 +93,9 @@ class Turn:
     def opaque_id(self, *parts: object) -> str:
         """An id for the ledger that names no station, EVSE or transaction to anyone but this station."""
         text = ":".join(str(part) for part in (*parts, self.number()))
-        return hmac.digest(self.settings.nonce_key, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
+        return hmac.digest(self.settings.nonce_key, text.encode("utf-8", "surrogatepass"), "sha256").hex()[
+            :32
+        ]
 
     def submit(
         self,

@@ -181,7 +181,12 @@ def configuration(
         "log": {"format": "json"},
         "chargers": [_charger(evse, password_hashes[evse.charger_id]) for evse in plan.evses],
         "meters": [
-            {"id": evse.meter_id, "profile": evse.profile, "port": ports.meters[evse.evse_id]}
+            {
+                "id": evse.meter_id,
+                "profile": evse.profile,
+                "port": ports.meters[evse.evse_id],
+                "poll_s": max(60, plan.speed // 3),  # at most three a real second
+            }
             for evse in plan.evses
         ],
     }

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
@@ -48,7 +49,7 @@ class View:
 
     def tell(self, step: str) -> None:
         """One step of the run."""
-        self.console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/dim] {step}")
+        self.console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/dim] {step}", soft_wrap=True)
 
     def watch(self, stage: Stage) -> None:
         """The present, as the daemon tells it."""
@@ -59,7 +60,7 @@ class View:
             self._live.update(self._table(status, _last_trades(stage)))
         elif time.monotonic() - self._spoke_at >= PLAIN_EVERY_S:
             self._spoke_at = time.monotonic()
-            self.console.print(self._line(status))
+            self.console.print(self._line(status), soft_wrap=True)
 
     def _local(self, epoch_s: int) -> datetime:
         return datetime.fromtimestamp(epoch_s, UTC) + timedelta(seconds=self._plan.utc_offset_s)
@@ -126,9 +127,9 @@ def show(console: Console, settlement: Settlement) -> None:
         table.add_row(label, _kwh(sums["import_wh"]), _kwh(sums["export_wh"]))
     console.print(table)
     for label, text in _sentences(numbers):
-        console.print(f"{label:<18}{text}")
+        console.print(f"{label:<18}{text}", soft_wrap=True)
     for fault in settlement.faults:
-        console.print(f"[red]DIFFERS[/red]  {fault}", markup=True)
+        console.print(f"[red]DIFFERS[/red]  {escape(fault)}", soft_wrap=True)
     console.print(
         "[green]all books agree[/green]" if settlement.agrees else "[red]the books do not agree[/red]"
     )

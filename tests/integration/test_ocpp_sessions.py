@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from edgegw.core.effects import (
     AllowEnergyTransfer,
     ApplySetpoint,
+    StartRemotely,
     StopRemotely,
 )
 from edgegw.core.events import (
@@ -29,6 +30,7 @@ from edgegw.core.events import (
     ChargerBooted,
     ChargerConnected,
     ChargerDisconnected,
+    RemoteStartAnswered,
     SetpointAnswered,
     TransactionEnded,
     TransactionStarted,
@@ -72,6 +74,11 @@ class Charger16(Recorder, ocpp.v16.ChargePoint):  # type: ignore[misc]  # the li
         self.told.append(("SetChargingProfile", told))
         return ocpp.v16.call_result.SetChargingProfile(status=self.status)
 
+    @on("RemoteStartTransaction")  # type: ignore[untyped-decorator]  # same
+    def begin(self, **told: Any) -> Any:
+        self.told.append(("RemoteStartTransaction", told))
+        return ocpp.v16.call_result.RemoteStartTransaction(status=self.status)
+
     @on("RemoteStopTransaction")  # type: ignore[untyped-decorator]  # same
     def stop(self, **told: Any) -> Any:
         self.told.append(("RemoteStopTransaction", told))
@@ -98,7 +105,7 @@ def handlers_2(package: Any) -> dict[str, Any]:
         handle.__name__ = action  # the library looks handlers up by their function's name
         return on(action)(handle)
 
-    actions = ["TriggerMessage", "SetChargingProfile", "RequestStopTransaction"]
+    actions = ["TriggerMessage", "SetChargingProfile", "RequestStartTransaction", "RequestStopTransaction"]
     if package is ocpp.v21:
         actions += ["UpdateDynamicSchedule", "NotifyAllowedEnergyTransfer"]
     return {
@@ -257,8 +264,76 @@ async def test_every_setpoint_gets_one_outcome() -> None:
     assert not any(event.accepted for event in station.of(SetpointAnswered))
 
 
+def start(remote_start_id: int, id_token: str = "04A1") -> StartRemotely:
+    """A start at evse-2."""
+    return StartRemotely(evse_id="evse-2", id_token=id_token, remote_start_id=remote_start_id)
+
+
+@pytest.mark.parametrize(
+    ("kind", "offered", "action", "payload"),
+    [
+        (Charger16, "ocpp1.6", "RemoteStartTransaction", {"connector_id": 2, "id_tag": "04A1"}),
+        (
+            Charger21,
+            "ocpp2.1",
+            "RequestStartTransaction",
+            {"evse_id": 2, "id_token": {"id_token": "04A1", "type": "Central"}, "remote_start_id": 1},
+        ),
+    ],
+)
+async def test_remote_start(*, kind: Any, offered: str, action: str, payload: dict[str, Any]) -> None:
+    """A charger is asked to start in its version's words, and its yes, its no and an impossible token are told."""
+    async with running() as station, plugged(station, kind, offered) as charger:
+        await station.until(ChargerConnected)
+        station.chargers.command(start(1))
+        first = await station.until(RemoteStartAnswered)
+        assert first == RemoteStartAnswered(evse_id="evse-2", remote_start_id=1, accepted=True)
+        assert await told(charger, action) == payload
+        charger.status = "Rejected"
+        station.chargers.command(start(2))
+        await station.until(RemoteStartAnswered, 2)
+        station.chargers.command(start(3, id_token="T" * 256))
+        await station.until(RemoteStartAnswered, 3)
+        assert len([name for name, _ in charger.told if name == action]) == 2
+    outcomes = [(event.remote_start_id, event.reason) for event in station.of(RemoteStartAnswered)]
+    assert outcomes == [(1, ""), (2, "Rejected"), (3, "TokenTooLong")]
+
+
+async def test_every_remote_start_gets_one_outcome() -> None:
+    """A charger that is away or never answers: a start is lost, times out or is superseded, each told once."""
+    async with running(call_timeout_s=0.2) as station:
+        station.chargers.command(start(0))
+        async with dial(station) as socket:
+            await station.until(ChargerConnected)
+            station.chargers.command(start(1))
+            json.loads(await socket.recv())
+            station.chargers.command(start(2))
+            station.chargers.command(start(3))
+            await station.until(RemoteStartAnswered, 3)
+            json.loads(await socket.recv())
+            station.chargers.command(start(4))
+        await station.until(ChargerDisconnected)
+    outcomes = {event.remote_start_id: event.reason for event in station.of(RemoteStartAnswered)}
+    assert outcomes == {0: "lost", 1: "timeout", 2: "superseded", 3: "lost", 4: "lost"}
+    assert len(station.of(RemoteStartAnswered)) == len(outcomes)
+
+
+@pytest.mark.parametrize("answer", [[3, {"status": "Rejected"}], [4, "NotSupported", "", {}]])
+async def test_a_charger_may_decline_the_allowed_transfer(station: Station, answer: list[Any]) -> None:
+    """A 2.1 charger that rejects NotifyAllowedEnergyTransfer, or does not know it, is sent its setpoint next."""
+    async with dial(station, offered=("ocpp2.1",)) as socket:
+        await station.until(ChargerConnected)
+        station.chargers.command(setpoint(1, 7000, "T1"))
+        allow = AllowEnergyTransfer(evse_id="evse-1", transaction_id="T1", bidirectional=False)
+        station.chargers.command(allow)
+        frame = json.loads(await socket.recv())
+        assert frame[2] == "NotifyAllowedEnergyTransfer"
+        await socket.send(json.dumps([answer[0], frame[1], *answer[1:]]))
+        assert json.loads(await socket.recv())[2] == "SetChargingProfile"
+
+
 async def test_discharge_and_stops_go_first() -> None:
-    """With one CALL outstanding: stops overtake setpoints, discharges overtake charges."""
+    """With one CALL outstanding: stops overtake all, discharges overtake charges and starts."""
     async with running(call_timeout_s=5.0) as station, dial(station) as socket:
         await station.until(ChargerConnected)
         second = ApplySetpoint(
@@ -272,18 +347,20 @@ async def test_discharge_and_stops_go_first() -> None:
         station.chargers.command(setpoint(9, 9, "1"))
         first = json.loads(await socket.recv())
         station.chargers.command(setpoint(1, 1, "1"))
+        station.chargers.command(start(5))
         station.chargers.command(second)
         station.chargers.command(StopRemotely(evse_id="evse-1", transaction_id="1"))
         seen: list[Any] = []
         frame = first
-        while len(seen) < 4:
+        while len(seen) < 5:
             seen.append((frame[2], frame[3].get("connectorId")))
             await socket.send(json.dumps([3, frame[1], {"status": "Rejected"}]))
-            if len(seen) < 4:
+            if len(seen) < 5:
                 frame = json.loads(await socket.recv())
     assert seen == [
         ("SetChargingProfile", 1),
         ("RemoteStopTransaction", None),
         ("SetChargingProfile", 2),
         ("SetChargingProfile", 1),
+        ("RemoteStartTransaction", 2),
     ]

@@ -1,6 +1,7 @@
 """OCPP 1.6: each message's translation, both ways."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgegw.core.effects import (
     AuthorizeAnswer,
     IdTokenStatus,
     StartAnswer,
+    StartRemotely,
     StopRemotely,
 )
 from edgegw.core.events import (
@@ -345,6 +347,18 @@ def test_other_commands() -> None:
     assert ocpp16.stop_remotely(StopRemotely(evse_id="evse-1", transaction_id="x")) is None
     allow = AllowEnergyTransfer(evse_id="evse-1", transaction_id="1", bidirectional=True)
     assert ocpp16.allow_energy_transfer(allow) is None
+
+
+def test_remote_start() -> None:
+    """A remote start names connector and idTag; a token that no idTag can hold is not cut short but not sent."""
+    effect = StartRemotely(evse_id="evse-2", id_token="T" * 20, remote_start_id=7)
+    request = ocpp16.start_remotely(effect, charger_settings())
+    assert request == Request(
+        action="RemoteStartTransaction", payload={"connectorId": 2, "idTag": effect.id_token}
+    )
+    loaded()["1.6"].schemas.assert_request(request.action, request.payload)
+    too_long = replace(effect, id_token="T" * 21)
+    assert ocpp16.start_remotely(too_long, charger_settings()) is None
 
 
 def test_configuration_asks_for_both_registers() -> None:

@@ -19,6 +19,7 @@ from edgegw.core.effects import (
     AuthorizeAnswer,
     IdTokenStatus,
     StartAnswer,
+    StartRemotely,
     StopRemotely,
 )
 from edgegw.core.events import (
@@ -410,6 +411,23 @@ def test_other_commands() -> None:
         loaded()["2.1"].schemas.assert_request(request.action, request.payload)
         assert ("DC_BPT" in request.payload["allowedEnergyTransfer"]) == bidirectional
         assert ocpp2_commands.allow_nothing(allow) is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_remote_start(version: str) -> None:
+    """A remote start names EVSE, token and its own number; a token that is too long is not cut short but not sent."""
+    effect = StartRemotely(evse_id="evse-2", id_token="T" * 36, remote_start_id=7)
+    request = loaded()[version].start_remotely(effect, charger_settings())
+    assert request is not None
+    assert request.action == "RequestStartTransaction"
+    assert request.payload == {
+        "evseId": 2,
+        "idToken": {"idToken": effect.id_token, "type": "Central"},
+        "remoteStartId": 7,
+    }
+    loaded()[version].schemas.assert_request(request.action, request.payload)
+    too_long = replace(effect, id_token="T" * 37)
+    assert loaded()[version].start_remotely(too_long, charger_settings()) is None
 
 
 @pytest.mark.parametrize("version", VERSIONS)
