@@ -12,14 +12,13 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo test soak format bench
+.PHONY: help setup demo test soak format
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
 	  'make test    format, lint, types, imports, all tests' \
 	  'make soak    the long forms of the tests' \
 	  'make format  put the code into its form' \
-	  'make bench   measurements' \
 	  'make setup   only build .venv for development'
 
 setup: $(DEVELOPMENT)
@@ -51,9 +50,6 @@ soak: $(DEVELOPMENT)
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
-
-bench: $(DEVELOPMENT)
-	@$(BIN)/python -m pytest tests/bench
 
 # The package itself is built with the locked setuptools, which stands in the development lock only.
 $(RUNTIME): requirements.lock requirements-dev.lock pyproject.toml | $(BIN)/python

@@ -28,6 +28,7 @@ from edgegw.core.state import EvseSettings, Settings, Station
 from edgegw.core.station import new_station
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
+from edgegw.hosted_peer import hosted_peer
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
@@ -80,12 +81,14 @@ async def _serve(config: Config) -> None:
     clock = StationClock.from_environment(os.environ)
     secret = read_secret(config.station.key_file)
     inbox = Inbox()
-    journal = SqliteJournal(config.journal_path)
-    signer = load_signer(config.ledger.identity)
-    roots = load_trust(config.ledger.trust_file)
     place = config.ledger
     async with contextlib.AsyncExitStack() as stack:
+        journal = SqliteJournal(config.journal_path)
         stack.callback(journal.close)
+        if config.peer is not None:
+            await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
+        signer = load_signer(place.identity)
+        roots = load_trust(place.trust_file)
 
         async def client_for(identity: Path) -> LedgerClient:
             return await stack.enter_async_context(
@@ -125,7 +128,9 @@ async def _serve(config: Config) -> None:
             ledger=ledger,
             representative=speaker,
             log=log_event,
-            sign_evidence=lambda text: signer.sign(Evidence(message=text.encode())).hex(),
+            sign_evidence=lambda text: signer.sign(
+                Evidence(message=text.encode("utf-8", "surrogatepass"))
+            ).hex(),
         )
         gateway = Gateway(restored, adapters, inbox)
         lag = LagProbe(clock)

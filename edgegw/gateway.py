@@ -124,7 +124,7 @@ class Gateway:
         await self._adapters.journal.commit(facts, rows)
 
     def _fact(self, note: FactNoted) -> Fact:
-        if note.kind == "evidence":
+        if "evidence" in note.body:
             evidence = note.body["evidence"]
             assert isinstance(evidence, dict)
             signature = self._adapters.sign_evidence(canonical_json(evidence))

@@ -1,8 +1,9 @@
-"""The daemon's present in one small file, rewritten each second: for `edgegw demo`, `edgegw status` and people."""
+"""The daemon's present in one small file, rewritten each second: for `edgegw demo` and people."""
 
 import asyncio
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Board:
         self._path = path
         self._clock = clock
         self._lag = lag
+        self._writing = threading.Lock()
 
     async def run(self, station: Callable[[], Station], polls: Callable[[], tuple[int, int]]) -> None:
         """Rewrite until cancelled."""
@@ -37,8 +39,9 @@ class Board:
 
     def _replace(self, text: str) -> None:
         waiting = self._path.with_suffix(".new")
-        waiting.write_text(text)
-        waiting.replace(self._path)
+        with self._writing:
+            waiting.write_text(text)
+            waiting.replace(self._path)
 
     def _present(self, station: Station, polls: tuple[int, int]) -> dict[str, object]:
         now_ns = self._clock.now_ns()

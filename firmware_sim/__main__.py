@@ -1,4 +1,4 @@
-"""The command line: `firmware-sim run|plan|charger|meter`.
+"""The command line: `firmware-sim run|plan|charger|meter|audit`.
 
 Decides how a scenario is started and stopped. Standard output carries one JSON object a line, for an orchestrator.
 """
@@ -20,6 +20,8 @@ import click
 import uvloop
 
 from firmware_sim import __version__
+from firmware_sim.audit.report import Sources
+from firmware_sim.audit.report import audit as recompute
 from firmware_sim.ev import PPM, Car
 from firmware_sim.plans import VERSIONS, EvsePlan, Scenario, ScenarioFault, VisitPlan
 from firmware_sim.scenario import build_scenario, read_scenario
@@ -29,6 +31,7 @@ from firmware_sim.world import CLOCK_VARIABLE, NS_PER_S, Clock, iso
 
 START_AFTER_S = 2
 PATH = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True, readable=True)
 
 
 @click.group()
@@ -205,6 +208,30 @@ def meter(*, profile: Path, host: str, port: int, unit: int, power_w: int) -> No
     scenario = build_scenario({"world": world, "evses": [row]}, Path())
     station = Station(scenario, Clock.from_environment(), chargers=False)
     _run(station)
+
+
+@main.command()
+@click.option("--blocks", type=FILE, required=True, help="All raw blocks, each after its length (varint).")
+@click.option("--trust", type=FILE, required=True, help="JSON: organisation to root certificate (PEM).")
+@click.option("--books", type=FILE, required=True, help="The sealed books of the same run.")
+@click.option(
+    "--station-facts", type=FILE, required=True, help="The station's facts, one JSON object a line."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as one JSON object.")
+def audit(*, blocks: Path, trust: Path, books: Path, station_facts: Path, as_json: bool) -> None:
+    """Recompute a ledger's blocks and hold them against the sealed books; exit status 1 if anything differs."""
+    report = recompute(Sources(blocks=blocks, trust=trust, books=books, facts=station_facts))
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        for finding in report["findings"]:
+            click.echo("{code} {where}: expected {expected}, found {found}".format(**finding))
+        counts = {
+            name: report.get(name) for name in ("blocks", "transactions", "trades", "witness", "ledger")
+        }
+        click.echo(f"{'verified' if report['verified'] else 'NOT VERIFIED'}: {json.dumps(counts)}")
+    if not report["verified"]:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -100,15 +100,18 @@ def _energy(universe: Universe) -> list[str]:
 def _trades(universe: Universe) -> list[str]:
     """No trade twice; the spans of one register never overlap; the station counts as many as the blocks."""
     found = []
-    ends: dict[tuple[str, int, str], int] = {}
-    for trade in universe.ledger.recorded():
-        register = (trade["meterRef"], trade["epoch"], trade["direction"])
-        if int(trade["startWh"]) < ends.get(register, 0):
-            found.append(f"{trade['tradeId']} stands twice")
-        ends[register] = int(trade["endWh"])
+    end_wh, register = 0, ("", 0, "")
+    for trade in sorted(universe.ledger.recorded(), key=_place):
+        if _place(trade)[:3] == register and int(trade["startWh"]) < end_wh:
+            found.append(f"{trade['tradeId']} overlaps")
+        register, end_wh = _place(trade)[:3], int(trade["endWh"])
     if universe.station.tally["all"].trades != len(universe.ledger.recorded()):
         found.append("the station counts other trades than the blocks hold")
     return found
+
+
+def _place(trade: dict[str, Any]) -> tuple[str, int, str, int]:
+    return trade["meterRef"], trade["epoch"], trade["direction"], int(trade["startWh"])
 
 
 def _left_over(universe: Universe) -> list[str]:

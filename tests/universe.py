@@ -10,6 +10,7 @@ import json
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edgegw.core import schedule, station
@@ -66,6 +67,14 @@ from tests.plug import Plug
 POLL_NS = 70 * S
 RETRY_NS = 30 * S
 Message = Callable[[CallRef], Event]
+
+
+@dataclass
+class Visit:
+    """A car at an EVSE, as its charger knows it; 1.6 learns the transaction's id from the answer to the start."""
+
+    transaction_id: str | None = None
+    answered: bool = False
 
 
 def settings_of(names: list[str]) -> Settings:
@@ -126,8 +135,8 @@ class Universe:
         self._order = itertools.count()
         self._sequence = itertools.count()
         self._transactions = itertools.count(100)
-        self._running: dict[str, str] = {}
-        self._queues: dict[str, deque[Message]] = {name: deque() for name in self.names}
+        self._visits = {name: Visit() for name in self.names}
+        self._queues: dict[str, deque[tuple[Message, Visit]]] = {name: deque() for name in self.names}
         self._sent: dict[str, set[CallRef]] = {name: set() for name in self.names}
         self._seen_events = 0
         accounts = {
@@ -157,10 +166,9 @@ class Universe:
         plug.advance(self.now_ns)
         plug.arrive(wanted_wh=wanted_wh, battery_wh=battery_wh)
         own = str(next(self._transactions)) if evse_id == "E0" else None
+        self._visits[evse_id] = Visit(transaction_id=own)
         key = f"start:{next(self._transactions)}"
         at_ns = self.now_ns
-        if own is not None:
-            self._running[evse_id] = own
 
         def start(call: CallRef) -> Event:
             return TransactionStarted(
@@ -177,8 +185,8 @@ class Universe:
 
     def report(self, evse_id: str, *, soc_bp: int, state: ChargingState) -> None:
         """The charger's periodic update, where a transaction runs."""
-        transaction_id = self._running.get(evse_id)
-        if transaction_id is None:
+        visit = self._visits[evse_id]
+        if not visit.answered or not self.plugs[evse_id].car:
             return
 
         def update(call: CallRef) -> Event:
@@ -187,7 +195,7 @@ class Universe:
                 business_key=None,
                 frame="[2]",
                 evse_id=evse_id,
-                transaction_id=transaction_id,
+                transaction_id=visit.transaction_id,
                 charging_state=state,
                 samples=(ChargerSample(at_ns=self.now_ns, soc_bp=soc_bp),),
             )
@@ -201,11 +209,10 @@ class Universe:
         plug = self.plugs[evse_id]
         plug.advance(self.now_ns)
         plug.car = False
+        visit = self._visits[evse_id]
 
         def end(call: CallRef) -> Event:
-            if not transactions:
-                transactions.append(self._running.pop(evse_id, "none"))
-            transaction_id = transactions[0]
+            transaction_id = visit.transaction_id or "none"
             return TransactionEnded(
                 call=call,
                 business_key=f"stop:{transaction_id}",
@@ -217,12 +224,11 @@ class Universe:
                 reason="EVDisconnected",
             )
 
-        transactions: list[str] = []
         self._queue(evse_id, end)
 
     def _queue(self, evse_id: str, message: Message, *, echo: bool = True) -> None:
         queue = self._queues[evse_id]
-        queue.append(message)
+        queue.append((message, self._visits[evse_id]))
         if len(queue) == 1:
             self._pump(evse_id, message)
         if echo and self.echo:
@@ -231,7 +237,7 @@ class Universe:
 
     def _pump(self, evse_id: str, message: Message) -> None:
         """Send the head of a charger's queue until it is answered."""
-        if not self._queues[evse_id] or self._queues[evse_id][0] is not message:
+        if not self._queues[evse_id] or self._queues[evse_id][0][0] is not message:
             return
         self.at(self.now_ns + RETRY_NS, lambda: self._pump(evse_id, message))
         call = self._call(evse_id)
@@ -292,7 +298,7 @@ class Universe:
         plug = self.plugs[meter_id[1:]]
         plug.advance(self.now_ns)
         registers: list[int | None] = [plug.import_mwh // 1000 * 1000, plug.export_mwh // 1000 * 1000]
-        if self.meter_rng.random() < self.fault_rate / 4:
+        if self.now_ns > self.began_ns + 60 * S and self.meter_rng.random() < self.fault_rate / 4:
             registers[self.meter_rng.randrange(2)] = self.meter_rng.choice((None, 0, 10**12))
         self.put(
             RegisterRead(
@@ -423,7 +429,7 @@ class Universe:
             case ApplySetpoint():
                 self._apply(effect)
             case StopRemotely():
-                if self._running.get(effect.evse_id) == effect.transaction_id:
+                if self._visits[effect.evse_id].transaction_id == effect.transaction_id:
                     self.plugs[effect.evse_id].advance(self.now_ns)
                     self.plugs[effect.evse_id].command(0, self.now_ns)
             case ReadMeter():
@@ -451,18 +457,18 @@ class Universe:
             return
         self._sent[evse_id].clear()
         assert isinstance(effect.answer, StartAnswer | Acknowledge)
-        if isinstance(effect.answer, StartAnswer) and self.plugs[evse_id].car:
-            self._running[evse_id] = effect.answer.transaction_id
         queue = self._queues[evse_id]
-        queue.popleft()
+        _, visit = queue.popleft()
+        if isinstance(effect.answer, StartAnswer):
+            visit.transaction_id, visit.answered = effect.answer.transaction_id, True
         if queue:
-            message = queue[0]
+            message, _ = queue[0]
             self.at(self.now_ns + S // 10, lambda: self._pump(evse_id, message))
 
     def _apply(self, effect: ApplySetpoint) -> None:
         self.commands.append((self.now_ns, effect))
         accepted = self.rng.random() >= self.fault_rate
-        if accepted and self._running.get(effect.evse_id) == effect.transaction_id:
+        if accepted and self._visits[effect.evse_id].transaction_id == effect.transaction_id:
             self.plugs[effect.evse_id].advance(self.now_ns)
             self.plugs[effect.evse_id].command(effect.power_w, effect.ends_ns)
         self._later(

@@ -8,6 +8,7 @@ Source: LEDGER.md "Life of a session" 2, 4 and 6; market reference §5.2.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from edgegw.canonical import canonical_json, sha256_hex
 from edgegw.core import control, market
 from edgegw.core.effects import Query, ReadMeter
 from edgegw.core.market import DISCHARGE
@@ -130,6 +131,15 @@ def attest(turn: Turn, evse: Evse) -> None:
     assert session.soc_bp is not None
     evse = turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.ATTESTING)))
     attest_id = turn.opaque_id("attest", session.session_id)
+    evidence = {
+        "attestId": attest_id,
+        "station": turn.settings.station_id,
+        "session": session.session_id,
+        "socBp": session.soc_bp,
+        "capacityWh": session.terms.battery_wh,
+        "nonce": turn.opaque_id("nonce", attest_id),
+    }
+    turn.note("attestation", evidence=evidence)
     turn.submit(
         "AttestAvailability",
         {
@@ -139,7 +149,7 @@ def attest(turn: Turn, evse: Evse) -> None:
             "socBp": session.soc_bp,
             "minSocBp": session.terms.soc_bp_min,
             "capacityWh": str(session.terms.battery_wh),
-            "evidenceHash": "0" * 64,
+            "evidenceHash": sha256_hex(canonical_json(evidence)),
         },
         lane=f"acc~{session.terms.member_id}",
         purpose="attest",

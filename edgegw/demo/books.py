@@ -20,7 +20,7 @@ from edgegw.store.reader import JournalReader
 from edgegw.units import INTERVAL_S, SECOND_NS, energy_mwh
 
 DIRECTIONS = ("import", "export")
-FACTS = ("epoch", "segment", "untraded", "trade", "refused")
+FACTS = ("epoch", "segment", "untraded", "evidence", "trade", "refused")
 GAP_S_MIN = 10
 GAP_REAL_S = 0.2  # between the readings on both sides of a cut, on a machine that keeps up
 STEP_MWH = 2_000
@@ -110,18 +110,19 @@ class StationBooks:
                 yield segment["meter_id"], at_ns // SECOND_NS, segment
 
     def export(self, path: Path, evse_of: Mapping[str, str]) -> None:
-        """Write the facts for an auditor, one JSON object a line: `fact` is its kind; first which meter is which."""
+        """Write the facts for an auditor, one JSON object `{kind, body}` a line; first which meter is which."""
+        meters = {
+            account.meter_id: {"meter_ref": account.meter_ref, "evse_id": evse_of[account.meter_id]}
+            for account in self.accounts
+        }
         with path.open("w", encoding="utf-8") as file:
-            for account in self.accounts:
-                meter = {
-                    "fact": "meter",
-                    "meter_id": account.meter_id,
-                    "meter_ref": account.meter_ref,
-                    "evse": evse_of[account.meter_id],
-                }
-                file.write(json.dumps(meter, sort_keys=True) + "\n")
+            file.write(_line("meters", meters))
             for kind, facts in self.facts.items():
-                file.writelines(json.dumps({"fact": kind, **fact}, sort_keys=True) + "\n" for fact in facts)
+                file.writelines(_line(kind, fact) for fact in facts)
+
+
+def _line(kind: str, body: Mapping[str, Any]) -> str:
+    return json.dumps({"kind": kind, "body": body}, sort_keys=True) + "\n"
 
 
 def refusals(

@@ -13,6 +13,7 @@ from typing import Any
 from edgegw.demo.books import DIRECTIONS, Boundaries
 
 LOST_SHARE_MAX = 100  # one poll in so many
+FINDINGS_TOLD = 10
 SOURCES = ("generation", "outside", "grid")
 SINKS = ("industry", "conversion", "loss", "expired", "available", "held", "pending")
 
@@ -157,7 +158,15 @@ def _audit_faults(audit: Mapping[str, Any]) -> list[str]:
     if audit.get("verified") is True:
         return []
     findings = audit.get("findings") or ["the auditor gave no verdict"]
-    return [f"auditor: {finding}" for finding in findings[:10]]
+    told = [
+        "{code} {where}: expected {expected}, found {found}".format(**finding)
+        if isinstance(finding, Mapping)
+        else finding
+        for finding in findings[:FINDINGS_TOLD]
+    ]
+    return [f"auditor: {finding}" for finding in told] + (
+        [f"auditor: {len(findings)} findings in all"] if len(findings) > FINDINGS_TOLD else []
+    )
 
 
 def _speed_faults(evidence: Evidence) -> list[str]:
