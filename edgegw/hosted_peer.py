@@ -5,6 +5,8 @@ Decides nothing about the ledger. Its own folder holds its blocks and keys; only
 
 import asyncio
 import contextlib
+import ctypes
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +17,13 @@ from edgegw.ops.logs import log_event
 READY_S = 30.0
 AGAIN_S = 1.0
 END_S = 10.0
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent() -> None:
+    """In a child before exec: the kernel kills it when we die, even by SIGKILL (prctl(2), PR_SET_PDEATHSIG)."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class PeerFailedError(EdgegwError):
@@ -40,6 +49,7 @@ async def _start(data: Path, endpoint: str) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "edgegw.peer", "--data", str(data), "--listen", endpoint,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+        preexec_fn=die_with_parent,
     )  # fmt: skip
     assert process.stdout is not None
     try:

@@ -44,7 +44,7 @@ class MeterModel:
             self._add_energy(direction, raw["values"][direction])
         if power := raw["values"].get("power"):
             scale = self._sign * power["den"] / (power["num"] * 10 ** power.get("sf", {"usual": 0})["usual"])
-            self._add(power, power["off"], power["type"], lambda now: now.power_w * scale)
+            self._add(power, power["off"], power["type"], number=lambda now: now.power_w * scale)
             self._place_scale(power)
 
     def set_serial(self, serial: str) -> None:
@@ -52,7 +52,7 @@ class MeterModel:
         if self._serial is not None:
             self._place(self._serial, _identity_words(self._serial, serial))
 
-    def words(self, fc: int, address: int, count: int, now: Physics) -> list[int]:
+    def words(self, fc: int, address: int, count: int, *, now: Physics) -> list[int]:
         """Registers `address` to `address + count - 1` as they stand now; zero where this model shows nothing."""
         end = address + count
         out = [self._constants.get((fc, at), 0) for at in range(address, end)]
@@ -94,12 +94,14 @@ class MeterModel:
             rest_mwh = truncated_mwh(now) % (unit_mwh_times_den // value["den"])
             return int(rest_mwh * value["plus"]["den"] // (value["plus"]["num"] * 1000))
 
-        self._add(value, value["off"], value["type"], floating if value["type"][0] == "f" else whole)
+        self._add(value, value["off"], value["type"], number=floating if value["type"][0] == "f" else whole)
         if "plus" in value:
-            self._add(value, value["plus"]["off"], value["plus"]["type"], fine)
+            self._add(value, value["plus"]["off"], value["plus"]["type"], number=fine)
         self._place_scale(value)
 
-    def _add(self, value: Mapping[str, Any], off: int, kind: str, number: Callable[[Physics], float]) -> None:
+    def _add(
+        self, value: Mapping[str, Any], off: int, kind: str, *, number: Callable[[Physics], float]
+    ) -> None:
         block = self._blocks[value["block"]]
         packer = struct.Struct(">" + _CODES[kind])
         splitter = struct.Struct(f">{packer.size // 2}H")

@@ -96,7 +96,7 @@ async def serve_meter(
             await asyncio.sleep(meter.faults.delay_s)
         first = address - start_address
         current_registers[first : first + count] = meter.model.words(
-            function_code, address, count, meter.registers()
+            function_code, address, count, now=meter.registers()
         )
         return None
 

@@ -89,9 +89,7 @@ class ChainWorld(World):
             status=done.response.status, message=done.response.message, payload=done.response.payload
         )
 
-    def _signed(
-        self, proposal: Proposal, payload: bytes, *, msps: Sequence[str], signer: KeySigner
-    ) -> bytes:
+    def _signed(self, proposal: Proposal, payload: bytes, *, msps: Sequence[str], signer: KeySigner) -> bytes:
         message = transaction.build_transaction(proposal, payload, sign(payload, self.peers, msps))
         return transaction.build_envelope(message, signer.sign(Words(message)))
 
@@ -262,9 +260,7 @@ class Station:
         world.call(GATE, "Hold", **hold)
         world.now_s = SIX_PM + QUARTER_S
         line = {"direction": "export", "holdId": "H2"}
-        self._trade(
-            SIX_PM, ((500, 1500),), line, readings=((3_501_000, 500_000), (3_501_000, 1_500_000))
-        )
+        self._trade(SIX_PM, ((500, 1500),), line, readings=((3_501_000, 500_000), (3_501_000, 1_500_000)))
         world.call(GATE, "Release", holdId="H2")
         world.call(GATE, "Return", sliceId=f"S{SIX_PM}")
         sweep(world, GATE, "EVA")
@@ -289,9 +285,7 @@ class Station:
             evidence = {"tradeId": line["tradeId"], "start": start, "end": end, "nonce": "n", "serial": "1"}
             line["evidenceHash"] = hashlib.sha256(contract_json(evidence)).hexdigest()
             signature = self.world.signer(GATE).sign(Words(contract_json(evidence))).hex()
-            self.note(
-                "evidence", {"trade_id": line["tradeId"], "evidence": evidence, "signature": signature}
-            )
+            self.note("evidence", {"trade_id": line["tradeId"], "evidence": evidence, "signature": signature})
             lines.append(line)
         results = self.world.call(GATE, "RecordTrades", lines=lines)["results"]
         assert [result["status"] for result in results] == ["RECORDED"] * len(lines), results
@@ -389,5 +383,3 @@ def _books() -> dict[str, Any]:
     }
     seal = hashlib.sha256(contract_json(books)).hexdigest()
     return {**books, "seal": seal}
-
-

@@ -1,12 +1,10 @@
 """Children of the demo: started, listened to, ended; none outlives us, however we end.
 
 Decides nothing about what they do. Each has a log file; its standard output is read line by line as JSON.
-Source: Linux prctl(2), PR_SET_PDEATHSIG.
 """
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -18,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.errors import EdgegwError
+from edgegw.hosted_peer import die_with_parent
 
 END_S = 10.0
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _LINE_BYTES_MAX = 1 << 24
 
 
@@ -115,7 +112,7 @@ class Nursery:
                 stderr=errors,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
                 limit=_LINE_BYTES_MAX,
             )
         child = Child(name, process, log)
@@ -136,8 +133,3 @@ async def nursery(logs: Path) -> AsyncIterator[Nursery]:
         yield children
     finally:
         await asyncio.shield(children.end_all())
-
-
-def _die_with_parent() -> None:
-    """In the child before exec: the kernel kills it when we die, even by SIGKILL."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -62,11 +62,12 @@ class Schedule:
         self._asked: set[int] = set()
         self._heap: list[Due] = []
         for index, unit_id in enumerate(unit_ids):
-            self._push_first(Cause.POLL, index, crc32(unit_id.encode()) % times.poll_ns, now_ns)
-            self._push_first(Cause.BEFORE_CUT, index, -times.before_ns, now_ns)
-            self._push_first(Cause.AFTER_CUT, index, times.after_ns, now_ns)
+            phase_ns = crc32(unit_id.encode()) % times.poll_ns
+            self._push_first(Cause.POLL, index, phase_ns=phase_ns, now_ns=now_ns)
+            self._push_first(Cause.BEFORE_CUT, index, phase_ns=-times.before_ns, now_ns=now_ns)
+            self._push_first(Cause.AFTER_CUT, index, phase_ns=times.after_ns, now_ns=now_ns)
 
-    def _push_first(self, cause: Cause, index: int, phase_ns: int, now_ns: int) -> None:
+    def _push_first(self, cause: Cause, index: int, *, phase_ns: int, now_ns: int) -> None:
         """First occurrence of a grid with the given phase that is not before now."""
         period_ns = self._period_ns[cause]
         periods = -((phase_ns - now_ns) // period_ns)

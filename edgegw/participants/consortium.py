@@ -75,9 +75,12 @@ class Consortium:
             schedule=schedule,
         )
         self._producer = _producer(
-            settings, self._representatives["ProducerMSP"], schedule, (offset_s, span.begin_s)
+            settings,
+            self._representatives["ProducerMSP"],
+            schedule,
+            offset_and_begin_s=(offset_s, span.begin_s),
         )
-        self._industry = _industry(settings, self._representatives["IndustryMSP"], schedule, tariff)
+        self._industry = _industry(settings, self._representatives["IndustryMSP"], schedule, tariff=tariff)
 
     async def open(self) -> None:
         """Everything that must stand before the first session, as fast as it goes; may be repeated."""
@@ -165,7 +168,7 @@ def _effective_from(settings: Settings, tariff: Tariff, span: Span) -> int:
 
 
 def _producer(
-    settings: Settings, ledger: LedgerPort, schedule: Schedule, offset_and_begin_s: tuple[int, int]
+    settings: Settings, ledger: LedgerPort, schedule: Schedule, *, offset_and_begin_s: tuple[int, int]
 ) -> Producer:
     plant = settings.producer
     utc_offset_s, begin_s = offset_and_begin_s
@@ -196,7 +199,7 @@ def _producer(
     )
 
 
-def _industry(settings: Settings, ledger: LedgerPort, schedule: Schedule, tariff: Tariff) -> Industry:
+def _industry(settings: Settings, ledger: LedgerPort, schedule: Schedule, *, tariff: Tariff) -> Industry:
     site = settings.industry
     return Industry(
         seat=Seat(

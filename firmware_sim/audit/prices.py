@@ -47,6 +47,37 @@ class Rate:
     floor: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """What a price lies in: milli-token per kWh, and the bounds of its weight."""
+
+    floor: int
+    ceiling: int
+    net_fee: int
+    gain: int
+    least_ppm: int
+    most_ppm: int
+
+    @property
+    def low(self) -> int:
+        """The least price at which the seller gains."""
+        return self.floor + self.gain
+
+    @property
+    def high(self) -> int:
+        """The highest price at which the buyer gains."""
+        return self.ceiling - self.net_fee - self.gain
+
+    def share(self, supply_wh: int, demand_wh: int) -> tuple[int, int, int | None]:
+        """Raw weight, weight and price by `sdr-share/1`: the scarcer side gains more; None: an empty window."""
+        posted_wh = supply_wh + demand_wh
+        raw_ppm = MILLION * demand_wh // posted_wh if posted_wh else MILLION // 2
+        weight_ppm = min(max(raw_ppm, self.least_ppm), self.most_ppm)
+        if self.low > self.high:
+            return raw_ppm, weight_ppm, None
+        return raw_ppm, weight_ppm, self.low + (self.high - self.low) * weight_ppm // MILLION
+
+
 class Prices:
     """The check of everything that a price is made of, and of the price."""
 
@@ -129,16 +160,15 @@ def derive(slot: Slot, state: State) -> dict[str, Any]:
     energy_wh = {
         side: sum(int(load["wh"]) for load in loads if load["side"] == side) for side in ("supply", "demand")
     }
-    floor = rate.floor if posted is None else int(posted["floor"])
-    least, most = int(cfg["wMinPpm"]), int(cfg["wMaxPpm"])
-    raw_ppm, price = MILLION // 2, None
-    if sum(energy_wh.values()):
-        raw_ppm = MILLION * energy_wh["demand"] // sum(energy_wh.values())
-    weight_ppm = min(max(raw_ppm, least), most)
-    low = floor + int(cfg["gainMtok"])
-    high = rate.ceiling - int(cfg["netFeeMtok"]) - int(cfg["gainMtok"])
-    if low <= high:
-        price = low + (high - low) * weight_ppm // MILLION
+    window = Window(
+        floor=rate.floor if posted is None else int(posted["floor"]),
+        ceiling=rate.ceiling,
+        net_fee=int(cfg["netFeeMtok"]),
+        gain=int(cfg["gainMtok"]),
+        least_ppm=int(cfg["wMinPpm"]),
+        most_ppm=int(cfg["wMaxPpm"]),
+    )
+    raw_ppm, weight_ppm, price = window.share(energy_wh["supply"], energy_wh["demand"])
     return {
         "priceId": f"{slot.zone}:{slot.product}:{slot.interval}",
         "formula": cfg["formula"],
@@ -147,7 +177,7 @@ def derive(slot: Slot, state: State) -> dict[str, Any]:
         "interval": slot.interval,
         "period": rate.period,
         "tariffId": rate.tariff_id,
-        "floor": str(floor),
+        "floor": str(window.floor),
         "floorSource": "TARIFF" if posted is None else "POSTED",
         "ceiling": str(rate.ceiling),
         "netFee": cfg["netFeeMtok"],

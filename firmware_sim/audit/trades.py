@@ -103,7 +103,7 @@ class Trades:
             price = int(fixed.get("price", -1))
             fee = half_up(int(cfg["netFeeMtok"]), wh)
             loss_bp = cfg["lossBp" if slot.product == "CHARGE" else "dischargeLossBp"]
-            gross = -(-wh * 10_000 // (10_000 - loss_bp))
+            gross = with_loss(wh, loss_bp)
             names = {"priceId": fixed.get("priceId")}
             self._window(state, slot, where=where, price=price)
         expected = {"price": str(price), "fee": str(fee), "gross": str(gross), **names}
@@ -247,6 +247,11 @@ class Trades:
 def half_up(price_mtok_per_kwh: int, energy_wh: int) -> int:
     """Milli-tokens for an energy, rounded half up."""
     return (price_mtok_per_kwh * energy_wh + 500) // 1000
+
+
+def with_loss(energy_wh: int, loss_bp: int) -> int:
+    """Wh that the seller gives so that `energy_wh` arrive, rounded up."""
+    return -(-energy_wh * 10_000 // (10_000 - loss_bp))
 
 
 def _lines(entry: Entry) -> list[dict[str, Any]]:

@@ -49,13 +49,13 @@ def test_reading_is_the_truncated_physics(name: str, import_mwh: int, export_mwh
     profile, model = LOADED[name]
     physics = Physics(import_mwh, export_mwh, power_w)
     block = profile.energy_block
-    energy = decode_energy(profile, model.words(block.fc, block.start, block.count, physics))
+    energy = decode_energy(profile, model.words(block.fc, block.start, block.count, now=physics))
     import_coarse = _check(profile.import_, import_mwh, energy.import_mwh)
     export_coarse = _check(profile.export, export_mwh, energy.export_mwh)
     assert energy.degraded == (import_coarse or export_coarse)
     assert profile.power_block is not None
     power = profile.power_block
-    read_w = decode_power(profile, model.words(power.fc, power.start, power.count, physics))
+    read_w = decode_power(profile, model.words(power.fc, power.start, power.count, now=physics))
     assert read_w is not None
     assert abs(read_w - power_w) <= 10
 
@@ -70,7 +70,7 @@ def test_a_growing_register_never_reads_as_falling(name: str, start_mwh: int, st
     readings = []
     for step in [0, *steps]:
         start_mwh += step
-        words = model.words(block.fc, block.start, block.count, Physics(start_mwh, 0, 0))
+        words = model.words(block.fc, block.start, block.count, now=Physics(start_mwh, 0, 0))
         read_mwh = decode_energy(profile, words).import_mwh
         assert read_mwh is not None
         readings.append(read_mwh)

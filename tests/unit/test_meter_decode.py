@@ -95,16 +95,18 @@ def test_simulated_meter_shows_the_golden_image(name: str) -> None:
     energy_fields, power_fields, _ = GOLDEN[name]
     block = profile.energy_block
     golden = _image(block.count, energy_fields)
-    assert model.words(block.fc, block.start, block.count, PHYSICS) == golden
+    assert model.words(block.fc, block.start, block.count, now=PHYSICS) == golden
     power = profile.power_block
     if power is not None and power != block:
-        assert model.words(power.fc, power.start, power.count, PHYSICS) == _image(power.count, power_fields)
+        assert model.words(power.fc, power.start, power.count, now=PHYSICS) == _image(
+            power.count, power_fields
+        )
     if profile.serial is not None:
         serial = profile.serial.block
-        words = model.words(serial.fc, serial.start, serial.count, PHYSICS)
+        words = model.words(serial.fc, serial.start, serial.count, now=PHYSICS)
         assert str(decode_identity(profile.serial, words)) == "4711"
     for match in profile.match:
-        words = model.words(match.block.fc, match.block.start, match.block.count, PHYSICS)
+        words = model.words(match.block.fc, match.block.start, match.block.count, now=PHYSICS)
         assert decode_identity(match, words) == match.equals
 
 

@@ -61,8 +61,8 @@ def wide_functions(tree: ast.AST) -> list[str]:
 
 
 def is_foreign_form(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """`__exit__` and `__aexit__` have the shape that Python gives them."""
-    return node.name in {"__exit__", "__aexit__"}
+    """`__exit__` and `__aexit__` have the shape that Python gives them, `action` the one that pymodbus calls."""
+    return node.name in {"__exit__", "__aexit__", "action"}
 
 
 def floats(tree: ast.AST) -> list[str]:

@@ -1,0 +1,190 @@
+"""Readings become segments: the acceptance test, epochs, disputes and the quarter hour's cut, case by case."""
+
+from dataclasses import replace
+
+import pytest
+
+from edgegw.core.events import RegisterRead
+from edgegw.core.metering import MeterAccount, Registers, cut_at_last, interpolate, measure
+from edgegw.units import INTERVAL_NS
+
+S = 1_000_000_000
+QUARTER_NS = 1_784_041_200 * S
+FRESH = MeterAccount(meter_id="M", meter_ref="R", power_w_max=10_000)
+
+
+def read(
+    at_s: int, import_wh: int | None, export_wh: int | None = 0, *, serial: str | None = "7"
+) -> RegisterRead:
+    at_ns = QUARTER_NS + at_s * S
+    return RegisterRead(
+        meter_id="M",
+        t0_ns=at_ns,
+        t1_ns=at_ns,
+        import_mwh=None if import_wh is None else import_wh * 1000,
+        export_mwh=None if export_wh is None else export_wh * 1000,
+        power_w=None,
+        serial=serial,
+    )
+
+
+def after(*readings: RegisterRead) -> MeterAccount:
+    account = FRESH
+    for reading in readings:
+        account = measure(account, reading).account
+    return account
+
+
+def test_the_first_reading_opens_an_epoch() -> None:
+    """The first acceptable reading is where the epoch and its first segment start."""
+    measured = measure(FRESH, read(0, 100))
+    assert measured.epoch_opened
+    assert measured.account.epoch == 1
+    assert measured.account.first == measured.account.last
+    assert measured.segments == ()
+
+
+@pytest.mark.parametrize(
+    ("reading", "reason"),
+    [
+        (read(10, None), "not measured"),
+        (read(10, 100, None), "not measured"),
+        (read(0, 100), "older than the last reading"),
+        (read(-5, 99), "older than the last reading"),
+        (read(10, 99), "implausible"),
+        (read(10, 100, 500), "implausible"),
+        (read(36, 100 + 113), "implausible"),
+    ],
+)
+def test_what_is_quarantined(reading: RegisterRead, reason: str) -> None:
+    """Missing, older, falling or too fast: the account keeps its registers, and no segment comes of it."""
+    before = after(read(0, 100))
+    measured = measure(before, reading)
+    assert measured.quarantined == reason
+    assert measured.segments == ()
+    assert measured.account.last == before.last
+
+
+def test_the_plausible_most() -> None:
+    """Up to Pmax * 1.1 over the time plus two steps is accepted: 10 kW over 36 s is 110 Wh and 2 Wh."""
+    assert measure(after(read(0, 100)), read(36, 212)).quarantined is None
+
+
+def test_a_quarter_hour_is_interpolated_once() -> None:
+    """The register at the boundary lies on the line between the readings around it, rounded down."""
+    measured = measure(after(read(890, 100)), read(911, 121))
+    (segment,) = measured.segments
+    assert segment.end.at_ns == QUARTER_NS + INTERVAL_NS
+    assert segment.end.import_mwh == 110_000
+    assert segment.end.before.import_mwh == 100_000
+    assert segment.end.after.import_mwh == 121_000
+    assert (segment.import_wh, segment.export_wh) == (10, 0)
+    assert measured.account.cut == segment.end
+
+
+def test_a_long_gap_makes_one_segment_per_quarter_hour() -> None:
+    """A reading after three quarter hours closes each of them."""
+    measured = measure(after(read(0, 0)), read(2700, 3_000))
+    assert [segment.interval for segment in measured.segments] == [1_784_041_200 + n * 900 for n in range(3)]
+    assert [segment.import_wh for segment in measured.segments] == [1_000, 1_000, 1_000]
+
+
+def test_a_cut_at_the_last_reading() -> None:
+    """A session's cut ends the open segment where it was last read; a second one there makes nothing."""
+    account, segment = cut_at_last(after(read(0, 0), read(10, 5)))
+    assert segment is not None
+    assert segment.import_wh == 5
+    assert cut_at_last(account) == (account, None)
+    assert cut_at_last(FRESH) == (FRESH, None)
+
+
+def test_a_glitch_is_forgotten() -> None:
+    """A plausible reading after an implausible one goes on as if nothing had been."""
+    account = after(read(0, 100), read(10, 0), read(20, 110))
+    assert account.epoch == 1
+    assert account.suspects == ()
+    assert account.quarantined == 1
+    assert account.last == Registers(
+        t0_ns=QUARTER_NS + 20 * S, t1_ns=QUARTER_NS + 20 * S, import_mwh=110_000, export_mwh=0
+    )
+
+
+def test_three_lower_readings_over_ten_seconds_are_a_reset() -> None:
+    """The old epoch ends at its last registers, the new one begins at the first reading of its own."""
+    before = after(read(0, 100), read(10, 105))
+    account = measure(measure(before, read(20, 0)).account, read(25, 1)).account
+    measured = measure(account, read(30, 2))
+    assert measured.epoch_opened
+    assert measured.account.epoch == 2
+    assert measured.account.first is not None
+    assert measured.account.first.import_mwh == 0
+    assert measured.account.last is not None
+    assert measured.account.last.import_mwh == 2_000
+    assert [(item.epoch, item.import_wh) for item in measured.segments] == [(1, 5)]
+    assert not measured.account.registered
+
+
+def test_a_reset_across_a_boundary() -> None:
+    """Readings of the new epoch that lie on both sides of a quarter hour are cut there too."""
+    account = after(read(880, 100), read(889, 0), read(895, 1))
+    measured = measure(account, read(905, 11))
+    assert [(item.epoch, item.import_wh) for item in measured.segments] == [(2, 6)]
+
+
+def test_three_readings_within_ten_seconds_decide_nothing() -> None:
+    """A reset needs time as well as count; suspects stay three at most."""
+    account = after(read(0, 100), *(read(10 + n, 0) for n in range(9)))
+    assert account.epoch == 1
+    assert len(account.suspects) == 3
+    assert after(read(0, 100), *(read(10 + n, 0) for n in range(11))).epoch == 2
+
+
+def test_suspects_that_contradict_each_other_start_over() -> None:
+    """Noise is no reset: each implausible pair of suspects begins a new row."""
+    account = after(read(0, 100_000), read(10, 0), read(20, 50_000), read(30, 0), read(40, 50_000))
+    assert account.epoch == 1
+    assert len(account.suspects) == 1
+
+
+def test_a_jump_upwards_that_stays_is_disputed() -> None:
+    """It is counted to the Wh, as segments that nobody is charged for; what came before stays ordinary."""
+    account = after(read(880, 100), read(885, 105), read(890, 9_000), read(895, 9_001))
+    measured = measure(account, read(905, 9_002))
+    assert not measured.epoch_opened
+    assert [(item.disputed, item.import_wh) for item in measured.segments] == [
+        (False, 5),
+        (True, 6_672),
+        (True, 2_225),
+    ]
+    assert sum(item.import_wh for item in measured.segments) == 9_002 - 100
+    assert measure(measured.account, read(915, 9_003)).quarantined is None
+
+
+def test_a_dispute_that_ends_on_the_boundary() -> None:
+    """A jump settled exactly at a quarter hour leaves no empty segment behind."""
+    account = after(read(880, 100), read(885, 9_000), read(890, 9_001))
+    measured = measure(account, read(900, 9_002))
+    assert [(item.disputed, item.import_wh) for item in measured.segments] == [(True, 8_902)]
+
+
+def test_another_serial_opens_an_epoch_at_once() -> None:
+    """A swapped meter tells by its serial, however plausible its registers are; an unknown serial tells nothing."""
+    account = after(read(0, 100), read(10, 101))
+    measured = measure(account, read(20, 102, serial="8"))
+    assert (measured.epoch_opened, measured.account.serial) == (True, "8")
+    assert [item.import_wh for item in measured.segments] == [1]
+    kept = measure(account, read(20, 102, serial=None))
+    assert (kept.epoch_opened, kept.account.serial) == (False, "7")
+    assert after(read(0, 100, serial=None), read(10, 101)).epoch == 1
+
+
+def test_power_is_the_net_mean_between_readings() -> None:
+    """36 s with 20 Wh in and 5 Wh out are 1500 W; for control only."""
+    assert after(read(0, 0), read(36, 20, 5)).power_w == 1_500
+
+
+def test_interpolation_of_a_single_instant() -> None:
+    """Two readings of one instant do not divide by zero."""
+    one = Registers(t0_ns=5, t1_ns=5, import_mwh=3, export_mwh=4)
+    cut = interpolate(one, replace(one), 5)
+    assert (cut.import_mwh, cut.export_mwh) == (3, 4)
