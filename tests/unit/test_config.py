@@ -37,7 +37,7 @@ rated_w = 11000
 
 [[chargers]]
 id = "CP-2"
-password_hash = "$scrypt$x"
+password_hash = "$argon2id$second"
 
 [[chargers.evses]]
 number = 1
@@ -103,7 +103,7 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         f"{line_of(text, '22000')}: chargers[1].evses[0].rated_w: Input should be a valid integer, not '22000'",
         f"{line_of(text, 'M-9')}: chargers[1].evses[0].meter: no [[meters]] has the id 'M-9'",
         f"{line_of(text, 'CP-1')}: chargers[0].id: charger 'CP-1' is named more than once",
-        f"{line_of(text, 'scrypt') - 1}: chargers[1].id: charger 'CP-1' is named more than once",
+        f"{line_of(text, 'second') - 1}: chargers[1].id: charger 'CP-1' is named more than once",
         f"{line_of(text, '[ledger]')}: ledger.identity: is required",
     }
     assert set(found) == expected
@@ -116,7 +116,7 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         ('id = "M-2"', 'id = "M-1"', "meter 'M-1' is named more than once"),
         ('meter = "M-2"', 'meter = "M-1"', "meter 'M-1' serves another EVSE already"),
         ('id = "E-2"', 'id = "E-1"', "EVSE 'E-1' is named more than once"),
-        ('"$scrypt$x"', '"secret"', "String should match pattern"),
+        ('"$argon2id$second"', '"secret"', "String should match pattern"),
         ("rated_w = 22000", "rated_w = 22000.0", "valid integer"),
         ("rated_w = 22000", "rated_w = true", "valid integer"),
         ("[station]", "[statoin]", "did you mean station?"),
