@@ -7,7 +7,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from edgegw.fabric.transaction import Proposal
 from edgegw.fabric.wire import decode, encode
 from edgegw.ledger.identity import load_signer
 from edgegw.peer import membership
-from edgegw.peer.endorse import choose_organisations, sign, simulate
+from edgegw.peer.endorse import Simulation, choose_organisations, sign, simulate
 from edgegw.peer.server import CHAINCODE, CHANNEL, HOME_MSP
 from edgegw.peer.world import World as PeerWorld
 from tests import contract_world
@@ -49,6 +49,7 @@ class ChainWorld(World):
         self.crypto = crypto
         self.peers = membership.load_peers(crypto)
         self.blocks: list[list[bytes]] = []
+        self.codes: dict[int, bytes] = {}
         self._ledger = PeerWorld()
         self._signers: dict[bytes, KeySigner] = {}
 
@@ -65,6 +66,21 @@ class ChainWorld(World):
 
     def respond(self, creator: Creator, function: str, args: Sequence[str]) -> Response:
         """Simulate, endorse, sign and append; a call that writes nothing leaves no block."""
+        done, envelope = self._endorsed(creator, function, args)
+        if done.response.status == 200 and done.recorded.writes:
+            self._append([envelope], done)
+        return Response(
+            status=done.response.status, message=done.response.message, payload=done.response.payload
+        )
+
+    def race(self, creator: Creator, function: str, **arguments: Any) -> None:
+        """The same call twice, endorsed on the same state, in one block: the second one conflicts."""
+        args = [json.dumps({"v": 1, **arguments})]
+        (done, first), (_, second) = (self._endorsed(creator, function, args) for _ in range(2))
+        self._append([first, second], done)
+        self.codes[len(self.blocks) - 1] = bytes([0, 11])
+
+    def _endorsed(self, creator: Creator, function: str, args: Sequence[str]) -> tuple[Simulation, bytes]:
         self.height += 1
         signer = self.signer(creator)
         proposal = transaction.build_proposal(
@@ -76,18 +92,18 @@ class ChainWorld(World):
             args=(function.encode(), *(arg.encode() for arg in args)),
         )
         done = simulate(invoke, self._ledger, proposal, creator=signer.identity)
-        if done.response.status == 200 and done.recorded.writes:
-            preferred = (HOME_MSP, "IndustryMSP", "ProducerMSP")
-            msps = choose_organisations(self._ledger, done.recorded, preferred, least=2)
-            self.blocks.append([self._signed(proposal, done.payload, msps=msps, signer=signer)])
-            self._ledger.apply(len(self.blocks) - 1, [(0, done.recorded)])
-            for key, value in done.recorded.writes.items():
-                self.state.pop(key, None)
-                if value is not None:
-                    self.state[key] = value
-        return Response(
-            status=done.response.status, message=done.response.message, payload=done.response.payload
-        )
+        preferred = (HOME_MSP, "IndustryMSP", "ProducerMSP")
+        msps = choose_organisations(self._ledger, done.recorded, preferred, least=2)
+        return done, self._signed(proposal, done.payload, msps=msps, signer=signer)
+
+    def _append(self, envelopes: list[bytes], done: Simulation) -> None:
+        """A block of which the first transaction is valid."""
+        self.blocks.append(envelopes)
+        self._ledger.apply(len(self.blocks) - 1, [(0, done.recorded)])
+        for key, value in done.recorded.writes.items():
+            self.state.pop(key, None)
+            if value is not None:
+                self.state[key] = value
 
     def _signed(self, proposal: Proposal, payload: bytes, *, msps: Sequence[str], signer: KeySigner) -> bytes:
         message = transaction.build_transaction(proposal, payload, sign(payload, self.peers, msps))
@@ -147,7 +163,7 @@ class Run:
     blocks: list[list[bytes]]
     books: dict[str, Any]
     facts: list[dict[str, Any]]
-    codes: dict[int, bytes] = field(default_factory=dict)
+    codes: dict[int, bytes]
     spoil: Callable[[bytes], bytes] = bytes
 
     def copy(self) -> "Run":
@@ -209,7 +225,7 @@ def tiny_day(folder: Path) -> Run:
     _sell_directly(world)
     station.sell()
     _close(world)
-    return Run(world=world, blocks=world.blocks, books=_books(), facts=station.facts)
+    return Run(world=world, blocks=world.blocks, books=_books(), facts=station.facts, codes=world.codes)
 
 
 class Station:
@@ -222,7 +238,7 @@ class Station:
         self._fact("epoch", serial="1", import_mwh=1_000_000, export_mwh=500_000)
 
     def note(self, kind: str, body: dict[str, Any]) -> None:
-        self.facts.append({"kind": kind, "body": body})
+        self.facts.append(json.loads(json.dumps({"kind": kind, "body": body})))
 
     def _fact(self, kind: str, **body: Any) -> None:
         self.note(kind, {"meter_id": "METER1", "epoch": 0, **body})
@@ -238,7 +254,7 @@ class Station:
             retail,
             readings=((1_000_000, 500_000), (3_500_000, 500_000)),
         )
-        self._segment((LIGHT + 900, LIGHT + 4321), (3_500_000, 3_501_000), (500_000, 500_000), session=None)
+        self._segment((LIGHT + 3600, LIGHT + 4321), (3_500_000, 3_501_000), (500_000, 500_000), session=None)
         self._fact(
             "untraded", direction="import", code="STANDBY", energy_wh=1, start_wh=3500, interval=LIGHT + 3600
         )
@@ -340,12 +356,12 @@ def _sell_directly(world: World) -> None:
     )
 
 
-def _close(world: World) -> None:
-    """Payout; offers and lots end with their day; a floor for tomorrow; somebody leaves."""
+def _close(world: ChainWorld) -> None:
+    """Payout; offers and lots end with their day; two race for a floor; somebody leaves."""
     world.call(contract_world.DESK, "Burn", memberId="PRO1", amount="1000", payoutRef="pay-1")
     world.call(IND, "CloseOffer", offerId="OI")
     world.now_s = DAY0 + 86_400
-    world.call(
+    world.race(
         contract_world.ORACLE,
         "PostFloor",
         zone="KR-CB-1",

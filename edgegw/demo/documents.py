@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgegw.demo.plan import DISCHARGE_W, DayPlan, EvsePlan, Visit
+from edgegw.demo.plan import DISCHARGE_W, DayPlan, EvsePlan, Fault, Visit
 from edgegw.participants.accounts import Enrolment
 
 ZONE = "KR-SEOUL"
@@ -112,6 +112,7 @@ def scenario(plan: DayPlan, places: Places, ports: Ports) -> str:
             },
             "evses": [_sim_evse(evse, places, ports) for evse in plan.evses],
             "visits": [_sim_visit(visit) for visit in plan.played],
+            "faults": [_sim_fault(fault) for fault in plan.faults],
         }
     )
 
@@ -128,6 +129,15 @@ def _sim_evse(evse: EvsePlan, places: Places, ports: Ports) -> dict[str, Any]:
         "meter_port": ports.meters[evse.evse_id],
         "import_register_mwh": evse.import_mwh,
         "export_register_mwh": evse.export_mwh,
+    }
+
+
+def _sim_fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "kind": fault.kind,
+        "evse": fault.evse_id,
+        "at": _utc(fault.at_s),
+        "duration_s": fault.duration_s,
     }
 
 

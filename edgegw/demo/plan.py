@@ -96,6 +96,16 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that goes wrong at an EVSE; `kind` is one of the simulator's."""
+
+    kind: str
+    evse_id: str
+    at_s: int
+    duration_s: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayPlan:
     """All of it. `begin_s` and `end_s` are UTC quarter hours."""
 
@@ -107,6 +117,7 @@ class DayPlan:
     cutoff_s: int
     speed: int
     seed: int
+    faults: tuple[Fault, ...] = ()
 
     @property
     def wanted_wh(self) -> int:

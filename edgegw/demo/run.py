@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,13 +24,17 @@ from edgegw.demo.view import View
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a run is: a plan, its places, who watches and who hears of the settlement; `stay`: serve on until told."""
+    """What a run is: a plan, its places, who watches and who hears of the settlement.
+
+    `stay`: serve on until told. `beside`: what else happens while the day runs.
+    """
 
     plan: DayPlan
     places: Places
     view: View
     settled: Callable[[Settlement], None]
     stay: bool = False
+    beside: Callable[[Stage], Awaitable[None]] | None = None
 
     async def run(self) -> None:
         """The whole run; raises ChildFailedError, TooSlowError and whatever the ledger refuses."""
@@ -55,11 +59,22 @@ class Run:
             )
             await stage.set_up()
             self.view.tell(f"ready {-stage.late_s():.1f} s before the day begins")
-            await stage.day()
+            await self._day(stage)
             await stage.close()
             self.settled(await self._settle(stage, children, started_at))
             if self.stay:
                 await self._stay(stage)
+
+    async def _day(self, stage: Stage) -> None:
+        if self.beside is None:
+            await stage.day()
+            return
+        other = asyncio.ensure_future(self.beside(stage))
+        try:
+            await stage.day()
+            await other
+        finally:
+            other.cancel()
 
     async def _settle(self, stage: Stage, children: Nursery, started_at: float) -> Settlement:
         assert stage.parties is not None

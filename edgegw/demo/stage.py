@@ -69,7 +69,7 @@ class Stage:
     async def set_up(self) -> None:
         """Everything until the day can begin; raises TooSlowError where that took too long."""
         self.places.root.mkdir(parents=True, exist_ok=True)
-        await self._start_peer()
+        await self.start_peer()
         origin = Origin(
             monotonic_ns=time.monotonic_ns() + round(self.setup_s * SECOND_NS),
             utc_ms=(time.time_ns() + round(self.setup_s * SECOND_NS)) // 1_000_000,
@@ -98,10 +98,11 @@ class Stage:
         assert self.clock is not None
         return (time.monotonic_ns() - self.clock.monotonic_origin_ns) / SECOND_NS
 
-    async def _start_peer(self) -> None:
+    async def start_peer(self) -> None:
+        """Start the peer, for the first time or once more where it was."""
         self.tell("peer: three organisations, one chain")
         peer = await self.children.start(
-            "peer", ["edgegw.peer", "--data", str(self.places.peer), "--listen", "127.0.0.1:0"]
+            "peer", ["edgegw.peer", "--data", str(self.places.peer), "--listen", self.endpoint or "127.0.0.1:0"]
         )
         self.parts["peer"] = peer
         self.endpoint = str((await peer.say("listening", START_S))["listening"])

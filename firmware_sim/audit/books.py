@@ -39,6 +39,7 @@ class Comparison:
             for direction in DIRECTIONS:
                 self._witness(meter, direction)
                 self._tiles(meter, direction)
+        self._segments()
         self._evidence()
         self._recorded()
 
@@ -99,10 +100,8 @@ class Comparison:
     def _tiles(self, meter: Meter, direction: str) -> None:
         """In each epoch, trades and untraded pieces cover the register from its first reading to its last, once."""
         pieces: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for trade in self._of(meter, direction):
-            pieces[trade.epoch].append((trade.start_wh, trade.end_wh))
-        for fact in self._untraded(meter, direction):
-            pieces[fact["epoch"]].append((fact["start_wh"], fact["start_wh"] + fact["energy_wh"]))
+        for epoch, _, piece in self._pieces(meter, direction):
+            pieces[epoch].append(piece)
         for epoch, (first_wh, last_wh) in self._epochs(meter, direction).items():
             where = f"{meter.evse_id} {direction} epoch {epoch}"
             edges = [(first_wh, first_wh), *sorted(pieces.pop(epoch, [])), (last_wh, last_wh)]
@@ -137,6 +136,38 @@ class Comparison:
             for fact in self.facts.of("untraded")
             if (fact["meter_id"], fact["direction"]) == (meter.meter_id, direction)
         )
+
+    def _segments(self) -> None:
+        """Each piece lies in a segment of its own quarter hour, whose registers the true ones are held against."""
+        spans: dict[tuple[str, int, int], list[dict[str, Any]]] = defaultdict(list)
+        for fact in self.facts.of("segment"):
+            interval = fact["start_ns"] // NS_PER_S // INTERVAL_S * INTERVAL_S
+            self.findings.require(
+                "SEGMENT",
+                f"{fact['meter_id']} {interval}",
+                holds=fact["interval"] == interval and fact["end_ns"] <= (interval + INTERVAL_S) * NS_PER_S,
+                rule="one quarter hour",
+                found=[fact["start_ns"], fact["end_ns"]],
+            )
+            spans[fact["meter_id"], fact["epoch"], interval].append(fact)
+        for meter in self.facts.meters:
+            for direction in DIRECTIONS:
+                for epoch, interval, piece in self._pieces(meter, direction):
+                    held = any(
+                        segment[f"{direction}_mwh"][0] // 1000 <= piece[0]
+                        and piece[1] <= segment[f"{direction}_mwh"][1] // 1000
+                        for segment in spans[meter.meter_id, epoch, interval]
+                    )
+                    where = f"{meter.evse_id} {direction} {interval}"
+                    self.findings.require("SEGMENT", where, holds=held, rule="inside a segment", found=piece)
+
+    def _pieces(self, meter: Meter, direction: str) -> Iterator[tuple[int, int, tuple[int, int]]]:
+        """Epoch, interval and registers (Wh) of everything traded or declared untraded."""
+        for trade in self._of(meter, direction):
+            yield trade.epoch, trade.interval, (trade.start_wh, trade.end_wh)
+        for fact in self._untraded(meter, direction):
+            end_wh = fact["start_wh"] + fact["energy_wh"]
+            yield fact["epoch"], fact["interval"], (fact["start_wh"], end_wh)
 
     def _evidence(self) -> None:
         """Behind each trade stand signed readings whose hash it carries and whose registers bracket its own."""

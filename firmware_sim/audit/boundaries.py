@@ -30,10 +30,10 @@ class Cut:
 
 
 def cuts(books: dict[str, Any], facts: Facts, findings: Findings) -> list[Cut]:
-    """All cuts at quarter hours at which energy flowed; notes each one beyond its bound."""
+    """All cuts at quarter hours at which a session's energy flowed; notes each cut of all that is beyond its bound."""
     evse_of = {meter.meter_id: meter.evse_id for meter in facts.meters}
     found = []
-    for segment in _flowing(facts):
+    for segment in _cut_at_quarters(facts):
         evse_id, at_s = evse_of[segment["meter_id"]], segment["end_ns"] // NS_PER_S
         true_mwh = _registers_mwh(books["evses"][evse_id], at_s)
         if true_mwh is None:
@@ -48,7 +48,9 @@ def cuts(books: dict[str, Any], facts: Facts, findings: Findings) -> list[Cut]:
             rule=f"at most {cut.bound_mwh} mWh",
             found=cut.error_mwh,
         )
-        found.append(cut)
+        moved = any(segment[f"{name}_mwh"][0] != segment[f"{name}_mwh"][1] for name in DIRECTIONS)
+        if moved and segment["session_id"] is not None:
+            found.append(cut)
     return found
 
 
@@ -61,16 +63,10 @@ def percentiles_wh(found: list[Cut]) -> dict[str, float]:
     }
 
 
-def _flowing(facts: Facts) -> Iterator[dict[str, Any]]:
-    """Segments of sessions that end at a quarter hour and in which energy flowed."""
-    for segment in facts.of("segment"):
-        moved = any(segment[f"{name}_mwh"][0] != segment[f"{name}_mwh"][1] for name in DIRECTIONS)
-        if (
-            moved
-            and segment.get("session_id") is not None
-            and segment["end_ns"] % (INTERVAL_S * NS_PER_S) == 0
-        ):
-            yield segment
+def _cut_at_quarters(facts: Facts) -> Iterator[dict[str, Any]]:
+    """Segments that end exactly at a quarter hour."""
+    quarter_ns = INTERVAL_S * NS_PER_S
+    return (segment for segment in facts.of("segment") if segment["end_ns"] % quarter_ns == 0)
 
 
 def _registers_mwh(book: dict[str, Any], at_s: int) -> dict[str, int] | None:

@@ -18,9 +18,6 @@ class Finding:
     expected: Any
     found: Any
 
-    def __str__(self) -> str:
-        return f"{self.code} {self.where}: expected {self.expected}, found {self.found}"
-
 
 @dataclass(slots=True)
 class Findings:

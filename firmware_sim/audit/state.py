@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from firmware_sim.audit.blocks import RangeRead, Transaction, Version
+from firmware_sim.audit.protobuf import MalformedError
 
 
 class State:
@@ -28,7 +29,7 @@ class State:
         self._written.clear()
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """The JSON object at a key; None where there is none. ValueError where it is none."""
+        """The JSON object at a key; None where there is none. MalformedError where it is none."""
         entry = self._values.get(key)
         return None if entry is None else read_record(entry[0])
 
@@ -83,10 +84,13 @@ class State:
 
 
 def read_record(raw: bytes) -> dict[str, Any]:
-    """A record: a JSON object without floats or repeated names; ValueError."""
-    record = _STRICT.decode(raw.decode())
+    """A record: a JSON object without floats or repeated names; MalformedError."""
+    try:
+        record = _STRICT.decode(raw.decode())
+    except (ValueError, RecursionError) as fault:
+        raise MalformedError(f"no record: {raw[:40]!r}") from fault
     if not isinstance(record, dict):
-        raise ValueError("no JSON object")  # noqa: TRY004 - what stands on the ledger is a value, not a type of ours
+        raise MalformedError(f"no JSON object: {raw[:40]!r}")
     return record
 
 

@@ -1,0 +1,521 @@
+"""Sessions: every pair of phase and event, starts and their answers, repeats, disorder, ends."""
+
+from dataclasses import replace
+
+import pytest
+
+from edgegw.core import session
+from edgegw.core.effects import (
+    Acknowledge,
+    AllowEnergyTransfer,
+    AnswerCall,
+    AuthorizeAnswer,
+    IdTokenStatus,
+    Query,
+    ReadMeter,
+    StartAnswer,
+    StartTimer,
+    StopRemotely,
+)
+from edgegw.core.events import (
+    AuthorizeRequested,
+    ChargerBooted,
+    ChargerDisconnected,
+    ChargingState,
+    ChargingStateChanged,
+    ConnectorStatus,
+    ConnectorStatusChanged,
+    EvNeedsReported,
+    MembersChanged,
+    SetpointAnswered,
+    TimerFired,
+    TransactionEnded,
+    TransactionStarted,
+    TransactionUpdated,
+)
+from edgegw.core.state import HoldState, Phase
+from tests.core_bench import MEMBERS, T0_NS, Bench, S
+
+EVENTS = (
+    TransactionStarted,
+    TransactionUpdated,
+    TransactionEnded,
+    ConnectorStatusChanged,
+    ChargingStateChanged,
+    EvNeedsReported,
+    SetpointAnswered,
+)
+# Pairs that a device alone can cause: acknowledged, counted, otherwise without effect. An end is placed by its
+# transaction, so one without a session never reaches the table.
+QUARANTINED = {
+    (Phase.VACANT, TransactionUpdated),
+    (Phase.VACANT, TransactionEnded),
+    (Phase.VACANT, EvNeedsReported),
+}
+
+
+def test_the_table_lists_every_pair() -> None:
+    """Each phase x event type is either a transition or on the list of what is quarantined."""
+    pairs = {(phase, event) for phase in Phase for event in EVENTS}
+    assert set(session.TRANSITIONS) == pairs - QUARANTINED
+
+
+def accepted(transaction_id: str = "t1") -> StartAnswer:
+    return StartAnswer(status=IdTokenStatus.ACCEPTED, transaction_id=transaction_id)
+
+
+def blocked(transaction_id: str = "t1") -> StartAnswer:
+    return StartAnswer(status=IdTokenStatus.BLOCKED, transaction_id=transaction_id)
+
+
+# --- starting -----------------------------------------------------------------------------------------------------
+
+
+def test_a_start_is_answered_when_hold_and_reading_are_there() -> None:
+    """Neither the hold nor the reading alone starts anything; both do, and energy may flow."""
+    bench = Bench()
+    start = bench.start()
+    assert bench.of(ReadMeter) == [ReadMeter(meter_id="MA1")]
+    assert bench.of(StartTimer) == [StartTimer(name="answer:A1:A1.t1", after_s=8)]
+    assert bench.evse().phase is Phase.STARTING
+    bench.commit("Hold", reserved="1000")
+    assert bench.answers_to(start) == []
+    bench.go(61)
+    bench.read("MA1", 1_000)
+    assert bench.answers_to(start) == [accepted()]
+    assert bench.of(AllowEnergyTransfer) == [
+        AllowEnergyTransfer(evse_id="A1", transaction_id="t1", bidirectional=False)
+    ]
+    assert bench.evse().phase is Phase.ACTIVE
+    assert bench.hold().total == 1_000
+
+
+def test_the_reading_may_come_before_the_hold() -> None:
+    """The order of hold and first reading does not matter; an older reading begins nothing."""
+    bench = Bench()
+    start = bench.start()
+    bench.go(59)
+    bench.read("MA1", 1_000)
+    assert not bench.session().began
+    bench.go(61)
+    bench.read("MA1", 1_000)
+    assert bench.session().began
+    assert bench.answers_to(start) == []
+    bench.commit("Hold", reserved="1000")
+    assert bench.answers_to(start) == [accepted()]
+
+
+def test_an_unknown_token_is_refused_at_once() -> None:
+    """No member, no hold: INVALID, stopped, 0 W; the refusal is counted."""
+    bench = Bench()
+    start = bench.start("stranger")
+    assert bench.answers_to(start) == [StartAnswer(status=IdTokenStatus.INVALID, transaction_id="t1")]
+    assert bench.of(StopRemotely) == [StopRemotely(evse_id="A1", transaction_id="t1")]
+    assert bench.setpoint().power_w == 0
+    assert bench.waiting("Hold") == []
+    assert bench.station.tally["all"].refused == {"UNKNOWN_TOKEN": 1}
+
+
+def test_a_refused_hold_refuses_the_start() -> None:
+    """The contract's code is the session's; the transaction stays at 0 W and is stopped."""
+    bench = Bench()
+    start = bench.start()
+    bench.refuse("Hold", "ZERO_TOKENS")
+    assert bench.answers_to(start) == [blocked()]
+    assert bench.evse().phase is Phase.STOPPING
+    assert bench.setpoint().power_w == 0
+    assert bench.station.holds == {}
+    assert bench.station.tally["all"].refused == {"ZERO_TOKENS": 1}
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_late_start_is_refused_and_its_hold_given_back(read: bool) -> None:
+    """After 8 s without hold or reading: BLOCKED; a hold that commits all the same is released at once."""
+    bench = Bench()
+    start = bench.start()
+    bench.endorse("Hold", reserved="500")
+    bench.go(61)
+    if read:
+        bench.read("MA1", 1_000)
+    bench.send(TimerFired(name="answer:A1:A1.t1"))
+    assert bench.answers_to(start) == [blocked()]
+    assert list(bench.station.tally["all"].refused) == ["LEDGER_TIMEOUT" if read else "METER_TIMEOUT"]
+    bench.go(62)
+    bench.read("MA1", 1_000)
+    assert bench.session().began
+    assert bench.evse().phase is Phase.STOPPING
+    bench.hold(HoldState.CLOSING)
+    from edgegw.core.events import CommitKnown
+
+    (hold,) = bench.waiting("Hold")
+    bench.send(CommitKnown(submission_id=hold.submission_id, tx_id=hold.tx_id, code="VALID", block=1))
+    bench.hold(HoldState.RELEASING)
+    bench.commit("Release")
+    assert bench.station.holds == {}
+
+
+def test_a_late_hold_that_never_left_expires() -> None:
+    """A hold nobody waits for is not asked for again once its endorsement failed."""
+    bench = Bench()
+    bench.start()
+    bench.send(TimerFired(name="answer:A1:A1.t1"))
+    (hold,) = bench.waiting("Hold")
+    from edgegw.core.events import EndorseFailed
+
+    bench.send(EndorseFailed(submission_id=hold.submission_id, kind="unavailable", code=""))
+    assert bench.waiting("Hold") == []
+    assert bench.station.holds == {}
+
+
+def test_timers_of_other_sessions_and_phases_mean_nothing() -> None:
+    """A timer that outlived its session, or its start's answer, changes nothing."""
+    bench = Bench()
+    bench.start()
+    before = bench.station
+    bench.send(TimerFired(name="answer:A1:A1.t0"))
+    assert bench.station == before
+    bench.send(TimerFired(name="answer:A2:A2.t0"))
+    assert bench.station == before
+
+
+def test_a_start_without_token_waits_for_one() -> None:
+    """2.x may start on plug-in: accepted at once, no hold, no timer; an update brings the token and then the hold."""
+    bench = Bench()
+    start = bench.start(None)
+    assert bench.answers_to(start) == [accepted()]
+    assert bench.of(StartTimer) == []
+    assert bench.waiting("Hold") == []
+    repeat = bench.start(None)
+    assert bench.answers_to(repeat) == [accepted()]
+    bench.wake()
+    assert bench.of(StartTimer) == []
+    bench.update(id_token_hash="ret")
+    assert len(bench.waiting("Hold")) == 1
+    assert bench.session().terms == MEMBERS["ret"]
+    bench.commit("Hold", reserved="1000")
+    bench.go(61)
+    bench.read("MA1", 1_000)
+    assert bench.evse().phase is Phase.ACTIVE
+
+
+def test_an_unknown_token_after_the_start_stops_it() -> None:
+    """The token of an update is judged like one of a start."""
+    bench = Bench()
+    bench.start(None)
+    update = bench.update(id_token_hash="stranger", soc_bp=5_000)
+    assert bench.answers_to(update) == [Acknowledge()]
+    assert bench.evse().phase is Phase.STOPPING
+    assert bench.session().soc_bp == 5_000
+    repeat = bench.start(None)
+    assert bench.answers_to(repeat) == [StartAnswer(status=IdTokenStatus.INVALID, transaction_id="t1")]
+
+
+# --- repeats and disorder -----------------------------------------------------------------------------------------
+
+
+def test_a_repeated_start_opens_one_session_and_gets_one_answer() -> None:
+    """While the hold is open a repeat waits with the first; afterwards it gets the answer once given."""
+    bench = Bench()
+    first = bench.start(transaction_id="t1")
+    second = bench.start(transaction_id="t2")  # 1.6 proposes a fresh id each time
+    assert len(bench.waiting("Hold")) == 1
+    bench.commit("Hold", reserved="1000")
+    bench.go(61)
+    bench.read("MA1", 1_000)
+    assert bench.answers_to(first) == bench.answers_to(second) == [accepted("t1")]
+    third = bench.start(transaction_id="t3")
+    assert bench.answers_to(third) == [accepted("t1")]
+    bench.end()
+    fourth = bench.start(transaction_id="t4")
+    assert bench.answers_to(fourth) == [accepted("t1")]
+    assert bench.evse().phase is Phase.VACANT
+    assert bench.station.tally["all"].sessions == 1
+
+
+def test_a_repeated_start_with_another_key_is_judged_by_its_transaction() -> None:
+    """A charger that renumbers its message but not its transaction is answered for the running one."""
+    bench = Bench()
+    bench.active()
+    assert bench.answers_to(bench.start(business_key="other")) == [accepted()]
+    refused = Bench()
+    refused.start()
+    refused.refuse("Hold", "ZERO_TOKENS")
+    assert refused.answers_to(refused.start(business_key="other")) == [blocked()]
+
+
+def test_a_repeat_of_a_refused_start_is_refused_alike() -> None:
+    """The answer once given is kept, also when the ledger would say otherwise now."""
+    bench = Bench()
+    bench.start()
+    bench.refuse("Hold", "ZERO_TOKENS")
+    bench.end()
+    assert bench.answers_to(bench.start()) == [blocked()]
+
+
+def test_a_start_after_its_end_opens_nothing() -> None:
+    """Ended before Started: both are acknowledged, also while another session runs on the EVSE."""
+    bench = Bench()
+    end = bench.end()
+    assert bench.answers_to(end) == [Acknowledge()]
+    assert bench.answers_to(bench.start()) == [accepted()]
+    assert bench.evse().phase is Phase.VACANT
+    bench.end(transaction_id="t9")
+    bench.active(transaction_id="t2", business_key="second")
+    late = bench.start(transaction_id="t9", business_key="late")
+    assert bench.answers_to(late) == [accepted("t9")]
+    assert bench.session().transaction_id == "t2"
+
+
+def test_a_new_start_ends_the_session_before_it() -> None:
+    """A charger that went on to another transaction lost the end of the old one."""
+    bench = Bench()
+    bench.active()
+    bench.go(120)
+    bench.start(transaction_id="t2", business_key="second")
+    evse = bench.evse()
+    assert evse.ending is not None
+    assert evse.ending.transaction_id == "t1"
+    assert bench.session().transaction_id == "t2"
+    bench.go(121)
+    bench.read("MA1", 1_100)
+    assert bench.evse().ending is None
+    assert bench.session().began
+    assert [line.session_id for line in bench.station.lines.values()] == ["A1.t1"]
+
+
+def test_a_session_that_never_began_leaves_the_one_before_it_its_last_segment() -> None:
+    """Two ends without a reading between them: energy until the next reading is the first session's."""
+    bench = Bench()
+    bench.active()
+    bench.go(120)
+    bench.start(transaction_id="t2", business_key="second")
+    bench.end(transaction_id="t2")
+    assert bench.evse().phase is Phase.VACANT
+    bench.go(121)
+    bench.read("MA1", 1_100)
+    assert [(line.session_id, line.energy_wh) for line in bench.station.lines.values()] == [("A1.t1", 100)]
+    assert bench.station.tally["all"].refused == {"LEFT_EARLY": 1}
+
+
+def test_who_leaves_before_the_answer_is_answered() -> None:
+    """An end while the hold is open answers the start, counts LEFT_EARLY and gives the hold back."""
+    bench = Bench()
+    start = bench.start()
+    bench.endorse("Hold", reserved="5")
+    bench.end()
+    assert bench.answers_to(start) == [StartAnswer(status=IdTokenStatus.INVALID, transaction_id="t1")]
+    bench.hold(HoldState.CLOSING)
+
+
+def test_updates_out_of_place_are_acknowledged_and_counted() -> None:
+    """An update without a session, or of another transaction, drives nothing."""
+    bench = Bench()
+    assert bench.answers_to(bench.update()) == [Acknowledge()]
+    assert bench.evse().quarantined == 1
+    bench.active()
+    bench.update(transaction_id="t0", soc_bp=4_000)
+    assert bench.session().soc_bp is None
+    bench.update(transaction_id=None, soc_bp=4_000)
+    assert bench.session().soc_bp == 4_000
+    bench.update(offline=True, soc_bp=5_000, charging_state=ChargingState.SUSPENDED_EV)
+    assert (bench.session().soc_bp, bench.session().satisfied) == (4_000, False)
+
+
+def test_an_update_is_found_by_its_transaction() -> None:
+    """1.6 MeterValues may name no EVSE; the transaction does."""
+    bench = Bench()
+    bench.active()
+    bench.update(evse_id=None, soc_bp=4_500)
+    assert bench.session().soc_bp == 4_500
+
+
+def test_another_chargers_transaction_is_not_touched() -> None:
+    """A message that names a transaction of another charger ends and changes nothing of it."""
+    bench = Bench()
+    bench.active()
+    end = bench.end(call=bench.call("B"), charger_id="B", evse_id="B1")
+    assert bench.answers_to(end) == [Acknowledge()]
+    assert bench.evse().phase is Phase.ACTIVE
+    bench.update(call=bench.call("B"), evse_id="A1", soc_bp=1)
+    assert bench.session().soc_bp is None
+
+
+def test_a_start_on_an_evse_of_nobody_is_refused() -> None:
+    """An EVSE that the configuration does not know, or of another charger: INVALID, counted."""
+    bench = Bench()
+    for evse_id in ("A9", "B1"):
+        start = bench.start(evse_id=evse_id)
+        assert bench.answers_to(start) == [StartAnswer(status=IdTokenStatus.INVALID, transaction_id="t1")]
+    assert bench.station.tally["all"].refused == {"UNKNOWN_EVSE": 2}
+    assert bench.station.tally["all"].sessions == 0
+
+
+def test_every_billing_message_is_stored_before_it_is_judged() -> None:
+    """The raw frame is the first fact of its step, also of a message without a place."""
+    bench = Bench()
+    bench.end(frame="[2,...]")
+    assert bench.last.facts[0].kind == "frame"
+    assert bench.last.facts[0].body["text"] == "[2,...]"
+
+
+# --- running and ending -------------------------------------------------------------------------------------------
+
+
+def test_what_a_car_can_do_is_taken_over() -> None:
+    """Power limits and departure of the car; a car that cannot discharge has a limit of 0."""
+    bench = Bench()
+    needs = EvNeedsReported(
+        evse_id="A1",
+        bidirectional=True,
+        charge_power_w_max=3_000,
+        discharge_power_w_max=2_000,
+        departure_ns=5,
+    )
+    bench.send(needs)
+    assert bench.evse().quarantined == 1
+    bench.active()
+    bench.send(needs)
+    session_ = bench.session()
+    assert (session_.charge_power_w_max, session_.discharge_power_w_max, session_.departure_ns) == (
+        3_000,
+        2_000,
+        5,
+    )
+    assert bench.setpoint().power_w == 3_000
+    bench.send(replace(needs, bidirectional=False))
+    assert bench.session().discharge_power_w_max == 0
+
+
+def test_charging_states_tell_when_a_car_is_satisfied() -> None:
+    """1.6 tells by connector status; once satisfied a car stays so, and a vacant EVSE has nobody to tell of."""
+    bench = Bench()
+    full = ChargingStateChanged(evse_id="A1", charging_state=ChargingState.SUSPENDED_EV)
+    bench.send(full)
+    bench.send(replace(full, evse_id="A9"))
+    assert bench.evse().quarantined == 0
+    bench.active()
+    bench.send(full)
+    bench.send(replace(full, charging_state=ChargingState.CHARGING))
+    assert bench.session().satisfied
+    assert bench.session().charging_state is ChargingState.CHARGING
+
+
+@pytest.mark.parametrize(
+    ("status", "after_s", "ends"),
+    [
+        (ConnectorStatus.AVAILABLE, 100, True),
+        (ConnectorStatus.AVAILABLE, 20, False),
+        (ConnectorStatus.OCCUPIED, 100, False),
+        (ConnectorStatus.FAULTED, 100, False),
+    ],
+)
+def test_a_pulled_plug_ends_a_session(status: ConnectorStatus, after_s: int, ends: bool) -> None:
+    """Available ends a session whose end was lost; one told from before its start, or another status, does not."""
+    bench = Bench()
+    bench.send(ConnectorStatusChanged(evse_id="A1", status=status, at_ns=bench.now_ns))
+    bench.active()
+    at_ns = T0_NS + (60 + after_s) * S
+    bench.send(ConnectorStatusChanged(evse_id="A1", status=status, at_ns=at_ns))
+    assert (bench.evse().phase is Phase.VACANT) == ends
+
+
+def test_the_last_segment_waits_for_a_reading() -> None:
+    """After the end one more reading closes the session's account; an older one does not."""
+    bench = Bench()
+    bench.active()
+    bench.go(200)
+    bench.end()
+    bench.hold(HoldState.OPEN)
+    bench.go(199)
+    bench.read("MA1", 1_050)
+    assert bench.evse().ending is not None
+    bench.go(201)
+    bench.read("MA1", 1_060)
+    assert bench.evse().ending is None
+    assert [line.energy_wh for line in bench.station.lines.values()] == [60]
+    bench.settle()
+    bench.commit("Release")
+    assert bench.station.holds == {}
+
+
+def test_a_boot_ends_nothing() -> None:
+    """A boot forgets profiles, not transactions: the setpoint is said again."""
+    bench = Bench()
+    bench.active()
+    count = bench.evse().setpoint_count
+    bench.send(ChargerBooted(charger_id="A"))
+    assert bench.evse().phase is Phase.ACTIVE
+    assert bench.evse().setpoint_count == count + 1
+    bench.send(ChargerDisconnected(charger_id="A"))
+    assert (bench.evse().online, bench.evse("B1").online) == (False, True)
+    assert bench.evse().setpoint is None
+
+
+def test_a_refused_setpoint_is_forgotten_and_an_old_answer_ignored() -> None:
+    """What the charger refused is planned anew; an answer to an older command says nothing of the newest."""
+    bench = Bench()
+    bench.active()
+    setpoint = bench.evse().setpoint
+    assert setpoint is not None
+    yes = SetpointAnswered(evse_id="A1", setpoint_id=setpoint.setpoint_id, accepted=True)
+    bench.send(replace(yes, setpoint_id=99, accepted=False))
+    assert bench.evse().setpoint == setpoint
+    bench.send(yes)
+    assert bench.evse().setpoint == replace(setpoint, accepted=True)
+    bench.send(replace(yes, accepted=False, reason="no"))
+    assert bench.evse().setpoint is None
+    bench.end()
+    bench.send(yes)
+    assert bench.evse().phase is Phase.VACANT
+
+
+# --- who ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "result", "status", "bidirectional"),
+    [
+        ("ret", {"tokens": {"available": "5"}}, IdTokenStatus.ACCEPTED, False),
+        ("ret", {"tokens": {"available": "0"}}, IdTokenStatus.BLOCKED, False),
+        ("sel", {"tokens": {"available": "0"}}, IdTokenStatus.ACCEPTED, True),
+        ("ret", None, IdTokenStatus.ACCEPTED, False),
+        ("ret", {"tokens": "?"}, IdTokenStatus.ACCEPTED, False),
+    ],
+)
+def test_authorize_checks_identity_and_balance(
+    token: str, result: dict[str, object] | None, status: IdTokenStatus, bidirectional: bool
+) -> None:
+    """Nothing moves; without tokens only a seller passes; without an answer from the peer the start decides."""
+    bench = Bench()
+    call = bench.call()
+    bench.send(AuthorizeRequested(call=call, id_token_hash=token))
+    assert [query.function for query in bench.of(Query)] == ["balanceOf"]
+    bench.answer(result)
+    answer = AuthorizeAnswer(status=status, bidirectional=bidirectional)
+    assert bench.of(AnswerCall) == [AnswerCall(call=call, answer=answer)]
+    bench.answer(result)
+    assert bench.of(AnswerCall) == []
+
+
+def test_authorize_of_a_stranger() -> None:
+    """A token that the representative does not know is INVALID; no question is asked."""
+    bench = Bench()
+    call = bench.call()
+    bench.send(AuthorizeRequested(call=call, id_token_hash="stranger"))
+    assert bench.of(AnswerCall) == [
+        AnswerCall(call=call, answer=AuthorizeAnswer(status=IdTokenStatus.INVALID))
+    ]
+    assert bench.of(Query) == []
+
+
+def test_members_are_taken_over_whole() -> None:
+    """A link that is gone is gone; terms that changed are changed; the journal knows none of it."""
+    bench = Bench()
+    links = {
+        "ret": replace(MEMBERS["ret"], accept_retail=False),
+        "new": MEMBERS["sel"],
+        "mkt": MEMBERS["mkt"],
+    }
+    outcome = bench.send(MembersChanged(links=links))
+    assert bench.station.members == links
+    assert outcome.changes == {}
