@@ -155,9 +155,8 @@ class Bench:
         return sorted(found, key=lambda item: item.number)
 
     def endorse(self, function: str, **result: Any) -> Submission:
-        """The oldest submission of a function comes back endorsed."""
-        item = self.waiting(function)[0]
-        assert item.state is State.ENDORSING
+        """The oldest submission of a function that is being endorsed comes back."""
+        item = next(item for item in self.waiting(function) if item.state is State.ENDORSING)
         self.send(
             Endorsed(
                 submission_id=item.submission_id, tx_id=f"tx{item.number}", envelope_hex="00", result=result

@@ -86,7 +86,9 @@ class StationBooks:
     def boundaries(self, sealed: Mapping[str, Any], evse_of: Mapping[str, str], speed: int) -> Boundaries:
         """Cuts at quarter hours against the witness's registers there; `evse_of` names each meter's EVSE."""
         marks = {
-            (evse, mark["utc_s"]): mark for evse, book in sealed["evses"].items() for mark in book["quarters"]
+            (evse, mark["utc_s"]): _since_reset(book, mark)
+            for evse, book in sealed["evses"].items()
+            for mark in book["quarters"]
         }
         gap_ns = max(GAP_S_MIN * SECOND_NS, round(GAP_REAL_S * speed * SECOND_NS))
         errors, beyond = [], 0
@@ -123,6 +125,15 @@ class StationBooks:
 
 def _line(kind: str, body: Mapping[str, Any]) -> str:
     return json.dumps({"kind": kind, "body": body}, sort_keys=True) + "\n"
+
+
+def _since_reset(book: Mapping[str, Any], mark: Mapping[str, int]) -> dict[str, int]:
+    """What a meter shows at a mark: it counts from its last reset."""
+    zero = {f"{direction}_mwh": 0 for direction in DIRECTIONS}
+    for reset in book.get("resets", []):
+        if reset["utc_s"] < mark["utc_s"]:
+            zero = reset
+    return {name: mark[name] - zero[name] for name in (f"{direction}_mwh" for direction in DIRECTIONS)}
 
 
 def refusals(

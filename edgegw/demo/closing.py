@@ -24,7 +24,7 @@ AUDIT_S = 120.0
 
 
 async def ask_ledger(
-    plan: DayPlan, places: Places, parties: Parties, endpoint: str
+    plan: DayPlan, places: Places, parties: Parties, *, endpoint: str
 ) -> tuple[dict[str, dict[str, int]], tuple[int, ...], int]:
     """Totals of tokens and energy, weights of all fixed prices, and how many blocks were written out."""
     async with client(places, endpoint, msp_id="EVUserMSP", name="auditor") as auditor:

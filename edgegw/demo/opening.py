@@ -51,7 +51,7 @@ async def client(places: Places, endpoint: str, *, msp_id: str, name: str) -> As
         yield found
 
 
-async def configure(plan: DayPlan, places: Places, endpoint: str, origin: Origin) -> None:
+async def configure(plan: DayPlan, places: Places, *, endpoint: str, origin: Origin) -> None:
     """Write the channel's constants, the accelerated day's time mapping among them."""
     time = {
         "realOriginMs": origin.utc_ms,

@@ -129,7 +129,11 @@ def _imbalances(evidence: Evidence, numbers: Mapping[str, Any]) -> list[str]:
         for direction in DIRECTIONS
     ]
     equations += [
-        (f"{direction}: metered = witness", evidence.metered[direction], evidence.witness[direction])
+        (
+            f"{direction}: metered + lost in counter resets = witness",
+            evidence.metered[direction] + evidence.audit.get("unmetered", {}).get(f"{direction}_wh", 0),
+            evidence.witness[direction],
+        )
         for direction in DIRECTIONS
     ]
     equations += [

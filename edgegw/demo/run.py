@@ -79,7 +79,7 @@ class Run:
     async def _settle(self, stage: Stage, children: Nursery, started_at: float) -> Settlement:
         assert stage.parties is not None
         totals, weights, blocks = await closing.ask_ledger(
-            self.plan, self.places, stage.parties, stage.endpoint
+            self.plan, self.places, stage.parties, endpoint=stage.endpoint
         )
         if not self.stay:
             await stage.stop_simulator()

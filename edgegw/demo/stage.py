@@ -80,7 +80,7 @@ class Stage:
             speed=self.plan.speed,
             utc_end_ns=self.plan.end_s * SECOND_NS,
         )
-        await opening.configure(self.plan, self.places, self.endpoint, origin)
+        await opening.configure(self.plan, self.places, endpoint=self.endpoint, origin=origin)
         opening.write_secrets(self.places)
         async with opening.member_store(self.places) as store:
             self.parties = opening.enter(store, self.plan.visits)
@@ -102,7 +102,8 @@ class Stage:
         """Start the peer, for the first time or once more where it was."""
         self.tell("peer: three organisations, one chain")
         peer = await self.children.start(
-            "peer", ["edgegw.peer", "--data", str(self.places.peer), "--listen", self.endpoint or "127.0.0.1:0"]
+            "peer",
+            ["edgegw.peer", "--data", str(self.places.peer), "--listen", self.endpoint or "127.0.0.1:0"],
         )
         self.parts["peer"] = peer
         self.endpoint = str((await peer.say("listening", START_S))["listening"])
@@ -162,12 +163,11 @@ class Stage:
             "meters_read": len(self.plan.evses),
             "members": len(self.plan.visits),
         }
-        async with asyncio.timeout(START_S):
-            while any(self.status().get(name, 0) < count for name, count in wanted.items()):
-                self._check()
-                if self.late_s() > 0:
-                    return
-                await asyncio.sleep(LOOK_S / 2)
+        while any(self.status().get(name, 0) < count for name, count in wanted.items()):
+            self._check()
+            if self.late_s() > 0:
+                return
+            await asyncio.sleep(LOOK_S / 2)
 
     def status(self) -> dict[str, Any]:
         """What the daemon last said of itself; empty before it did."""

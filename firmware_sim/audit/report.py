@@ -122,6 +122,7 @@ def _station(sources: Sources, findings: Findings, trades: list[Traded]) -> Repo
         }
         | {"by_code": dict(by_code)},
         "witness": {f"{name}_wh": comparison.witnessed_wh(name) for name in DIRECTIONS},
+        "unmetered": {f"{name}_wh": comparison.unmetered_wh(name) for name in DIRECTIONS},
         **_boundaries(found),
     }
 

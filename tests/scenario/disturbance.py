@@ -170,10 +170,10 @@ async def until(stage: Stage, utc_s: float) -> None:
     await asyncio.sleep(max(0.0, (utc_s - now_s(stage)) / stage.plan.speed))
 
 
-async def kill(stage: Stage, name: str) -> float:
-    """SIGKILL a part of the stage and take it off it; gives the simulated moment of its death."""
+async def kill(stage: Stage, name: str, number: signal.Signals = signal.SIGKILL) -> float:
+    """End a part of the stage by a signal and take it off it; gives the simulated moment of its death."""
     child = stage.parts.pop(name)
     child.check()
-    child.signal(signal.SIGKILL)
+    child.signal(number)
     await child.process.wait()
     return now_s(stage)

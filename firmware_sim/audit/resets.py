@@ -1,0 +1,49 @@
+"""Counter resets: what flows between a meter's last reading before one and its first after it, nobody has measured.
+
+Decides how much that may be: rated power for as long as the station did not read. Source: metering reference 6.6; LEDGER,
+"per meter, epoch and direction".
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from firmware_sim.audit.facts import Facts
+from firmware_sim.audit.finding import Findings
+
+NS_PER_S = 1_000_000_000
+W_NS_PER_WH = 3_600 * NS_PER_S
+STEPS_WH = 2
+
+
+def unmeasured_wh_max(
+    book: dict[str, Any], facts: Facts, *, meter_id: str, findings: Findings
+) -> int:
+    """Most Wh in one direction that an EVSE's counter resets have taken from its meter; 0 without resets.
+
+    Notes each reset on which no new epoch follows.
+    """
+    gaps = _gaps(facts, meter_id)
+    most_wh = 0
+    for reset in book.get("resets", []):
+        lengths_ns = [
+            end_ns - begin_ns
+            for begin_ns, end_ns in gaps
+            if begin_ns // NS_PER_S <= reset["utc_s"] <= end_ns // NS_PER_S
+        ]
+        rule = "a new epoch follows"
+        findings.require("EPOCHS", meter_id, holds=bool(lengths_ns), rule=rule, found=reset["utc_s"])
+        most_wh += book["rated_w"] * sum(lengths_ns[:1]) // W_NS_PER_WH + STEPS_WH
+    return most_wh
+
+
+def _gaps(facts: Facts, meter_id: str) -> list[tuple[int, int]]:
+    """From the last reading of each epoch to the first of the next."""
+    spans: dict[int, tuple[int, int]] = {}
+    for segment in facts.of("segment"):
+        if segment["meter_id"] == meter_id:
+            begin_ns, end_ns = spans.get(segment["epoch"], (segment["start_ns"], segment["end_ns"]))
+            spans[segment["epoch"]] = (min(begin_ns, segment["start_ns"]), max(end_ns, segment["end_ns"]))
+    ordered = [span for _, span in sorted(spans.items())]
+    return [(before[1], after[0]) for before, after in pairwise(ordered)]
