@@ -8,14 +8,12 @@ import heapq
 import itertools
 import json
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from edgegw.core import schedule, station
 from edgegw.core.effects import (
-    Acknowledge,
     AllowEnergyTransfer,
     AnswerCall,
     ApplySetpoint,
@@ -25,17 +23,13 @@ from edgegw.core.effects import (
     Query,
     ReadMeter,
     ReportLoad,
-    StartAnswer,
     StartRemotely,
     StartTimer,
     StopRemotely,
     SubmitEnvelope,
 )
 from edgegw.core.events import (
-    CallRef,
     ChargerConnected,
-    ChargerSample,
-    ChargingState,
     ClockTicked,
     CommitKnown,
     CommitUnknown,
@@ -50,31 +44,18 @@ from edgegw.core.events import (
     RegisterRead,
     SetpointAnswered,
     TimerFired,
-    TransactionEnded,
-    TransactionStarted,
-    TransactionUpdated,
 )
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings, Station
 from edgegw.core.turn import Outcome
 from edgegw.gateway import is_plain_reading, restore
 from edgegw.rows import encode_row
+from tests.charger_side import ChargerSide
 from tests.contract_world import DAY0, digest, market
 from tests.ledger_double import ZONE, LedgerDouble, supply_market
 from tests.plug import SECOND_NS as S
-from tests.plug import Plug
 
 POLL_NS = 70 * S
-RETRY_NS = 30 * S
-Message = Callable[[CallRef], Event]
-
-
-@dataclass
-class Visit:
-    """A car at an EVSE, as its charger knows it; 1.6 learns the transaction's id from the answer to the start."""
-
-    transaction_id: str | None = None
-    answered: bool = False
 
 
 def settings_of(names: list[str]) -> Settings:
@@ -95,7 +76,7 @@ def settings_of(names: list[str]) -> Settings:
     )
 
 
-class Universe:
+class Universe(ChargerSide):
     """A day of one station. `echo` delivers every start and end once more, at a random later time."""
 
     def __init__(
@@ -115,8 +96,9 @@ class Universe:
         self.world.now_s = self.now_ns // S
         supply_market(self.world, hours=6)
         self.ledger = LedgerDouble(self.world, random.Random(seed + 1), fault_rate=fault_rate)
-        self.names = ["E0", "E1"]
-        self.plugs = {name: Plug(name, at_ns=self.now_ns) for name in self.names}
+        super().__init__(["E0", "E1"])
+        for plug in self.plugs.values():
+            plug.at_ns = self.now_ns
         self.starts = {name: (plug.import_mwh, plug.export_mwh) for name, plug in self.plugs.items()}
         self.rows: dict[str, str] = {}
         self.facts: list[tuple[str, dict[str, Any]]] = []
@@ -133,11 +115,6 @@ class Universe:
         self.alive = False
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self._sequence = itertools.count()
-        self._transactions = itertools.count(100)
-        self._visits = {name: Visit() for name in self.names}
-        self._queues: dict[str, deque[tuple[Message, Visit]]] = {name: deque() for name in self.names}
-        self._sent: dict[str, set[CallRef]] = {name: set() for name in self.names}
         self._seen_events = 0
         accounts = {
             f"M{name}": MeterAccount(
@@ -150,7 +127,7 @@ class Universe:
         self._boot()
         self._every(POLL_NS, self._poll)
 
-    # --- drivers and chargers -------------------------------------------------------------------------------------
+    # --- drivers ------------------------------------------------------------------------------------------------------
 
     def add_driver(self, name: str, *, tokens: int = 90_000_000, **terms: Any) -> None:
         """A member with tokens whose idToken is `name`."""
@@ -159,95 +136,6 @@ class Universe:
             self.world.mint(name, tokens)
         self.members = {**self.members, name: MemberTerms(member_id=name, **terms)}
         self.put(MembersChanged(links=self.members))
-
-    def plug_in(self, evse_id: str, token: str, *, wanted_wh: int, battery_wh: int = 60_000) -> None:
-        """A car arrives; E0 speaks 2.x (its own transaction ids), E1 speaks 1.6 (the station's)."""
-        plug = self.plugs[evse_id]
-        plug.advance(self.now_ns)
-        plug.arrive(wanted_wh=wanted_wh, battery_wh=battery_wh)
-        own = str(next(self._transactions)) if evse_id == "E0" else None
-        self._visits[evse_id] = Visit(transaction_id=own)
-        key = f"start:{next(self._transactions)}"
-        at_ns = self.now_ns
-
-        def start(call: CallRef) -> Event:
-            return TransactionStarted(
-                call=call,
-                business_key=key,
-                frame="[2]",
-                evse_id=evse_id,
-                transaction_id=own or str(next(self._transactions)),
-                id_token_hash=token,
-                at_ns=at_ns,
-            )
-
-        self._queue(evse_id, start)
-
-    def report(self, evse_id: str, *, soc_bp: int, state: ChargingState) -> None:
-        """The charger's periodic update, where a transaction runs."""
-        visit = self._visits[evse_id]
-        if not visit.answered or not self.plugs[evse_id].car:
-            return
-
-        def update(call: CallRef) -> Event:
-            return TransactionUpdated(
-                call=call,
-                business_key=None,
-                frame="[2]",
-                evse_id=evse_id,
-                transaction_id=visit.transaction_id,
-                charging_state=state,
-                samples=(ChargerSample(at_ns=self.now_ns, soc_bp=soc_bp),),
-            )
-
-        self._queue(evse_id, update, echo=False)
-        if self.echo:
-            self._queue(evse_id, update, echo=False)
-
-    def leave(self, evse_id: str) -> None:
-        """The car goes; the charger reports the end."""
-        plug = self.plugs[evse_id]
-        plug.advance(self.now_ns)
-        plug.car = False
-        visit = self._visits[evse_id]
-
-        def end(call: CallRef) -> Event:
-            transaction_id = visit.transaction_id or "none"
-            return TransactionEnded(
-                call=call,
-                business_key=f"stop:{transaction_id}",
-                frame="[2]",
-                charger_id=call.charger_id,
-                evse_id=evse_id,
-                transaction_id=transaction_id,
-                at_ns=self.now_ns,
-                reason="EVDisconnected",
-            )
-
-        self._queue(evse_id, end)
-
-    def _queue(self, evse_id: str, message: Message, *, echo: bool = True) -> None:
-        queue = self._queues[evse_id]
-        queue.append((message, self._visits[evse_id]))
-        if len(queue) == 1:
-            self._pump(evse_id, message)
-        if echo and self.echo:
-            late_ns = self.rng.randrange(5 * S, 1200 * S)
-            self.at(self.now_ns + late_ns, lambda: self.put(message(self._call(evse_id))))
-
-    def _pump(self, evse_id: str, message: Message) -> None:
-        """Send the head of a charger's queue until it is answered."""
-        if not self._queues[evse_id] or self._queues[evse_id][0][0] is not message:
-            return
-        self.at(self.now_ns + RETRY_NS, lambda: self._pump(evse_id, message))
-        call = self._call(evse_id)
-        self._sent[evse_id].add(call)
-        self.put(message(call))
-
-    def _call(self, evse_id: str) -> CallRef:
-        return CallRef(
-            charger_id=f"C{evse_id}", connection=self.generation, message_id=str(next(self._sequence))
-        )
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -450,20 +338,6 @@ class Universe:
                 self.logged[effect.name] += 1
             case ReportLoad() | AllowEnergyTransfer() | StartRemotely():
                 pass
-
-    def _answered(self, effect: AnswerCall) -> None:
-        evse_id = effect.call.charger_id[1:]
-        if effect.call not in self._sent[evse_id]:
-            return
-        self._sent[evse_id].clear()
-        assert isinstance(effect.answer, StartAnswer | Acknowledge)
-        queue = self._queues[evse_id]
-        _, visit = queue.popleft()
-        if isinstance(effect.answer, StartAnswer):
-            visit.transaction_id, visit.answered = effect.answer.transaction_id, True
-        if queue:
-            message, _ = queue[0]
-            self.at(self.now_ns + S // 10, lambda: self._pump(evse_id, message))
 
     def _apply(self, effect: ApplySetpoint) -> None:
         self.commands.append((self.now_ns, effect))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from edgegw.core import market
 from edgegw.core.effects import ApplySetpoint, StopRemotely
+from edgegw.core.metering import running_wh
 from edgegw.core.state import Evse, EvseSettings, HoldBook, HoldState, Phase, SaleStage, Session, Setpoint
 from edgegw.core.turn import Turn
 from edgegw.units import INTERVAL_NS, SECOND_NS, affordable_wh, amount_mtok, interval_of
@@ -70,12 +71,9 @@ def plan_for(turn: Turn, evse: Evse, session: Session) -> Plan:
 
 def sale_wh_left(turn: Turn, settings: EvseSettings, hold: HoldBook) -> int:
     """What a sale's hold still covers, the running segment's export taken off."""
-    account = turn.meters[settings.meter_id]
-    running_wh = 0
-    if account.last is not None and account.cut is not None:
-        running_wh = account.last.export_mwh // 1000 - account.cut.export_mwh // 1000
+    _, exported_wh = running_wh(turn.meters[settings.meter_id])
     net_wh = hold.left * (10_000 - turn.settings.loss_bp) // 10_000
-    return net_wh - running_wh
+    return net_wh - exported_wh
 
 
 def discharge_power_w(settings: EvseSettings, session: Session) -> int:
@@ -96,18 +94,15 @@ def _plan_charge(turn: Turn, settings: EvseSettings, session: Session) -> Plan:
     if hold is None or hold.state is not HoldState.OPEN:
         return Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS)
     power_w = _charge_power_w(turn, settings, session)
-    account = turn.meters[settings.meter_id]
-    running_wh = 0
-    if account.last is not None and account.cut is not None:
-        running_wh = account.last.import_mwh // 1000 - account.cut.import_mwh // 1000
-    left = hold.left - amount_mtok(hold.limit_mtok_per_kwh, max(0, running_wh))
+    imported_wh, _ = running_wh(turn.meters[settings.meter_id])
+    left = hold.left - amount_mtok(hold.limit_mtok_per_kwh, imported_wh)
     energy_wh = affordable_wh(left, hold.limit_mtok_per_kwh)
     if energy_wh < ENERGY_WH_MIN:
         return Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS, over=True)
     ends_ns = turn.now_ns + HORIZON_NS
     market_wh = _market_only_wh(turn, hold, session)
     if market_wh is not None:
-        energy_wh = min(energy_wh, market_wh - running_wh)
+        energy_wh = min(energy_wh, market_wh - imported_wh)
         ends_ns = (interval_of(turn.now_ns) * SECOND_NS) + INTERVAL_NS
         if energy_wh < ENERGY_WH_MIN:
             return Plan(power_w=0, ends_ns=ends_ns)

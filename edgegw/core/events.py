@@ -187,7 +187,7 @@ class RemoteStartAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterRead:
-    """One Modbus reading of both registers in a single request; `at` lies between `t0_ns` and `t1_ns`."""
+    """One Modbus reading of both registers in a single request, sent at `t0_ns` and answered at `t1_ns`."""
 
     meter_id: str
     t0_ns: int
@@ -196,11 +196,6 @@ class RegisterRead:
     export_mwh: int | None
     power_w: int | None
     serial: str | None
-
-    @property
-    def at_ns(self) -> int:
-        """Midpoint of request and answer: the instant the reading stands for."""
-        return (self.t0_ns + self.t1_ns) // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,6 +134,17 @@ def cut_at_last(account: MeterAccount) -> tuple[MeterAccount, Segment | None]:
     return replace(account, cut=end), segment
 
 
+def running_wh(account: MeterAccount) -> tuple[int, int]:
+    """Whole Wh delivered and discharged since the last cut: they stand on no line yet."""
+    last, cut = account.last, account.cut
+    if last is None or cut is None:
+        return 0, 0
+    return (
+        last.import_mwh // 1000 - cut.import_mwh // 1000,
+        last.export_mwh // 1000 - cut.export_mwh // 1000,
+    )
+
+
 def interpolate(first: Registers, last: Registers, at_ns: int) -> Cut:
     """Registers at `at_ns` between two readings, rounded down; source: metering reference §6.4."""
     assert first.at_ns <= at_ns <= last.at_ns

@@ -5,11 +5,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import Any
 
 from edgegw.core import control, sale, schedule, session, trade
 from edgegw.core import settlement as life
-from edgegw.core.effects import IdTokenStatus
+from edgegw.core.effects import Effect, IdTokenStatus
 from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFailed
 from edgegw.core.market import CHARGE, SliceState, key
 from edgegw.core.metering import Cut, Registers, Segment
@@ -27,17 +27,7 @@ def on_answer(turn: Turn, event: Endorsed | EndorseFailed | CommitKnown | Commit
     submission = turn.submissions.get(event.submission_id)
     if submission is None:
         return
-    match event:
-        case Endorsed():
-            moved, effects = life.on_endorsed(submission, event)
-        case EndorseFailed():
-            moved, effects = life.on_endorse_failed(submission, event)
-        case CommitKnown():
-            moved, effects = life.on_commit_known(submission, event)
-        case CommitUnknown():
-            moved, effects = life.on_commit_unknown(submission, event)
-        case _:
-            assert_never(event)
+    moved, effects = MOVES[type(event)](submission, event)
     turn.emit(*effects)
     if moved.state is State.NEW and moved.attempt > submission.attempt:
         turn.log("submission.retried", function=moved.function, code=moved.code, attempt=moved.attempt)
@@ -357,6 +347,12 @@ def release_holds(turn: Turn) -> None:
         )
 
 
+MOVES: Mapping[type, Callable[[Submission, Any], tuple[Submission, list[Effect]]]] = {
+    Endorsed: life.on_endorsed,
+    EndorseFailed: life.on_endorse_failed,
+    CommitKnown: life.on_commit_known,
+    CommitUnknown: life.on_commit_unknown,
+}
 READERS: Mapping[str, Callable[[Turn, Submission], None]] = {
     "hold": _read_hold,
     "release": _read_release,

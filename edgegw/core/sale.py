@@ -120,16 +120,14 @@ def on_balance(turn: Turn, evse: Evse, result: Mapping[str, object] | None) -> N
             expires_ns=turn.now_ns + turn.settings.start_expiry_ns,
         )
     else:
-        attest(turn, evse)
+        _attest(turn, evse, session)
 
 
-def attest(turn: Turn, evse: Evse) -> None:
-    """True the member's energy to what the car can give, then ask for its hold."""
-    session = evse.session
-    if session is None or session.sale is not SaleStage.SWEEPING or session.terms is None:
-        return
+def _attest(turn: Turn, evse: Evse, session: Session) -> None:
+    """True the member's energy to what the car can give; its hold follows."""
+    assert session.terms is not None
     assert session.soc_bp is not None
-    evse = turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.ATTESTING)))
+    turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.ATTESTING)))
     attest_id = turn.opaque_id("attest", session.session_id)
     evidence = {
         "attestId": attest_id,
@@ -208,8 +206,7 @@ def ready(turn: Turn, evse: Evse) -> None:
 def close(turn: Turn, evse: Evse, *, stage: SaleStage) -> None:
     """Stop selling: the hold is released after its last line."""
     session = evse.session
-    if session is None:
-        return
+    assert session is not None
     hold = None if session.sale_hold_id is None else turn.holds.get(session.sale_hold_id)
     if hold is not None and hold.state in {HoldState.REQUESTED, HoldState.OPEN}:
         turn.holds.put(hold.hold_id, replace(hold, state=HoldState.CLOSING, release_after_ns=turn.now_ns))

@@ -43,6 +43,7 @@ from edgegw.core.trade import settle_segment
 from edgegw.core.turn import Turn
 
 Step = Callable[[Turn, Evse, Any], None]
+SETPOINTS_AGAIN = 3  # refused in a row; after that the next tick tries
 
 
 def start_key(event: TransactionStarted) -> str:
@@ -249,17 +250,28 @@ def on_needs(turn: Turn, evse: Evse, event: EvNeedsReported) -> None:
 
 
 def on_setpoint_answered(turn: Turn, evse: Evse, event: SetpointAnswered) -> None:
-    """Remember whether the charger took the setpoint; one it refused is planned anew at the next tick."""
+    """Remember whether the charger took the setpoint; one it refused is planned anew soon."""
     setpoint = evse.setpoint
     if setpoint is None or setpoint.setpoint_id != event.setpoint_id:
         return
     if event.accepted:
-        turn.put_evse(replace(evse, setpoint=replace(setpoint, accepted=True)))
+        accepted = replace(setpoint, accepted=True)
+        turn.put_evse(replace(evse, setpoint=accepted, setpoints_refused=0))
         return
     turn.log("setpoint.refused", evse_id=evse.evse_id, power_w=setpoint.power_w, reason=event.reason)
-    evse = turn.put_evse(replace(evse, setpoint=None))
+    refused = evse.setpoints_refused + 1
+    evse = turn.put_evse(replace(evse, setpoint=None, setpoints_refused=refused))
     if setpoint.power_w < 0:
         sale.close(turn, evse, stage=SaleStage.OVER)
+    elif refused <= SETPOINTS_AGAIN:
+        # A charger that has just read our answer to its start may not know its transaction yet.
+        turn.emit(StartTimer(name=f"setpoint:{evse.evse_id}:{event.setpoint_id}", after_s=1))
+
+
+def on_setpoint_again(turn: Turn, evse: Evse) -> None:
+    """Plan anew a second after a refused setpoint."""
+    if evse.setpoint is None:
+        control.replan(turn, evse)
 
 
 def _with_sample(session: Session, sample: ChargerSample | None) -> Session:

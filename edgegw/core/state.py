@@ -91,6 +91,7 @@ class Evse:
     online: bool = False
     setpoint: Setpoint | None = None
     setpoint_count: int = 0
+    setpoints_refused: int = 0  # in a row
     quarantined: int = 0
 
 

@@ -223,9 +223,11 @@ def _transition(turn: Turn, evse: Evse, event: Any) -> None:
 
 
 def _on_timer(turn: Turn, event: TimerFired) -> None:
-    _, evse_id, _ = event.name.split(":", 2)
+    topic, evse_id, _ = event.name.split(":", 2)
     evse = turn.evses[evse_id]
-    if evse.phase is Phase.STARTING:
+    if topic == "setpoint":
+        session.on_setpoint_again(turn, evse)
+    elif evse.phase is Phase.STARTING:
         session.on_answer_late(turn, evse, event)
 
 

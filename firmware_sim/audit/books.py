@@ -95,12 +95,13 @@ class Comparison:
         books = self.books["evses"]
         reset = [meter for meter in self.facts.meters if books.get(meter.evse_id, {}).get("resets")]
         return sum(
-            self.witness_wh(meter.evse_id, direction) - self._accounted_wh(meter, direction) for meter in reset
+            self.witness_wh(meter.evse_id, direction) - self._accounted_wh(meter, direction)
+            for meter in reset
         )
 
     def _accounted_wh(self, meter: Meter, direction: str) -> int:
         traded_wh = sum(trade.energy_wh for trade in self._of(meter, direction))
-        return traded_wh + sum(fact["energy_wh"] for fact in self._untraded(meter, direction))
+        return traded_wh + sum(int(fact["energy_wh"]) for fact in self._untraded(meter, direction))
 
     def _witness(self, meter: Meter, direction: str) -> None:
         """Traded and untraded energy is what flowed; only a counter reset may hide some, and a bounded amount."""

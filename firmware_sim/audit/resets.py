@@ -17,9 +17,7 @@ W_NS_PER_WH = 3_600 * NS_PER_S
 STEPS_WH = 2
 
 
-def unmeasured_wh_max(
-    book: dict[str, Any], facts: Facts, *, meter_id: str, findings: Findings
-) -> int:
+def unmeasured_wh_max(book: dict[str, Any], facts: Facts, *, meter_id: str, findings: Findings) -> int:
     """Most Wh in one direction that an EVSE's counter resets have taken from its meter; 0 without resets.
 
     Notes each reset on which no new epoch follows.

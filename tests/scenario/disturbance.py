@@ -65,7 +65,9 @@ def day(
 ) -> DayPlan:
     """The plan of a day."""
     path = folder / "sessions.csv"
-    rows = [f"2019-06-10 {come}:00-07:00,2019-06-10 {go}:00-07:00,{kwh},{evse}" for come, go, kwh, evse in cars]
+    rows = [
+        f"2019-06-10 {come}:00-07:00,2019-06-10 {go}:00-07:00,{kwh},{evse}" for come, go, kwh, evse in cars
+    ]
     path.write_text("\n".join(["arrival,departure,delivered_energy_kwh,evse", *rows, ""]), encoding="utf-8")
     plan = plan_day(read_sessions(path), Wishes(v2g_share=Decimal(v2g_share), seed=seed, speed=speed))
     return replace(plan, faults=tuple(faults))
@@ -161,8 +163,8 @@ def duplicates(trades: Sequence[Traded]) -> list[str]:
 
 
 def now_s(stage: Stage) -> float:
-    """Simulated UTC now."""
-    return stage.plan.begin_s + max(0.0, stage.late_s()) * stage.plan.speed
+    """Simulated UTC now, counted backwards too while the day has not begun."""
+    return stage.plan.begin_s + stage.late_s() * stage.plan.speed
 
 
 async def until(stage: Stage, utc_s: float) -> None:

@@ -21,10 +21,9 @@ from tests.scenario.disturbance import (
     until,
 )
 
-FIRST, LAST = "13:15", "17:45"  # from the first car to after the last one has gone
-SALE = "15:20"
+FIRST, SALE, LAST = "13:15", "15:20", "17:45"  # the first car has come, cars sell, the last one has not gone
 DEAD_S = 2_100  # contains a whole quarter hour, whenever it begins
-LIVE_S_MIN = 60.0
+EARLY_S = 600  # enough of a quarter hour is left after it to see that the sale ends by itself
 
 
 @dataclass(slots=True)
@@ -34,27 +33,27 @@ class Killer:
     seed: int
     kills: int
     long_death_s: tuple[float, float] = (0.0, 0.0)
-    selling_w: int = 0
     done: int = 0
 
     async def __call__(self, stage: Stage) -> None:
         chance = random.Random(self.seed)
-        span_s = (local_s(FIRST), local_s(LAST))
-        for at_s in sorted(chance.uniform(*span_s) for _ in range(self.kills - 1)):
-            if not self.selling_w and at_s > local_s(SALE):
-                await self._die_long(stage)
+        before = self.kills // 2
+        await self._die(stage, chance, before, local_s(FIRST), local_s(SALE))
+        await self._die_long(stage)
+        await self._die(stage, chance, self.kills - before - 1, now_s(stage), local_s(LAST))
+
+    async def _die(self, stage: Stage, chance: random.Random, kills: int, *span_s: float) -> None:
+        for at_s in sorted(chance.uniform(*span_s) for _ in range(kills)):
             await until(stage, at_s)
             await kill(stage, "daemon")
             await stage.start_daemon()
             self.done += 1
 
     async def _die_long(self, stage: Stage) -> None:
-        """Wait until the daemon says that cars discharge, and let it be dead for more than half an hour."""
-        await until(stage, local_s(SALE))
-        while not (exported_w := stage.status().get("export_w", 0)):
+        """Wait until cars discharge in the running quarter hour, and let the daemon be dead for more than half an hour."""
+        while not sells(stage):
             assert now_s(stage) < local_s(LAST), "no car sold anything"
-            await asyncio.sleep(0.1)
-        self.selling_w = exported_w
+            await asyncio.sleep(0.05)
         died_s = await kill(stage, "daemon")
         await until(stage, died_s + DEAD_S)
         self.long_death_s = (died_s, now_s(stage))
@@ -62,11 +61,19 @@ class Killer:
         self.done += 1
 
 
+def sells(stage: Stage) -> bool:
+    """Whether the daemon has just said that cars discharge, early in the running quarter hour."""
+    status, at_s = stage.status(), now_s(stage)
+    said_s = status.get("second", 0)
+    running = said_s // QUARTER_S == at_s // QUARTER_S and said_s % QUARTER_S > EARLY_S // 2
+    return running and at_s % QUARTER_S < EARLY_S and status["export_w"] > 0
+
+
 def check_alone(after: Aftermath, killer: Killer) -> None:
-    """While the daemon was dead no car went on discharging: the true registers stood still for a whole quarter hour."""
+    """While the daemon was dead no car went on discharging: the true registers stood still for whole quarter hours."""
     died_s, back_s = killer.long_death_s
     first_s = -(-int(died_s) // QUARTER_S) * QUARTER_S
-    assert killer.selling_w > 0
+    assert first_s + QUARTER_S <= back_s
     assert after.exported_mwh(first_s - QUARTER_S, first_s) > 0, "nothing was sold when the daemon died"
     while first_s + QUARTER_S <= back_s:
         assert after.exported_mwh(first_s, first_s + QUARTER_S) == 0
@@ -75,18 +82,21 @@ def check_alone(after: Aftermath, killer: Killer) -> None:
 
 async def check_kills(folder: Path, killer: Killer) -> Aftermath:
     after = await play(folder, day(folder, seed=killer.seed, speed=SPEED), killer)
-    print(after.numbers, after.settlement.faults)
-    boots = sum(line["event"] == "gateway.started" for line in after.log())
     assert killer.done == killer.kills
+    # A daemon that was killed again while it started has not said that it had.
+    assert killer.kills // 2 < sum(line["event"] == "gateway.started" for line in after.log())
     check_settled(after)
     check_alone(after, killer)
-    assert boots > 1
     return after
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_ten_kills(tmp_path: Path, seed: int) -> None:
-    """Ten kills in a day of four EVSEs, one of them long: the books agree, no trade twice, no sale without a gateway."""
+    """Ten kills in a day of five EVSEs, one of them long: the books agree, no trade twice, no sale without a gateway.
+
+    A car may stay short of its energy here: after each kill its charger waits real seconds before it connects again,
+    which are as many minutes of the simulated day. It is counted as refused with its code.
+    """
     after = await check_kills(tmp_path, Killer(seed=seed, kills=10))
     assert after.numbers["ledger"]["export_wh"] > 0
 

@@ -3,16 +3,17 @@
 from pathlib import Path
 
 from edgegw.demo.plan import Fault
-from tests.scenario.disturbance import check_settled, day, local_s, play
+from tests.scenario.disturbance import Aftermath, check_settled, day, local_s, play
 
 CARS = (
-    ("13:10", "17:40", "6.000", "A"),  # the first two sell from 15:00 on
+    ("13:10", "17:40", "6.000", "A"),
     ("13:20", "17:50", "8.250", "B"),
     ("13:30", "17:00", "11.500", "C"),
     ("13:40", "17:30", "12.125", "D"),
     ("13:50", "17:20", "10.101", "E"),
     ("14:00", "17:30", "9.203", "F"),
 )
+SELLERS = ["E001", "E003"]  # from 15:00 and, once it has charged, from about 15:30 on
 
 
 def fault(kind: str, evse_id: str, hours: str, duration_s: int = 0) -> Fault:
@@ -24,14 +25,12 @@ FAULTS = (
     fault("socket_drop", "E001", "15:20", 900),  # in the middle of a sale
     fault("socket_drop", "E003", "14:10", 1_200),
     fault("charger_reboot", "E002", "13:50", 600),
-    fault("charger_reboot", "E002", "15:35", 600),  # in the middle of a sale
     fault("charger_reboot", "E004", "14:20", 600),
     fault("charger_reboot", "E006", "14:40", 600),
+    fault("charger_reboot", "E003", "16:05", 600),  # in the middle of a sale
     fault("silent_meter", "E005", "14:25", 1_500),
-    fault("silent_meter", "E003", "15:10", 600),
+    fault("silent_meter", "E001", "16:20", 600),  # in the middle of a sale
 )
-
-
 RESETS = (
     fault("counter_reset", "E001", "15:20"),  # in the middle of a sale
     fault("counter_reset", "E003", "14:05"),
@@ -40,13 +39,19 @@ RESETS = (
 )
 
 
+def sellers(after: Aftermath) -> list[str]:
+    """EVSEs at which something was sold."""
+    books = after.sealed["evses"].items()
+    return [evse for evse, book in books if any(visit["export_mwh"] for visit in book["visits"])]
+
+
 async def test_a_bad_day(tmp_path: Path) -> None:
     """Dropped sockets, reboots and silent meters cost no Wh, and a session stays one transaction through a reboot."""
     after = await play(tmp_path, day(tmp_path, CARS, faults=FAULTS))
-    print(after.numbers, after.settlement.faults)
     check_settled(after)
+    assert sellers(after) == SELLERS
+    assert after.numbers["polls"]["lost"] > 0, "no meter was silent"
     assert after.numbers["served"] == len(CARS), after.numbers["refused"]
-    assert after.numbers["ledger"]["export_wh"] > 0
     assert set(after.numbers["untraded"]["by_code"]) <= {"STANDBY"}
     for book in after.sealed["evses"].values():
         assert [visit["transactions"] for visit in book["visits"]] == [1]
@@ -61,12 +66,14 @@ async def test_counters_start_again(tmp_path: Path) -> None:
     by rated power times that gap.
     """
     after = await play(tmp_path, day(tmp_path, CARS, faults=RESETS))
-    print(after.numbers, after.settlement.faults)
     check_settled(after)
+    assert sellers(after) == SELLERS
     assert after.numbers["served"] == len(CARS), after.numbers["refused"]
     resets = {evse: len(book["resets"]) for evse, book in after.sealed["evses"].items()}
     assert resets == {"E001": 1, "E002": 0, "E003": 2, "E004": 0, "E005": 0, "E006": 1}
     assert sum(line["event"] == "epoch.opened" for line in after.log()) == len(CARS) + sum(resets.values())
     assert {trade.epoch for trade in after.trades} == {1, 2, 3}
-    unread_wh = after.numbers["witness"]["import_wh"] - after.numbers["metered"]["import_wh"]
-    assert 0 < unread_wh < 2_000
+    for name in ("import_wh", "export_wh"):
+        assert after.numbers["metered"][name] < after.numbers["witness"][name], (
+            "resets while energy flows hide some"
+        )

@@ -283,6 +283,7 @@ def test_two_sales_share_the_buyers() -> None:
     replan(bench)
     assert plan(bench) == (-7_000, 800)
     selling(bench, "A2")
+    bench.active("ret", evse_id="B1", transaction_id="t3", business_key="3", call=bench.call("B"))  # charges
     bench.go(75)
     replan(bench, "A2")
     assert plan(bench) == (-7_000, 360)

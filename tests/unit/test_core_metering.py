@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edgegw.core.events import RegisterRead
-from edgegw.core.metering import MeterAccount, Registers, cut_at_last, interpolate, measure
+from edgegw.core.metering import MeterAccount, Registers, cut_at_last, interpolate, measure, running_wh
 from edgegw.units import INTERVAL_NS
 
 S = 1_000_000_000
@@ -176,6 +176,12 @@ def test_another_serial_opens_an_epoch_at_once() -> None:
     kept = measure(account, read(20, 102, serial=None))
     assert (kept.epoch_opened, kept.account.serial) == (False, "7")
     assert after(read(0, 100, serial=None), read(10, 101)).epoch == 1
+
+
+def test_what_runs_since_the_last_cut() -> None:
+    """Whole Wh in both directions that stand on no line yet; none of a meter that was never read."""
+    assert running_wh(FRESH) == (0, 0)
+    assert running_wh(after(read(0, 10, 5), read(100, 30, 12))) == (20, 7)
 
 
 def test_power_is_the_net_mean_between_readings() -> None:

@@ -238,6 +238,33 @@ def test_a_refused_hold_ends_the_sale() -> None:
     bench.hold(HoldState.OPEN)  # the charging one
 
 
+def test_an_attestation_that_nobody_waits_for() -> None:
+    """Where the sale was dropped meanwhile, no hold is asked for."""
+    bench = attesting()
+    bench.put(evses={"A1": replace(bench.evse(), session=replace(bench.session(), sale=SaleStage.NONE))})
+    bench.commit("AttestAvailability", dischargeableWh="22560")
+    assert bench.waiting("Hold") == []
+
+
+def test_settled_lines_let_a_sale_go_on() -> None:
+    """What a refused line gives back to the hold may be sold at once."""
+    bench = holding()
+    bench.commit("Hold", reserved="600")
+    market(bench, interval=T0_S + 1_800)
+    bench.go(931)
+    bench.read("MA1", 1_100)
+    bench.tick(931)
+    assert bench.setpoint().power_w == -7_000
+    bench.go(1_200)
+    bench.read("MA1", 1_100, 500)
+    bench.go(1_831)
+    bench.read("MA1", 1_100, 500)
+    bench.tick(1_831)
+    assert bench.setpoint().power_w == 0
+    bench.settle("EXCEEDS_SLICE")
+    assert bench.setpoint().power_w == -7_000
+
+
 def test_too_little_attested_is_not_worth_a_hold() -> None:
     """Below the least sale the stage is over without a hold."""
     bench = attesting()

@@ -127,6 +127,7 @@ def test_a_late_hold_that_never_left_expires() -> None:
     """A hold nobody waits for is not asked for again once its endorsement failed."""
     bench = Bench()
     bench.start()
+    bench.tick(601)  # other things wait in other lanes
     bench.send(TimerFired(name="answer:A1:A1.t1"))
     (hold,) = bench.waiting("Hold")
     bench.send(EndorseFailed(submission_id=hold.submission_id, kind="unavailable", code=""))

@@ -236,6 +236,7 @@ def test_a_sale_never_falls_back(
     """What price, slices and hold do not carry stays untraded, with the reason."""
     bench = selling(price=price, hold_wh=hold_wh)
     bench.slice(DISCHARGE, T0_S, slice_mtok)
+    bench.slice(DISCHARGE, T0_S, 1)  # carries no whole Wh
     boundary(bench, 1_000, 400)
     assert bench.untraded() == untraded
     assert sum(line.energy_wh for line in lines(bench)) == 400 - sum(untraded.values())
