@@ -17,6 +17,19 @@ def is_waiting(rows: Mapping[str, str], *, function: str, state: str) -> bool:
     return any(item["function"] == function and item["state"] == state for item in submissions)
 
 
+def killed_at(seed: int, *, function: str, state: str) -> Universe:
+    """A day whose gateway dies at most once, at the first commit with a submission of `function` in `state`."""
+    universe = Universe(seed, fault_rate=0.3)
+    plan(universe, seed)
+    universe.add_driver("cy")
+    for _ in range(3):
+        universe.plug_in("E1", "cy", wanted_wh=300)  # three at once: a row of holds in one lane
+        universe.leave("E1")
+    universe.kill_when = lambda rows: is_waiting(rows, function=function, state=state)
+    universe.close(18)
+    return universe
+
+
 @pytest.mark.parametrize(
     ("function", "state"),
     [
@@ -31,17 +44,13 @@ def is_waiting(rows: Mapping[str, str], *, function: str, state: str) -> bool:
 )
 def test_killed_in_each_state(function: str, state: str) -> None:
     """The process dies right after the commit that brought a submission into a state; nothing is lost or doubled."""
-    universe = Universe(7, fault_rate=0.3)
-    plan(universe, 7)
-    universe.add_driver("cy")
-    for _ in range(3):
-        universe.plug_in("E1", "cy", wanted_wh=300)  # three at once: a row of holds in one lane
-        universe.leave("E1")
-    universe.kill_when = lambda rows: is_waiting(rows, function=function, state=state)
-    universe.close(18)
-    assert universe.kills == 1
-    assert universe.killed_in[state] >= 1
-    assert differences(universe) == []
+    for seed in range(7, 15):
+        universe = killed_at(seed, function=function, state=state)
+        assert differences(universe) == []
+        if universe.kills:
+            assert universe.killed_in[state] >= 1
+            return
+    pytest.fail("no day came into this state")
 
 
 @pytest.mark.parametrize("seed", range(1_000, 1_020))

@@ -41,7 +41,11 @@ class Outage:
         self.up_s = now_s(stage)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)],
+    ids=["SIGKILL", "SIGTERM"],
+)
 async def test_two_hours_without_a_peer(tmp_path: Path, number: signal.Signals) -> None:
     """What was charged meanwhile is retail with its reason, nothing was sold, and all of it is on the ledger at the end."""
     outage = Outage(number)

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from edgegw.core.effects import ApplySetpoint, StopRemotely
+from edgegw.core.effects import ApplySetpoint, StartTimer, StopRemotely
 from edgegw.core.events import (
     ChargerConnected,
     ChargerDisconnected,
     EvNeedsReported,
     MeterReadFailed,
     SetpointAnswered,
+    TimerFired,
 )
 from edgegw.core.market import CHARGE, DISCHARGE
 from edgegw.core.state import HoldState, SaleStage
@@ -327,3 +328,20 @@ def test_a_refused_sale_is_over() -> None:
     assert bench.session().sale is SaleStage.OVER
     assert [command.power_w for command in bench.of(ApplySetpoint)] == [22_000]
     assert bench.station.holds["A1"].state is HoldState.CLOSING
+
+
+def test_a_refused_charge_is_tried_again_soon() -> None:
+    """A second later, three times in a row; then the next tick tries. An accepted one starts the count anew."""
+    bench = Bench()
+    bench.active()
+    for attempt in range(1, 6):
+        number = bench.setpoint().setpoint_id
+        bench.send(SetpointAnswered(evse_id="A1", setpoint_id=number, accepted=False))
+        timers = [StartTimer(name=f"setpoint:A1:{number}", after_s=1)] if attempt <= 3 else []
+        assert bench.of(StartTimer) == timers
+        bench.send(TimerFired(name=f"setpoint:A1:{number}"))
+        assert [command.power_w for command in bench.of(ApplySetpoint)] == [22_000]
+        bench.send(TimerFired(name=f"setpoint:A1:{number}"))
+        assert bench.of(ApplySetpoint) == []
+    bench.send(SetpointAnswered(evse_id="A1", setpoint_id=bench.setpoint().setpoint_id, accepted=True))
+    assert bench.evse().setpoints_refused == 0
