@@ -119,6 +119,9 @@ def _identify(turn: Turn, evse: Evse, id_token_hash: str, *, call: CallRef | Non
     if terms is None:
         refuse_start(turn, evse, code="UNKNOWN_TOKEN", status=Status.INVALID)
         return
+    if turn.draining:
+        refuse_start(turn, evse, code="DRAINING", status=Status.BLOCKED)
+        return
     open_charge_hold(turn, evse)
     turn.emit(
         StartTimer(name=f"answer:{evse.evse_id}:{session.session_id}", after_s=turn.settings.start_answer_s)

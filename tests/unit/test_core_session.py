@@ -7,8 +7,10 @@ import pytest
 from edgegw.core import session
 from edgegw.core.effects import (
     Acknowledge,
+    ApplySetpoint,
     IdTokenStatus,
     StartAnswer,
+    StartTimer,
 )
 from edgegw.core.events import (
     ChargerBooted,
@@ -19,6 +21,7 @@ from edgegw.core.events import (
     ConnectorStatusChanged,
     EvNeedsReported,
     SetpointAnswered,
+    TimerFired,
     TransactionEnded,
     TransactionStarted,
     TransactionUpdated,
@@ -296,6 +299,24 @@ def test_a_boot_ends_nothing() -> None:
     assert bench.evse().setpoint_count == count + 1
     bench.send(ChargerDisconnected(charger_id="A"))
     assert (bench.evse().online, bench.evse("B1").online) == (False, True)
+    assert bench.evse().setpoint is None
+
+
+def test_a_refused_setpoint_is_said_again_soon_and_not_for_ever() -> None:
+    """A charger that does not know its transaction yet gets the setpoint again; one that never takes it, at ticks."""
+    bench = Bench()
+    bench.active()
+    for refused in range(1, 5):
+        setpoint = bench.evse().setpoint
+        assert setpoint is not None
+        bench.send(SetpointAnswered(evse_id="A1", setpoint_id=setpoint.setpoint_id, accepted=False))
+        name = f"setpoint:A1:{setpoint.setpoint_id}"
+        assert bench.of(StartTimer) == ([StartTimer(name=name, after_s=1)] if refused < 4 else [])
+        if refused < 4:
+            bench.send(TimerFired(name=name))
+            assert bench.setpoint().power_w == setpoint.power_w
+            bench.send(TimerFired(name=name))
+            assert bench.of(ApplySetpoint) == []
     assert bench.evse().setpoint is None
 
 

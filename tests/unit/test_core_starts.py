@@ -19,6 +19,7 @@ from edgegw.core.effects import (
 from edgegw.core.events import (
     AuthorizeRequested,
     CommitKnown,
+    DrainStarted,
     EndorseFailed,
     MembersChanged,
     TimerFired,
@@ -228,3 +229,12 @@ def test_members_are_taken_over_whole() -> None:
     outcome = bench.send(MembersChanged(links=links))
     assert bench.station.members == links
     assert outcome.changes == {}
+
+
+def test_a_draining_station_takes_nothing_new() -> None:
+    """A start that comes while the daemon ends is refused at once, with a code of its own."""
+    bench = Bench()
+    bench.send(DrainStarted())
+    start = bench.start()
+    assert bench.answers_to(start) == [blocked()]
+    assert bench.station.tally["all"].refused == {"DRAINING": 1}
