@@ -30,6 +30,7 @@ from edgegw.core.effects import (
 from edgegw.core.events import ClockTicked, DrainStarted, Event, TimerFired
 from edgegw.core.state import TABLES, Station
 from edgegw.core.turn import FactNoted, Outcome
+from edgegw.errors import ConfigError
 from edgegw.inbox import Inbox
 from edgegw.ports import ChargerPort, Clock, Fact, Journal, LedgerPort, MeterPort, RepresentativePort
 from edgegw.rows import decode_row, encode_row
@@ -183,4 +184,15 @@ def restore(fresh: Station, rows: Callable[[str], Mapping[str, str]]) -> Station
     for name in ("evses", "meters"):
         configured = getattr(fresh, name)
         tables[name] = {key: row for key, row in tables[name].items() if key in configured}
+    _refuse_orphans(fresh, tables)
     return Station(settings=fresh.settings, members=fresh.members, **tables)  # type: ignore[arg-type]  # by TABLES
+
+
+def _refuse_orphans(fresh: Station, tables: Mapping[str, Mapping[str, object]]) -> None:
+    """An EVSE or meter may leave the configuration only when nothing of it is open any more."""
+    open_evses = {getattr(row, "evse_id", "") for name in ("holds", "lines") for row in tables[name].values()}
+    open_meters = {getattr(row, "meter_id", "") for row in tables["lines"].values()}
+    gone = sorted(open_evses - set(fresh.evses)) + sorted(open_meters - set(fresh.meters))
+    if gone:
+        names = ", ".join(gone)
+        raise ConfigError((f"{names}: still has open holds or lines; start once with it, then take it out",))

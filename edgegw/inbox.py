@@ -4,11 +4,12 @@ import asyncio
 from collections import deque
 
 from edgegw.core.events import Event, MeterReadFailed, RegisterRead
+from edgegw.errors import EdgegwError
 
 SAMPLES = (RegisterRead, MeterReadFailed)
 
 
-class InboxFullError(Exception):
+class InboxFullError(EdgegwError):
     """Facts alone fill the inbox: the station must stop rather than forget."""
 
 

@@ -37,10 +37,10 @@ def replan(turn: Turn, evse: Evse) -> None:
     if evse.phase is Phase.STARTING:
         return
     plan = plan_for(turn, evse, session)
-    if plan.over:
-        turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=session.transaction_id))
     if not _worth_saying(evse.setpoint, plan, now_ns=turn.now_ns):
         return
+    if plan.over:
+        turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=session.transaction_id))
     count = evse.setpoint_count + 1
     setpoint = Setpoint(setpoint_id=count, power_w=plan.power_w, ends_ns=plan.ends_ns)
     turn.put_evse(replace(evse, setpoint=setpoint, setpoint_count=count))
@@ -63,24 +63,59 @@ def plan_for(turn: Turn, evse: Evse, session: Session) -> Plan:
     if evse.phase is not Phase.ACTIVE or session.terms is None or _is_blind(turn, settings):
         return rest
     if session.sale is SaleStage.READY:
-        return _plan_sale(turn, settings, session) or rest
-    if session.sale in {SaleStage.NONE, SaleStage.OVER}:
-        return _plan_charge(turn, settings, session)
+        return _plan_sale(turn, evse, session) or rest
+    if session.sale in {SaleStage.NONE, SaleStage.OVER} and not _rests_after_sale(turn, session):
+        return _plan_charge(turn, evse, session)
     return rest  # between settling and hold nothing may move
 
 
-def sale_wh_left(turn: Turn, settings: EvseSettings, hold: HoldBook) -> int:
-    """What a sale's hold still covers, the running segment's export taken off."""
+def replan_all(turn: Turn) -> None:
+    """Share the site's power anew: who must give some comes before who may take it."""
+    loaded = sorted(turn.evses.values(), key=lambda evse: -abs(evse.setpoint.power_w if evse.setpoint else 0))
+    for evse in loaded:
+        replan(turn, turn.evses[evse.evse_id])
+
+
+def sale_wh_left(turn: Turn, evse: Evse, hold: HoldBook) -> int:
+    """What a sale's hold still covers, the running segment's export and what may flow unseen taken off."""
+    settings = turn.settings.evses[evse.evse_id]
     _, exported_wh = running_wh(turn.meters[settings.meter_id])
     net_wh = hold.left * (10_000 - turn.settings.loss_bp) // 10_000
-    return net_wh - exported_wh
+    return net_wh - exported_wh - _unseen_wh(turn, evse, sign=-1)
 
 
-def discharge_power_w(settings: EvseSettings, session: Session) -> int:
+def discharge_power_w(turn: Turn, settings: EvseSettings, session: Session) -> int:
     """Most power this car may discharge at this EVSE; 0 where it cannot."""
-    if session.discharge_power_w_max is None:
-        return settings.discharge_w
-    return min(settings.discharge_w, session.discharge_power_w_max)
+    power_w = settings.discharge_w
+    if session.discharge_power_w_max is not None:
+        power_w = min(power_w, session.discharge_power_w_max)
+    return _within_site(turn, power_w)
+
+
+def _unseen_wh(turn: Turn, evse: Evse, *, sign: int) -> int:
+    """What may have flowed in one direction since the last reading, at the power that was commanded."""
+    last = turn.meters[turn.settings.evses[evse.evse_id].meter_id].last
+    if last is None or evse.setpoint is None:
+        return 0
+    moved = max(0, sign * evse.setpoint.power_w) * max(0, turn.now_ns - last.at_ns)
+    return -(-moved // WH_NS)
+
+
+def _within_site(turn: Turn, power_w: int) -> int:
+    """The site's connection is shared evenly among the EVSEs where energy may flow."""
+    if turn.settings.site_w_max is None:
+        return power_w
+    active = sum(1 for evse in turn.evses.values() if evse.phase is Phase.ACTIVE)
+    return min(power_w, turn.settings.site_w_max // max(1, active))
+
+
+def _rests_after_sale(turn: Turn, session: Session) -> bool:
+    """A satisfied car that sold is charged again only where that costs less than it sells for."""
+    if session.sale_hold_id is None or not session.satisfied or session.terms is None:
+        return False
+    record = turn.prices.get(market.key(market.CHARGE, interval_of(turn.now_ns)))
+    ceiling = None if record is None else record.ceiling_mtok_per_kwh
+    return ceiling is None or ceiling >= session.terms.price_mtok_per_kwh_min
 
 
 def _is_blind(turn: Turn, settings: EvseSettings) -> bool:
@@ -89,12 +124,14 @@ def _is_blind(turn: Turn, settings: EvseSettings) -> bool:
     return last is None or turn.now_ns - last.at_ns > turn.settings.stale_ns
 
 
-def _plan_charge(turn: Turn, settings: EvseSettings, session: Session) -> Plan:
+def _plan_charge(turn: Turn, evse: Evse, session: Session) -> Plan:
+    settings = turn.settings.evses[evse.evse_id]
     hold = None if session.charge_hold_id is None else turn.holds.get(session.charge_hold_id)
     if hold is None or hold.state is not HoldState.OPEN:
         return Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS)
     power_w = _charge_power_w(turn, settings, session)
     imported_wh, _ = running_wh(turn.meters[settings.meter_id])
+    imported_wh += _unseen_wh(turn, evse, sign=1)
     left = hold.left - amount_mtok(hold.limit_mtok_per_kwh, imported_wh)
     energy_wh = affordable_wh(left, hold.limit_mtok_per_kwh)
     if energy_wh < ENERGY_WH_MIN:
@@ -114,10 +151,7 @@ def _charge_power_w(turn: Turn, settings: EvseSettings, session: Session) -> int
     power_w = settings.rated_w
     if session.charge_power_w_max is not None:
         power_w = min(power_w, session.charge_power_w_max)
-    if turn.settings.site_w_max is not None:
-        active = sum(1 for evse in turn.evses.values() if evse.phase is Phase.ACTIVE)
-        power_w = min(power_w, turn.settings.site_w_max // max(1, active))
-    return power_w
+    return _within_site(turn, power_w)
 
 
 def _market_only_wh(turn: Turn, hold: HoldBook, session: Session) -> int | None:
@@ -146,12 +180,15 @@ def _is_market_only(evse: Evse) -> bool:
     return not session.terms.accept_retail and not session.satisfied
 
 
-def _plan_sale(turn: Turn, settings: EvseSettings, session: Session) -> Plan | None:
-    """Discharge inside this interval's guards, as far as price, slices and hold reach."""
+def _plan_sale(turn: Turn, evse: Evse, session: Session) -> Plan | None:
+    """Discharge inside this interval's guards, as far as price, slices, hold and the driver's minimum reach."""
     assert session.terms is not None
+    if session.soc_bp is not None and session.soc_bp <= session.terms.soc_bp_min:
+        return None
+    settings = turn.settings.evses[evse.evse_id]
     start_ns = interval_of(turn.now_ns) * SECOND_NS
     ends_ns = start_ns + INTERVAL_NS - turn.settings.guard_ns
-    power_w = discharge_power_w(settings, session)
+    power_w = discharge_power_w(turn, settings, session)
     if power_w <= 0 or not start_ns + turn.settings.guard_ns <= turn.now_ns < ends_ns:
         return None
     price = market.usable_price(turn.prices.rows, market.DISCHARGE, interval_of(turn.now_ns))
@@ -160,7 +197,7 @@ def _plan_sale(turn: Turn, settings: EvseSettings, session: Session) -> Plan | N
         return None
     if hold is None or hold.state is not HoldState.OPEN:
         return None
-    energy_wh = min(sale_wh_left(turn, settings, hold), _slice_share_wh(turn, session, price))
+    energy_wh = min(sale_wh_left(turn, evse, hold), _slice_share_wh(turn, session, price))
     if energy_wh < ENERGY_WH_MIN:
         return None
     return Plan(power_w=-power_w, ends_ns=min(ends_ns, turn.now_ns + energy_wh * WH_NS // power_w))

@@ -222,8 +222,8 @@ def _stage_after(submission: Submission) -> SaleStage:
 
 def _read_meter(turn: Turn, submission: Submission) -> None:
     meter_id, epoch = submission.subject.rsplit("/", 1)
-    account = turn.meters[meter_id]
-    if account.epoch != int(epoch):
+    account = turn.meters.get(meter_id)
+    if account is None or account.epoch != int(epoch):
         return
     # An epoch that was registered before, otherwise: the contract judges each line by its register (METER_OVERLAP).
     if submission.state is State.COMMITTED or submission.code == "ID_CONFLICT":

@@ -39,11 +39,11 @@ def supply_wh(turn: Turn, evse: Evse) -> int:
     hold = None if session.sale_hold_id is None else turn.holds.get(session.sale_hold_id)
     energy_wh = dischargeable_wh(session)
     if hold is not None and hold.state is HoldState.OPEN:
-        energy_wh = control.sale_wh_left(turn, settings, hold)
+        energy_wh = control.sale_wh_left(turn, evse, hold)
     if energy_wh < SALE_WH_MIN:
         return 0
     usable_ns = INTERVAL_S * 1_000_000_000 - 2 * turn.settings.guard_ns
-    return min(energy_wh, control.discharge_power_w(settings, session) * usable_ns // control.WH_NS)
+    return min(energy_wh, control.discharge_power_w(turn, settings, session) * usable_ns // control.WH_NS)
 
 
 def consider(turn: Turn, evse: Evse) -> None:
@@ -93,7 +93,7 @@ def go_on(turn: Turn, evse: Evse) -> None:
 def ask_balance(turn: Turn, *, evse_id: str, session: Session) -> None:
     """Ask for the member's unswept credits."""
     assert session.terms is not None
-    query_id = f"credits:{evse_id}:{session.session_id}"
+    query_id = f"credits/{evse_id}/{session.session_id}"
     turn.queries.put(query_id, "credits")
     turn.emit(
         Query(

@@ -18,6 +18,7 @@ from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interv
 FIX_AFTER_CUTOFF_NS = SECOND_NS
 RESERVE_PERCENT = 115
 RESERVE_EXTRA_WH = 1_500
+SLICE_KEPT_NS = 6 * 3_600 * SECOND_NS  # a meter silent for longer does not keep others' energy
 KEEP_INTERVALS = 16  # rows of prices kept after their interval, for late segments
 KEEP_ANSWERS_NS = 7 * 24 * 3600 * SECOND_NS  # as long as a charger may stay offline and then repeat itself
 
@@ -154,10 +155,23 @@ def learn_price(turn: Turn, record: Mapping[str, object]) -> None:
     )
     turn.prices.put(row, price)
     turn.log("price.fixed", product=product, interval=interval, price_mtok_per_kwh=price.price_mtok_per_kwh)
+    _ask_offers(turn, price)
+
+
+def ask_offers_again(turn: Turn) -> None:
+    """After a restart: the questions that were open are forgotten, and so may be slices of coming intervals."""
+    reserved = {(item.product, item.interval) for item in turn.slices.values()}
+    for price in turn.prices.values():
+        coming = price.interval * SECOND_NS > turn.now_ns
+        if coming and (price.product, price.interval) not in reserved:
+            _ask_offers(turn, price)
+
+
+def _ask_offers(turn: Turn, price: Price) -> None:
     if price.in_time and price.price_mtok_per_kwh is not None and _needed(turn, price) > 0:
-        query_id = f"offers:{row}"
+        query_id = f"offers/{market.key(price.product, price.interval)}"
         turn.queries.put(query_id, "offers")
-        arguments = {"v": 1, "zone": turn.settings.zone, "product": product}
+        arguments = {"v": 1, "zone": turn.settings.zone, "product": price.product}
         turn.emit(Query(query_id=query_id, function="ListOffers", arguments=arguments))
 
 
@@ -180,7 +194,7 @@ def _needed(turn: Turn, price: Price) -> int:
 
 def on_offers(turn: Turn, query_id: str, result: Mapping[str, object] | None) -> None:
     """Reserve slices, oldest offer first, for what this station expects to need."""
-    product, interval_text = query_id.removeprefix("offers:").split(":")
+    product, interval_text = query_id.removeprefix("offers/").split(":")
     interval = int(interval_text)
     price = turn.prices.get(market.key(product, interval))
     offers = [] if result is None else result.get("offers")
@@ -254,11 +268,12 @@ def _all_cut_until_ns(turn: Turn) -> int:
     """Until when the meters of every session are cut: no line of an earlier interval can come any more."""
     cut_ns = turn.now_ns
     for evse in turn.evses.values():
-        if evse.session is None and evse.ending is None:
+        drawing = evse.session is not None and evse.session.began and evse.phase is Phase.ACTIVE
+        if not drawing and evse.ending is None:
             continue
         account = turn.meters[turn.settings.evses[evse.evse_id].meter_id]
         cut_ns = min(cut_ns, 0 if account.cut is None else account.cut.at_ns)
-    return cut_ns
+    return max(cut_ns, turn.now_ns - SLICE_KEPT_NS)
 
 
 def _integer(value: object) -> int | None:

@@ -72,10 +72,11 @@ def _answer_key(charger_id: str, key: str) -> str:
 def on_started(turn: Turn, evse: Evse, event: TransactionStarted) -> None:
     """Answer a repeat, adopt a running transaction, or begin a session and ask for its hold."""
     session = evse.session
-    if session is not None and session.transaction_id == event.transaction_id:
+    known = session is not None and session.start_key != ""
+    if known and session is not None and session.transaction_id == event.transaction_id:
         _wait_or_repeat(turn, evse, event)
         return
-    if session is not None:
+    if known:
         # The charger went on to a new transaction: the end of the old one was lost on the way.
         evse = end_session(turn, evse)
     fresh = Session(
@@ -124,7 +125,7 @@ def _identify(turn: Turn, evse: Evse, id_token_hash: str, *, call: CallRef | Non
         return
     open_charge_hold(turn, evse)
     turn.emit(
-        StartTimer(name=f"answer:{evse.evse_id}:{session.session_id}", after_s=turn.settings.start_answer_s)
+        StartTimer(name=f"answer/{evse.evse_id}/{session.session_id}", after_s=turn.settings.start_answer_s)
     )
 
 
@@ -190,6 +191,14 @@ def begin_if_ready(turn: Turn, evse: Evse) -> None:
     keep_answer(turn, session.start_key, status=Status.ACCEPTED, transaction_id=session.transaction_id)
     begun = replace(session, pending_calls=(), answered=True)
     evse = turn.put_evse(replace(evse, phase=Phase.ACTIVE, session=begun))
+    allow_discharge(turn, evse, session)
+    turn.note("session_started", evse_id=evse.evse_id, session_id=session.session_id)
+    turn.log("session.started", evse_id=evse.evse_id, session_id=session.session_id)
+    control.replan(turn, evse)
+
+
+def allow_discharge(turn: Turn, evse: Evse, session: Session) -> None:
+    """A charger of a driver who sells is told that this transaction may discharge."""
     assert session.terms is not None
     if session.terms.sells and turn.settings.evses[evse.evse_id].discharge_w > 0:
         turn.emit(
@@ -197,8 +206,21 @@ def begin_if_ready(turn: Turn, evse: Evse) -> None:
                 evse_id=evse.evse_id, transaction_id=session.transaction_id, bidirectional=True
             )
         )
-    turn.note("session_started", evse_id=evse.evse_id, session_id=session.session_id)
-    turn.log("session.started", evse_id=evse.evse_id, session_id=session.session_id)
+
+
+def adopt_unknown(turn: Turn, evse: Evse, transaction_id: str) -> None:
+    """A transaction runs that this station knows nothing of: 0 W, and it is asked to stop."""
+    stranger = Session(
+        session_id=f"{evse.evse_id}.{transaction_id}",
+        transaction_id=transaction_id,
+        start_key="",
+        started_ns=turn.now_ns,
+        answered=True,
+    )
+    evse = turn.put_evse(replace(evse, phase=Phase.STOPPING, session=stranger, setpoint=None))
+    turn.tally = replace(turn.tally, sessions=turn.tally.sessions + 1)
+    turn.refuse("UNKNOWN_TRANSACTION", evse_id=evse.evse_id, session_id=stranger.session_id)
+    turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=transaction_id))
     control.replan(turn, evse)
 
 
@@ -206,7 +228,7 @@ def on_answer_late(turn: Turn, evse: Evse, event: TimerFired) -> None:
     """A start is answered within a bounded time: without hold or reading it is refused."""
     session = evse.session
     assert session is not None
-    if not event.name.endswith(f":{session.session_id}"):
+    if not event.name.endswith(f"/{session.session_id}"):
         return
     code = "METER_TIMEOUT" if not session.began else "LEDGER_TIMEOUT"
     refuse_start(turn, evse, code=code, status=Status.BLOCKED)
@@ -268,7 +290,7 @@ def on_setpoint_answered(turn: Turn, evse: Evse, event: SetpointAnswered) -> Non
         sale.close(turn, evse, stage=SaleStage.OVER)
     elif refused <= SETPOINTS_AGAIN:
         # A charger that has just read our answer to its start may not know its transaction yet.
-        turn.emit(StartTimer(name=f"setpoint:{evse.evse_id}:{event.setpoint_id}", after_s=1))
+        turn.emit(StartTimer(name=f"setpoint/{evse.evse_id}/{event.setpoint_id}", after_s=1))
 
 
 def on_setpoint_again(turn: Turn, evse: Evse) -> None:

@@ -16,6 +16,7 @@ from edgegw.core.effects import (
     ReadMeter,
     StartAnswer,
     StartTimer,
+    StopRemotely,
 )
 from edgegw.core.events import (
     AuthorizeRequested,
@@ -23,6 +24,7 @@ from edgegw.core.events import (
     ChargerBooted,
     ChargerConnected,
     ChargerDisconnected,
+    ChargingState,
     ChargingStateChanged,
     ClockTicked,
     CommitKnown,
@@ -62,10 +64,16 @@ def step(station: Station, event: Event, now_ns: int) -> Outcome:
     """Decide one event: the new state, what to remember and what to do."""
     turn = Turn(station, now_ns)
     HANDLERS[type(event)](turn, event)
+    if turn.settings.site_w_max is not None and _active(turn.evses.rows) != _active(station.evses):
+        control.replan_all(turn)
     if type(event) is not RegisterRead or turn.effects or turn.facts:
         outbox.release_holds(turn)
         outbox.move_lanes(turn)
     return turn.outcome()
+
+
+def _active(evses: Mapping[str, Evse]) -> int:
+    return sum(1 for evse in evses.values() if evse.phase is Phase.ACTIVE)
 
 
 def wake(station: Station, now_ns: int) -> Outcome:
@@ -86,9 +94,10 @@ def wake(station: Station, now_ns: int) -> Outcome:
                 sale.ask_balance(turn, evse_id=evse.evse_id, session=waiting)
         turn.put_evse(current)
         if evse.phase is Phase.STARTING and waiting is not None and waiting.terms is not None:
-            name = f"answer:{evse.evse_id}:{waiting.session_id}"
+            name = f"answer/{evse.evse_id}/{waiting.session_id}"
             turn.emit(StartTimer(name=name, after_s=turn.settings.start_answer_s))
         turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
+    schedule.ask_offers_again(turn)
     outbox.release_holds(turn)
     outbox.move_lanes(turn)
     return turn.outcome()
@@ -99,7 +108,7 @@ def wake(station: Station, now_ns: int) -> Outcome:
 
 def _on_connected(turn: Turn, event: ChargerConnected) -> None:
     turn.log("charger.connected", charger_id=event.charger_id, version=event.version)
-    _forget_setpoints(turn, event.charger_id, online=True)
+    _tell_again(turn, event.charger_id)
 
 
 def _on_disconnected(turn: Turn, event: ChargerDisconnected) -> None:
@@ -109,7 +118,20 @@ def _on_disconnected(turn: Turn, event: ChargerDisconnected) -> None:
 
 def _on_booted(turn: Turn, event: ChargerBooted) -> None:
     """A boot forgets profiles, not transactions (OCPP 2.1 E17)."""
-    _forget_setpoints(turn, event.charger_id, online=True)
+    _tell_again(turn, event.charger_id)
+
+
+def _tell_again(turn: Turn, charger_id: str) -> None:
+    """What a charger may have missed: that it is to stop, that it may discharge, and its setpoint."""
+    for evse in turn.evses.values():
+        current = evse.session
+        if turn.settings.evses[evse.evse_id].charger_id != charger_id or current is None:
+            continue
+        if evse.phase is Phase.STOPPING:
+            turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=current.transaction_id))
+        elif evse.phase is Phase.ACTIVE:
+            session.allow_discharge(turn, evse, current)
+    _forget_setpoints(turn, charger_id, online=True)
 
 
 def _forget_setpoints(turn: Turn, charger_id: str, *, online: bool) -> None:
@@ -125,13 +147,13 @@ def _on_authorize(turn: Turn, event: AuthorizeRequested) -> None:
         answer = AuthorizeAnswer(status=IdTokenStatus.INVALID)
         turn.emit(AnswerCall(call=event.call, answer=answer))
         return
-    query_id = f"authorize:{event.call.charger_id}:{event.call.connection}:{event.call.message_id}"
+    query_id = f"authorize/{event.call.charger_id}/{event.call.connection}/{event.call.message_id}"
     turn.queries.put(query_id, "V2G" if terms.sells else "")
     turn.emit(Query(query_id=query_id, function="balanceOf", arguments={"v": 1, "memberId": terms.member_id}))
 
 
 def _answer_authorize(turn: Turn, query_id: str, result: Mapping[str, object] | None, *, sells: bool) -> None:
-    _, charger_id, connection, message_id = query_id.split(":", 3)
+    _, charger_id, connection, message_id = query_id.split("/", 3)
     call = CallRef(charger_id=charger_id, connection=int(connection), message_id=message_id)
     tokens = None if result is None else result.get("tokens")
     available = tokens.get("available") if isinstance(tokens, Mapping) else None
@@ -153,7 +175,20 @@ def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated |
         _answer_unplaced(turn, event)
         turn.log("frame.quarantined", charger_id=event.call.charger_id)
         return
+    if isinstance(event, TransactionUpdated) and _is_stranger(turn, evse, event):
+        turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
+        assert event.transaction_id is not None
+        session.adopt_unknown(turn, evse, event.transaction_id)
+        return
     _transition(turn, evse, event)
+
+
+def _is_stranger(turn: Turn, evse: Evse, event: TransactionUpdated) -> bool:
+    """Energy flows in a transaction that this station neither started nor saw end: its journal is not the one it had."""
+    if evse.phase is not Phase.VACANT or event.transaction_id is None or event.offline:
+        return False
+    flows = event.charging_state is ChargingState.CHARGING or any(item.power_w for item in event.samples)
+    return flows and session.ended_key(event.call.charger_id, event.transaction_id) not in turn.answers
 
 
 def _answer_unplaced(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
@@ -223,7 +258,7 @@ def _transition(turn: Turn, evse: Evse, event: Any) -> None:
 
 
 def _on_timer(turn: Turn, event: TimerFired) -> None:
-    topic, evse_id, _ = event.name.split(":", 2)
+    topic, evse_id, _ = event.name.split("/", 2)
     evse = turn.evses[evse_id]
     if topic == "setpoint":
         session.on_setpoint_again(turn, evse)
@@ -296,13 +331,13 @@ def _on_query_answered(turn: Turn, event: QueryAnswered) -> None:
     if kind is None:
         return
     turn.queries.drop(event.query_id)
-    topic, _, rest = event.query_id.partition(":")
+    topic, _, rest = event.query_id.partition("/")
     if topic == "authorize":
         _answer_authorize(turn, event.query_id, event.result, sells=kind == "V2G")
     elif topic == "offers":
         schedule.on_offers(turn, event.query_id, event.result)
     elif topic == "credits":
-        sale.on_balance(turn, turn.evses[rest.split(":", 1)[0]], event.result)
+        sale.on_balance(turn, turn.evses[rest.split("/", 1)[0]], event.result)
 
 
 def _on_members(turn: Turn, event: MembersChanged) -> None:

@@ -326,7 +326,7 @@ def test_a_refused_sale_is_over() -> None:
     replan(bench)
     bench.send(SetpointAnswered(evse_id="A1", setpoint_id=bench.setpoint().setpoint_id, accepted=False))
     assert bench.session().sale is SaleStage.OVER
-    assert [command.power_w for command in bench.of(ApplySetpoint)] == [22_000]
+    assert [command.power_w for command in bench.of(ApplySetpoint)] == [0]
     assert bench.station.holds["A1"].state is HoldState.CLOSING
 
 
@@ -337,11 +337,11 @@ def test_a_refused_charge_is_tried_again_soon() -> None:
     for attempt in range(1, 6):
         number = bench.setpoint().setpoint_id
         bench.send(SetpointAnswered(evse_id="A1", setpoint_id=number, accepted=False))
-        timers = [StartTimer(name=f"setpoint:A1:{number}", after_s=1)] if attempt <= 3 else []
+        timers = [StartTimer(name=f"setpoint/A1/{number}", after_s=1)] if attempt <= 3 else []
         assert bench.of(StartTimer) == timers
-        bench.send(TimerFired(name=f"setpoint:A1:{number}"))
+        bench.send(TimerFired(name=f"setpoint/A1/{number}"))
         assert [command.power_w for command in bench.of(ApplySetpoint)] == [22_000]
-        bench.send(TimerFired(name=f"setpoint:A1:{number}"))
+        bench.send(TimerFired(name=f"setpoint/A1/{number}"))
         assert bench.of(ApplySetpoint) == []
     bench.send(SetpointAnswered(evse_id="A1", setpoint_id=bench.setpoint().setpoint_id, accepted=True))
     assert bench.evse().setpoints_refused == 0

@@ -212,9 +212,9 @@ def test_no_slices_from_no_offers(answer: dict[str, Any] | None) -> None:
 def test_offers_for_a_price_that_is_gone() -> None:
     """An answer to a question of another life changes nothing."""
     bench = Bench()
-    bench.send(QueryAnswered(query_id=f"offers:CHARGE:{NEXT}", result=offers(1)))
-    bench.station = replace(bench.station, queries={f"offers:CHARGE:{NEXT}": "offers", "else:x": "else"})
-    bench.send(QueryAnswered(query_id=f"offers:CHARGE:{NEXT}", result=offers(1)))
+    bench.send(QueryAnswered(query_id=f"offers/CHARGE:{NEXT}", result=offers(1)))
+    bench.station = replace(bench.station, queries={f"offers/CHARGE:{NEXT}": "offers", "else:x": "else"})
+    bench.send(QueryAnswered(query_id=f"offers/CHARGE:{NEXT}", result=offers(1)))
     bench.send(QueryAnswered(query_id="else:x", result=offers(1)))
     assert reserved(bench) == []
     assert bench.station.queries == {}

@@ -310,7 +310,7 @@ def test_a_refused_setpoint_is_said_again_soon_and_not_for_ever() -> None:
         setpoint = bench.evse().setpoint
         assert setpoint is not None
         bench.send(SetpointAnswered(evse_id="A1", setpoint_id=setpoint.setpoint_id, accepted=False))
-        name = f"setpoint:A1:{setpoint.setpoint_id}"
+        name = f"setpoint/A1/{setpoint.setpoint_id}"
         assert bench.of(StartTimer) == ([StartTimer(name=name, after_s=1)] if refused < 4 else [])
         if refused < 4:
             bench.send(TimerFired(name=name))
