@@ -146,6 +146,7 @@ class Connection:
         if outcome.action is None:
             return
         if outcome.action == "BootNotification":
+            self._station.log("charger.booted", {"charger_id": self._charger.charger_id})
             self._installed.clear()
             self._is_configured = False
         if not self._is_configured:  # by its first CALL a charger shows that it is ready to be spoken to
@@ -207,6 +208,13 @@ class Connection:
 
     async def _request(self, request: Request) -> str:
         """Send one CALL and wait for its end; "" when accepted, else why not."""
+        reason = await self._call(request)
+        if reason:
+            failed = {"charger_id": self._charger.charger_id, "action": request.action, "reason": reason}
+            self._station.log("call.failed", failed)
+        return reason
+
+    async def _call(self, request: Request) -> str:
         self._version.schemas.assert_request(request.action, request.payload)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self._station.call_timeout_s

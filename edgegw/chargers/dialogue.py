@@ -7,7 +7,9 @@ gets exactly one answer; a billing message never gets an error (a charger discar
 from collections import Counter
 from dataclasses import dataclass
 
+from edgegw.chargers import wire
 from edgegw.chargers.exchange import Fault, Incoming, IncompleteCallError, Payload
+from edgegw.chargers.masking import masked
 from edgegw.chargers.rpc import CallEnded, CallReceived, Ignored, MessageId, Rpc, SendText
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.versions import Version
@@ -92,7 +94,8 @@ class Dialogue:
             return self._fault(received, Fault.MALFORMED)
         if payload is None or not self._version.schemas.is_compliant_request(action, payload):
             self._counts[f"noncompliant.{action}"] += 1
-        call = self._incoming(received.message_id, payload or {}, frame=text, now_ns=now_ns)
+        frame = masked(text, wire.normal_token, self._station.hash_token)
+        call = self._incoming(received.message_id, payload or {}, frame=frame, now_ns=now_ns)
         try:
             reaction = handler(call)
         except IncompleteCallError:

@@ -32,7 +32,7 @@ class IncompleteCallError(DeviceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
-    """A charger's CALL with all that translating it needs; `frame` is the raw text, `now_ns` its receipt."""
+    """A charger's CALL with all that translating it needs; `frame` is its text without card numbers, `now_ns` its receipt."""
 
     station: StationSettings
     charger: ChargerSettings

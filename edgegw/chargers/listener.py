@@ -2,12 +2,14 @@
 
 Decides HTTP answers (401, 404, 429) and the sub-protocol; never looks into a frame. The only file that knows the
 `websockets` library.
-Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1-§3.4; ruling: no sub-protocol offered means the configured version.
+Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1-§3.4; ruling: no sub-protocol offered means the configured version, and
+one that may not be spoken is let in and closed with the reason.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from http import HTTPStatus
 from urllib.parse import unquote
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -70,18 +72,29 @@ class WebSocket:
 @contextlib.asynccontextmanager
 async def listen(settings: StationSettings, gatekeeper: Gatekeeper, welcome: Welcome) -> AsyncIterator[int]:
     """Serve until the block is left; gives the port."""
+    only = {charger.charger_id: charger.version for charger in settings.chargers}
 
     async def process_request(connection: ServerConnection, request: Request) -> Response | None:
-        return await _admit(gatekeeper, connection, request)
+        refusal = await _admit(gatekeeper, connection, request)
+        if refusal is not None and refusal.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+            settings.log("charger.refused", {"path": request.path, "reason": refusal.reason_phrase})
+        return refusal
+
+    def select_subprotocol(
+        connection: ServerConnection, offered: Sequence[Subprotocol]
+    ) -> Subprotocol | None:
+        return _select_subprotocol(offered, only[_admitted_id(connection)])
 
     async def handle(connection: ServerConnection) -> None:
-        version = _version(connection, settings.listener.default_version)
-        if version is None:
-            await connection.close(_NO_COMMON_VERSION, f"sub-protocols spoken here: {', '.join(_VERSIONS)}")
+        charger_id = _admitted_id(connection)
+        expected = only[charger_id]
+        version = _version(connection, expected or settings.listener.default_version)
+        if version is None or expected not in {None, version}:
+            spoken = [name for name, known in _VERSIONS.items() if expected in {None, known}]
+            reason = f"sub-protocols spoken here: {', '.join(spoken)}"
+            settings.log("charger.refused", {"charger_id": charger_id, "reason": reason})
+            await connection.close(_NO_COMMON_VERSION, reason)
             return
-        assert connection.request is not None
-        charger_id = _charger_id(connection.request.path)
-        assert charger_id is not None
         await welcome(charger_id, version, WebSocket(connection))
 
     compression = ServerPerMessageDeflateFactory(
@@ -94,7 +107,7 @@ async def listen(settings: StationSettings, gatekeeper: Gatekeeper, welcome: Wel
         settings.listener.host,
         settings.listener.port,
         process_request=process_request,
-        select_subprotocol=_select_subprotocol,
+        select_subprotocol=select_subprotocol,
         compression=None,
         extensions=[compression],
         ping_interval=settings.ping_interval_s,
@@ -132,9 +145,16 @@ def _charger_id(path: str) -> str | None:
     return unquote(segment) if path.startswith(_PATH) and segment and "/" not in segment else None
 
 
-def _select_subprotocol(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+def _admitted_id(connection: ServerConnection) -> str:
+    assert connection.request is not None
+    charger_id = _charger_id(connection.request.path)
+    assert charger_id is not None
+    return charger_id
+
+
+def _select_subprotocol(offered: Sequence[Subprotocol], expected: str | None) -> Subprotocol | None:
     """Our first choice among those offered, spelt as offered; None lets the handshake end without one."""
-    for known in _VERSIONS:
+    for known in sorted(_VERSIONS, key=lambda name: _VERSIONS[name] != expected):
         for name in offered:
             if name.lower() == known:
                 return name

@@ -122,8 +122,9 @@ def start_transaction(call: Incoming) -> Reaction:
     number = wire.integer(payload.get("connectorId"))
     evse_id = None if number is None else call.charger.evses.get(number)
     at_ns = timestamps.parse(payload.get("timestamp")) or call.now_ns
-    parts = (payload.get(key) for key in ("connectorId", "idTag", "timestamp", "meterStart"))
-    business_key = ":".join(["start", *(wire.text(part) or "" for part in parts)])
+    id_token_hash = _id_token_hash(call)
+    parts = (wire.text(payload.get(key)) or "" for key in ("connectorId", "timestamp", "meterStart"))
+    business_key = ":".join(["start", *parts, id_token_hash or ""])  # the card itself is kept nowhere
     if evse_id is None:
         return Reaction(events=(_unplaced(call, business_key),))
     import_wh = wire.integer(payload.get("meterStart"))
@@ -134,7 +135,7 @@ def start_transaction(call: Incoming) -> Reaction:
         frame=call.frame,
         evse_id=evse_id,
         transaction_id=str(call.station.fresh_transaction_id()),
-        id_token_hash=_id_token_hash(call),
+        id_token_hash=id_token_hash,
         at_ns=at_ns,
         sample=sample,
     )
@@ -243,7 +244,7 @@ ANSWERS: Mapping[str, AnswerTranslator] = {
 }
 
 
-def configuration(station: StationSettings, _charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
+def configuration(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
     """Groups of alternatives, best first: each group is tried until one is accepted."""
 
     def change(key: str, *values: str) -> tuple[Request, ...]:
@@ -252,10 +253,30 @@ def configuration(station: StationSettings, _charger: ChargerSettings) -> tuple[
         )
 
     return (
+        *((_rest_by_default(number, charger),) for number in sorted(charger.evses)),
         change("MeterValuesSampledData", _MEASURANDS, _REGISTERS),
         change("StopTxnSampledData", _REGISTERS),
         change("MeterValueSampleInterval", str(station.sample_interval_s)),
         (Request(action="TriggerMessage", payload={"requestedMessage": "StatusNotification"}),),
+    )
+
+
+def _rest_by_default(number: int, charger: ChargerSettings) -> Request:
+    """TxDefaultProfile of 0: a transaction rests until its own profile comes (§3.13.1)."""
+    unit, limit = profiles.limit(0, charger)
+    schedule: Payload = {
+        "chargingRateUnit": unit,
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
+    }
+    profile: Payload = {
+        "chargingProfileId": profiles.profile_id(number, profiles.DEFAULT_LEVEL),
+        "stackLevel": profiles.DEFAULT_LEVEL,
+        "chargingProfilePurpose": "TxDefaultProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": schedule,
+    }
+    return Request(
+        action="SetChargingProfile", payload={"connectorId": number, "csChargingProfiles": profile}
     )
 
 

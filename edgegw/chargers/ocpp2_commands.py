@@ -32,7 +32,26 @@ _UPDATE_SLACK_NS = 2 * SECOND_NS
 def configuration_201(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
     """Groups of alternatives, best first: each group is tried until one is accepted."""
     triggers = tuple((_trigger_status(number),) for number in sorted(charger.evses))
-    return (_sampled_values("SampledDataCtrlr", station), *triggers)
+    rests = tuple((_rest_by_default(number),) for number in sorted(charger.evses))
+    return (*rests, _sampled_values("SampledDataCtrlr", station), *triggers)
+
+
+def _rest_by_default(number: int) -> Request:
+    """TxDefaultProfile of 0 W: a transaction rests until its own profile comes (K01)."""
+    profile_id = profiles.profile_id(number, profiles.DEFAULT_LEVEL)
+    schedule: Payload = {
+        "id": profile_id,
+        "chargingRateUnit": "W",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 0}],
+    }
+    profile: Payload = {
+        "id": profile_id,
+        "stackLevel": profiles.DEFAULT_LEVEL,
+        "chargingProfilePurpose": "TxDefaultProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": [schedule],
+    }
+    return Request(action="SetChargingProfile", payload={"evseId": number, "chargingProfile": profile})
 
 
 def configuration_21(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:

@@ -71,10 +71,13 @@ class Chargers:
             if old is not None:
                 if await old.is_alive(self._settings.probe_timeout_s):
                     self.counts["connection.duplicate"] += 1
+                    refused = {"charger_id": charger_id, "reason": "connected already"}
+                    self._settings.log("charger.refused", refused)
                     await socket.close("this charger is connected already")
                     return
                 old.abandon()
                 await old.finished.wait()
+                self._settings.log("charger.replaced", {"charger_id": charger_id})
             connection = self._connect(charger_id, version, socket)
         try:
             await connection.serve()

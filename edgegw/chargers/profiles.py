@@ -2,6 +2,7 @@
 
 Decides profile ids, stack levels, the wire's number of a limit and how long a profile lasts. The fallback lies below
 the active profile, never discharges and has no end, so that a gateway that dies leaves a plain charging session.
+Below both, a charger holds a default of 0 W for every transaction: nothing flows before its hold is there.
 Source: OCPP 1.6 §3.13 (stack levels, TxProfile), §7.8; OCPP 2.1 Part 2, K01, Q11.
 """
 
@@ -12,6 +13,7 @@ from edgegw.chargers.settings import ChargerSettings
 from edgegw.chargers.timestamps import SECOND_NS
 from edgegw.core.effects import ApplySetpoint
 
+DEFAULT_LEVEL = 0
 FALLBACK_LEVEL = 1
 ACTIVE_LEVEL = 2
 

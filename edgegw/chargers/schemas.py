@@ -34,10 +34,6 @@ class Schemas:
         """True when a charger's request is as the standard says."""
         return _is_valid(self._requests[action], payload)
 
-    def is_compliant_response(self, action: str, payload: Payload) -> bool:
-        """True when a charger's answer is as the standard says."""
-        return _is_valid(self._responses[action], payload)
-
     def assert_request(self, action: str, payload: Payload) -> None:
         """Raises AssertionError: we made a request that is against the standard."""
         _assert_valid(self._requests[action], f"{action}.req", payload)

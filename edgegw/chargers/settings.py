@@ -12,6 +12,9 @@ Dialect = Literal["negative_limit_w", "negative_limit_a", "none"]
 
 VersionName = Literal["1.6", "2.0.1", "2.1"]
 
+Log = Callable[[str, Mapping[str, object]], None]
+"""Takes an event's name (docs/events.md) and its fields."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
@@ -24,14 +27,22 @@ class ListenerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerSettings:
-    """One charger. `evses` maps its connector (1.6) or EVSE (2.x) numbers, from 1, to the station's EVSE ids."""
+    """One charger. `evses` maps its connector (1.6) or EVSE (2.x) numbers, from 1, to the station's EVSE ids.
+
+    `version` None: whichever it offers; else the one it may speak.
+    """
 
     charger_id: str
     password_hash: str  # as made by security.hash_password
     evses: Mapping[int, str]
+    version: VersionName | None = None
     dialect: Dialect = "negative_limit_w"
     voltage_v: int = 230  # phase to neutral; with `phases` turns watts into amperes
     phases: int = 3
+
+
+def _silent(_name: str, _fields: Mapping[str, object]) -> None:
+    """Log nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +59,7 @@ class StationSettings:
     hash_token: Callable[[str], str]
     fresh_transaction_id: Callable[[], int]
     fresh_message_id: Callable[[], str]
+    log: Log = _silent
     heartbeat_interval_s: int = 300
     sample_interval_s: int = 60
     call_timeout_s: float = 30.0

@@ -57,6 +57,12 @@ class Recorder:
         self.status = "Accepted"
 
 
+def profile_kind(profile: dict[str, Any]) -> str:
+    """The default of 0 W that every charger is given, told apart from a transaction's own profiles."""
+    is_default = profile["charging_profile_purpose"] == "TxDefaultProfile"
+    return "the default of 0 W" if is_default else "SetChargingProfile"
+
+
 class Charger16(Recorder, ocpp.v16.ChargePoint):  # type: ignore[misc]  # the library has no types
     @on("ChangeConfiguration")  # type: ignore[untyped-decorator]  # same
     def change(self, **told: Any) -> Any:
@@ -71,7 +77,7 @@ class Charger16(Recorder, ocpp.v16.ChargePoint):  # type: ignore[misc]  # the li
 
     @on("SetChargingProfile")  # type: ignore[untyped-decorator]  # same
     def profile(self, **told: Any) -> Any:
-        self.told.append(("SetChargingProfile", told))
+        self.told.append((profile_kind(told["cs_charging_profiles"]), told))
         return ocpp.v16.call_result.SetChargingProfile(status=self.status)
 
     @on("RemoteStartTransaction")  # type: ignore[untyped-decorator]  # same
@@ -99,7 +105,8 @@ def handlers_2(package: Any) -> dict[str, Any]:
 
     def simple(action: str) -> Any:
         def handle(self: Any, **told: Any) -> Any:
-            self.told.append((action, told))
+            profile = told.get("charging_profile")
+            self.told.append((action if profile is None else profile_kind(profile), told))
             return getattr(results, action)(status=self.status)
 
         handle.__name__ = action  # the library looks handlers up by their function's name
@@ -227,6 +234,8 @@ async def test_session_2(station: Station, kind: Any, package: Any, offered: str
         )
         station.chargers.command(setpoint(1, -7000, "T1"))
         assert (await station.until(SetpointAnswered)).accepted
+        rest = (await told(charger, "the default of 0 W"))["charging_profile"]["charging_schedule"][0]
+        assert rest["charging_schedule_period"] == [{"start_period": 0, "limit": 0}]
         profile = (await told(charger, "SetChargingProfile", 2))["charging_profile"]
         assert profile["charging_profile_kind"] == ("Dynamic" if package is ocpp.v21 else "Absolute")
         station.chargers.command(setpoint(2, -5000, "T1"))

@@ -85,12 +85,12 @@ def test_golden_session() -> None:
 
 
 def test_start_keeps_frame_and_key() -> None:
-    """A start carries the raw frame, a key equal for repeats, and a fresh id proposed as text."""
+    """A start carries the raw frame without the card's number, a key equal for repeats, and a fresh id proposed as text."""
     talk = Talk("1.6")
     started = talk.event("4", "StartTransaction", START)
     assert isinstance(started, TransactionStarted)
-    assert json.loads(started.frame) == [2, "4", "StartTransaction", START]
-    assert started.business_key == "start:1:04a1:2026-11-22T08:05:10Z:1523400"
+    assert json.loads(started.frame) == [2, "4", "StartTransaction", {**START, "idTag": "#hash-of-04A1"}]
+    assert started.business_key == "start:1:2026-11-22T08:05:10Z:1523400:hash-of-04A1"
     assert (started.evse_id, started.transaction_id, started.id_token_hash) == (
         "evse-1",
         "100042",
@@ -366,7 +366,14 @@ def test_configuration_asks_for_both_registers() -> None:
     groups = ocpp16.configuration(station_settings(), charger_settings())
     for request in (request for group in groups for request in group):
         loaded()["1.6"].schemas.assert_request(request.action, request.payload)
-    values = [request.payload["value"] for request in groups[0]]
+    rests = [
+        group[0].payload["csChargingProfiles"] for group in groups if group[0].action == "SetChargingProfile"
+    ]
+    assert {rest["chargingProfilePurpose"] for rest in rests} == {"TxDefaultProfile"}
+    assert [rest["chargingSchedule"]["chargingSchedulePeriod"] for rest in rests] == [
+        [{"startPeriod": 0, "limit": 0}]
+    ] * len(charger_settings().evses)
+    values = [request.payload["value"] for request in groups[len(rests)]]
     assert all(
         "Energy.Active.Export.Register" in value and "Energy.Active.Import.Register" in value
         for value in values

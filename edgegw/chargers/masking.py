@@ -1,0 +1,29 @@
+"""What of a charger's frame is kept: the raw text, with each card's number replaced by its keyed hash. Pure.
+
+Decides which members of a message name a person. Works on the text as it came, so that everything else stays as sent,
+members that occur twice or are spelt with escapes included.
+Source: OCPP 1.6 §6 and §7 (idTag, CiString20Type); OCPP 2.1 Part 2 (IdTokenType, AdditionalInfoType).
+"""
+
+import json
+import re
+from collections.abc import Callable
+
+_NAMES = frozenset({"idTag", "idToken", "additionalIdToken"})
+# Every text of the frame, so that none is mistaken for a name; with what follows where it is the name of a text or number.
+_MEMBER = re.compile(r'("(?:[^"\\]|\\.)*+")(?:(\s*:\s*)("(?:[^"\\]|\\.)*+"|-?\d[\d.eE+-]*+)?)?')
+
+
+def masked(frame: str, normal_token: Callable[[object], str | None], hash_token: Callable[[str], str]) -> str:
+    """The JSON text `frame` with "#" and the keyed hash in the place of each idToken."""
+    if "\\u" not in frame and not any(name in frame for name in _NAMES):  # most frames are readings
+        return frame
+
+    def mask(member: re.Match[str]) -> str:
+        name, colon, value = member.groups()
+        if value is None or (json.loads(name) if "\\" in name else name[1:-1]) not in _NAMES:
+            return member[0]
+        token = normal_token(json.loads(value))
+        return member[0] if token is None else name + colon + json.dumps(f"#{hash_token(token)}")
+
+    return _MEMBER.sub(mask, frame)
