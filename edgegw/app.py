@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from edgegw.chargers.port import Chargers
 from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings
 from edgegw.clock import StationClock
 from edgegw.config import Config, MeterConfig, read_secret
-from edgegw.core.events import MembersChanged, MemberTerms, MeterReadFailed, RegisterRead
+from edgegw.core.events import MembersChanged, MeterReadFailed, RegisterRead
 from edgegw.core.metering import MeterAccount
-from edgegw.core.state import EvseSettings, Settings, Station
+from edgegw.core.state import EvseSettings, Settings
 from edgegw.core.station import new_station
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
@@ -38,7 +38,7 @@ from edgegw.meters.profile import load_profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
-from edgegw.participants.members import MemberStore
+from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
 from edgegw.participants.schedule import Schedule
 from edgegw.ports import RepresentativePort
@@ -118,7 +118,7 @@ async def _serve(config: Config) -> None:
             speaker = representative
             tasks += [
                 ("representative", representative.run()),
-                ("members", _watch_members(config, inbox)),
+                ("members", _watch_members(config.representative.store, inbox)),
             ]
         adapters = Adapters(
             clock=clock,
@@ -296,6 +296,7 @@ def charger_settings(config: Config) -> StationSettings:
                 password_hash=charger.password_hash,
                 evses={evse.number: evse.id for evse in charger.evses},
                 dialect=charger.dialect,
+                version=charger.version,
             )
             for charger in config.chargers
         ),
@@ -303,41 +304,21 @@ def charger_settings(config: Config) -> StationSettings:
         fresh_transaction_id=lambda: 1 + secrets.randbelow(2**31 - 2),
         fresh_message_id=lambda: secrets.token_hex(8),
         sample_interval_s=config.ocpp.sample_interval_s,
+        log=log_event,
     )
 
 
-async def _watch_members(config: Config, inbox: Inbox) -> None:
+async def _watch_members(store: Path, inbox: Inbox) -> None:
     """Tell the core whenever the representative's links change."""
-    assert config.representative is not None
-    store = MemberStore(config.representative.store, read_secret(config.representative.key_file))
-    with _closing(store):
-        known: Mapping[str, MemberTerms] = {}
+    reader = MemberReader(store)
+    seen = -1
+    try:
         while True:
-            links = store.links()
-            if links != known:
-                known = dict(links)
-                inbox.put(MembersChanged(links=known))
+            with contextlib.suppress(JournalError):  # the file is being made: what is known stays known
+                version = reader.version()
+                if version != seen:
+                    inbox.put(MembersChanged(links=reader.links()))
+                    seen = version
             await asyncio.sleep(MEMBERS_EVERY_S)
-
-
-@contextlib.contextmanager
-def _closing(store: MemberStore) -> Iterator[None]:
-    try:
-        yield
     finally:
-        store.close()
-
-
-def station_of(config: Config) -> Station:
-    """The station as its journal tells it, for commands that look while no daemon runs."""
-    secret = read_secret(config.station.key_file)
-    journal = SqliteJournal(config.journal_path)
-    try:
-        clock = StationClock()
-        return restore(
-            new_station(station_settings(config, clock, secret), accounts(config, secret)), journal.rows
-        )
-    except OSError as error:
-        raise JournalError(str(error)) from error
-    finally:
-        journal.close()
+        reader.close()

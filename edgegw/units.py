@@ -16,11 +16,6 @@ SECOND_NS = 1_000_000_000
 INTERVAL_NS = INTERVAL_S * SECOND_NS
 
 
-def floor_wh(register_mwh: int) -> int:
-    """Whole watt-hours of a cumulative register in mWh; the rest stays in the register."""
-    return register_mwh // 1000
-
-
 def interval_of(at_ns: int) -> int:
     """Start (UTC epoch seconds) of the quarter hour that holds the instant `at_ns`."""
     return at_ns // INTERVAL_NS * INTERVAL_S

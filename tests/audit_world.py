@@ -386,6 +386,7 @@ def _books() -> dict[str, Any]:
         "evses": {
             "E1": {
                 "rated_w": 22_000,
+                "standby_mwh": 700,
                 "register_start_mwh": {"import": 1_000_300, "export": 500_200},
                 "register_end_mwh": {"import": 3_501_400, "export": 1_500_100},
                 "quarters": [

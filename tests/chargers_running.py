@@ -11,6 +11,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from edgegw.chargers.port import Chargers
+from edgegw.chargers.settings import ChargerSettings
 from edgegw.core.effects import (
     Acknowledge,
     Answer,
@@ -76,13 +77,12 @@ def willing(event: Waiting) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def running(**more: Any) -> AsyncIterator[Station]:
-    """A station on a free port."""
+async def running(*chargers: ChargerSettings, **more: Any) -> AsyncIterator[Station]:
+    """A station on a free port, with the chargers CP1 and "CP 2" unless told others."""
     given: dict[str, Any] = {"call_timeout_s": 1.0, "probe_timeout_s": 0.3, **more}
     station = Station()
-    settings = station_settings(
-        charger_settings("CP1"), charger_settings("CP 2", evses={1: "evse-9"}), **given
-    )
+    both = (charger_settings("CP1"), charger_settings("CP 2", evses={1: "evse-9"}))
+    settings = station_settings(*(chargers or both), **given)
     station.chargers = Chargers(settings, station.emit, StillClock())
     task = asyncio.create_task(station.chargers.run())
     await station.chargers.listening.wait()

@@ -77,7 +77,8 @@ async def listen(settings: StationSettings, gatekeeper: Gatekeeper, welcome: Wel
     async def process_request(connection: ServerConnection, request: Request) -> Response | None:
         refusal = await _admit(gatekeeper, connection, request)
         if refusal is not None and refusal.status_code != HTTPStatus.TOO_MANY_REQUESTS:
-            settings.log("charger.refused", {"path": request.path, "reason": refusal.reason_phrase})
+            path = request.path.partition("?")[0]  # what follows may be a secret
+            settings.log("charger.refused", {"path": path, "reason": refusal.reason_phrase})
         return refusal
 
     def select_subprotocol(

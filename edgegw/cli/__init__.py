@@ -4,13 +4,11 @@ Exit status: 0 done, 1 found problems, 2 usage, then sysexits: 69 unavailable, 7
 78 configuration.
 """
 
-from importlib import import_module
-from importlib.util import find_spec
-
 import click
 
 from edgegw import __version__
 from edgegw.cli.console import EdgegwGroup
+from edgegw.cli.demo import demo
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
 from edgegw.cli.peer import peer
@@ -24,7 +22,5 @@ def main() -> None:
     """Trade vehicle energy in tokens: the station-side gateway and its tools."""
 
 
-for command in (run, peer, member, ledger, trade):
+for command in (run, peer, demo, member, ledger, trade):
     main.add_command(command)
-if find_spec("edgegw.cli.demo") is not None:
-    main.add_command(import_module("edgegw.cli.demo").demo)

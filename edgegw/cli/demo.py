@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 WEEK = CONFIGS / "scenarios" / "data" / "acn_jpl_2019-06-10_week.csv"
 SHORT_DAY = CONFIGS / "scenarios" / "demo_day.csv"
-SPEED, SHORT_DAY_SPEED = 360, 720
+SPEED, SHORT_DAY_SPEED = 360, 900
 INTERRUPTED = 130
 
 

@@ -86,10 +86,10 @@ def price(*, product: str, at: int, zone: str | None, config: Config, as_json: b
 @config_option
 @json_option
 def block(*, number: int, config: Config, as_json: bool) -> None:
-    """A block: of each trade KEY, Value, Timestamp, Prev_Hash, Proof."""
-    from edgegw.ledger.paper import five_fields
+    """A block: of each trade KEY, Value, Timestamp (real and the ledger's), Prev_Hash, Proof with the price's record."""
+    from edgegw.ledger.paper import draw_block
 
-    show(five_fields(call_ledger(config, lambda client: client.block(number))), as_json=as_json)
+    show(call_ledger(config, lambda client: draw_block(client, number)), as_json=as_json)
 
 
 @ledger.command()

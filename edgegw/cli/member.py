@@ -98,6 +98,43 @@ def link(  # noqa: PLR0913 - one parameter an option
     show({"member_id": member_id, "id_token_hash": token_hash}, as_json=as_json)
 
 
+@member.command()
+@click.option("--id-token", prompt=True, help="The card's idToken.")
+@config_option
+@json_option
+def unlink(*, id_token: str, config: Config, as_json: bool) -> None:
+    """Let a card lead to nobody; a session that runs with it is settled as it began."""
+    with _store(_representative(config)) as store:
+        token_hash = store.token_hash(id_token)
+        if not store.unlink(id_token):
+            raise Ended("this card leads to nobody", Exit.PROBLEMS)
+    show({"id_token_hash": token_hash}, as_json=as_json)
+
+
+@member.command()
+@click.argument("member_id")
+@config_option
+@json_option
+def leave(*, member_id: str, config: Config, as_json: bool) -> None:
+    """End a membership for good: on the ledger, then here salt, tag and cards. Safe to repeat after a failure."""
+    from edgegw.participants import accounts
+    from edgegw.participants.members import MemberStatus
+
+    place = _representative(config)
+    with _store(place) as store:
+        status = store.status(member_id)
+        if status is None:
+            raise Ended(f"no member {member_id}", Exit.PROBLEMS)
+        signed_up = status is not MemberStatus.NEW
+        call_ledger(
+            config,
+            lambda client: accounts.leave(client, member_id, signed_up=signed_up),
+            identity=place.identity,
+        )
+        store.set_status(member_id, MemberStatus.LEFT)
+    show({"member_id": member_id, "status": MemberStatus.LEFT.value}, as_json=as_json)
+
+
 @member.command("list")
 @config_option
 @json_option

@@ -6,16 +6,19 @@ nothing of us.
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edgegw.demo.documents import ZONE, Parties, Places
+from edgegw.demo.functions import CountingLedger
 from edgegw.demo.opening import client
 from edgegw.demo.plan import DayPlan
 from edgegw.demo.processes import Nursery
 from edgegw.ledger import BusinessRefusal, LedgerClient
 from edgegw.ledger.paper import delimited
 from edgegw.participants.accounts import history
+from edgegw.participants.port import LedgerPort
 from edgegw.units import INTERVAL_S
 
 PRODUCTS = ("CHARGE", "DISCHARGE")
@@ -23,20 +26,33 @@ AT_ONCE = 8
 AUDIT_S = 120.0
 
 
-async def ask_ledger(
-    plan: DayPlan, places: Places, parties: Parties, *, endpoint: str
-) -> tuple[dict[str, dict[str, int]], tuple[int, ...], int]:
-    """Totals of tokens and energy, weights of all fixed prices, and how many blocks were written out."""
-    async with client(places, endpoint, msp_id="EVUserMSP", name="auditor") as auditor:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSays:
+    """Totals of tokens and energy, weights of all fixed prices, how many blocks were written out, what was asked."""
+
+    totals: Mapping[str, Mapping[str, int]]
+    weights_ppm: tuple[int, ...]
+    blocks: int
+    asked: Mapping[str, int]
+
+
+async def ask_ledger(plan: DayPlan, places: Places, parties: Parties, *, endpoint: str) -> LedgerSays:
+    """Everything of the day that its settlement is made from; the raw blocks go to their file."""
+    async with client(places, endpoint, msp_id="EVUserMSP", name="auditor") as connection:
+        auditor = CountingLedger(connection)
         await _check_accounts(auditor, parties)
         totals = await auditor.evaluate("AuditTotals", {})
         weights = await _weights(auditor, range(plan.begin_s, plan.end_s, INTERVAL_S))
-        blocks = await _export(auditor, places)
-    sums = {name: {key: int(text) for key, text in part.items()} for name, part in totals.items()}
-    return sums, weights, blocks
+        blocks = await _export(connection, places)
+    return LedgerSays(
+        totals={name: {key: int(text) for key, text in part.items()} for name, part in totals.items()},
+        weights_ppm=weights,
+        blocks=blocks,
+        asked=auditor.counts,
+    )
 
 
-async def _check_accounts(auditor: LedgerClient, parties: Parties) -> None:
+async def _check_accounts(auditor: LedgerPort, parties: Parties) -> None:
     """The supply is what the totals say, and a driver's history explains the balance; an AssertionError otherwise."""
     supply = await auditor.evaluate("totalSupply", {})
     assert int(supply["supply"]) == int(supply["minted"]) - int(supply["burned"])
@@ -46,7 +62,7 @@ async def _check_accounts(auditor: LedgerClient, parties: Parties) -> None:
     assert await history(auditor, driver)
 
 
-async def _weights(auditor: LedgerClient, intervals: Iterable[int]) -> tuple[int, ...]:
+async def _weights(auditor: LedgerPort, intervals: Iterable[int]) -> tuple[int, ...]:
     """The weight (ppm) of every price that was fixed, by interval and product."""
     asked = [(interval, product) for interval in intervals for product in PRODUCTS]
     weights: list[int] = []
@@ -56,7 +72,7 @@ async def _weights(auditor: LedgerClient, intervals: Iterable[int]) -> tuple[int
     return tuple(weights)
 
 
-async def _weight(auditor: LedgerClient, interval: int, product: str) -> int | None:
+async def _weight(auditor: LedgerPort, interval: int, product: str) -> int | None:
     try:
         record = await auditor.evaluate(
             "DetermineCost", {"zone": ZONE, "product": product, "interval": interval}
@@ -67,7 +83,7 @@ async def _weight(auditor: LedgerClient, interval: int, product: str) -> int | N
 
 
 async def _export(auditor: LedgerClient, places: Places) -> int:
-    """Write all raw blocks, each after its length."""
+    """Write all raw blocks, each after its length; gives their number."""
     height = await auditor.height()
     with places.blocks.open("wb") as file:
         for number in range(height):

@@ -1,7 +1,7 @@
 """What each process of the demo is told: the simulator's scenario, the daemon's configuration, the participants' settings.
 
-Pure: a plan, places and ports in, text out. Secrets stand in files of their own; a charger's password stands in the
-scenario, because the charger must know it, and as a hash in the configuration.
+Pure: a plan, places and ports in, text out. Keys of the station and its members stand in files of their own; a charger's
+password stands in the scenario, because the charger must know it, and as a hash in the configuration.
 """
 
 import json
@@ -37,6 +37,11 @@ class Places:
     configs: Path
 
     @property
+    def profiles(self) -> Path:
+        """Sun and load by the hour."""
+        return self.configs / "scenarios" / "data"
+
+    @property
     def peer(self) -> Path:
         """The peer's data."""
         return self.root / "peer"
@@ -65,6 +70,11 @@ class Places:
     def books(self) -> Path:
         """The witness's sealed books."""
         return self.root / "books.json"
+
+    @property
+    def world_status(self) -> Path:
+        """What goes on in the simulated world, rewritten each second."""
+        return self.root / "world-status.json"
 
     @property
     def blocks(self) -> Path:
@@ -96,7 +106,9 @@ class Parties:
     drivers: tuple[Enrolment, ...]
     supplier: Enrolment
     guest: Enrolment  # charges at the producer's own wall box
+    guest_moved: str  # the guest's commitment (hex) once the profile has changed
     producer: Enrolment
+    plant_key_hex: str  # of the nonces in the plant's evidence
     industry: Enrolment
 
 
@@ -226,7 +238,6 @@ def participants(
     plan: DayPlan, places: Places, parties: Parties, *, endpoint: str, certificate_sha256: str
 ) -> str:
     """The other organisations' settings, as JSON."""
-    data = places.configs / "scenarios" / "data"
     members = [
         *(_member(driver, "EV", DEPOSIT_MTOK) for driver in parties.drivers),
         _member(parties.supplier, "SUPPLIER", 0),
@@ -249,7 +260,7 @@ def participants(
             {
                 "member_id": parties.guest.member_id,
                 "expected_version": 1,
-                "commitment": parties.guest.dup_tag,
+                "commitment": parties.guest_moved,
             }
         ],
         "stations": [{"station_id": STATION, "geohash": GEOHASH, "evses": len(plan.evses)}],
@@ -259,9 +270,9 @@ def participants(
         "producer": {
             "member_id": parties.producer.member_id,
             "meter_ref": "plant-1",
-            "evidence_key_hex": parties.producer.commitment,
-            "peak_w": max(SOLAR_PEAK_W_MIN, plan.wanted_wh // SUN_HOURS),
-            "sun": str(data / "tmy3_723170_june_week_ghi.csv"),
+            "evidence_key_hex": parties.plant_key_hex,
+            "peak_w": solar_peak_w(plan),
+            "sun": str(sun_file(places)),
             "wall_box": {
                 "buyer_id": parties.guest.member_id,
                 "gateway_id": GATEWAY,
@@ -271,10 +282,20 @@ def participants(
         },
         "industry": {
             "member_id": parties.industry.member_id,
-            "load": str(data / "bdew_g25_july_workday_15min.csv"),
+            "load": str(places.profiles / "bdew_g25_july_workday_15min.csv"),
         },
     }
     return json.dumps(settings, indent=1)
+
+
+def solar_peak_w(plan: DayPlan) -> int:
+    """A plant that brings in a sunny day what the cars want."""
+    return max(SOLAR_PEAK_W_MIN, plan.wanted_wh // SUN_HOURS)
+
+
+def sun_file(places: Places) -> Path:
+    """Irradiance by the hour."""
+    return places.profiles / "tmy3_723170_june_week_ghi.csv"
 
 
 def _member(member: Enrolment, kind: str, deposit_mtok: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 
 import argon2
 from cryptography import x509
@@ -29,6 +30,7 @@ from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.participants.accounts import Enrolment
 from edgegw.participants.members import MemberStatus, MemberStore
+from edgegw.pseudonyms import commitment, new_salt
 
 # The passwords are 80 random bits and live for one run: nobody has to be slowed down.
 _HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -65,9 +67,13 @@ async def configure(plan: DayPlan, places: Places, *, endpoint: str, origin: Ori
 def write_secrets(places: Places) -> None:
     """Fresh secrets of the station and of the representative."""
     for name in ("station.key", "members.key"):
-        path = places.root / name
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+        write_private(places.root / name, secrets.token_hex(32) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads."""
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
 
 
 def password_hashes(evses: Sequence[EvsePlan]) -> dict[str, str]:
@@ -104,7 +110,9 @@ def enter(store: MemberStore, visits: Sequence[Visit]) -> Parties:
         drivers=tuple(added(f"driver of {visit.id_token}") for visit in visits),
         supplier=added("the supplier", "SUPPLIER"),
         guest=added("guest of the producer"),
+        guest_moved=commitment(new_salt(), "guest of the producer, who has moved"),
         producer=_stranger("PRODUCER"),
+        plant_key_hex=secrets.token_hex(32),
         industry=_stranger("INDUSTRY"),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgegw.demo.books import DIRECTIONS, Boundaries
+from edgegw.demo.functions import TRANSFER
 
 LOST_SHARE_MAX = 100  # one poll in so many
 FINDINGS_TOLD = 10
@@ -33,6 +34,8 @@ class Evidence:
     totals: Mapping[str, Mapping[str, int]]
     tally: Mapping[str, Any]
     weights_ppm: tuple[int, ...]
+    required: frozenset[str]  # functions of the contract
+    asked: Mapping[str, int]  # functions by answers
     boundaries: Boundaries
     status: Mapping[str, Any]
     blocks: int
@@ -58,7 +61,12 @@ def settle(evidence: Evidence) -> Settlement:
     unbalanced = list(_imbalances(evidence, numbers))
     numbers["conserved"] = not unbalanced
     numbers["verified"] = evidence.audit.get("verified") is True
-    faults = [*unbalanced, *_audit_faults(evidence.audit), *_speed_faults(evidence)]
+    faults = [
+        *unbalanced,
+        *_audit_faults(evidence.audit),
+        *_unused_functions(evidence),
+        *_speed_faults(evidence),
+    ]
     counted = evidence.served + sum(evidence.refused.values())
     if counted != evidence.sessions:
         faults.append(f"{evidence.sessions} sessions, but {counted} served or refused")
@@ -171,6 +179,15 @@ def _audit_faults(audit: Mapping[str, Any]) -> list[str]:
     return [f"auditor: {finding}" for finding in told] + (
         [f"auditor: {len(findings)} findings in all"] if len(findings) > FINDINGS_TOLD else []
     )
+
+
+def _unused_functions(evidence: Evidence) -> list[str]:
+    """Functions that the run had to use and that were neither committed nor answered; a direct sale moves energy."""
+    used = {**evidence.asked, **evidence.audit.get("functions", {})}
+    faults = [f"{name} was never used" for name in sorted(evidence.required - used.keys())]
+    if TRANSFER in evidence.required and not evidence.audit.get("direct_wh"):
+        faults.append("there was a sunny noon, and the producer sold nothing directly")
+    return faults
 
 
 def _speed_faults(evidence: Evidence) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 from edgegw.demo import closing
 from edgegw.demo.books import StationBooks, refusals
 from edgegw.demo.documents import Places
+from edgegw.demo.functions import required
 from edgegw.demo.plan import NO_STAY, DayPlan
 from edgegw.demo.processes import Nursery, nursery
 from edgegw.demo.report import Evidence, Settlement, settle
@@ -38,16 +39,15 @@ class Run:
 
     async def run(self) -> None:
         """The whole run; raises ChildFailedError, TooSlowError and whatever the ledger refuses."""
-        setup_s = setup_estimate_s(self.plan)
+        setup_s, started_at = setup_estimate_s(self.plan), time.monotonic()
         try:
-            await self._attempt(setup_s)
+            await self._attempt(setup_s, started_at)
         except TooSlowError as late:
             self.view.tell(f"{late}; once more with twice the time")
             empty(self.places)
-            await self._attempt(2 * setup_s)
+            await self._attempt(2 * setup_s, started_at)
 
-    async def _attempt(self, setup_s: float) -> None:
-        started_at = time.monotonic()
+    async def _attempt(self, setup_s: float, started_at: float) -> None:
         async with nursery(self.places.root / "logs") as children:
             stage = Stage(
                 plan=self.plan,
@@ -78,9 +78,7 @@ class Run:
 
     async def _settle(self, stage: Stage, children: Nursery, started_at: float) -> Settlement:
         assert stage.parties is not None
-        totals, weights, blocks = await closing.ask_ledger(
-            self.plan, self.places, stage.parties, endpoint=stage.endpoint
-        )
+        ledger = await closing.ask_ledger(self.plan, self.places, stage.parties, endpoint=stage.endpoint)
         if not self.stay:
             await stage.stop_simulator()
         books = StationBooks(self.places.station / "station.db")
@@ -103,12 +101,14 @@ class Run:
                 untraded=books.untraded_wh(),
                 witness={name: sealed["witness"][f"{name}_wh"] for name in ("import", "export")},
                 audit=audit,
-                totals=totals,
+                totals=ledger.totals,
                 tally=asdict(books.tally),
-                weights_ppm=weights,
+                weights_ppm=ledger.weights_ppm,
+                required=required(self.plan, self.places),
+                asked=ledger.asked,
                 boundaries=books.boundaries(sealed, evse_of, self.plan.speed),
                 status=stage.status(),
-                blocks=blocks,
+                blocks=ledger.blocks,
                 wall_seconds=time.monotonic() - started_at,
             )
         )

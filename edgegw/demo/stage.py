@@ -25,7 +25,7 @@ from edgegw.demo.processes import Child, ChildFailedError, Nursery
 from edgegw.errors import EdgegwError
 from edgegw.units import SECOND_NS
 
-SETUP_S = 6.0
+SETUP_S = 7.0
 SETUP_DRIVER_S = 0.06
 SETUP_EVSE_S = 0.08
 START_S = 60.0
@@ -69,6 +69,7 @@ class Stage:
     async def set_up(self) -> None:
         """Everything until the day can begin; raises TooSlowError where that took too long."""
         self.places.root.mkdir(parents=True, exist_ok=True)
+        self.places.root.chmod(0o700)
         await self.start_peer()
         origin = Origin(
             monotonic_ns=time.monotonic_ns() + round(self.setup_s * SECOND_NS),
@@ -118,7 +119,7 @@ class Stage:
             certificate_sha256=opening.certificate_sha256(self.places),
         )
         path = self.places.root / "participants.json"
-        path.write_text(text, encoding="utf-8")
+        opening.write_private(path, text)
         child = await self.children.start(
             "participants", ["edgegw.participants", "--config", str(path)], self.environment
         )
@@ -130,7 +131,7 @@ class Stage:
         self.tell(f"simulator and daemon: {len(self.plan.evses)} chargers and meters")
         self.ports = free_ports(self.plan)
         path = self.places.root / "scenario.toml"
-        path.write_text(documents.scenario(self.plan, self.places, self.ports), encoding="utf-8")
+        opening.write_private(path, documents.scenario(self.plan, self.places, self.ports))
         hashes = opening.password_hashes(self.plan.evses)
         for file, own_peer in ((self.places.config, False), (self.places.tools_config, True)):
             text = documents.configuration(
@@ -141,11 +142,14 @@ class Stage:
                 password_hashes=hashes,
                 own_peer=own_peer,
             )
-            file.write_text(text, encoding="utf-8")
+            opening.write_private(file, text)
         self.places.station.mkdir(exist_ok=True)
         self.parts["simulator"] = await self.children.start(
             "simulator",
-            ["firmware_sim", "run", str(path), "--books", str(self.places.books)],
+            [
+                *("firmware_sim", "run", str(path), "--books", str(self.places.books)),
+                *("--status", str(self.places.world_status)),
+            ],
             self.environment,
         )
         await self.start_daemon()

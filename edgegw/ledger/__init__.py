@@ -1,8 +1,9 @@
 """The gateway's and the participants' client of the ledger, in the order of the flow.
 
-`identity` (who signs) -> `endorse` (propose, check the answer, sign) -> `submit` -> `commit` (how did it
-end?) -> `events`. `client` joins them; `wire` is the only file that knows grpc; `errors` says what to do
-next. The same client serves the embedded peer and a Hyperledger Fabric peer.
+`identity` (who signs) -> `endorse` (propose, check the answer, sign) -> `client` (joins them all, and submits) ->
+`commit` (how did it end?) -> `events`. `adapter` is the gateway's port over it; `paper` shows a block as the paper draws
+it; `wire` is the only file that knows grpc; `errors` says what to do next. The same client is meant for the embedded peer
+and for a Hyperledger Fabric peer.
 """
 
 from edgegw.ledger.client import LedgerClient

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from edgegw.core.settlement import ENDORSE_AGAIN
 from edgegw.fabric import transaction
 from edgegw.fabric.proto import common_pb2, gateway_pb2, peer_pb2
 from edgegw.fabric.transaction import EventsQuery, Proposal, StatusQuery
@@ -178,7 +179,7 @@ class LedgerClient:
             if isinstance(outcome, Committed):
                 return endorsed.result
             last = Conflicting(outcome.code)
-            if outcome.code not in commit.ENDORSE_AGAIN:
+            if outcome.code not in ENDORSE_AGAIN:
                 break
         raise last
 

@@ -8,12 +8,6 @@ from dataclasses import dataclass
 
 from edgegw.fabric.proto import gateway_pb2, peer_pb2
 
-MVCC_READ_CONFLICT = "MVCC_READ_CONFLICT"
-PHANTOM_READ_CONFLICT = "PHANTOM_READ_CONFLICT"
-ENDORSEMENT_POLICY_FAILURE = "ENDORSEMENT_POLICY_FAILURE"
-ENDORSE_AGAIN = frozenset({MVCC_READ_CONFLICT, PHANTOM_READ_CONFLICT, ENDORSEMENT_POLICY_FAILURE})
-"""Invalid for ever under this id; the same call under a new one may succeed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Committed:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgegw.errors import ConfigError
 from edgegw.fabric.identity import Identity, KeySigner
 from edgegw.fabric.transaction import EndorsedTransaction, EventsQuery, Proposal, StatusQuery
 from edgegw.fabric.trust import Roots
@@ -43,12 +44,17 @@ def load_signer(folder: Path) -> Signer:
 
     Raises:
         OSError: a file is missing or may not be read.
+        ConfigError: others than its owner may read the key.
         MalformedMessageError: key and certificate do not belong together.
     """
     identity = Identity(
         msp_id=folder.resolve().parent.name, certificate_pem=(folder / "cert.pem").read_bytes()
     )
-    return KeySigner(identity, (folder / "key.pem").read_bytes())
+    key = folder / "key.pem"
+    mode = key.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ConfigError((f"{key}: mode {mode:04o}, want 0600: chmod 600 {key}",))
+    return KeySigner(identity, key.read_bytes())
 
 
 def load_trust(path: Path) -> Roots:

@@ -1,6 +1,7 @@
 """A block as the paper draws it: KEY, Value, Timestamp, Prev_Hash and Proof of every trade in it.
 
-Decides how a block is shown, on either peer. Never decides whether it holds: that is the audit's.
+Decides how a block is shown, on either peer. Never decides whether it holds: that is the audit's. Times are shown twice,
+the transaction's own and the ledger's, which a sandbox maps onto a simulated day.
 Source: LEDGER "Blocks as the paper draws them".
 """
 
@@ -15,10 +16,29 @@ from edgegw.fabric.identity import parse_identity
 from edgegw.fabric.proto import common_pb2, peer_pb2
 from edgegw.fabric.transaction import EndorsedTransaction, parse_transaction
 from edgegw.fabric.wire import MalformedMessageError, decode
+from edgegw.ledger.client import LedgerClient
 
 delimited = blocks.delimited
 TRADE = "trade~"
-_NS = 1_000_000_000
+DERIVATION = ("priceId", "tariffId", "period", "reason")  # of a trade; the rest is the price's own record
+_NS_PER_MS = 1_000_000
+
+
+async def draw_block(client: LedgerClient, number: int) -> dict[str, Any]:
+    """The block in five fields, with the stored price record behind each market trade. Raises LedgerError's children."""
+    shown = five_fields(await client.block(number))
+    trades = [trade for transaction in shown["transactions"] for trade in transaction["trades"]]
+    prices: dict[str, dict[str, Any]] = {}
+    for trade in trades:
+        record = trade["Value"]["trade"]
+        price_id = record.get("priceId")
+        if price_id is None:
+            continue
+        if price_id not in prices:
+            key = {name: record[name] for name in ("zone", "product", "interval")}
+            prices[price_id] = await client.evaluate("GetPrice", key)
+        trade["Proof"]["price_derivation"] = prices[price_id]
+    return shown
 
 
 def five_fields(raw: bytes) -> dict[str, Any]:
@@ -59,7 +79,7 @@ def _trades(call: EndorsedTransaction, verdict: str, previous: str) -> Iterator[
         yield {
             "KEY": key,
             "Value": {"trade": trade, "price_mtok_per_kwh": trade["price"]},
-            "Timestamp": datetime.fromtimestamp(call.timestamp_ns // _NS, UTC).isoformat(),
+            "Timestamp": _times(call.timestamp_ns // _NS_PER_MS, trade["ledgerTimeMs"]),
             "Prev_Hash": previous,
             "Proof": {
                 "endorsements": [
@@ -68,9 +88,19 @@ def _trades(call: EndorsedTransaction, verdict: str, previous: str) -> Iterator[
                 ],
                 "validation": verdict,
                 "evidence_hash": trade["evidenceHash"],
-                "price_derivation": trade.get("priceId") or trade.get("reason"),
+                "price_derivation": {name: trade[name] for name in DERIVATION if name in trade},
             },
         }
+
+
+def _times(real_ms: int, ledger_ms: int) -> dict[str, Any]:
+    """The transaction's own time and the ledger's; `mapped` where the channel's `cfg` maps one onto the other."""
+    real, ledger = (_iso(at_ms) for at_ms in (real_ms, ledger_ms))
+    return {"real": real, "ledger": ledger, "mapped": real_ms != ledger_ms}
+
+
+def _iso(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000).isoformat()
 
 
 def _name(serialized: bytes) -> str:

@@ -18,7 +18,7 @@ _DETAILS = "grpc-status-details-bin"
 _MESSAGE_BYTES = 16 * 1024 * 1024
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # what an attempt may take; a refused one is over at once
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 90_000),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),

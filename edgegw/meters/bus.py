@@ -69,8 +69,11 @@ def answer_timeout_s(profile: Profile, framing: Framing, baud: int) -> float:
     """Real seconds after which an answer is not coming: the device's own slowness and the frames on the wire."""
     if framing == "tcp":
         return profile.min_timeout_ms / 1000
-    blocks = [profile.energy_block, profile.power_block, profile.serial.block if profile.serial else None]
-    registers = max(block.count for block in blocks if block)
+    blocks = [
+        profile.energy_block,
+        *(identity.block for identity in (profile.serial, *profile.match) if identity),
+    ]
+    registers = max(block.count for block in blocks)
     characters = 8 + 5 + 2 * registers + 7  # request, answer, two gaps of 3.5
     return profile.min_timeout_ms / 1000 + characters * 11 / baud
 
@@ -185,7 +188,7 @@ class MeterBus:
             unit.failed += scheduled
             return
         try:
-            reading = await self._read(unit, with_power=due.cause >= Cause.POLL)
+            reading = await self._read(unit)
         except ReadError as error:
             unit.failed += scheduled
             unit.identify_at = 0.0  # whoever answers next may be another meter
@@ -226,8 +229,8 @@ class MeterBus:
         for index in range(len(self._units)):
             self._ask(index)
 
-    async def _read(self, unit: _Unit, *, with_power: bool) -> RegisterReading:
-        """One reading, or ReadError. Power that needs a request of its own is read with polls only."""
+    async def _read(self, unit: _Unit) -> RegisterReading:
+        """One reading, or ReadError."""
         settings, profile = unit.settings, unit.settings.profile
         if not self._line.connected:
             await self._connect()
@@ -237,12 +240,8 @@ class MeterBus:
         registers = await self._line.request(settings.unit_id, profile.energy_block)
         t1_ns = self._clock.now_ns()
         energy = decode_energy(profile, registers)
-        power_w = None
-        if profile.power_block == profile.energy_block:
-            power_w = decode_power(profile, registers)
-        elif with_power and profile.power_block is not None:
-            power_registers = await self._request_or_none(settings.unit_id, profile.power_block)
-            power_w = decode_power(profile, power_registers) if power_registers else None
+        # Nothing is decided by a meter's power: it is taken where it comes with the energy, and costs no request.
+        power_w = decode_power(profile, registers) if profile.power_block == profile.energy_block else None
         import_mwh, export_mwh = energy.import_mwh, energy.export_mwh
         if settings.swapped:
             import_mwh, export_mwh = export_mwh, import_mwh

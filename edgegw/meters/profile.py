@@ -67,7 +67,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One meter model. `power_block` may be the energy block itself: then power costs no request of its own."""
+    """One meter model. Power is read where `power_block` is the energy block itself, and costs no request of its own."""
 
     profile_id: str
     transports: frozenset[str]

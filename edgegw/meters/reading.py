@@ -27,7 +27,7 @@ class RegisterReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFailed:
-    """No acceptable answer; `reason` is one of `Reason`."""
+    """No acceptable answer; `reason` is the text of `line.ReadError`: "no_answer", "closed" and the like."""
 
     meter_id: str
     at_ns: int

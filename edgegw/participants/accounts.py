@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from edgegw.contract.codes import Code
 from edgegw.ledger import BusinessRefusal
 from edgegw.participants.port import LedgerPort
 
 PAGE_SIZE = 200
-ID_CONFLICT = "ID_CONFLICT"
+LEFT = "LEFT"
 Kind = Literal["PRODUCER", "EV", "SUPPLIER", "INDUSTRY"]
 KIND_MSP: dict[Kind, str] = {
     "PRODUCER": "ProducerMSP",
@@ -47,11 +48,27 @@ async def sign_up(ledger: LedgerPort, member: Enrolment) -> None:
         )
     except BusinessRefusal as refusal:
         # A record that was updated since no longer is the sign-up's; its tag still says who it is.
-        if refusal.code != ID_CONFLICT:
+        if refusal.code != Code.ID_CONFLICT:
             raise
         stored = await ledger.evaluate("GetMember", {"memberId": member.member_id})
         if (stored["kind"], stored.get("dupTag")) != (member.kind, member.dup_tag):
             raise
+
+
+async def leave(ledger: LedgerPort, member_id: str, *, signed_up: bool = True) -> None:
+    """End a membership for good; nothing happens where that is done, or where a sign-up never arrived.
+
+    Raises BusinessRefusal (UNKNOWN_MEMBER for one who is `signed_up`, ...).
+    """
+    try:
+        stored = await ledger.evaluate("GetMember", {"memberId": member_id})
+    except BusinessRefusal as refusal:
+        if refusal.code == Code.UNKNOWN_MEMBER and not signed_up:
+            return
+        raise
+    if stored["status"] != LEFT:
+        change = {"memberId": member_id, "expectedVersion": stored["version"], "status": LEFT}
+        await ledger.execute("Update", change)
 
 
 async def available_mtok(ledger: LedgerPort, member_id: str) -> int:

@@ -21,7 +21,7 @@ from edgegw.participants.port import LedgerPort
 from edgegw.participants.producer import Plant, Producer, WallBox
 from edgegw.participants.profiles import read_load, read_sun
 from edgegw.participants.representative import Representative
-from edgegw.participants.schedule import Schedule
+from edgegw.participants.schedule import DAY_S, Schedule
 from edgegw.participants.seat import Seat
 from edgegw.participants.settings import Settings
 from edgegw.participants.tariff import Tariff, read_tariff
@@ -29,7 +29,6 @@ from edgegw.ports import Clock
 from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
 
 AT_ONCE = 8
-DAY_S = 86_400
 Connect = Callable[[str, str], LedgerPort]
 """The way to the ledger of an organisation's named identity: (`ProducerMSP`, `oracle`)."""
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from edgegw.participants import accounts
 from edgegw.participants.profiles import LoadProfile
+from edgegw.participants.schedule import DAY_S
 from edgegw.participants.seat import Seat
 from edgegw.units import INTERVAL_S, interval_of
-
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,16 @@ Decides nothing about trades. Keeps no name: of an identity only the salt of its
 kept, and leaving deletes both with every card. Never on the ledger, never in the gateway's journal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from edgegw.core.events import MemberTerms
-from edgegw.database import Schema, faults_of, one, open_writer
+from edgegw.database import Schema, faults_of, one, open_reader, open_writer, pragma
 from edgegw.participants.accounts import Enrolment, Kind
 from edgegw.pseudonyms import commitment, duplicate_tag, hash_token, new_member_id, new_salt
 
@@ -63,10 +66,45 @@ class Member:
     cards: int
 
 
+class MemberReader:
+    """What the daemon sees of the store, which others write: it never changes, makes or migrates the file.
+
+    Every method raises JournalError when the file cannot be read, as in the moment in which it is first made: ask again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: Database | None = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._db is not None:
+            self._db.close()
+
+    def version(self) -> int:
+        """A number that changes with every write; cheap to ask again and again. 0: there is no store yet."""
+        if self._db is None and not self._path.exists():
+            return 0
+        with faults_of(self._path):
+            version = pragma(self._opened(), "data_version")
+        assert isinstance(version, int)
+        return version
+
+    def links(self) -> Mapping[str, MemberTerms]:
+        """Terms by card hash, of active members only: what the station's core is told (MembersChanged)."""
+        return {} if self._db is None and not self._path.exists() else _links(self._opened(), self._path)
+
+    def _opened(self) -> Database:
+        if self._db is None:
+            self._db = open_reader(self._path, MEMBERS)
+        return self._db
+
+
 class MemberStore:
     """One SQLite file, short transactions; `key` is the organisation's secret for card hashes and duplicate tags.
 
-    Every method raises JournalError when the file cannot be read or written.
+    Several processes may write it: each change waits for the one before. Every method raises JournalError when the file
+    cannot be read or written.
     """
 
     def __init__(self, path: Path, key: bytes) -> None:
@@ -84,7 +122,7 @@ class MemberStore:
         So a repeat with the same identity after a crash makes no second member.
         """
         tag = duplicate_tag(self._key, identity)
-        with faults_of(self._path), self._db.atomic():
+        with self._writing():
             known = one(self._db, "SELECT member_id, salt, status FROM members WHERE dup_tag = ?", (tag,))
             if known is None:
                 known = (new_member_id(), new_salt(), MemberStatus.NEW)
@@ -102,7 +140,7 @@ class MemberStore:
 
     def set_status(self, member_id: str, status: MemberStatus) -> bool:
         """Follow the ledger; LEFT deletes salt, tag and cards. False: no such member."""
-        with faults_of(self._path), self._db.atomic():
+        with self._writing():
             changed = self._db.execute(
                 "UPDATE members SET status = ? WHERE member_id = ? AND status != 'LEFT'", (status, member_id)
             ).rowcount
@@ -116,7 +154,7 @@ class MemberStore:
     def link(self, id_token: str, terms: MemberTerms) -> bool:
         """Let a card or login lead to a member on these terms, replacing what it led to. False: no active member."""
         row = {"id_token_hash": self.token_hash(id_token), **asdict(terms)}
-        with faults_of(self._path), self._db.atomic():
+        with self._writing():
             active = one(
                 self._db,
                 "SELECT 1 FROM members WHERE member_id = ? AND status = 'ACTIVE'",
@@ -128,13 +166,17 @@ class MemberStore:
 
     def unlink(self, id_token: str) -> bool:
         """Forget a card. False: it was not known."""
+        with self._writing():
+            gone = self._db.execute(
+                "DELETE FROM links WHERE id_token_hash = ?", (self.token_hash(id_token),)
+            ).rowcount
+        return gone == 1
+
+    def status(self, member_id: str) -> MemberStatus | None:
+        """The member's status; None: no such member."""
         with faults_of(self._path):
-            return (
-                self._db.execute(
-                    "DELETE FROM links WHERE id_token_hash = ?", (self.token_hash(id_token),)
-                ).rowcount
-                == 1
-            )
+            row = one(self._db, "SELECT status FROM members WHERE member_id = ?", (member_id,))
+        return None if row is None else MemberStatus(str(row[0]))
 
     def members(self) -> Sequence[Member]:
         """All members, those that left included, by id."""
@@ -146,13 +188,8 @@ class MemberStore:
         return [Member(member_id=row[0], status=MemberStatus(row[1]), cards=row[2]) for row in rows]
 
     def links(self) -> Mapping[str, MemberTerms]:
-        """Terms by card hash, of active members only: what the station's core is told (MembersChanged)."""
-        with faults_of(self._path):
-            rows = self._db.execute(
-                f"SELECT id_token_hash, {_TERMS} FROM links JOIN members USING (member_id)"  # noqa: S608 - our own names
-                " WHERE status = 'ACTIVE' ORDER BY id_token_hash"
-            ).fetchall()
-        return {row[0]: _terms(row[1:]) for row in rows}
+        """Terms by card hash, of active members only."""
+        return _links(self._db, self._path)
 
     def lookup(self, id_token_hash: str) -> MemberTerms | None:
         """Terms of one card hash, where an active member is behind it."""
@@ -168,6 +205,27 @@ class MemberStore:
     def token_hash(self, id_token: str) -> str:
         """The keyed hash under which an idToken is known."""
         return hash_token(self._key, id_token)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction that holds the write lock from its first read on, or nothing of it."""
+        with faults_of(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.rollback()
+                raise
+
+
+def _links(db: Database, path: Path) -> dict[str, MemberTerms]:
+    with faults_of(path):
+        rows = db.execute(
+            f"SELECT id_token_hash, {_TERMS} FROM links JOIN members USING (member_id)"  # noqa: S608 - our own names
+            " WHERE status = 'ACTIVE' ORDER BY id_token_hash"
+        ).fetchall()
+    return {row[0]: _terms(row[1:]) for row in rows}
 
 
 def _terms(row: Sequence[object]) -> MemberTerms:

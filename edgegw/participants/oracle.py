@@ -8,16 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from edgegw.contract.codes import Code
 from edgegw.ledger import BusinessRefusal
 from edgegw.participants.accounts import at_most
 from edgegw.participants.port import LedgerPort
-from edgegw.participants.schedule import Schedule, hours
+from edgegw.participants.schedule import DAY_S, HOUR_S, Schedule, hours
 from edgegw.participants.tariff import Tariff
 
 PRODUCTS = ("CHARGE", "DISCHARGE")
-DAY_S = 86_400
-HOUR_S = 3600
-CUT_OFF_PASSED = "CUT_OFF_PASSED"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +61,6 @@ class Oracle:
                 "PostFloor", {"zone": self.zone, "product": product, "hour": hour, "floor": str(floor_mtok)}
             )
         except BusinessRefusal as refusal:
-            self.counts["late" if refusal.code == CUT_OFF_PASSED else refusal.code] += 1
+            self.counts["late" if refusal.code == Code.CUT_OFF_PASSED else refusal.code] += 1
         else:
             self.counts["posted"] += 1

@@ -15,10 +15,10 @@ from datetime import UTC, date, datetime
 from edgegw.ledger import BusinessRefusal
 from edgegw.participants import accounts
 from edgegw.participants.profiles import SunProfile
+from edgegw.participants.schedule import DAY_S
 from edgegw.participants.seat import Seat
 from edgegw.units import INTERVAL_S, SECOND_NS
 
-DAY_S = 86_400
 NOON_HOUR = 12
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgegw.contract.codes import Code
 from edgegw.ledger import BusinessRefusal, LedgerError
 from edgegw.participants import accounts
 from edgegw.participants.accounts import Enrolment
@@ -19,7 +20,6 @@ from edgegw.participants.schedule import Schedule
 
 Product = Literal["CHARGE", "DISCHARGE"]
 PRODUCTS: tuple[Product, ...] = ("CHARGE", "DISCHARGE")
-CUT_OFF_PASSED = "CUT_OFF_PASSED"
 _AGAIN_REAL_S = 0.5
 
 
@@ -156,7 +156,7 @@ class Representative:
                 {"zone": self._zone, "product": product, "interval": interval, "wh": str(energy_wh)},
             )
         except BusinessRefusal as refusal:
-            self.counts["late" if refusal.code == CUT_OFF_PASSED else refusal.code] += 1
+            self.counts["late" if refusal.code == Code.CUT_OFF_PASSED else refusal.code] += 1
         except LedgerError:
             self.counts["unreachable"] += 1
             return False

@@ -12,6 +12,8 @@ from edgegw.ports import Clock
 from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
 
 LEAD_S_MIN = 60
+HOUR_S = 3600
+DAY_S = 86_400
 _LEAD_REAL_S = 2.0
 
 
@@ -59,4 +61,4 @@ class Schedule:
 
 def hours(start_s: int, end_s: int) -> range:
     """Starts of the UTC hours that touch [start_s, end_s)."""
-    return range(start_s // 3600 * 3600, end_s, 3600)
+    return range(start_s // HOUR_S * HOUR_S, end_s, HOUR_S)

@@ -11,7 +11,6 @@ from edgegw.ledger import BusinessRefusal
 from edgegw.participants.port import LedgerPort
 from edgegw.participants.schedule import Schedule
 
-CUT_OFF_PASSED = "CUT_OFF_PASSED"
 MOST_WH_PER_GATEWAY_DAY = 10_000_000
 
 

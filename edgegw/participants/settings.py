@@ -12,6 +12,8 @@ from edgegw.errors import ConfigError
 from edgegw.participants.accounts import Enrolment
 from edgegw.participants.representative import Station
 
+PERFORMANCE_BP = 8_500
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +88,7 @@ class ProducerSettings(_Table):
     evidence_key_hex: str
     epoch: int = 0
     peak_w: int = Field(default=300_000, gt=0)
-    performance_bp: int = Field(default=8_500, gt=0, le=10_000)
+    performance_bp: int = Field(default=PERFORMANCE_BP, gt=0, le=10_000)
     wall_box: WallBoxSettings | None = None
     sun: Path = Path("configs/scenarios/data/tmy3_723170_june_week_ghi.csv")
 

@@ -4,6 +4,7 @@ Decides nothing. Each commit is on disk when it returns (WAL, synchronous FULL).
 one thread. Source: reliability reference 2.4.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -73,7 +74,8 @@ class Store(Reader):
     """The peer's own, writing connection. Call it from one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create; raises StoreError for a file of another version."""
+        """Open or create, for its owner only; raises StoreError for a file of another version."""
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         super().__init__(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
         mode = self._db.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         assert mode == "wal", mode

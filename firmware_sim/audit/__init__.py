@@ -5,5 +5,5 @@ contract; it knows their formats from the documents (Fabric's wire format, docs/
 
 In the order of the flow: protobuf, blocks, identity (what the bytes say and who signed), verdict, state, replay (which
 transactions hold), rights, prices, trades, ownership (whether what they wrote is right), totals, facts, books,
-boundaries (whether it is what really flowed), report.
+resets, standby, boundaries (whether it is what really flowed), report.
 """

@@ -16,6 +16,7 @@ from firmware_sim.audit.facts import Facts, Meter, canonical, sha256_hex
 from firmware_sim.audit.finding import Findings
 from firmware_sim.audit.prices import INTERVAL_S
 from firmware_sim.audit.resets import unmeasured_wh_max
+from firmware_sim.audit.standby import check_standby
 from firmware_sim.audit.trades import Traded
 
 DIRECTIONS = ("import", "export")
@@ -40,6 +41,9 @@ class Comparison:
             for direction in DIRECTIONS:
                 self._witness(meter, direction)
                 self._tiles(meter, direction)
+            if meter.evse_id in self.books["evses"]:
+                book = self.books["evses"][meter.evse_id]
+                check_standby(book, self.facts, meter=meter, findings=self.findings)
         self._segments()
         self._evidence()
         self._recorded()

@@ -7,6 +7,7 @@ the state before it. Source: LEDGER, Blocks as the paper draws them.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,8 @@ class Replay:
     blocks: int = 0
     transactions: int = 0
     invalid: int = 0
+    functions: Counter[str] = field(default_factory=Counter)
+    """Valid transactions by the function they called."""
 
     def run(self, raw: bytes) -> None:
         """Read every block; ends early where the bytes cannot be read."""
@@ -103,6 +106,7 @@ class Replay:
                 self.findings.add("VALIDATION_CODE", where, expected=code.name, found=said)
             # What the block calls valid is what everybody builds on: it is followed, and judged above.
             if said == Code.VALID and transaction is not None:
+                self.functions[transaction.function] += 1
                 self._check(transaction, verdict, where=where)
                 self.state.apply(transaction, (block.number, position))
 

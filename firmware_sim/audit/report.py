@@ -74,6 +74,7 @@ def _ledger(sources: Sources, findings: Findings, all_trades: list[Traded]) -> R
         "blocks": replay.blocks,
         "transactions": replay.transactions,
         "invalid": replay.invalid,
+        "functions": dict(replay.functions),
         "tokens": tokens,
         "energy": energy,
         "price_weights": {

@@ -76,4 +76,21 @@ async def test_commands_on_a_real_ledger(tmp_path: Path) -> None:
         out = tmp_path / "blocks.bin"
         assert (await run(config, "ledger", "export", str(out)))["blocks"] == 2
         assert out.stat().st_size > 1000
+        await _ends_of_a_membership(config, member_id)
     assert "127.0.0.1" in await run(config, "ledger", "supply", status=69)
+
+
+async def _ends_of_a_membership(config: Path, member_id: str) -> None:
+    """A card is taken back once; leaving is final on the ledger and here, may be repeated, and frees the identity."""
+    await run(config, "member", "unlink", "--id-token", "04a2")
+    assert "leads to nobody" in await run(config, "member", "unlink", "--id-token", "04A2", status=1)
+    await run(config, "member", "link", member_id, "--id-token", "04A2")
+    assert "no member nobody" in await run(config, "member", "leave", "nobody", status=1)
+    for _ in range(2):
+        left = await run(config, "member", "leave", member_id)
+        assert left == {"member_id": member_id, "status": "LEFT"}
+        assert await run(config, "member", "list") == [{"member_id": member_id, "status": "LEFT", "cards": 0}]
+    functions = [one["function"] for one in (await run(config, "ledger", "block", "2"))["transactions"]]
+    assert functions == ["Update"]
+    again = await run(config, "member", "add", "--identity", "Somebody")
+    assert again["member_id"] != member_id

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from tests.chargers_running import Station, dial, heartbeat, running
 from tests.chargers_station import (
     NOW,
     PASSWORD,
+    charger_settings,
     password_hash,
 )
 
@@ -126,6 +127,59 @@ async def test_no_common_version(station: Station) -> None:
             await socket.recv()
         assert (socket.close_code, "ocpp2.1" in (socket.close_reason or "")) == (1002, True)
     assert station.events == []
+
+
+@pytest.mark.parametrize(
+    ("offered", "version", "close_code"),
+    [
+        (("ocpp2.1", "ocpp2.0.1"), "2.0.1", None),
+        (None, "2.0.1", None),
+        (("ocpp2.1", "ocpp1.6"), None, 1002),
+    ],
+)
+async def test_a_charger_of_one_version(
+    offered: Sequence[str] | None, version: str | None, close_code: int | None
+) -> None:
+    """A charger whose version is configured speaks that one, offered or not named at all; another is closed with the reason."""
+    logged: list[tuple[str, Mapping[str, object]]] = []
+    charger = charger_settings("CP1", version="2.0.1")
+    async with running(charger, log=lambda *entry: logged.append(entry)) as station:
+        async with dial(station, offered=offered) as socket:
+            if version is None:
+                with pytest.raises(ConnectionClosed):
+                    await socket.recv()
+                assert socket.close_reason == "sub-protocols spoken here: ocpp2.0.1"
+            else:
+                await heartbeat(socket)
+            assert socket.close_code == close_code
+        connected = [event.version for event in station.of(ChargerConnected)]
+    assert connected == ([] if version is None else [version])
+    assert [name for name, _ in logged] == (["charger.refused"] if version is None else [])
+
+
+async def test_who_stays_out_is_logged() -> None:
+    """An unknown charger, a wrong password, a doubled connection and a replaced one each leave one line; locked-out tries none."""
+    logged: list[tuple[str, Mapping[str, object]]] = []
+    async with running(log=lambda *entry: logged.append(entry)) as station:
+        for charger_id, password in [("CP3", PASSWORD), *[("CP 2", "wrong")] * (FAILURES_MAX + 1)]:
+            with pytest.raises(InvalidStatus):
+                await dial(station, charger_id, password=password)
+        first = await dial(station)
+        await heartbeat(first)
+        async with dial(station) as second:
+            with pytest.raises(ConnectionClosed):
+                await second.recv()
+        first.transport.pause_reading()  # half open: it acknowledges bytes and reads none
+        async with dial(station) as third:
+            await heartbeat(third)
+        first.transport.abort()
+    assert [(name, fields["reason"]) for name, fields in logged if name == "charger.refused"] == [
+        ("charger.refused", "Not Found"),
+        *[("charger.refused", "Unauthorized")] * FAILURES_MAX,
+        ("charger.refused", "connected already"),
+    ]
+    assert ("charger.replaced", {"charger_id": "CP1"}) in logged
+    assert PASSWORD not in repr(logged)
 
 
 async def test_compression_is_offered(station: Station) -> None:

@@ -156,6 +156,26 @@ def boundary(run: Run) -> None:
     run.seal()
 
 
+def hidden(run: Run) -> None:
+    """A car took 500 Wh more, which the station books as STANDBY; registers, segments and sums all agree."""
+    book = run.books["evses"]["E1"]
+    book["register_end_mwh"]["import"] += 500_000
+    run.books["witness"]["import_wh"] += 500
+    for mark in book["quarters"][2:]:
+        mark["import_mwh"] += 500_000
+    run.seal()
+    (_, idle, sale) = (fact["body"] for fact in run.facts if fact["kind"] == "segment")
+    idle["import_mwh"][1] += 500_000
+    sale["import_mwh"] = [end_mwh + 500_000 for end_mwh in sale["import_mwh"]]
+    next(fact for fact in run.facts if fact["kind"] == "untraded")["body"]["energy_wh"] += 500
+
+
+def sold_as_standby(run: Run) -> None:
+    """A Wh that flowed out of a car is said to be standby."""
+    piece = next(fact for fact in run.facts if fact["kind"] == "untraded")["body"]
+    run.facts.append({"kind": "untraded", "body": {**piece, "direction": "export"}})
+
+
 def other_quarter(run: Run) -> None:
     """The untraded Wh is booked into the quarter hour before its own."""
     next(fact for fact in run.facts if fact["kind"] == "untraded")["body"]["interval"] -= 900
@@ -307,6 +327,8 @@ CONTROLS: tuple[tuple[Tamper, set[str]], ...] = (
     (untraded, {"WITNESS", "REGISTER_PIECES"}),
     (moved_untraded, {"REGISTER_PIECES"}),
     (boundary, {"BOUNDARY"}),
+    (hidden, {"STANDBY"}),
+    (sold_as_standby, {"STANDBY", "WITNESS"}),
     (other_quarter, {"SEGMENT"}),
     (evidence, {"EVIDENCE_HASH", "EVIDENCE_SIGNATURE"}),
     (no_evidence, {"EVIDENCE_MISSING"}),
@@ -347,6 +369,7 @@ def test_nothing_can_be_changed(day: Run, tmp_path: Path, tamper: Tamper, codes:
         (register, "E1 import"),
         (untraded, "E1 import"),
         (boundary, f"E1 {LIGHT + 900}"),
+        (hidden, "E1 import"),
         (load, f"block 19 transaction 0 {PRICE}"),
         (guard, "block 13 transaction 0"),
         (evidence, f"trade {MARKET}"),
@@ -373,6 +396,8 @@ def test_an_honest_day_is_verified(day: Run, tmp_path: Path) -> None:
     assert report["untraded"] == {"import_wh": 1, "export_wh": 0, "by_code": {"STANDBY": 1}}
     assert (report["market_wh"], report["retail_wh"], report["direct_wh"]) == (1940, 560, 4000)
     assert report["retail_reasons"] == {"NO_SLICE": 560}
+    assert (report["functions"]["RecordTrades"], report["functions"]["transfer"]) == (2, 1)
+    assert sum(report["functions"].values()) == report["transactions"] - report["invalid"]
     assert report["price_weights"] == {"min": 368_421, "max": 800_000, "distinct": 3}
     assert report["boundary_error_wh"] == {"p50": 0.7, "p99": 0.7, "max": 0.7}
     totals = {side: {name: int(value) for name, value in day.world.totals()[side].items()} for side in SIDES}

@@ -24,7 +24,8 @@ def accelerated(*, speed: int, origin_in_ns: int = 0) -> StationClock:
 def test_real_time_without_the_variable() -> None:
     """Without STATION_CLOCK the clock is UTC at speed 1."""
     clock: Clock = StationClock.from_environment({})
-    assert abs(clock.now_ns() - time.time_ns()) < SECOND_NS
+    before_ns = time.time_ns()
+    assert before_ns <= clock.now_ns() <= time.time_ns()
     assert clock.real_seconds(3 * SECOND_NS) == 3
 
 
@@ -60,7 +61,11 @@ def test_a_bad_variable_is_a_configuration_fault(text: str) -> None:
 
 @pytest.mark.parametrize("clock", [StationClock(), accelerated(speed=2400)], ids=["real", "accelerated"])
 async def test_sleep_never_returns_early_and_does_not_drift(clock: StationClock) -> None:
-    """Forty sleeps in a row each return at or after their instant, and their lateness does not add up."""
+    """Forty sleeps in a row each return at or after their instant, and their lateness does not add up.
+
+    Lateness that added up would grow by the machine's own with each sleep; a busy machine is late now and then, so that
+    the least of the last ten is what counts.
+    """
     step_ns = int(0.005 * SECOND_NS) * clock.speed
     start_ns = clock.now_ns()
     lateness_ns = []
@@ -68,18 +73,21 @@ async def test_sleep_never_returns_early_and_does_not_drift(clock: StationClock)
         await clock.sleep_until(start_ns + step * step_ns)
         lateness_ns.append(clock.now_ns() - start_ns - step * step_ns)
     assert min(lateness_ns) >= 0
-    assert sorted(lateness_ns)[20] < step_ns
+    assert min(lateness_ns[-10:]) < 10 * step_ns
 
 
 async def test_sleep_spans_the_standstill_before_the_origin() -> None:
     """An instant after the origin is waited for from before the origin; the origin itself is already there."""
+    an_hour_off = accelerated(speed=100, origin_in_ns=3600 * SECOND_NS)
     clock = accelerated(speed=100, origin_in_ns=50_000_000)
-    began = time.monotonic()
-    await clock.sleep_until(DAY_NS)
-    assert time.monotonic() - began < 0.04
-    await clock.sleep_until(DAY_NS + SECOND_NS)
+    earliest_s = (
+        time.monotonic() + 0.01
+    )  # the origin lies 40 to 50 ms behind this, the instant 10 ms after the origin
+    async with asyncio.timeout(30):
+        await an_hour_off.sleep_until(DAY_NS)
+        await clock.sleep_until(DAY_NS + SECOND_NS)
     assert clock.now_ns() >= DAY_NS + SECOND_NS
-    assert 0.055 < time.monotonic() - began < 0.5
+    assert time.monotonic() >= earliest_s
 
 
 async def test_a_past_instant_returns_at_once_and_a_sleep_can_be_cancelled() -> None:

@@ -1,5 +1,6 @@
 """The demo's plan: which car comes to which charger, and that none of the file's is lost."""
 
+import os
 from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgegw.demo import opening
 from edgegw.demo.documents import Places, Ports, configuration, scenario, toml
+from edgegw.demo.functions import SEVEN, required
 from edgegw.demo.plan import (
     BUSY,
     NO_STAY,
@@ -188,7 +191,37 @@ def test_documents_name_the_same_things(tmp_path: Path) -> None:
         assert (evse["meter"], simulated["meter_port"]) == (meter["id"], meter["port"])
 
 
+@pytest.mark.parametrize(
+    ("begin_min", "stay_min", "expected"),
+    [
+        (0, 600, True),
+        (600, 120, False),
+        (255, 300, True),
+        (300, 300, False),
+        (0, 120, False),
+        (-720, 2_880, True),
+    ],
+)
+def test_only_a_day_with_noon_sells_directly(begin_min: int, stay_min: int, expected: bool) -> None:
+    """All seven functions are required where the run holds a whole sunny noon hour, from well before on."""
+    plan = plan_day([session(begin_min, stay_min)], Wishes())
+    wanted = required(plan, Places(root=CONFIGS, configs=CONFIGS))
+    assert wanted == (SEVEN if expected else SEVEN - {"transfer"})
+
+
 def test_toml_reads_back() -> None:
     """Tables and lists of tables, two deep, are read back as they were."""
     tables = {"a": {"x": 1, "y": 'quo"te', "z": True}, "b": [{"n": 1, "c": [{"m": 2}, {"m": 3}]}, {"n": 4}]}
     assert loads(toml(tables)) == tables
+
+
+def test_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
+    """Keys and what bears passwords have mode 0600, whatever the umask."""
+    before = os.umask(0)
+    try:
+        opening.write_secrets(Places(root=tmp_path, configs=CONFIGS))
+        opening.write_private(tmp_path / "scenario.toml", "password")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    assert len(list(tmp_path.iterdir())) == 3

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from edgegw.demo.books import Boundaries, refusals
+from edgegw.demo.functions import SEVEN, TRANSFER
 from edgegw.demo.report import Evidence, settle
 
 TOKENS = {"minted": 100, "burned": 40, "supply": 60, "available": 30, "held": 10, "pending": 20}
@@ -34,10 +35,14 @@ GOOD = Evidence(
         "findings": [],
         "trades": 7,
         "ledger": {"import_wh": 1_000, "export_wh": 300},
+        "direct_wh": 2_000,
+        "functions": {"SignUp": 3, "Update": 1, "transfer": 1, "RecordTrades": 4},
     },
     totals={"tokens": TOKENS, "energy": ENERGY},
     tally={"market_wh": 800, "retail_wh": 200, "retail_reasons": {"NO_SLICE": 200}, "sold_wh": 300},
     weights_ppm=(200_000, 800_000, 200_000),
+    required=SEVEN,
+    asked={"totalSupply": 1, "balanceOf": 1, "historyAPI": 2, "DetermineCost": 9},
     boundaries=Boundaries(errors_wh=(0, 1, 9), beyond=0),
     status={"polls": {"done": 990, "lost": 10}, "clock_lag_s": {"p50": 0.1, "p99": 1.0, "max": 2.0}},
     blocks=12,
@@ -101,6 +106,23 @@ def test_a_slow_machine_fails(change: dict[str, Any]) -> None:
     settlement = settle(replace(GOOD, **change))
     assert settlement.numbers["conserved"] is settlement.numbers["verified"] is True
     assert "too slow" in settlement.faults[0]
+
+
+@pytest.mark.parametrize("missing", sorted(SEVEN))
+def test_each_of_the_seven_functions_is_used(missing: str) -> None:
+    """One that was neither committed nor answered fails the run, by name; where it is not required it may be missing."""
+    functions = {name: count for name, count in GOOD.audit["functions"].items() if name != missing}
+    asked = {name: count for name, count in GOOD.asked.items() if name != missing}
+    without = replace(GOOD, audit={**GOOD.audit, "functions": functions}, asked=asked)
+    assert settle(without).faults == (f"{missing} was never used",)
+    assert settle(replace(without, required=SEVEN - {missing})).agrees
+
+
+def test_a_sunny_noon_has_a_direct_sale() -> None:
+    """A transfer of the direct sale that moved nothing fails the run, unless there was no noon."""
+    idle = replace(GOOD, audit={**GOOD.audit, "direct_wh": 0})
+    assert "directly" in settle(idle).faults[0]
+    assert settle(replace(idle, required=SEVEN - {TRANSFER})).agrees
 
 
 def test_a_lost_session_fails() -> None:

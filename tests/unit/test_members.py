@@ -1,12 +1,13 @@
 """The representative's members: one person one member, cards by keyed hash, nothing left after leaving."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from edgegw.core.events import MemberTerms
-from edgegw.participants.members import MemberStatus, MemberStore
+from edgegw.participants.members import MemberReader, MemberStatus, MemberStore
 from edgegw.pseudonyms import commitment, duplicate_tag, hash_token, new_member_id
 
 KEY = b"k" * 32
@@ -118,3 +119,45 @@ def test_member_ids_are_128_random_bits() -> None:
     ids = {new_member_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(len(one) == 26 and one.isalnum() and one == one.lower() for one in ids)
+
+
+def test_a_reader_sees_every_write_and_makes_none(tmp_path: Path) -> None:
+    """Its version changes with each write of others and only then; it makes no file and reads the links as they are."""
+    path = tmp_path / "members.db"
+    reader = MemberReader(path)
+    assert (reader.version(), reader.links()) == (0, {})
+    assert not path.exists()
+    store = MemberStore(path, KEY)
+    terms = MemberTerms(member_id=join(store))
+    unlinked = reader.version()
+    assert (unlinked, reader.links()) == (reader.version(), {})
+    assert store.link("04A2", terms)
+    linked = reader.version()
+    assert linked not in {0, unlinked}
+    assert reader.links() == {hash_token(KEY, "04a2"): terms}
+    store.close()
+    again = MemberStore(path, KEY)
+    assert again.set_status(terms.member_id, MemberStatus.LEFT)
+    assert reader.version() not in {0, unlinked, linked}
+    assert reader.links() == {}
+    assert again.status(terms.member_id) is MemberStatus.LEFT
+    again.close()
+    reader.close()
+
+
+def test_writers_wait_for_each_other(tmp_path: Path) -> None:
+    """Ten writers enter one person at once: none fails, and one member is there."""
+    path = tmp_path / "members.db"
+    MemberStore(path, KEY).close()
+
+    def enter(_: int) -> str:
+        store = MemberStore(path, KEY)
+        try:
+            enrolment = store.add(SOMEBODY)
+        finally:
+            store.close()
+        assert enrolment is not None
+        return enrolment.member_id
+
+    with ThreadPoolExecutor(10) as pool:
+        assert len(set(pool.map(enter, range(20)))) == 1

@@ -121,4 +121,3 @@ def test_schemas_are_strict_on_what_we_send() -> None:
     with pytest.raises(AssertionError, match=r"ChangeConfiguration\.conf"):
         schemas.assert_response("ChangeConfiguration", {"status": "Perhaps"})
     assert not schemas.is_compliant_request("ChangeConfiguration", {"key": "\ud800", "value": 3})
-    assert schemas.is_compliant_response("ChangeConfiguration", {"status": "Accepted"})

@@ -1,6 +1,7 @@
 """Validation, chain, store and audit: the codes of a real peer, and a file that can be recomputed."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -287,6 +288,17 @@ async def test_only_valid_transactions_have_events(network: Network, tmp_path: P
     assert [event.tx_id for event in events_of(raw, "token", both[0].tx_id)] == [other.tx_id]
     assert [event.tx_id for event in events_of(raw, "token", "elsewhere")] == [both[0].tx_id, other.tx_id]
     assert events_of(raw, "another", "") == []
+
+
+def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    """Whatever the umask, and so are the log and the index that SQLite puts beside it."""
+    before = os.umask(0)
+    try:
+        store = Store(tmp_path / FILE_NAME)
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+        store.close()
+    finally:
+        os.umask(before)
 
 
 def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from edgegw.ledger.errors import CallFailure
 from edgegw.ledger.wire import Connection
 from edgegw.peer.chain import Cutting
 from edgegw.peer.faults import Faults
+from edgegw.peer.gateway import Gateway
 from edgegw.peer.server import Options, serve
 from edgegw.peer.world import World
 from tests.integration import toy_contract
@@ -244,7 +245,7 @@ async def _first_event(peer: Connection, network: Network, **position: object) -
     raise AssertionError("the stream ended")
 
 
-async def test_event_positions(network: Network) -> None:
+async def test_event_positions(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Oldest starts at block 0, newest at the last block, next commit and nothing said at what comes."""
 
     async def commit(peer: Connection) -> None:
@@ -254,16 +255,27 @@ async def test_event_positions(network: Network) -> None:
         await peer.submit(gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=TIMEOUT_S)
         await peer.commit_status(_status(network.signer(), added.tx_id), timeout_s=TIMEOUT_S)
 
+    readers: list[bytes] = []
+    check = Gateway._check_reader
+
+    def noted(gateway: Gateway, identity: bytes, message: bytes, signature: bytes) -> None:
+        check(gateway, identity, message, signature)
+        readers.append(identity)
+
+    monkeypatch.setattr(Gateway, "_check_reader", noted)
     async with _peer(network) as peer:
         await commit(peer)
         await commit(peer)
         assert await _first_event(peer, network, oldest=True) == 0
         assert await _first_event(peer, network, newest=True) == 1
+        readers.clear()
         waiting = [
             asyncio.create_task(_first_event(peer, network, next_commit=True)),
             asyncio.create_task(_first_event(peer, network)),
         ]
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(TIMEOUT_S):
+            while len(readers) < len(waiting):  # noqa: ASYNC110 - the peer tells nobody who listens
+                await asyncio.sleep(0.01)
         await commit(peer)
         assert await asyncio.gather(*waiting) == [2, 2]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgegw.errors import ConfigError
 from edgegw.fabric.identity import parse_identity
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.peer import membership
@@ -53,6 +54,19 @@ def test_keys_are_for_their_owner_only(network: Network) -> None:
     assert len(keys) == 19
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
     assert "PRIVATE" not in (network.crypto / "trust.json").read_text()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_key_that_others_may_read_is_not_used(tmp_path: Path, mode: int) -> None:
+    """The client refuses it and says what to do; its owner's own narrower mode is good."""
+    network = Network(tmp_path)
+    folder = network.crypto / "EVUserMSP" / "gateway1"
+    key = folder / "key.pem"
+    key.chmod(mode)
+    with pytest.raises(ConfigError, match=f"mode {mode:04o}, want 0600: chmod 600"):
+        load_signer(folder)
+    key.chmod(0o400)
+    assert load_signer(folder).identity.msp_id == "EVUserMSP"
 
 
 def test_a_second_start_changes_nothing(network: Network) -> None:

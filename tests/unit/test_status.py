@@ -52,7 +52,9 @@ async def test_it_is_rewritten_until_cancelled(tmp_path: Path, monkeypatch: pyte
     task = asyncio.create_task(
         board(path).run(lambda: stations.pop() if len(stations) > 1 else stations[0], lambda: (0, 0))
     )
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(10):
+        while not path.exists() or len(stations) > 1:  # noqa: ASYNC110 - a file is no event
+            await asyncio.sleep(0.001)
     present = json.loads(path.read_text())
     assert (present["meters_cut_ns"], present["prices"]) == (0, {})
     assert len(stations) == 1

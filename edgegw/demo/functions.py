@@ -1,0 +1,57 @@
+"""The contract's seven functions, and which of them a run has to have used.
+
+Decides what must not be missing: all seven, `transfer` where the producer could sell directly at noon. Never uses one.
+Source: LEDGER, The seven functions; issue of the demo ("each of the seven functions is used by the demo").
+"""
+
+from collections import Counter
+from typing import Any
+
+from edgegw.demo.documents import WALL_BOX_WH, Places, solar_peak_w, sun_file
+from edgegw.demo.plan import DayPlan
+from edgegw.participants.port import LedgerPort
+from edgegw.participants.producer import NOON_HOUR
+from edgegw.participants.profiles import SunProfile, read_sun
+from edgegw.participants.schedule import DAY_S, HOUR_S
+from edgegw.participants.settings import PERFORMANCE_BP
+from edgegw.units import INTERVAL_S
+
+TRANSFER = "transfer"
+SEVEN = frozenset({"totalSupply", "balanceOf", "SignUp", "Update", TRANSFER, "historyAPI", "DetermineCost"})
+_BEFORE_S = 2 * INTERVAL_S  # until a price can be fixed
+
+
+class CountingLedger:
+    """A client that notes which functions it was answered."""
+
+    def __init__(self, ledger: LedgerPort) -> None:
+        self.counts: Counter[str] = Counter()
+        self._ledger = ledger
+
+    async def evaluate(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Ask the contract."""
+        answer = await self._ledger.evaluate(function, args)
+        self.counts[function] += 1
+        return answer
+
+    async def execute(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
+        """Submit."""
+        answer = await self._ledger.execute(function, args)
+        self.counts[function] += 1
+        return answer
+
+
+def required(plan: DayPlan, places: Places) -> frozenset[str]:
+    """What the run has to use of the seven: a day without a whole noon hour of sun has no direct sale."""
+    sun = read_sun(sun_file(places), peak_w=solar_peak_w(plan), performance_bp=PERFORMANCE_BP)
+    return SEVEN if _has_noon(plan, sun) else SEVEN - {TRANSFER}
+
+
+def _has_noon(plan: DayPlan, sun: SunProfile) -> bool:
+    """Whether the plan holds a local noon hour in which the sun brings what the wall box takes in a quarter."""
+    midnight_s = plan.begin_s - (plan.begin_s + plan.utc_offset_s) % DAY_S
+    noons = range(midnight_s + NOON_HOUR * HOUR_S, plan.end_s - HOUR_S, DAY_S)
+    return any(
+        plan.begin_s + _BEFORE_S <= noon and sun.energy_wh(noon, plan.utc_offset_s) >= WALL_BOX_WH
+        for noon in noons
+    )
