@@ -120,9 +120,10 @@ class Nursery:
         return child
 
     async def end_all(self) -> None:
-        """End what still runs."""
-        for child in reversed(self.children):
-            await child.end()
+        """End what still runs: the last started first, because it leans on the others, then these at once."""
+        if self.children:
+            await self.children[-1].end()
+        await asyncio.gather(*(child.end() for child in self.children[:-1]))
 
 
 @asynccontextmanager
