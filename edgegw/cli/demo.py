@@ -149,7 +149,8 @@ def _run(run: "Run") -> None:
 
 
 async def _until_told(coroutine: Coroutine[None, None, None]) -> None:
-    """Run it; SIGTERM ends it as Ctrl-C does."""
+    """Run it; SIGTERM ends it as Ctrl-C does, and Ctrl-C also where a shell started us with SIGINT ignored."""
     task = asyncio.ensure_future(coroutine)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     await task
