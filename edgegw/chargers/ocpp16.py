@@ -21,6 +21,7 @@ from edgegw.chargers.exchange import (
     Request,
 )
 from edgegw.chargers.settings import ChargerSettings, StationSettings
+from edgegw.chargers.shared import acknowledged, boot_notification, data_transfer, heartbeat
 from edgegw.core.effects import (
     Acknowledge,
     AllowEnergyTransfer,
@@ -34,7 +35,6 @@ from edgegw.core.effects import (
 )
 from edgegw.core.events import (
     AuthorizeRequested,
-    ChargerBooted,
     ChargerSample,
     ChargingState,
     ChargingStateChanged,
@@ -65,31 +65,6 @@ _CHARGING_STATES = {
 _ID_TAG_LENGTH_MAX = 20  # CiString20Type
 _REGISTERS = "Energy.Active.Import.Register,Energy.Active.Export.Register"
 _MEASURANDS = f"{_REGISTERS},Power.Active.Import,Power.Active.Export,SoC"
-
-
-def boot_notification(call: Incoming) -> Reaction:
-    """§4.2: accepted, with the station's time and heartbeat interval."""
-    answer = {
-        "currentTime": timestamps.render(call.now_ns),
-        "interval": call.station.heartbeat_interval_s,
-        "status": "Accepted",
-    }
-    return Reaction(events=(ChargerBooted(charger_id=call.charger.charger_id),), answer=answer)
-
-
-def heartbeat(call: Incoming) -> Reaction:
-    """§4.6: the station's time."""
-    return Reaction(answer={"currentTime": timestamps.render(call.now_ns)})
-
-
-def data_transfer(_call: Incoming) -> Reaction:
-    """§4.3: no vendor's messages are known here."""
-    return Reaction(answer={"status": "UnknownVendorId"})
-
-
-def acknowledged(_call: Incoming) -> Reaction:
-    """A notification without consequence."""
-    return Reaction(answer={})
 
 
 def status_notification(call: Incoming) -> Reaction:

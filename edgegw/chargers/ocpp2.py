@@ -16,10 +16,10 @@ from edgegw.chargers.exchange import (
     Payload,
     Reaction,
 )
+from edgegw.chargers.shared import acknowledged, boot_notification, data_transfer, heartbeat
 from edgegw.core.effects import Acknowledge, Answer, AuthorizeAnswer, IdTokenStatus, StartAnswer
 from edgegw.core.events import (
     AuthorizeRequested,
-    ChargerBooted,
     ChargingState,
     ChargingStateChanged,
     ConnectorStatus,
@@ -43,31 +43,6 @@ _STATUSES = {
 }
 _CHARGING_STATES = {state.value: state for state in ChargingState}
 _TAKING_POWER = frozenset({ChargingState.CHARGING, ChargingState.SUSPENDED_EV, ChargingState.SUSPENDED_EVSE})
-
-
-def boot_notification(call: Incoming) -> Reaction:
-    """B01: accepted, with the station's time and heartbeat interval."""
-    answer = {
-        "currentTime": timestamps.render(call.now_ns),
-        "interval": call.station.heartbeat_interval_s,
-        "status": "Accepted",
-    }
-    return Reaction(events=(ChargerBooted(charger_id=call.charger.charger_id),), answer=answer)
-
-
-def heartbeat(call: Incoming) -> Reaction:
-    """G02: the station's time."""
-    return Reaction(answer={"currentTime": timestamps.render(call.now_ns)})
-
-
-def data_transfer(_call: Incoming) -> Reaction:
-    """P02: no vendor's messages are known here."""
-    return Reaction(answer={"status": "UnknownVendorId"})
-
-
-def acknowledged(_call: Incoming) -> Reaction:
-    """A notification without consequence."""
-    return Reaction(answer={})
 
 
 def notify_ev_charging_schedule(_call: Incoming) -> Reaction:

@@ -1,7 +1,7 @@
 """Charging profiles: what 1.6, 2.0.1 and 2.1 share in turning a setpoint into limits with an end. Pure.
 
 Decides profile ids, stack levels, the wire's number of a limit and how long a profile lasts. The fallback lies below
-the active profile, never discharges and has no end, so that a gateway that dies leaves a plain charging session.
+the active profile, never discharges and has no end, so that a gateway that dies leaves nothing that sells.
 Below both, a charger holds a default of 0 W for every transaction: nothing flows before its hold is there.
 Source: OCPP 1.6 §3.13 (stack levels, TxProfile), §7.8; OCPP 2.1 Part 2, K01, Q11.
 """

@@ -12,12 +12,10 @@ from edgegw.core import settlement as life
 from edgegw.core.effects import Effect, IdTokenStatus
 from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFailed
 from edgegw.core.market import CHARGE, SliceState, key
-from edgegw.core.metering import Cut, Registers, Segment
 from edgegw.core.settlement import State, Submission
 from edgegw.core.state import Evse, HoldState, Line, Phase, SaleStage
-from edgegw.core.trade import Part, book_untraded
 from edgegw.core.turn import Turn
-from edgegw.units import SECOND_NS, amount_mtok
+from edgegw.units import amount_mtok
 
 TRADES_LANE = "trades"
 
@@ -303,16 +301,15 @@ def _line_refused(turn: Turn, line: Line, code: str) -> None:
             turn.lines.put(line.trade_id, retail)
             return
     turn.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost))
-    book_untraded(turn, _part_of(line), f"REFUSED_{code}")
-
-
-def _part_of(line: Line) -> Part:
-    """The piece of a segment that a line stood for, as far as a booking needs it."""
-    at_ns = line.interval * SECOND_NS
-    here = Registers(t0_ns=at_ns, t1_ns=at_ns, import_mwh=0, export_mwh=0)
-    cut = Cut(at_ns=at_ns, import_mwh=0, export_mwh=0, before=here, after=here)
-    segment = Segment(meter_id=line.meter_id, epoch=line.epoch, start=cut, end=cut)
-    return Part(segment=segment, direction=line.direction, start_wh=line.start_wh, end_wh=line.end_wh)
+    turn.untraded(
+        line.direction,
+        f"REFUSED_{code}",
+        line.energy_wh,
+        meter_id=line.meter_id,
+        epoch=line.epoch,
+        start_wh=line.start_wh,
+        interval=line.interval,
+    )
 
 
 def _after_lines(turn: Turn) -> None:

@@ -81,7 +81,7 @@ def settle_segment(turn: Turn, segment: Segment, *, evse: Evse | None, session: 
             _settle_part(turn, part, evse=evse, session=session)
 
 
-def book_untraded(turn: Turn, part: Part, code: str) -> None:
+def _book_untraded(turn: Turn, part: Part, code: str) -> None:
     """Book one piece as metered and not traded."""
     turn.untraded(
         part.direction,
@@ -96,9 +96,9 @@ def book_untraded(turn: Turn, part: Part, code: str) -> None:
 
 def _settle_part(turn: Turn, part: Part, *, evse: Evse | None, session: Session | None) -> None:
     if part.segment.disputed:
-        book_untraded(turn, part, "DISPUTED")
+        _book_untraded(turn, part, "DISPUTED")
     elif evse is None or session is None:
-        book_untraded(turn, part, _idle_code(turn, part, evse))
+        _book_untraded(turn, part, _idle_code(turn, part, evse))
     elif part.direction == IMPORT:
         _settle_charge(turn, part, session=session)
     else:
@@ -126,7 +126,7 @@ def _open_hold(turn: Turn, hold_id: str | None) -> HoldBook | None:
 def _settle_charge(turn: Turn, part: Part, *, session: Session) -> None:
     hold = _open_hold(turn, session.charge_hold_id)
     if hold is None or session.terms is None:
-        book_untraded(turn, part, "NO_HOLD")
+        _book_untraded(turn, part, "NO_HOLD")
         return
     interval = part.segment.interval
     price = market.usable_price(turn.prices.rows, market.CHARGE, interval)
@@ -146,16 +146,16 @@ def _settle_retail(turn: Turn, part: Part, *, hold: HoldBook, session: Session) 
     if ceiling is None:
         ceiling = hold.limit_mtok_per_kwh
     if session.terms is None or not session.terms.accept_retail:
-        book_untraded(turn, part, "NO_RETAIL")
+        _book_untraded(turn, part, "NO_RETAIL")
     elif ceiling > hold.limit_mtok_per_kwh:
-        book_untraded(turn, part, "PRICE_LIMIT")
+        _book_untraded(turn, part, "PRICE_LIMIT")
     else:
         paid, over = _split(part, min(part.energy_wh, affordable_wh(hold.left, ceiling)))
         if paid.energy_wh:
             reason = retail_reason(turn, part.segment.interval, hold)
             cost = amount_mtok(ceiling, paid.energy_wh)
             add_line(turn, paid, hold=hold, session=session, cost=cost, slice_id=None, reason=reason)
-        book_untraded(turn, over, "EXCEEDS_HOLD")
+        _book_untraded(turn, over, "EXCEEDS_HOLD")
 
 
 def retail_reason(turn: Turn, interval: int, hold: HoldBook) -> str:
@@ -214,10 +214,10 @@ def _settle_sale(turn: Turn, part: Part, *, session: Session) -> None:
     interval = part.segment.interval
     price = market.usable_price(turn.prices.rows, market.DISCHARGE, interval)
     if hold is None or session.terms is None:
-        book_untraded(turn, part, "NO_HOLD")
+        _book_untraded(turn, part, "NO_HOLD")
         return
     if price is None or price < session.terms.price_mtok_per_kwh_min:
-        book_untraded(turn, part, "NO_PRICE")
+        _book_untraded(turn, part, "NO_PRICE")
         return
     rest = part
     for item in market.open_slices(turn.slices.values(), market.DISCHARGE, interval):
@@ -230,7 +230,7 @@ def _settle_sale(turn: Turn, part: Part, *, session: Session) -> None:
         add_line(turn, piece, hold=hold, session=session, cost=cost, slice_id=item.slice_id, reason=None)
         hold = turn.holds[hold.hold_id]
     if rest.energy_wh:
-        book_untraded(turn, rest, "NO_SLICE" if hold.left > 0 else "EXCEEDS_HOLD")
+        _book_untraded(turn, rest, "NO_SLICE" if hold.left > 0 else "EXCEEDS_HOLD")
 
 
 def _net_wh(gross: int, loss_bp: int) -> int:

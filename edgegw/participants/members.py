@@ -191,17 +191,6 @@ class MemberStore:
         """Terms by card hash, of active members only."""
         return _links(self._db, self._path)
 
-    def lookup(self, id_token_hash: str) -> MemberTerms | None:
-        """Terms of one card hash, where an active member is behind it."""
-        with faults_of(self._path):
-            row = one(
-                self._db,
-                f"SELECT {_TERMS} FROM links JOIN members USING (member_id)"  # noqa: S608 - our own names
-                " WHERE status = 'ACTIVE' AND id_token_hash = ?",
-                (id_token_hash,),
-            )
-        return None if row is None else _terms(row)
-
     def token_hash(self, id_token: str) -> str:
         """The keyed hash under which an idToken is known."""
         return hash_token(self._key, id_token)

@@ -93,3 +93,12 @@ def test_an_evse_with_open_business_cannot_leave_the_configuration() -> None:
     with pytest.raises(ConfigError, match="A1: still has open holds or lines"):
         restore(fresh, lambda prefix: {k: v for k, v in rows.items() if k.startswith(prefix)})
     assert restore(fresh, lambda _prefix: {}).evses == {}
+
+
+def test_a_charger_whose_start_still_waits_is_told_nothing() -> None:
+    """Before its hold is there, a session has neither a setpoint nor a permission to repeat."""
+    bench = Bench()
+    bench.start("sel")
+    bench.send(ChargerConnected(charger_id="A", version="2.1"))
+    assert bench.evse().phase is Phase.STARTING
+    assert [bench.of(kind) for kind in (StopRemotely, AllowEnergyTransfer, ApplySetpoint)] == [[], [], []]

@@ -47,9 +47,9 @@ def test_a_card_leads_to_its_members_terms_whatever_its_case(store: MemberStore)
         member_id=member_id, accept_retail=False, sells=True, battery_wh=60_000, soc_bp_min=4_000
     )
     assert store.link("04a2B3", terms)
-    assert store.lookup(hash_token(KEY, "04A2b3")) == terms
-    assert store.lookup(hash_token(KEY, "04A2b4")) is None
-    assert store.lookup(hash_token(b"another key of 32 bytes.........", "04A2b3")) is None
+    assert store.links().get(hash_token(KEY, "04A2b3")) == terms
+    assert store.links().get(hash_token(KEY, "04A2b4")) is None
+    assert store.links().get(hash_token(b"another key of 32 bytes.........", "04A2b3")) is None
     changed = MemberTerms(member_id=member_id)
     assert store.link("04A2B3", changed)
     assert store.links() == {hash_token(KEY, "04a2b3"): changed}
@@ -67,10 +67,10 @@ def test_only_active_members_have_cards(store: MemberStore) -> None:
     store.set_status(enrolment.member_id, MemberStatus.ACTIVE)
     assert store.link("card", MemberTerms(member_id=enrolment.member_id))
     store.set_status(enrolment.member_id, MemberStatus.SUSPENDED)
-    assert store.lookup(store.token_hash("card")) is None
+    assert store.links().get(store.token_hash("card")) is None
     assert store.links() == {}
     store.set_status(enrolment.member_id, MemberStatus.ACTIVE)
-    assert store.lookup(store.token_hash("card")) is not None
+    assert store.links().get(store.token_hash("card")) is not None
 
 
 def test_leaving_deletes_salt_tag_and_cards_for_good(store: MemberStore, tmp_path: Path) -> None:
