@@ -7,11 +7,12 @@ submits and asks for the commit (`ledger`, over the protocol in `fabric`); the c
 peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger.
 
 Around the flow: `cli` starts what is asked for, `app` wires the daemon (and `hosted_peer`, the
-embedded peer as its child) from `config` (whose faults `config_faults`
+embedded peer as its child) from `config` (whose files `config_parts` joins and whose faults `config_faults`
 words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files are kept,
 `ops` what an operator sees (logs, lag), `status` the daemon's present in a file.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
-strings that say nothing), `errors` (every fault, by what to do next).
+strings that say nothing), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
+code), `places` (where the files that edgegw brings along stand).
 """
 
 __version__ = "0.1.0"

@@ -41,6 +41,7 @@ from edgegw.ops.logs import configure, log_event
 from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
 from edgegw.participants.schedule import Schedule
+from edgegw.places import configs
 from edgegw.ports import RepresentativePort
 from edgegw.pseudonyms import hash_token
 from edgegw.store.journal import SqliteJournal
@@ -49,7 +50,6 @@ from edgegw.units import SECOND_NS
 DRAIN_S = 20.0
 MEMBERS_EVERY_S = 1.0
 BUS_REAL_S = 0.1  # real time this machine may need to come round to all meters before a cut
-PROFILES = Path(__file__).resolve().parent.parent / "configs" / "meters"
 FAR_END_S = 10**11
 
 
@@ -230,7 +230,7 @@ class Meters:
 def profile_path(name: str) -> Path:
     """A profile by its file, or by the name of one that edgegw brings."""
     path = Path(name)
-    return path if path.suffix == ".json" else PROFILES / f"{name}.json"
+    return path if path.suffix == ".json" else configs() / "meters" / f"{name}.json"
 
 
 def station_settings(config: Config, clock: StationClock, secret: bytes) -> Settings:

@@ -1,15 +1,16 @@
-"""The whole configuration: one TOML file becomes one frozen tree, or a list of every fault in it.
+"""The whole configuration: one TOML file, and the parts beside it, become one frozen tree, or a list of every fault.
 
-Decides what may be configured, the defaults and the limits. Never opens what a path names, except the station's
-secret, and never reads the environment. Secrets stand in files of their own, never in this one.
+Decides what may be configured, the defaults and the limits. Never opens what a path names, except secrets, and never
+reads the environment. Secrets stand in files of their own, never in this one. Chargers and meters may also stand in
+`conf.d/*.toml` beside the file, where `edgegw charger approve` writes them (`config_parts` joins them).
 Every key is documented in `configs/edgegw.toml`; relative paths start at the file's own folder.
 """
 
 import os
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +24,8 @@ from pydantic import (
     ValidationInfo,
 )
 
-from edgegw.config_faults import Location, fault_line, form_faults
+from edgegw.config_faults import Location, form_faults
+from edgegw.config_parts import read_parts, read_text
 from edgegw.errors import ConfigError
 
 SECRET_BYTES = 32
@@ -59,16 +61,41 @@ class StationConfig(Section):
     zone: Name
     data_dir: FilePath
     key_file: FilePath
+    run_dir: FilePath | None = None
     site_w_max: Positive | None = None
 
 
+class StorageConfig(Section):
+    """What the disk must hold, and how many backups of the journal are kept."""
+
+    offline_days: Annotated[int, Field(strict=True, ge=1, le=14)] = 7
+    backups_kept: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
+
+
+class TlsConfig(Section):
+    """OCPP security profile 2: TLS on a port of its own, beside the plain one. The RSA pair is for chargers without ECDSA."""
+
+    port: Port = 8443
+    certificate: FilePath
+    key_file: FilePath
+    rsa_certificate: FilePath | None = None
+    rsa_key_file: FilePath | None = None
+
+
 class OcppConfig(Section):
-    """Where chargers connect to."""
+    """Where chargers connect to, and from where without TLS."""
 
     host: str = "127.0.0.1"
     port: Port = 8887
+    public_host: str | None = None
     default_version: Literal["1.6", "2.0.1", "2.1"] = "1.6"
     sample_interval_s: Annotated[int, Field(strict=True, ge=1, le=900)] = 60
+    accept_unknown: StrictBool = True
+    plaintext_networks: tuple[IPv4Network | IPv6Network, ...] = (
+        IPv4Network("127.0.0.0/8"),
+        IPv6Network("::1/128"),
+    )
+    tls: TlsConfig | None = None
 
 
 class EvseConfig(Section):
@@ -155,6 +182,32 @@ class RepresentativeConfig(Section):
     identity: FilePath
 
 
+class SandboxConfig(Section):
+    """The other organisations' parts, played by a process that the daemon starts: for trying out, never for money."""
+
+    participants: FilePath
+
+
+class MqttConfig(Section):
+    """A broker that is told what goes on. Nothing that comes from it moves energy or money."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 1883
+    username: str | None = None
+    password_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/-]{1,64}$")] = "edgegw"
+    discovery_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_/-]{0,64}$")] = "homeassistant"
+    price_topic: Annotated[str, Field(pattern=r"^[^#+\x00]{1,128}$")] | None = None
+
+
+class HealthConfig(Section):
+    """Where /healthz, /readyz, /metrics and /status.json are served."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9464
+
+
 class LogConfig(Section):
     """What is logged, and in which form."""
 
@@ -168,6 +221,7 @@ class Config(Section):
     station: StationConfig
     ledger: LedgerConfig
     peer: PeerConfig | None = None
+    storage: StorageConfig = StorageConfig()
     ocpp: OcppConfig = OcppConfig()
     chargers: tuple[ChargerConfig, ...] = ()
     meters: tuple[MeterConfig, ...] = ()
@@ -175,6 +229,9 @@ class Config(Section):
     sale: SaleConfig = SaleConfig()
     settlement: SettlementConfig = SettlementConfig()
     representative: RepresentativeConfig | None = None
+    sandbox: SandboxConfig | None = None
+    mqtt: MqttConfig | None = None
+    health: HealthConfig = HealthConfig()
     log: LogConfig = LogConfig()
 
     @property
@@ -182,41 +239,29 @@ class Config(Section):
         """The station's journal."""
         return self.station.data_dir / "station.db"
 
+    @property
+    def run_dir(self) -> Path:
+        """Where the control socket and what need not survive stand: the data folder, where no other was named."""
+        return self.station.run_dir or self.station.data_dir
+
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file; raises ConfigError with every fault, each as `file:line: key: message`."""
-    text = _read_text(path)
+    """Read and check a configuration file and its parts; raises ConfigError with every fault, each as `file:line: key: message`."""
+    parts = read_parts(path)
+    faults = list(_reference_faults(parts.tree))
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        number = line[1] if line else text.count("\n") + 1
-        raise ConfigError((f"{path}:{number}: {error}",)) from error
-    faults = list(_reference_faults(raw))
-    try:
-        config = Config.model_validate(raw, context={"folder": path.absolute().parent})
+        config = Config.model_validate(parts.tree, context={"folder": path.absolute().parent})
     except ValidationError as error:
         faults = [*form_faults(error, Config), *faults]
     else:
-        if not faults:
+        if not faults and not parts.faults:
             return config
-    raise ConfigError(
-        tuple(fault_line(path, text, at=location, message=message) for location, message in faults)
-    )
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError((f"{path}: {error.strerror}",)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError((f"{path}: not UTF-8 text: {error.reason} at byte {error.start}",)) from error
+    raise ConfigError((*parts.faults, *(parts.fault_line(location, message) for location, message in faults)))
 
 
 def read_secret(path: Path) -> bytes:
     """A secret of 32 bytes, written as hex in a file that only its owner reads; raises ConfigError."""
-    text = _read_text(path).strip()
+    text = read_text(path).strip()
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise ConfigError((f"{path}: mode {mode:04o}, want 0600: chmod 600 {path}",))

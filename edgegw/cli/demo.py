@@ -16,12 +16,13 @@ import click
 
 from edgegw.cli.console import Ended, Exit
 from edgegw.errors import EdgegwError
+from edgegw.places import configs
 
 if TYPE_CHECKING:
     from edgegw.demo.report import Settlement
     from edgegw.demo.run import Run
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = configs()
 WEEK = CONFIGS / "scenarios" / "data" / "acn_jpl_2019-06-10_week.csv"
 SHORT_DAY = CONFIGS / "scenarios" / "demo_day.csv"
 SPEED, SHORT_DAY_SPEED = 360, 900

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from edgegw.config import Config, load, read_secret
+from edgegw.config import Config, MqttConfig, load, read_secret
 from edgegw.config_faults import Location, line_numbers
 from edgegw.errors import ConfigError
 
+MQTT_DEFAULTS = {"host", "port", "topic_prefix", "discovery_prefix"}
 EXAMPLE = Path(__file__).parents[2] / "configs" / "edgegw.toml"
 
 GOOD = """\
@@ -146,8 +147,8 @@ def test_a_tree_of_any_shape_is_answered_with_faults(tmp_path: Path, text: str) 
 
 def test_unreadable_files_are_configuration_faults(tmp_path: Path) -> None:
     """Broken syntax names its line; an absent or binary file names itself."""
-    assert faults_of(tmp_path, "[station]\nid == 1\n")[0].startswith("2: ")
-    assert faults_of(tmp_path, '[station]\nid = "a')[0].startswith("2: ")
+    assert faults_of(tmp_path, "[station]\nid == 1\n")[0].startswith("2:5: ")
+    assert faults_of(tmp_path, '[station]\nid = "a')[0].startswith("2:1: ")
     with pytest.raises(ConfigError, match="No such file"):
         load(tmp_path / "absent.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
@@ -194,8 +195,17 @@ def test_the_example_shows_the_defaults() -> None:
     shown = tomllib.loads(
         "\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line or "[" in line[:4])
     )
-    shown["station"]["site_w_max"] = None
-    shown["chargers"][0]["version"] = None
+    for table, key in (
+        (shown["station"], "site_w_max"),
+        (shown["station"], "run_dir"),
+        (shown["ocpp"], "public_host"),
+        (shown["ocpp"], "tls"),
+        (shown["chargers"][0], "version"),
+        (shown, "sandbox"),
+    ):
+        table[key] = None  # an example: absent unless it is set
+    mqtt = {key: value for key, value in shown.pop("mqtt").items() if key in MQTT_DEFAULTS}
+    assert mqtt == MqttConfig().model_dump(include=MQTT_DEFAULTS)
     assert dict(
         leaves(Config.model_validate(shown, context={"folder": EXAMPLE.absolute().parent}).model_dump())
     ) == dict(leaves(example.model_dump()))

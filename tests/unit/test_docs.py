@@ -14,6 +14,7 @@ from edgegw.cli import main
 from edgegw.config import Config
 from edgegw.config_faults import known_keys
 from edgegw.ops.logs import EVENTS
+from edgegw.remedies import REMEDIES
 
 ROOT = Path(__file__).parents[2]
 LOGGING = {"log", "log_event"}
@@ -108,3 +109,11 @@ def test_commands_in_documents_exist(document: str) -> None:
     shown = re.findall(r"`(?:\.venv/bin/)?edgegw ([a-z]+)", text)
     shown += re.findall(r"^\$? ?(?:\.venv/bin/)?edgegw ([a-z]+)", text, re.MULTILINE)  # in fenced blocks
     assert set(shown) <= set(main.commands)
+
+
+def test_every_refusal_is_documented() -> None:
+    """docs/errors.md has a row for each code of remedies, with its own words, and no other."""
+    text = (ROOT / "docs" / "errors.md").read_text()
+    rows = re.findall(r"^\| `(EGW-\d{4})` \| (.+?) \| (.+) \|$", text, re.MULTILINE)
+    known = {code: (one.problem, one.remedy) for code, one in REMEDIES.items()}
+    assert {code: (problem.replace("\\|", "|"), remedy) for code, problem, remedy in rows} == known

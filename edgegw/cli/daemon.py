@@ -1,0 +1,43 @@
+"""How a command reaches the running daemon: one request over its control socket, refusals as exit codes."""
+
+import json
+import socket
+from typing import Any
+
+from edgegw.cli.console import Ended, Exit
+from edgegw.config import Config
+
+ANSWER_S = 30.0
+
+
+class DaemonAwayError(Ended):
+    """Nobody listens at the control socket."""
+
+
+def ask_daemon(config: Config, command: str, **arguments: object) -> Any:
+    """The daemon's answer to one command.
+
+    Raises DaemonAwayError (69, not running), Ended (77, another user's daemon; 1, refused by the daemon).
+    """
+    from edgegw.ops.control import SOCKET, reachable
+
+    place = config.run_dir / SOCKET
+    request = json.dumps({"command": command, **arguments}).encode() + b"\n"
+    try:
+        with socket.socket(socket.AF_UNIX) as door, reachable(config.run_dir) as path:
+            door.settimeout(ANSWER_S)
+            door.connect(str(path))
+            door.sendall(request)
+            with door.makefile("rb") as file:
+                line = file.readline()
+    except PermissionError as fault:
+        raise Ended(
+            f"{place}: not yours to ask; run as: sudo -u edgegw edgegw …", Exit.NOT_ALLOWED
+        ) from fault
+    except OSError as fault:
+        message = f"the daemon is not running (socket {place}: {fault.strerror}); systemctl status edgegw"
+        raise DaemonAwayError(message, Exit.UNAVAILABLE) from fault
+    answer = json.loads(line or b'{"error": "the daemon ended"}')
+    if "error" in answer:
+        raise Ended(answer["error"], Exit.PROBLEMS)
+    return answer["answer"]

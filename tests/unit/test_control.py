@@ -1,0 +1,49 @@
+"""The control socket: whoever owns it may ask, answers are JSON, and our faults come as words."""
+
+import asyncio
+import json
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgegw.errors import DeviceError
+from edgegw.ops.control import SOCKET, reachable, serve_control
+
+
+async def echo(arguments: Mapping[str, Any]) -> object:
+    return dict(arguments)
+
+
+async def fail(_arguments: Mapping[str, Any]) -> object:
+    raise DeviceError("the charger is gone")
+
+
+async def asked(run_dir: Path, line: bytes) -> Any:
+    with reachable(run_dir) as path:
+        reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(line + b"\n")
+    answer = json.loads(await reader.readline())
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_commands_are_answered_and_what_is_none_is_refused(tmp_path: Path) -> None:
+    """A known command gets its answer, a fault its words, rubbish a refusal; the connection goes on."""
+    async with serve_control(tmp_path, {"echo": echo, "fail": fail}):
+        assert await asked(tmp_path, b'{"command":"echo","x":1}') == {"answer": {"x": 1}}
+        assert await asked(tmp_path, b'{"command":"fail"}') == {"error": "the charger is gone"}
+        for rubbish in (b"hello", b"[]", b"{}", b'{"command":["x"]}', b'{"command":"none"}'):
+            assert await asked(tmp_path, rubbish) == {"error": "unknown command"}
+
+
+async def test_only_its_owner_may_ask_and_the_socket_goes_with_the_daemon(tmp_path: Path) -> None:
+    """The file mode is the whole of the access control, from the first moment on; a stale socket is replaced."""
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    (deep / SOCKET).touch()
+    async with serve_control(deep, {"echo": echo}):
+        assert stat.S_IMODE((deep / SOCKET).stat().st_mode) == 0o600
+        assert await asked(deep, b'{"command":"echo"}') == {"answer": {}}
+    assert not (deep / SOCKET).exists()
