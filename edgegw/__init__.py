@@ -6,10 +6,11 @@ remembers (`store`, whose rows `rows` words), and only then effects go out throu
 submits and asks for the commit (`ledger`, over the protocol in `fabric`); the contract (`contract`) rules, hosted by a
 peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger.
 
-Around the flow: `cli` starts what is asked for, `app` wires the daemon (and `hosted_peer`, the
-embedded peer as its child) from `config` (whose files `config_parts` joins and whose faults `config_faults`
+Around the flow: `cli` starts what is asked for, `app` wires the daemon (and `hosted_peer`, the embedded peer as its child)
+from what `wiring` makes of `config` (whose files `config_parts` joins and whose faults `config_faults`
 words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files are kept,
-`ops` what an operator sees (logs, lag), `status` the daemon's present in a file.
+`ops` what an operator sees (logs, metrics, health, watchdog), `status` the daemon's present, judged by `condition`; `daemon`
+is what runs and is told to `reload`.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
 strings that say nothing), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
 code), `places` (where the files that edgegw brings along stand).

@@ -14,6 +14,8 @@ import click
 from edgegw.config import Config, load
 from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
 
+_PATH = "edgegw.config_path"
+
 
 class Exit(IntEnum):
     """Exit codes; those from 64 on are sysexits."""
@@ -59,7 +61,15 @@ def exit_code(fault: EdgegwError) -> Exit:
     return next((code for kind, code in classes if isinstance(fault, kind)), Exit.PROBLEMS)
 
 
-def _load(_context: click.Context, _option: click.Parameter, path: Path) -> Config:
+def config_path(context: click.Context) -> Path:
+    """The file that `config_option` read for this command."""
+    path = context.meta[_PATH]
+    assert isinstance(path, Path)
+    return path
+
+
+def _load(context: click.Context, _option: click.Parameter, path: Path) -> Config:
+    context.meta[_PATH] = path
     try:
         return load(path)
     except ConfigError as fault:

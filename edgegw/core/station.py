@@ -60,6 +60,16 @@ def new_station(settings: Settings, accounts: Mapping[str, MeterAccount]) -> Sta
     return Station(settings=settings, evses=evses, meters=dict(accounts))
 
 
+def adopt(station: Station, fresh: Station) -> Station:
+    """The station under new settings: EVSEs and meters that it did not have yet come in as they are in `fresh`."""
+    return replace(
+        station,
+        settings=fresh.settings,
+        evses={**fresh.evses, **station.evses},
+        meters={**fresh.meters, **station.meters},
+    )
+
+
 def step(station: Station, event: Event, now_ns: int) -> Outcome:
     """Decide one event: the new state, what to remember and what to do."""
     turn = Turn(station, now_ns)

@@ -200,6 +200,7 @@ def configuration(
             "key_file": str(places.root / "members.key"),
             "identity": str(places.identity("EVUserMSP", "representative")),
         },
+        "health": {"port": 0},
         "log": {"format": "json"},
         "chargers": [_charger(evse, password_hashes[evse.charger_id]) for evse in plan.evses],
         "meters": [

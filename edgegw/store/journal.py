@@ -77,6 +77,12 @@ class SqliteJournal:
             self._write_waiting()
         await batch.committed
 
+    async def prove(self) -> None:
+        """Return once the worker is free; raises JournalError when nothing can be written any more."""
+        await asyncio.wrap_future(self._worker.submit(lambda: None))
+        if self._fault is not None:
+            raise self._fault
+
     def rows(self, prefix: str) -> Mapping[str, str]:
         """State rows by key prefix, as last committed. Blocks: meant for the start."""
         return self._worker.submit(rows_of, self._db, prefix).result()

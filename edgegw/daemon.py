@@ -1,0 +1,179 @@
+"""The running daemon: its parts, what they tell of themselves, and what it does when it is told something.
+
+Decides nothing about trades. `app` builds it; signals and the control socket speak to it.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgegw import config as configuration
+from edgegw import wiring
+from edgegw.chargers.port import Chargers
+from edgegw.clock import StationClock
+from edgegw.condition import Signs, assess, worst
+from edgegw.config import Config
+from edgegw.errors import ConfigError
+from edgegw.gateway import Gateway
+from edgegw.inbox import Inbox
+from edgegw.meters.port import Meters
+from edgegw.ops import logs
+from edgegw.ops.adjtime import clock_state
+from edgegw.ops.control import Command
+from edgegw.ops.lag import LagProbe
+from edgegw.ops.logs import log_event
+from edgegw.ops.metrics import Counts
+from edgegw.ops.notify import ServiceManager
+from edgegw.ops.watchdog import Watchdog
+from edgegw.reload import plan_reload
+from edgegw.status import Board
+from edgegw.store.journal import SqliteJournal
+
+DRAIN_S = 20.0
+STATUS_EVERY_S = 30.0
+
+
+class ReloadRefusedError(ConfigError):
+    """The new configuration has faults; the old one holds."""
+
+    hint = "nothing was changed; correct the file and reload again: edgegw check"
+
+
+@dataclass(slots=True, kw_only=True)
+class Daemon:
+    """All parts of one running station."""
+
+    path: Path
+    config: Config
+    clock: StationClock
+    manager: ServiceManager
+    journal: SqliteJournal
+    inbox: Inbox
+    gateway: Gateway
+    chargers: Chargers
+    meters: Meters
+    lag: LagProbe
+    watchdog: Watchdog | None = None
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.board = Board(self.config.run_dir / "status.json", lag=self.lag, signs=self.signs)
+
+    # --- what it tells ----------------------------------------------------------------------------------------------
+
+    def signs(self) -> Signs:
+        """Everything that the station's condition is judged by."""
+        return Signs(
+            now_ns=self.clock.now_ns(),
+            station=self.gateway.station,
+            starved_by=None if self.watchdog is None else self.watchdog.starved_by,
+            lag_ns=self.lag.percentile_ns(50),
+            clock_synchronized=self.clock.mapping is not None or clock_state().synchronized,
+        )
+
+    def counts(self) -> Counts:
+        """What adapters counted."""
+        return Counts(
+            ocpp=dict(self.chargers.counts),
+            polls=self.meters.polls(),
+            inbox_waiting=len(self.inbox),
+            inbox_dropped=self.inbox.dropped,
+            lag_s={
+                quantile: self.lag.percentile_ns(percent) / 1e9
+                for quantile, percent in (("0.5", 50), ("0.99", 99), ("1", 100))
+            },
+        )
+
+    def ready(self) -> Mapping[str, object]:
+        """Whether chargers can be served: the journal is open, the core is awake, the listener listens."""
+        waits = [
+            name
+            for name, event in (("core", self.gateway.awake), ("listener", self.chargers.listening))
+            if not event.is_set()
+        ]
+        return {"ok": not waits, "waits_for": waits}
+
+    def sentence(self) -> str:
+        """One line for `systemctl status`."""
+        station = self.gateway.station
+        online = sum(1 for evse in station.evses.values() if evse.online)
+        level = worst(assess(self.board.signs))
+        return (
+            f"{level}: {online} of {len(station.evses)} EVSEs online, "
+            f"{len(station.lines)} trades waiting, {station.tally['all'].trades} committed"
+        )
+
+    # --- what it is told --------------------------------------------------------------------------------------------
+
+    def commands(self) -> Mapping[str, Command]:
+        """What the control socket answers."""
+        return {"status": self._tell_status, "reload": self._tell_reload}
+
+    async def _tell_status(self, _arguments: Mapping[str, Any]) -> object:
+        return self.board.renewed()
+
+    async def _tell_reload(self, _arguments: Mapping[str, Any]) -> object:
+        return self.reload()
+
+    def reload(self) -> Mapping[str, object]:
+        """Read the configuration again and let hold what can; raises ReloadRefusedError, and then nothing changed."""
+        try:
+            plan = plan_reload(self.config, configuration.load(self.path))
+            fresh = wiring.fresh_station(plan.effective, self.clock)
+        except ConfigError as refused:
+            for fault in refused.faults:
+                log_event("config.rejected", {"fault": fault}, level="error")
+            raise ReloadRefusedError(refused.faults) from refused
+        self.gateway.adopt(fresh)
+        self.meters.adopt(wiring.meter_settings(plan.effective, self.clock))
+        logs.configure(plan.effective.log.level, plan.effective.log.format)
+        self.config = plan.effective
+        told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
+        log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})
+        return told
+
+    # --- its life ---------------------------------------------------------------------------------------------------
+
+    async def run(self, coroutines: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+        """Run everything; on SIGTERM drain first. A part that fails takes the daemon down, to be started again."""
+        stop, hangup = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, hangup.set)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(coroutine, name=name) for name, coroutine in coroutines.items()]
+            running += [
+                group.create_task(self._announce(len(running)), name="announcer"),
+                group.create_task(self._reload_when(hangup), name="reloader"),
+            ]
+            await stop.wait()
+            self.manager.stopping("draining: closing segments, settling lines")
+            settled = await self.gateway.drain(DRAIN_S)
+            log_event("gateway.drained", {"settled": settled})
+            for task in running:
+                task.cancel()
+        self.board.write()
+
+    async def _announce(self, parts: int) -> None:
+        """Say that we serve once that is true, then how it goes."""
+        await self.gateway.awake.wait()
+        await self.chargers.listening.wait()
+        log_event("gateway.started", {"parts": parts})
+        self.manager.ready(self.sentence())
+        while True:
+            await asyncio.sleep(STATUS_EVERY_S)
+            self.manager.status(self.sentence())
+
+    async def _reload_when(self, hangup: asyncio.Event) -> None:
+        while True:
+            await hangup.wait()
+            hangup.clear()
+            self.manager.reloading()
+            with contextlib.suppress(ReloadRefusedError):
+                self.reload()
+            self.manager.ready(self.sentence())
