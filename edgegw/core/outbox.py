@@ -282,12 +282,32 @@ def _record(turn: Turn, line: Line, *, answer: Mapping[str, object], submission:
         block=submission.block,
         status=str(answer["status"]),
     )
-    turn.log("trade.recorded", trade_id=line.trade_id, energy_wh=line.energy_wh, kind=line.kind)
+    turn.log(
+        "trade.recorded",
+        trade_id=line.trade_id,
+        evse_id=line.evse_id,
+        session_id=line.session_id,
+        direction=line.direction,
+        energy_wh=line.energy_wh,
+        kind=line.kind,
+        reason=line.reason,
+        amount_mtok=amount_paid,
+        interval=line.interval,
+        block=submission.block,
+    )
 
 
 def _line_refused(turn: Turn, line: Line, code: str) -> None:
     """A refused market line is offered once more as retail; otherwise the energy stays untraded."""
-    turn.log("trade.refused", trade_id=line.trade_id, code=code, energy_wh=line.energy_wh)
+    turn.log(
+        "trade.refused",
+        trade_id=line.trade_id,
+        evse_id=line.evse_id,
+        session_id=line.session_id,
+        direction=line.direction,
+        energy_wh=line.energy_wh,
+        code=code,
+    )
     again = line.kind == "MARKET" and line.direction == trade.IMPORT and line.accept_retail
     hold = turn.holds[line.hold_id]
     if again:

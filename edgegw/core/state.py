@@ -68,6 +68,10 @@ class Session:
     charge_power_w_max: int | None = None
     discharge_power_w_max: int | None = None
     departure_ns: int | None = None
+    first_epoch: int | None = None  # the meter's epoch and registers when it began, for its summary
+    first_import_mwh: int = 0
+    first_export_mwh: int = 0
+    end_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
