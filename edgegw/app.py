@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from edgegw.clock import StationClock
 from edgegw.config import Config, MeterConfig, read_secret
 from edgegw.core.events import MembersChanged, MeterReadFailed, RegisterRead
 from edgegw.core.metering import MeterAccount
-from edgegw.core.state import EvseSettings, Settings
+from edgegw.core.state import EvseSettings, Settings, Station
 from edgegw.core.station import new_station
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
@@ -45,6 +45,8 @@ from edgegw.places import configs
 from edgegw.ports import RepresentativePort
 from edgegw.pseudonyms import hash_token
 from edgegw.store.journal import SqliteJournal
+from edgegw.telemetry.publisher import Publisher
+from edgegw.telemetry.settings import publisher_settings
 from edgegw.units import SECOND_NS
 
 DRAIN_S = 20.0
@@ -120,6 +122,7 @@ async def _serve(config: Config) -> None:
                 ("representative", representative.run()),
                 ("members", _watch_members(config.representative.store, inbox)),
             ]
+        publisher = publisher_for(config, clock)
         adapters = Adapters(
             clock=clock,
             journal=journal,
@@ -127,7 +130,7 @@ async def _serve(config: Config) -> None:
             meters=meters,
             ledger=ledger,
             representative=speaker,
-            log=log_event,
+            log=teed(publisher),
             sign_evidence=lambda text: signer.sign(
                 Evidence(message=text.encode("utf-8", "surrogatepass"))
             ).hex(),
@@ -142,6 +145,7 @@ async def _serve(config: Config) -> None:
             ("chargers", chargers.run()),
             ("lag probe", lag.run()),
             ("status", board.run(lambda: gateway.station, meters.counts)),
+            *telemetry(publisher, lambda: gateway.station),
         ]
         await _run_until_told(gateway, tasks)
         board.write(gateway.station, meters.counts())
@@ -161,6 +165,30 @@ async def _run_until_told(gateway: Gateway, coroutines: Sequence[tuple[str, Any]
         log_event("gateway.drained", {"settled": settled})
         for task in running:
             task.cancel()
+
+
+def publisher_for(config: Config, clock: StationClock) -> Publisher | None:
+    """The MQTT publisher, where the configuration has a broker; raises ConfigError."""
+    if config.mqtt is None:
+        return None
+    return Publisher(publisher_settings(config, config.mqtt), clock=clock, log=log_event)
+
+
+def teed(publisher: Publisher | None) -> Callable[[str, Mapping[str, object]], None]:
+    """The gateway's log, which the publisher hears too; it decides by itself what it passes on."""
+    if publisher is None:
+        return log_event
+
+    def log(name: str, fields: Mapping[str, object]) -> None:
+        log_event(name, fields)
+        publisher.note(name, fields)
+
+    return log
+
+
+def telemetry(publisher: Publisher | None, station: Callable[[], Station]) -> list[tuple[str, Any]]:
+    """The publisher's task, where there is one."""
+    return [] if publisher is None else [("mqtt", publisher.run(station))]
 
 
 class _Silent:

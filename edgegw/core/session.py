@@ -340,7 +340,7 @@ def end_session(turn: Turn, evse: Evse) -> Evse:
     ending: Session | None = ended
     if not ended.began:
         # Nothing was measured for it; the session before it may still wait for its last reading.
-        _finish(turn, ended)
+        _finish(turn, ended, evse_id=evse.evse_id)
         ending = evse.ending
     turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
     return turn.put_evse(replace(evse, phase=Phase.VACANT, session=None, ending=ending, setpoint=None))
@@ -351,7 +351,7 @@ def on_reading(turn: Turn, evse: Evse, t0_ns: int) -> None:
     ending = evse.ending
     if ending is not None and ending.ended_ns is not None and t0_ns >= ending.ended_ns:
         cut_for(turn, evse, ending)
-        _finish(turn, ending)
+        _finish(turn, ending, evse_id=evse.evse_id)
         evse = turn.put_evse(replace(turn.evses[evse.evse_id], ending=None))
     session = evse.session
     if session is None or evse.ending is not None:
@@ -374,11 +374,11 @@ def cut_for(turn: Turn, evse: Evse, owner: Session | None) -> None:
         settle_segment(turn, segment, evse=evse, session=owner)
 
 
-def _finish(turn: Turn, session: Session) -> None:
+def _finish(turn: Turn, session: Session, *, evse_id: str) -> None:
     close_hold(turn, session.charge_hold_id)
     close_hold(turn, session.sale_hold_id)
     turn.note("session_finished", session_id=session.session_id)
-    turn.log("session.finished", session_id=session.session_id)
+    turn.log("session.finished", evse_id=evse_id, session_id=session.session_id)
 
 
 def close_hold(turn: Turn, hold_id: str | None) -> None:
