@@ -117,12 +117,6 @@ class Link:
         )
         client.loop_start()
 
-    @property
-    def alive(self) -> bool:
-        """False when the thread died of something that a broker should never send."""
-        thread = self._client._thread  # noqa: SLF001 - paho has no public word for it
-        return thread is not None and thread.is_alive()
-
     def publish(self, message: Message) -> int:
         """Hand a message over and return its number; `Acknowledged` will bear it, after a lost connection too."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own gap

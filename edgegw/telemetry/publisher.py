@@ -71,6 +71,7 @@ class Publisher:
         self._arrived: dict[str, bytes] = {}  # newest by topic, so that a flood cannot pile up
         self._prices: deque[GridPrice] = deque(maxlen=PRICES_KEPT)
         self._discovery: Message | None = None
+        self._evses: tuple[str, ...] = ()  # that the discovery names
         self._wake = asyncio.Event()
         self._was_connected = False
         self._trouble = ""  # what was said last of the broker, so that it is said once
@@ -94,9 +95,9 @@ class Publisher:
         """Publish until cancelled, then say `offline` and leave."""
         loop = asyncio.get_running_loop()
         refresh_at = look_at = 0.0
+        self._link = self._open()
         try:
             while True:
-                self._revive()
                 self._judge_arrivals()
                 if loop.time() >= look_at:
                     look_at = loop.time() + LOOK_S
@@ -115,8 +116,10 @@ class Publisher:
     # --- what there is to say -----------------------------------------------------------------------------------------
 
     def _look(self, station: Station, *, everything: bool) -> None:
-        if self._settings.discovery_prefix:
+        if self._settings.discovery_prefix and self._evses != tuple(station.evses):
+            self._evses = tuple(station.evses)
             self._discovery = discovery_message(station, self._settings.root, self._settings.discovery_prefix)
+            self._urgent.append(self._discovery)
         for message in state_messages(station, self._settings.root, self._clock.now_ns()):
             if everything or self._known.get(message.topic) != message:
                 self._known[message.topic] = self._unsent[message.topic] = message
@@ -136,19 +139,12 @@ class Publisher:
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
-    def _revive(self) -> None:
-        """Open the link, and another one should its thread have died."""
-        if self._link is not None and self._link.alive:
-            return
+    def _open(self) -> Link:
+        """The link; it comes back by itself, and what is under way goes again with it."""
         topics = [self._settings.price_topic] if self._settings.price_topic else []
         if self._settings.discovery_prefix:
             topics.append(birth_topic(self._settings.discovery_prefix))
-        self.connected = False
-        self._events.extendleft(
-            message for message in reversed(self._under_way.values()) if not message.retain
-        )
-        self._under_way.clear()
-        self._link = Link(
+        return Link(
             self._settings.broker,
             self._hear,
             client_id=f"edgegw-{self._settings.station_id}",

@@ -46,7 +46,7 @@ def publisher_settings(config: Config, mqtt: MqttConfig) -> PublisherSettings:
         raise ConfigError(("mqtt.password_file: needs mqtt.username beside it",))
     return PublisherSettings(
         broker=BrokerSettings(
-            host=mqtt.host,
+            host=_host(mqtt),
             port=mqtt.port,
             username=mqtt.username,
             password=None if mqtt.password_file is None else read_password(mqtt.password_file),
@@ -57,6 +57,17 @@ def publisher_settings(config: Config, mqtt: MqttConfig) -> PublisherSettings:
         discovery_prefix=mqtt.discovery_prefix,
         price_topic=mqtt.price_topic,
     )
+
+
+def _host(mqtt: MqttConfig) -> str:
+    """The host, if its name can be looked up at all; whether it exists is seen later, again and again."""
+    try:
+        mqtt.host.encode("idna")
+    except UnicodeError as fault:
+        raise ConfigError((f"mqtt.host: {mqtt.host!r} is no name of a host",)) from fault
+    if not mqtt.host:
+        raise ConfigError(("mqtt.host: is empty",))
+    return mqtt.host
 
 
 def _tls(mqtt: MqttConfig) -> ssl.SSLContext | None:
