@@ -192,10 +192,15 @@ async def test_a_broker_that_was_killed_forgets_and_is_told_anew(
 async def test_home_assistant_s_birth_is_answered(broker: Broker, ears: Callable[..., Ear]) -> None:
     """`online` at <discovery prefix>/status brings discovery and states again; another word brings nothing."""
     ear = await listening(ears(broker))
-    async with rig(broker.port):
+    async with rig(broker.port) as one:
         await until(lambda: len(ear.of(CONFIG)) == 1)
         await until(lambda: len(ear.of(STATE)) == 1)
         ear.say("homeassistant/status", "offline")
+        ear.say(PRICE, "none")  # judged together with what came before it
+        await until(lambda: one.publisher.counts.prices_ignored)
+        one.trade(1)  # goes out after all that an answer would be
+        await until(lambda: trades(ear) == [1])
+        assert len(ear.of(CONFIG)) == 1
         ear.say("homeassistant/status", "online")
         await until(lambda: len(ear.of(CONFIG)) == 2)
         await until(lambda: len(ear.of(STATE)) == 2)
