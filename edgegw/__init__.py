@@ -4,7 +4,8 @@ The flow, in order. A charger speaks (`chargers`), a meter counts (`meters`), wh
 loop (`gateway`); there the core decides (`core`: session, metering, control, market, trade, settlement), the journal
 remembers (`store`, whose rows `rows` words), and only then effects go out through `ports`. The ledger's client endorses,
 submits and asks for the commit (`ledger`, over the protocol in `fabric`); the contract (`contract`) rules, hosted by a
-peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger.
+peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger. What goes on is told to an
+MQTT broker (`telemetry`).
 
 Around the flow: `cli` starts what is asked for, `app` wires the daemon (and `hosted_peer`, the embedded peer as its child)
 from what `wiring` makes of `config` (whose files `config_parts` joins and whose faults `config_faults`

@@ -9,7 +9,7 @@ import contextlib
 import faulthandler
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
 from edgegw.participants.schedule import Schedule
 from edgegw.store.journal import SqliteJournal
+from edgegw.telemetry.publisher import Publisher
+from edgegw.telemetry.settings import publisher_settings
 
 MEMBERS_EVERY_S = 1.0
 FAR_END_S = 10**11
@@ -88,6 +90,7 @@ async def _serve(path: Path, config: Config) -> None:
         chargers = Chargers(wiring.charger_settings(config), inbox.put, clock)
         meters = Meters(wiring.meter_settings(config, clock), clock, inbox.put)
         representative = await _representative(config, clock, connect)
+        publisher = _publisher(config, clock)
         adapters = Adapters(
             clock=clock,
             journal=journal,
@@ -95,7 +98,7 @@ async def _serve(path: Path, config: Config) -> None:
             meters=meters,
             ledger=ledger,
             representative=representative or _Silent(),
-            log=log_event,
+            log=log_event if publisher is None else teed(publisher),
             sign_evidence=lambda text: signer.sign(
                 Evidence(message=text.encode("utf-8", "surrogatepass"))
             ).hex(),
@@ -111,6 +114,7 @@ async def _serve(path: Path, config: Config) -> None:
             gateway=gateway,
             chargers=chargers,
             meters=meters,
+            publisher=publisher,
             lag=LagProbe(clock),
         )
         await _watched(daemon, stack)
@@ -124,6 +128,8 @@ async def _serve(path: Path, config: Config) -> None:
         if representative is not None and config.representative is not None:
             coroutines["representative"] = representative.run()
             coroutines["members"] = _watch_members(config.representative.store, inbox)
+        if publisher is not None:
+            coroutines["mqtt"] = publisher.run(lambda: gateway.station)
         await daemon.run(coroutines)
 
 
@@ -178,6 +184,23 @@ async def _representative(
     schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=FAR_END_S)
     ledger = await connect(config.representative.identity)
     return Representative(ledger, zone=config.station.zone, schedule=schedule)
+
+
+def _publisher(config: Config, clock: StationClock) -> Publisher | None:
+    """The MQTT publisher, where the configuration has a broker; raises ConfigError."""
+    if config.mqtt is None:
+        return None
+    return Publisher(publisher_settings(config, config.mqtt), clock=clock, log=log_event)
+
+
+def teed(publisher: Publisher) -> Callable[[str, Mapping[str, object]], None]:
+    """The gateway's log, which the publisher hears too; it decides by itself what it passes on."""
+
+    def log(name: str, fields: Mapping[str, object]) -> None:
+        log_event(name, fields)
+        publisher.note(name, fields)
+
+    return log
 
 
 class _Silent:

@@ -32,6 +32,7 @@ from edgegw.ops.watchdog import Watchdog
 from edgegw.reload import plan_reload
 from edgegw.status import Board
 from edgegw.store.journal import SqliteJournal
+from edgegw.telemetry.publisher import Publisher
 
 DRAIN_S = 20.0
 STATUS_EVERY_S = 30.0
@@ -56,6 +57,7 @@ class Daemon:
     gateway: Gateway
     chargers: Chargers
     meters: Meters
+    publisher: Publisher | None
     lag: LagProbe
     watchdog: Watchdog | None = None
     board: Board = field(init=False)
@@ -71,6 +73,7 @@ class Daemon:
             now_ns=self.clock.now_ns(),
             station=self.gateway.station,
             starved_by=None if self.watchdog is None else self.watchdog.starved_by,
+            mqtt_connected=None if self.publisher is None else self.publisher.connected,
             lag_ns=self.lag.percentile_ns(50),
             clock_synchronized=self.clock.mapping is not None or clock_state().synchronized,
         )
@@ -82,6 +85,8 @@ class Daemon:
             polls=self.meters.polls(),
             inbox_waiting=len(self.inbox),
             inbox_dropped=self.inbox.dropped,
+            mqtt_published=0 if self.publisher is None else self.publisher.counts.published,
+            mqtt_dropped=0 if self.publisher is None else self.publisher.counts.dropped,
             lag_s={
                 quantile: self.lag.percentile_ns(percent) / 1e9
                 for quantile, percent in (("0.5", 50), ("0.99", 99), ("1", 100))

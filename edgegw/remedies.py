@@ -88,6 +88,17 @@ REMEDIES: Mapping[str, Remedy] = {
     "EGW-5001": _remedy("the disk is filling up", "make room; telemetry stops at 10 % free, new sessions at 5 %"),
     "EGW-5002": _remedy("the journal is newer than this program", "install the version that wrote it, or: edgegw db restore"),
     "EGW-5003": _remedy("another edgegw runs on this journal", "systemctl status edgegw"),
+    # MQTT
+    "EGW-6001": _remedy("a grid price is malformed or expired, and was ignored", "look at who publishes to mqtt.price_topic; docs/mqtt.md shows the form"),
+    "EGW-6002": _remedy("the MQTT broker is out of reach", "check mqtt.host and mqtt.port, and that the broker runs: edgegw mqtt test"),
+    "EGW-6003": _remedy(
+        "the MQTT broker does not allow it",
+        "check mqtt.username, mqtt.password_file and the broker's access list: edgegw mqtt test",
+    ),
+    "EGW-6004": _remedy(
+        "the MQTT broker's TLS cannot be trusted",
+        "name its authority in mqtt.ca_file, and the broker as its certificate does in mqtt.host",
+    ),
 }  # fmt: skip
 
 

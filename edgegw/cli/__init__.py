@@ -12,6 +12,7 @@ from edgegw.cli.console import EdgegwGroup
 from edgegw.cli.demo import demo
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
+from edgegw.cli.mqtt import mqtt
 from edgegw.cli.peer import peer
 from edgegw.cli.run import run
 from edgegw.cli.status import status
@@ -24,5 +25,5 @@ def main() -> None:
     """Trade vehicle energy in tokens: the station-side gateway and its tools."""
 
 
-for command in (run, check, status, doctor, support, peer, demo, member, ledger, trade):
+for command in (run, check, status, doctor, support, peer, demo, member, mqtt, ledger, trade):
     main.add_command(command)

@@ -44,6 +44,11 @@ EVENTS = frozenset({
     "submission.retried",
     "submission.rejected",
     "setpoint.refused",
+    "mqtt.connected",
+    "mqtt.lost",
+    "mqtt.refused",
+    "price.received",
+    "price.ignored",
     "peer.started",
     "peer.lost",
 })  # fmt: skip
