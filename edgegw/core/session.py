@@ -253,7 +253,8 @@ def on_updated(turn: Turn, evse: Evse, event: TransactionUpdated) -> None:
         session = _with_sample(session, sample)
     if event.charging_state is not None:
         session = _with_charging_state(session, event.charging_state)
-    turn.put_evse(replace(evse, session=session))
+    if session is not evse.session:  # most updates say nothing new: no row to write
+        turn.put_evse(replace(evse, session=session))
 
 
 def on_charging_state(turn: Turn, evse: Evse, event: ChargingStateChanged) -> None:
@@ -300,13 +301,15 @@ def on_setpoint_again(turn: Turn, evse: Evse) -> None:
 
 
 def _with_sample(session: Session, sample: ChargerSample | None) -> Session:
-    if sample is None or sample.soc_bp is None:
+    if sample is None or sample.soc_bp is None or sample.soc_bp == session.soc_bp:
         return session
     return replace(session, soc_bp=sample.soc_bp)
 
 
 def _with_charging_state(session: Session, state: ChargingState) -> Session:
     satisfied = session.satisfied or state is ChargingState.SUSPENDED_EV
+    if state is session.charging_state and satisfied == session.satisfied:
+        return session
     return replace(session, charging_state=state, satisfied=satisfied)
 
 

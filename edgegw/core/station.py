@@ -230,6 +230,14 @@ def _repeat_start(turn: Turn, event: TransactionStarted) -> bool:
 def _place(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> Evse | None:
     """The EVSE of a message: of its transaction on this very charger, else the one it names."""
     charger_id = event.call.charger_id
+    named = None if event.evse_id is None else turn.evses.get(event.evse_id)
+    if (
+        named is not None
+        and named.session is not None
+        and named.session.transaction_id == event.transaction_id
+        and turn.settings.evses[named.evse_id].charger_id == charger_id
+    ):
+        return named  # the everyday case, without a look at all others
     own = [evse for evse in turn.evses.values() if turn.settings.evses[evse.evse_id].charger_id == charger_id]
     if not isinstance(event, TransactionStarted):
         for evse in own:

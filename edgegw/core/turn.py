@@ -6,6 +6,7 @@ The only mutable thing in the core, alive for one step; `station.step` makes it 
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from edgegw.canonical import canonical_json
 from edgegw.core.effects import Effect, LogEvent
@@ -146,13 +147,11 @@ class Turn:
         for name, table in tables.items():
             for key, row in table.changes.items():
                 changes[f"{name}/{key}"] = row
-        station = replace(
-            self.station,
-            members=self.members.rows,
-            queries=self.queries.rows,
-            draining=self.draining,
-            **{name: table.rows for name, table in tables.items()},
-        )
+        tables |= {"members": self.members, "queries": self.queries}
+        changed: dict[str, Any] = {name: table.rows for name, table in tables.items() if table.changes}
+        station = self.station
+        if changed or self.draining is not station.draining:
+            station = replace(station, draining=self.draining, **changed)
         return Outcome(station=station, effects=tuple(self.effects), facts=tuple(self.facts), changes=changes)
 
 

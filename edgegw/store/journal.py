@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from sqlite_utils import Database
 
@@ -27,6 +26,7 @@ from edgegw.store.migrations import JOURNAL
 
 _CHECKED_AT_START = 1000
 _LAST_CHARACTER = chr(0x10FFFF)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +140,8 @@ class SqliteJournal:
 
 def canonical(body: Mapping[str, object]) -> str:
     """A fact's body as ASCII JSON, keys sorted, no spaces. Raises TypeError for a float or what JSON cannot hold."""
-    try:
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except ValueError as error:
-        raise TypeError(f"not canonical JSON: {error}") from error
-    json.loads(text, parse_float=_refuse_float)
-    return text
+    _refuse_float(body)
+    return _ENCODER.encode(body)
 
 
 def rows_of(db: Database, prefix: str) -> Mapping[str, str]:
@@ -157,8 +153,16 @@ def rows_of(db: Database, prefix: str) -> Mapping[str, str]:
     return dict(found.fetchall())
 
 
-def _refuse_float(text: str) -> NoReturn:
-    raise TypeError(f"a fact holds integers only, not {text}")
+def _refuse_float(value: object) -> None:
+    if isinstance(value, float):
+        raise TypeError(f"a fact holds integers only, not {value}")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_float(key)
+            _refuse_float(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_float(item)
 
 
 def _open(path: Path) -> tuple[Database, int, bytes]:

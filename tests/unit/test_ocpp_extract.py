@@ -51,6 +51,7 @@ REGISTERS: list[tuple[dict[str, Any], int | None]] = [
     (sampled("5", measurand=IMPORT, unit=7), None),
     (sampled("5", measurand=IMPORT, unitOfMeasure={"multiplier": 10**9}), None),
     (sampled("5", measurand=[IMPORT]), None),
+    (sampled("5", measurand=IMPORT, location=["Inlet"], context={}), 5),  # no place and no context we know
     (sampled('{"signedMeterData":"' + "0" * 100, measurand=IMPORT, format="SignedData"), None),
 ]
 
