@@ -6,8 +6,9 @@ remembers (`store`, whose rows `rows` words), and only then effects go out throu
 submits and asks for the commit (`ledger`, over the protocol in `fabric`); the contract (`contract`) rules, hosted by a
 peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger.
 
-Around the flow: `cli` starts what is asked for, `app` wires the daemon (and `hosted_peer`, the
-embedded peer as its child) from `config` (whose files `config_parts` joins and whose faults `config_faults`
+Around the flow: `cli` starts what is asked for, `commissioning` makes what a station needs before its first day
+(configuration, keys, certificates, a sandbox, a charger's part), `app` wires the daemon (and `hosted`, the processes
+that are its children) from `config` (whose files `config_parts` joins and whose faults `config_faults`
 words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files are kept,
 `ops` what an operator sees (logs, lag), `status` the daemon's present in a file.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as

@@ -28,7 +28,7 @@ from edgegw.core.state import EvseSettings, Settings
 from edgegw.core.station import new_station
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
-from edgegw.hosted_peer import hosted_peer
+from edgegw.hosted import hosted_participants, hosted_peer
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
@@ -87,6 +87,8 @@ async def _serve(config: Config) -> None:
         stack.callback(journal.close)
         if config.peer is not None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
+        if config.sandbox is not None:
+            await stack.enter_async_context(hosted_participants(config.sandbox.participants))
         signer = load_signer(place.identity)
         roots = load_trust(place.trust_file)
 

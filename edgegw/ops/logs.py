@@ -41,6 +41,8 @@ EVENTS = frozenset({
     "setpoint.refused",
     "peer.started",
     "peer.lost",
+    "participants.started",
+    "participants.lost",
 })  # fmt: skip
 
 _TEXT_MAX = 200
