@@ -7,8 +7,9 @@ submits and asks for the commit (`ledger`, over the protocol in `fabric`); the c
 peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger. What goes on is told to an
 MQTT broker (`telemetry`).
 
-Around the flow: `cli` starts what is asked for, `app` wires the daemon (and `hosted_peer`, the embedded peer as its child)
-from what `wiring` makes of `config` (whose files `config_parts` joins and whose faults `config_faults`
+Around the flow: `cli` starts what is asked for, `commissioning` makes what a station needs before its first day
+(configuration, keys, certificates, a sandbox, a charger's part), `app` wires the daemon (and `hosted`, the processes
+that are its children) from what `wiring` makes of `config` (whose files `config_parts` joins and whose faults `config_faults`
 words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files are kept,
 `ops` what an operator sees (logs, metrics, health, watchdog), `status` the daemon's present, judged by `condition`; `daemon`
 is what runs and is told to `reload`; `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.

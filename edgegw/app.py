@@ -24,7 +24,7 @@ from edgegw.core.events import MembersChanged
 from edgegw.daemon import Daemon
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
-from edgegw.hosted_peer import hosted_peer
+from edgegw.hosted import hosted_participants, hosted_peer
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
@@ -84,6 +84,8 @@ async def _serve(path: Path, config: Config) -> None:
         stack.callback(journal.close)
         if config.peer is not None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
+        if config.sandbox is not None:
+            await stack.enter_async_context(hosted_participants(config.sandbox.participants))
         signer = load_signer(place.identity)
         connect = partial(_client_for, stack, config)
         ledger = LedgerAdapter(await connect(place.identity), inbox.put)

@@ -27,7 +27,7 @@ def decode_row(cls: type[T], text: str) -> T:
     return cast("T", _decoder(hint)(json.loads(text)))
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> object:
     kind = type(value)
     if value is None or kind in _PLAIN:
         return value

@@ -51,6 +51,8 @@ EVENTS = frozenset({
     "price.ignored",
     "peer.started",
     "peer.lost",
+    "participants.started",
+    "participants.lost",
 })  # fmt: skip
 
 _TEXT_MAX = 200

@@ -1,0 +1,108 @@
+"""How chargers reach this machine: its addresses on the local network, and the URLs to type into a charger.
+
+Decides which address is shown. Sends nothing: the system's tables are read, and a UDP socket that is "connected" only
+asks for the route. Source: OCPP-J 1.6 §3.1.1 (URL), RFC 5737 (documentation addresses), netdevice(7).
+"""
+
+import fcntl
+import ipaddress
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+_NOWHERE = ("192.0.2.1", 9)  # TEST-NET-1: nobody has it, and nothing is sent there
+_SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
+ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
+LOOPBACK = frozenset({"localhost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAddress:
+    """An IPv4 address of this machine, with its network."""
+
+    interface: str
+    address: ipaddress.IPv4Address
+    network: ipaddress.IPv4Network
+
+
+def local_addresses() -> list[LocalAddress]:
+    """This machine's IPv4 addresses but loopback: the one that faces the default route first."""
+    faced = _faced()
+    found = [one for one in _of_interfaces() if not one.address.is_loopback]
+    return sorted(found, key=lambda one: (str(one.address) != faced, one.interface))
+
+
+def _of_interfaces() -> Iterator[LocalAddress]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("256s", name.encode()[:15])
+            try:
+                address, mask = (
+                    ipaddress.IPv4Address(fcntl.ioctl(probe, number, request)[20:24])
+                    for number in (_SIOCGIFADDR, _SIOCGIFNETMASK)
+                )
+            except OSError:
+                continue  # an interface without an IPv4 address
+            network = ipaddress.IPv4Network((int(address), str(mask)), strict=False)
+            yield LocalAddress(interface=name, address=address, network=network)
+
+
+def _faced() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_NOWHERE)
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK
+
+
+def network_of(host: str) -> ipaddress.IPv4Network | None:
+    """The local network that a listening address serves: its own, or for every interface the first one's."""
+    for one in local_addresses():
+        if host in ANYWHERE or str(one.address) == host:
+            return one.network
+    return None
+
+
+class Listening(Protocol):
+    """As much of a configuration as an address needs."""
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+
+    @property
+    def public_host(self) -> str | None:
+        """How others reach it, where that was told."""
+
+
+def public_host(ocpp: Listening) -> str:
+    """How chargers reach this machine: as told, else the listening address, else the address on the local network."""
+    if ocpp.public_host:
+        return ocpp.public_host
+    if ocpp.host not in ANYWHERE:
+        return ocpp.host
+    return next((str(one.address) for one in local_addresses()), socket.gethostname())
+
+
+def charger_url(scheme: str, host: str, port: int, *, charger_id: str = "") -> str:
+    """What to type into a charger; without an id it ends where the charger appends its own."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}:{port}/ocpp/{charger_id}"
+
+
+def server_names(told: str, listening: str) -> list[str]:
+    """Every name and address under which a charger may know this machine, the told one first."""
+    name = socket.gethostname()
+    found = [told, *(() if listening in ANYWHERE else (listening,)), name, f"{name.partition('.')[0]}.local"]
+    return [*found, *(str(one.address) for one in local_addresses()), "localhost", "127.0.0.1"]
