@@ -193,6 +193,26 @@ def test_settings_that_cannot_work_are_told_at_once(tmp_path: Path) -> None:
     assert "is empty" in fault('host = ""')
 
 
+def test_the_gateway_s_log_reaches_the_publisher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With [mqtt] each event is logged and told; without it the log is the log, and nothing more runs."""
+    from edgegw.app import publisher_for, teed, telemetry
+    from edgegw.clock import StationClock
+    from edgegw.ops.logs import configure, log_event
+
+    configure("info", "json", sys.stdout)
+    config = load(written(tmp_path))
+    clock = StationClock.from_environment({})
+    publisher = publisher_for(config, clock)
+    assert publisher is not None
+    teed(publisher)("trade.recorded", {"trade_id": "T-1"})
+    assert "T-1" in capsys.readouterr().out
+    assert len(publisher._events) == 1
+    (tmp_path / "edgegw.toml").write_text(CONFIG)
+    assert publisher_for(load(tmp_path / "edgegw.toml"), clock) is None
+    assert teed(None) is log_event
+    assert telemetry(None, lambda: Bench().station) == []
+
+
 def test_without_a_section_there_is_nothing_to_try(tmp_path: Path) -> None:
     """A configuration without [mqtt] ends with 78 and says so."""
     path = tmp_path / "edgegw.toml"

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -253,6 +254,17 @@ def test_home_assistant_finds_each_evse() -> None:
     assert body["cmps"]["ST__A1__plug"]["p"] == "binary_sensor"
     assert body["cmps"]["ST__A1__soc"]["device_class"] == "battery"
     assert body["cmps"]["ST__A1__power"]["state_class"] == "measurement"
+
+
+def test_the_document_says_what_is_told() -> None:
+    """docs/mqtt.md names every key of a state, every event and every field of one."""
+    text = (Path(__file__).parents[2] / "docs" / "mqtt.md").read_text()
+    state = next(iter(states(Bench()).values()))
+    fields = {
+        field for listed in (SESSION_EVENTS, TRADE_EVENTS) for names in listed.values() for field in names
+    }
+    for word in {*state, *fields, *SESSION_EVENTS, *TRADE_EVENTS}:
+        assert f"`{word}`" in text, word
 
 
 def test_a_large_station_still_fits_into_a_message() -> None:
