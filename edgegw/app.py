@@ -19,9 +19,9 @@ import uvloop
 
 from edgegw import status
 from edgegw.chargers.port import Chargers
-from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings
+from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings, TlsSettings
 from edgegw.clock import StationClock
-from edgegw.config import Config, MeterConfig, read_secret
+from edgegw.config import Config, MeterConfig, OcppConfig, read_secret
 from edgegw.core.events import MembersChanged, MeterReadFailed, RegisterRead
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings
@@ -44,6 +44,7 @@ from edgegw.participants.schedule import Schedule
 from edgegw.places import configs
 from edgegw.ports import RepresentativePort
 from edgegw.pseudonyms import hash_token
+from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
 from edgegw.units import SECOND_NS
 
@@ -105,7 +106,8 @@ async def _serve(config: Config) -> None:
             new_station(station_settings(config, clock, secret), accounts(config, secret)), journal.rows
         )
         ledger = LedgerAdapter(await client_for(place.identity), inbox.put)
-        chargers = Chargers(charger_settings(config), inbox.put, clock)
+        profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
+        chargers = Chargers(charger_settings(config), inbox.put, clock, profiles=profiles)
         meters = Meters(config, clock, inbox)
         speaker: RepresentativePort = _Silent()
         tasks: list[tuple[str, Any]] = []
@@ -287,9 +289,7 @@ def charger_settings(config: Config) -> StationSettings:
     """What the OCPP edge is told of the configuration."""
     key = read_secret(config.representative.key_file) if config.representative is not None else b""
     return StationSettings(
-        listener=ListenerSettings(
-            host=config.ocpp.host, port=config.ocpp.port, default_version=config.ocpp.default_version
-        ),
+        listener=_listener_settings(config.ocpp),
         chargers=tuple(
             ChargerSettings(
                 charger_id=charger.id,
@@ -305,6 +305,26 @@ def charger_settings(config: Config) -> StationSettings:
         fresh_message_id=lambda: secrets.token_hex(8),
         sample_interval_s=config.ocpp.sample_interval_s,
         log=log_event,
+    )
+
+
+def _listener_settings(ocpp: OcppConfig) -> ListenerSettings:
+    tls: TlsSettings | None = None
+    if ocpp.tls is not None:
+        tls = TlsSettings(
+            port=ocpp.tls.port,
+            certificate=ocpp.tls.certificate,
+            key_file=ocpp.tls.key_file,
+            rsa_certificate=ocpp.tls.rsa_certificate,
+            rsa_key_file=ocpp.tls.rsa_key_file,
+        )
+    return ListenerSettings(
+        host=ocpp.host,
+        port=ocpp.port,
+        default_version=ocpp.default_version,
+        plaintext_networks=ocpp.plaintext_networks,
+        accept_unknown=ocpp.accept_unknown,
+        tls=tls,
     )
 
 

@@ -68,6 +68,8 @@ class Session:
     charge_power_w_max: int | None = None
     discharge_power_w_max: int | None = None
     departure_ns: int | None = None
+    baseline_wh: int | None = None  # the charger's own import register at the start; evidence
+    disputed: bool = False  # that register went below its start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
