@@ -40,6 +40,7 @@ from edgegw.ops.watchdog import Watchdog, interval_s
 from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
 from edgegw.participants.schedule import Schedule
+from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
@@ -89,10 +90,11 @@ async def _serve(path: Path, config: Config) -> None:
         signer = load_signer(place.identity)
         connect = partial(_client_for, stack, config)
         ledger = LedgerAdapter(await connect(place.identity), inbox.put)
-        chargers = Chargers(wiring.charger_settings(config), inbox.put, clock)
+        profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
+        chargers = Chargers(wiring.charger_settings(config), inbox.put, clock, profiles=profiles)
         meters = Meters(wiring.meter_settings(config, clock), clock, inbox.put)
         representative = await _representative(config, clock, connect)
-        publisher = _publisher(config, clock)
+        publisher = publisher_for(config, clock)
         adapters = Adapters(
             clock=clock,
             journal=journal,
@@ -115,6 +117,7 @@ async def _serve(path: Path, config: Config) -> None:
             inbox=inbox,
             gateway=gateway,
             chargers=chargers,
+            profiles=profiles,
             meters=meters,
             publisher=publisher,
             lag=LagProbe(clock),
@@ -188,7 +191,7 @@ async def _representative(
     return Representative(ledger, zone=config.station.zone, schedule=schedule)
 
 
-def _publisher(config: Config, clock: StationClock) -> Publisher | None:
+def publisher_for(config: Config, clock: StationClock) -> Publisher | None:
     """The MQTT publisher, where the configuration has a broker; raises ConfigError."""
     if config.mqtt is None:
         return None

@@ -6,6 +6,7 @@ Decides nothing about trades. `app` builds it; signals and the control socket sp
 import asyncio
 import contextlib
 import signal
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from edgegw import config as configuration
 from edgegw import wiring
+from edgegw.charger_commands import ChargerCommands
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.condition import Signs, assess, worst
@@ -31,11 +33,14 @@ from edgegw.ops.notify import ServiceManager
 from edgegw.ops.watchdog import Watchdog
 from edgegw.reload import plan_reload
 from edgegw.status import Board
+from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
 from edgegw.telemetry.publisher import Publisher
+from edgegw.units import SECOND_NS
 
 DRAIN_S = 20.0
 STATUS_EVERY_S = 30.0
+LATELY_NS = 600 * SECOND_NS
 
 
 class ReloadRefusedError(ConfigError):
@@ -56,6 +61,7 @@ class Daemon:
     inbox: Inbox
     gateway: Gateway
     chargers: Chargers
+    profiles: ChargerProfiles
     meters: Meters
     publisher: Publisher | None
     lag: LagProbe
@@ -72,11 +78,21 @@ class Daemon:
         return Signs(
             now_ns=self.clock.now_ns(),
             station=self.gateway.station,
+            waiting=tuple(one.charger_id for one in self.chargers.strangers() if not one.rejected),
+            refused=self._refused_lately(),
             starved_by=None if self.watchdog is None else self.watchdog.starved_by,
             mqtt_connected=None if self.publisher is None else self.publisher.connected,
             lag_ns=self.lag.percentile_ns(50),
             clock_synchronized=self.clock.mapping is not None or clock_state().synchronized,
         )
+
+    def _refused_lately(self) -> dict[str, int]:
+        since_ns = self.clock.now_ns() - LATELY_NS
+        found = Counter[str]()
+        for refusal in self.chargers.refusals():
+            if refusal.at_ns >= since_ns:
+                found[refusal.code] += refusal.count
+        return dict(found)
 
     def counts(self) -> Counts:
         """What adapters counted."""
@@ -116,24 +132,32 @@ class Daemon:
 
     def commands(self) -> Mapping[str, Command]:
         """What the control socket answers."""
-        return {"status": self._tell_status, "reload": self._tell_reload}
+        about_chargers = ChargerCommands(self.chargers, self.profiles)
+        return {
+            "status": self._tell_status,
+            "reload": self._tell_reload,
+            **about_chargers.commands(lambda: self.config, lambda: self.gateway.station),
+        }
 
     async def _tell_status(self, _arguments: Mapping[str, Any]) -> object:
         return self.board.renewed()
 
     async def _tell_reload(self, _arguments: Mapping[str, Any]) -> object:
-        return self.reload()
+        return await self.reload()
 
-    def reload(self) -> Mapping[str, object]:
+    async def reload(self) -> Mapping[str, object]:
         """Read the configuration again and let hold what can; raises ReloadRefusedError, and then nothing changed."""
         try:
             plan = plan_reload(self.config, configuration.load(self.path))
             fresh = wiring.fresh_station(plan.effective, self.clock)
+            settings = wiring.charger_settings(plan.effective)
+            self.chargers.reload_tls()
         except ConfigError as refused:
             for fault in refused.faults:
                 log_event("config.rejected", {"fault": fault}, level="error")
             raise ReloadRefusedError(refused.faults) from refused
         self.gateway.adopt(fresh)
+        await self.chargers.adopt(settings)
         self.meters.adopt(wiring.meter_settings(plan.effective, self.clock))
         logs.configure(plan.effective.log.level, plan.effective.log.format)
         self.config = plan.effective
@@ -180,5 +204,5 @@ class Daemon:
             hangup.clear()
             self.manager.reloading()
             with contextlib.suppress(ReloadRefusedError):
-                self.reload()
+                await self.reload()
             self.manager.ready(self.sentence())

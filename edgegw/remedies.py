@@ -68,6 +68,7 @@ REMEDIES: Mapping[str, Remedy] = {
     "EGW-1212": _remedy("the transaction is not known here", "none is needed: the message is stored"),
     "EGW-1213": _remedy("a sequence number repeats with different content", "the first counts; the second is stored"),
     "EGW-1214": _remedy("the charger's clock is far off", "let the charger take its time from the gateway or from NTP"),
+    "EGW-1215": _remedy("the connector is not configured", "add it to the charger as [[chargers.evses]] with its number"),
     "EGW-1220": _remedy("the JSON is nested deeper than 32", "report it to the charger's maker"),
     "EGW-1221": _remedy("the frame is larger than 65,536 bytes", "report it to the charger's maker"),
     # meters

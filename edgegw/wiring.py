@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings
+from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings, TlsSettings
 from edgegw.clock import StationClock
-from edgegw.config import Config, read_secret
+from edgegw.config import Config, OcppConfig, read_secret
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings, Station
 from edgegw.core.station import new_station
@@ -90,9 +90,7 @@ def charger_settings(config: Config) -> StationSettings:
     """What the OCPP edge is told of the configuration."""
     key = read_secret(config.representative.key_file) if config.representative is not None else b""
     return StationSettings(
-        listener=ListenerSettings(
-            host=config.ocpp.host, port=config.ocpp.port, default_version=config.ocpp.default_version
-        ),
+        listener=_listener_settings(config.ocpp),
         chargers=tuple(
             ChargerSettings(
                 charger_id=charger.id,
@@ -108,6 +106,26 @@ def charger_settings(config: Config) -> StationSettings:
         fresh_message_id=lambda: secrets.token_hex(8),
         sample_interval_s=config.ocpp.sample_interval_s,
         log=log_event,
+    )
+
+
+def _listener_settings(ocpp: OcppConfig) -> ListenerSettings:
+    tls: TlsSettings | None = None
+    if ocpp.tls is not None:
+        tls = TlsSettings(
+            port=ocpp.tls.port,
+            certificate=ocpp.tls.certificate,
+            key_file=ocpp.tls.key_file,
+            rsa_certificate=ocpp.tls.rsa_certificate,
+            rsa_key_file=ocpp.tls.rsa_key_file,
+        )
+    return ListenerSettings(
+        host=ocpp.host,
+        port=ocpp.port,
+        default_version=ocpp.default_version,
+        plaintext_networks=ocpp.plaintext_networks,
+        accept_unknown=ocpp.accept_unknown,
+        tls=tls,
     )
 
 

@@ -50,6 +50,14 @@ class ChargerSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """Something wrong with a billing message that was taken all the same; `code` is one of `edgegw.remedies`."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerConnected:
     """A charger's socket is open, authenticated and speaks `version` ("1.6", "2.0.1" or "2.1")."""
 
@@ -105,6 +113,7 @@ class TransactionStarted:
     at_ns: int
     offline: bool = False
     sample: ChargerSample | None = None
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +129,7 @@ class TransactionUpdated:
     offline: bool = False
     id_token_hash: str | None = None  # an idToken that came after the start (2.x)
     samples: tuple[ChargerSample, ...] = ()
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +145,7 @@ class TransactionEnded:
     at_ns: int
     reason: str
     samples: tuple[ChargerSample, ...] = ()
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

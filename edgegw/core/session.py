@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgegw.canonical import sha256_hex
-from edgegw.core import control, sale, summary
+from edgegw.core import control, evidence, sale, summary
 from edgegw.core.effects import (
     Acknowledge,
     AllowEnergyTransfer,
@@ -84,6 +84,7 @@ def on_started(turn: Turn, evse: Evse, event: TransactionStarted) -> None:
         transaction_id=event.transaction_id,
         start_key=start_key(event),
         started_ns=turn.now_ns,
+        baseline_wh=evidence.baseline_wh(event),
     )
     turn.tally = replace(turn.tally, sessions=turn.tally.sessions + 1)
     fresh = _with_sample(fresh, event.sample)
@@ -249,6 +250,7 @@ def on_updated(turn: Turn, evse: Evse, event: TransactionUpdated) -> None:
         session = evse.session or session
     if event.offline:
         return
+    session = evidence.weigh(turn, session, event.samples)
     for sample in event.samples:
         session = _with_sample(session, sample)
     if event.charging_state is not None:
@@ -319,7 +321,9 @@ def _with_charging_state(session: Session, state: ChargingState) -> Session:
 def on_ended(turn: Turn, evse: Evse, event: TransactionEnded) -> None:
     """Acknowledge; the session is over, its last segment waits for one more reading."""
     turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
-    end_session(turn, evse, reason=event.reason)
+    assert evse.session is not None
+    weighed = evidence.weigh(turn, evse.session, event.samples)
+    end_session(turn, turn.put_evse(replace(evse, session=weighed)), reason=event.reason)
 
 
 def on_status(turn: Turn, evse: Evse, event: ConnectorStatusChanged) -> None:

@@ -72,6 +72,8 @@ class Session:
     first_import_mwh: int = 0
     first_export_mwh: int = 0
     end_reason: str = ""
+    baseline_wh: int | None = None  # the charger's own import register at the start; evidence
+    disputed: bool = False  # that register went below its start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

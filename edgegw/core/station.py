@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgegw.core import control, outbox, remote_start, sale, schedule, session
+from edgegw.core import control, evidence, outbox, remote_start, sale, schedule, session
 from edgegw.core import settlement as life
 from edgegw.core.effects import (
     Acknowledge,
@@ -173,17 +173,17 @@ def _answer_authorize(turn: Turn, query_id: str, result: Mapping[str, object] | 
 
 def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
     """Store the frame, answer a repeat as before, place the message; what has no place is acknowledged."""
-    turn.note("frame", charger_id=event.call.charger_id, text=event.frame)
+    evse = _place(turn, event)
+    ended = session.ended_key(event.call.charger_id, event.transaction_id or "") in turn.answers
+    evidence.store_frame(turn, event, found=evidence.misplaced(turn, event, evse, ended=ended))
     if isinstance(event, TransactionStarted) and _repeat_start(turn, event):
         return
     if isinstance(event, TransactionEnded):
         # Also of an end that came before its start: the late start then opens nothing.
         row = session.ended_key(event.call.charger_id, event.transaction_id)
         session.keep_answer(turn, row, status=IdTokenStatus.ACCEPTED, transaction_id=event.transaction_id)
-    evse = _place(turn, event)
     if evse is None:
         _answer_unplaced(turn, event)
-        turn.log("frame.quarantined", charger_id=event.call.charger_id)
         return
     if isinstance(event, TransactionUpdated) and _is_stranger(turn, evse, event):
         turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))

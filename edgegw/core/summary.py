@@ -20,7 +20,7 @@ def begun(turn: Turn, evse: Evse, session: Session) -> Session:
     )
 
 
-def fields_of(turn: Turn, session: Session, evse_id: str) -> dict[str, int | str | None]:
+def fields_of(turn: Turn, session: Session, evse_id: str) -> dict[str, int | str | bool | None]:
     """The session in one line. Energy is None where it was never measured, or not by one epoch of the meter."""
     account = turn.meters[turn.settings.evses[evse_id].meter_id]
     import_wh = export_wh = None
@@ -35,4 +35,5 @@ def fields_of(turn: Turn, session: Session, evse_id: str) -> dict[str, int | str
         "duration_s": (session.ended_ns - session.started_ns) // SECOND_NS,
         "soc_bp": session.soc_bp,
         "end_reason": session.end_reason,
+        "disputed": session.disputed,
     }

@@ -27,6 +27,7 @@ def test_a_session_is_told_in_one_line_and_each_trade_in_one() -> None:
         "duration_s": 10,
         "soc_bp": None,
         "end_reason": "Local",
+        "disputed": False,
     }
     assert lines(bench, "session.finished") == [told]
     bench.settle()
