@@ -22,7 +22,7 @@ from edgegw.chargers.port import Chargers
 from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings
 from edgegw.clock import StationClock
 from edgegw.config import Config, MeterConfig, read_secret
-from edgegw.core.events import MembersChanged, MeterReadFailed, RegisterRead
+from edgegw.core.events import MembersChanged
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings
 from edgegw.core.station import new_station
@@ -33,15 +33,13 @@ from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.identity import Evidence, load_signer, load_trust
-from edgegw.meters.bus import BusSettings, MeterBus, UnitSettings
-from edgegw.meters.profile import load_profile
-from edgegw.meters.reading import ReadFailed, RegisterReading
+from edgegw.meters.port import BUS_REAL_S, Meters, MeterSettings
+from edgegw.meters.profile import named_profile
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
 from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
 from edgegw.participants.schedule import Schedule
-from edgegw.places import configs
 from edgegw.ports import RepresentativePort
 from edgegw.pseudonyms import hash_token
 from edgegw.store.journal import SqliteJournal
@@ -49,7 +47,6 @@ from edgegw.units import SECOND_NS
 
 DRAIN_S = 20.0
 MEMBERS_EVERY_S = 1.0
-BUS_REAL_S = 0.1  # real time this machine may need to come round to all meters before a cut
 FAR_END_S = 10**11
 
 
@@ -106,7 +103,7 @@ async def _serve(config: Config) -> None:
         )
         ledger = LedgerAdapter(await client_for(place.identity), inbox.put)
         chargers = Chargers(charger_settings(config), inbox.put, clock)
-        meters = Meters(config, clock, inbox)
+        meters = Meters(meter_settings(config.meters), clock, inbox.put)
         speaker: RepresentativePort = _Silent()
         tasks: list[tuple[str, Any]] = []
         if config.representative is not None:
@@ -170,67 +167,20 @@ class _Silent:
         """See ports.RepresentativePort."""
 
 
-class Meters:
-    """ports.MeterPort over one MeterBus per connection."""
-
-    def __init__(self, config: Config, clock: StationClock, inbox: Inbox) -> None:
-        self._inbox = inbox
-        self._bus_of: dict[str, MeterBus] = {}
-        self._buses: list[MeterBus] = []
-        by_place: dict[tuple[str, int], list[MeterConfig]] = {}
-        for meter in config.meters:
-            by_place.setdefault((meter.host, meter.port), []).append(meter)
-        for (host, port), group in by_place.items():
-            units = [
-                UnitSettings(
-                    meter_id=meter.id, unit_id=meter.unit, profile=load_profile(profile_path(meter.profile))
-                )
-                for meter in group
-            ]
-            before_s = max(2.0, BUS_REAL_S * clock.speed)
-            settings = BusSettings(poll_s=min(meter.poll_s for meter in group), before_cut_s=before_s)
-            bus = MeterBus(clock, units, host=host, port=port, settings=settings)
-            self._buses.append(bus)
-            self._bus_of.update(dict.fromkeys((meter.id for meter in group), bus))
-
-    def request(self, meter_id: str) -> None:
-        """See ports.MeterPort."""
-        self._bus_of[meter_id].request(meter_id)
-
-    async def run(self) -> None:
-        """Read until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for bus in self._buses:
-                group.create_task(bus.run(self._emit), name="meter bus")
-
-    def counts(self) -> tuple[int, int]:
-        """Scheduled polls done and lost, all meters."""
-        counts = [bus.counts(meter_id) for meter_id, bus in self._bus_of.items()]
-        return sum(item.done for item in counts), sum(item.lost for item in counts)
-
-    def _emit(self, reading: RegisterReading | ReadFailed) -> None:
-        if isinstance(reading, ReadFailed):
-            self._inbox.put(
-                MeterReadFailed(meter_id=reading.meter_id, at_ns=reading.at_ns, reason=reading.reason)
-            )
-            return
-        self._inbox.put(
-            RegisterRead(
-                meter_id=reading.meter_id,
-                t0_ns=reading.t0_ns,
-                t1_ns=reading.t1_ns,
-                import_mwh=reading.import_mwh,
-                export_mwh=reading.export_mwh,
-                power_w=reading.power_w,
-                serial=reading.serial,
-            )
+def meter_settings(meters: Sequence[MeterConfig]) -> tuple[MeterSettings, ...]:
+    """What the Modbus edge is told of the configuration."""
+    return tuple(
+        MeterSettings(
+            meter_id=meter.id,
+            profile=named_profile(meter.profile),
+            host=meter.host,
+            port=meter.port,
+            unit_id=meter.unit,
+            poll_s=meter.poll_s,
+            swapped=meter.swapped,
         )
-
-
-def profile_path(name: str) -> Path:
-    """A profile by its file, or by the name of one that edgegw brings."""
-    path = Path(name)
-    return path if path.suffix == ".json" else configs() / "meters" / f"{name}.json"
+        for meter in meters
+    )
 
 
 def station_settings(config: Config, clock: StationClock, secret: bytes) -> Settings:
@@ -277,7 +227,7 @@ def accounts(config: Config, secret: bytes) -> Mapping[str, MeterAccount]:
             meter_id=meter.id,
             meter_ref=hmac.digest(secret, f"meter:{meter.id}".encode(), "sha256").hex()[:32],
             power_w_max=rated.get(meter.id, 400_000),
-            step_mwh=load_profile(profile_path(meter.profile)).import_.lsb_mwh,
+            step_mwh=named_profile(meter.profile).import_.lsb_mwh,
         )
         for meter in config.meters
     }

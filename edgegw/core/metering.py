@@ -243,12 +243,12 @@ def _jump(account: MeterAccount, new: Registers) -> str:
             f"a register holds {max(new.import_mwh, new.export_mwh) // 1000} Wh, more than any meter counts"
         )
     jump_mwh = max(new.import_mwh - old.import_mwh, new.export_mwh - old.export_mwh)
-    span = _tenths((new.t1_ns - old.t0_ns) // (SECOND_NS // 10), "s")
-    return f"jump of {jump_mwh // 1000} Wh in {span} exceeds {_tenths(account.power_w_max // 100, 'kW')} x {span}"
+    span = _decimal((new.t1_ns - old.t0_ns) // (SECOND_NS // 1000), "s")
+    return f"jump of {jump_mwh // 1000} Wh in {span} exceeds {_decimal(account.power_w_max, 'kW')} x {span}"
 
 
-def _tenths(count: int, unit: str) -> str:
-    return f"{count // 10}.{count % 10} {unit}"
+def _decimal(thousandths: int, unit: str) -> str:
+    return f"{thousandths // 1000}.{thousandths % 1000:03d} {unit}"
 
 
 def _accept(account: MeterAccount, registers: Registers, *, disputed: bool = False) -> Measured:

@@ -63,6 +63,8 @@ def _register(register: Register, registers: Sequence[int], little: bool) -> tup
     ratio = _ratio(register.field, registers, little)
     if ratio is None or ratio[0] < 0:
         return None, False
+    if ratio[0] == 0 and register.exact_max_mwh is not None and any(_words(register.field, registers)):
+        return None, False  # -0.0 is 0x80000000, the "no value" of many meters
     wh_num, wh_den = ratio
     if register.fine is not None:
         fine = _ratio(register.fine, registers, little)
@@ -80,9 +82,13 @@ def _register(register: Register, registers: Sequence[int], little: bool) -> tup
     return count * step_mwh, step_mwh != register.lsb_mwh
 
 
+def _words(field: Field, registers: Sequence[int]) -> Sequence[int]:
+    return registers[field.off : field.off + WORDS[field.kind]]
+
+
 def _ratio(field: Field, registers: Sequence[int], little: bool) -> tuple[int, int] | None:  # noqa: FBT001 - private
     """The field's value as an exact fraction (numerator, positive denominator), or None."""
-    words = registers[field.off : field.off + WORDS[field.kind]]
+    words = _words(field, registers)
     if little:
         words = words[::-1]
     raw = _UNPACK[field.kind](_PACK[len(words)](*words))[0]
