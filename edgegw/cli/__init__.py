@@ -11,6 +11,7 @@ from edgegw.cli.console import EdgegwGroup
 from edgegw.cli.demo import demo
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
+from edgegw.cli.meter import meter
 from edgegw.cli.peer import peer
 from edgegw.cli.run import run
 from edgegw.cli.trade import trade
@@ -22,5 +23,5 @@ def main() -> None:
     """Trade vehicle energy in tokens: the station-side gateway and its tools."""
 
 
-for command in (run, peer, demo, member, ledger, trade):
+for command in (run, peer, demo, member, meter, ledger, trade):
     main.add_command(command)

@@ -58,6 +58,14 @@ def decode_identity(identity: Identity, registers: Sequence[int]) -> int | str |
     return int.from_bytes(b"".join(word.to_bytes(2, "big") for word in registers), "big")
 
 
+def raw_number(field: Field, registers: Sequence[int], little: bool) -> int | float:  # noqa: FBT001 - as its profile says
+    """The number in a field's words, before any scale: for showing it, never for billing."""
+    words = _words(field, registers)
+    if little:
+        words = words[::-1]
+    return _UNPACK[field.kind](_PACK[len(words)](*words))[0]
+
+
 def _register(register: Register, registers: Sequence[int], little: bool) -> tuple[int | None, bool]:  # noqa: FBT001 - private
     """Cumulative mWh and whether its step was coarsened."""
     ratio = _ratio(register.field, registers, little)
@@ -88,10 +96,7 @@ def _words(field: Field, registers: Sequence[int]) -> Sequence[int]:
 
 def _ratio(field: Field, registers: Sequence[int], little: bool) -> tuple[int, int] | None:  # noqa: FBT001 - private
     """The field's value as an exact fraction (numerator, positive denominator), or None."""
-    words = _words(field, registers)
-    if little:
-        words = words[::-1]
-    raw = _UNPACK[field.kind](_PACK[len(words)](*words))[0]
+    raw = raw_number(field, registers, little)
     if isinstance(raw, float):
         if not math.isfinite(raw):
             return None
