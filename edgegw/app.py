@@ -92,7 +92,7 @@ async def _serve(path: Path, config: Config) -> None:
         ledger = LedgerAdapter(await connect(place.identity), inbox.put)
         profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
         chargers = Chargers(wiring.charger_settings(config), inbox.put, clock, profiles=profiles)
-        meters = Meters(wiring.meter_settings(config, clock), clock, inbox.put)
+        meters = Meters(wiring.meter_settings(config), clock, inbox.put)
         representative = await _representative(config, clock, connect)
         publisher = publisher_for(config, clock)
         adapters = Adapters(
@@ -158,7 +158,7 @@ def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
     """What the daemon does beside serving."""
     watchdog = Watchdog(
         daemon.manager,
-        {"core": daemon.gateway.prove, "journal": daemon.journal.prove, "meters": daemon.meters.prove},
+        {"core": daemon.gateway.prove, "journal": daemon.journal.prove, "meters": daemon.prove_meters},
     )
     daemon.watchdog = watchdog
     return {

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from edgegw.core.settlement import State
 from edgegw.core.state import Station
+from edgegw.core.trouble import Trouble
 from edgegw.remedies import REMEDIES
 from edgegw.units import SECOND_NS
 
@@ -41,15 +42,6 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeterFault:
-    """A meter that cannot be read or believed."""
-
-    code: str
-    detail: str
-    since_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
     """What conditions are judged by, at one moment. `None` means that there is no such part."""
 
@@ -57,7 +49,7 @@ class Signs:
     station: Station
     waiting: Sequence[str] = ()  # ids of unknown chargers
     refused: Mapping[str, int] = field(default_factory=dict)  # code -> refused connections, lately
-    meter_faults: Mapping[str, MeterFault] = field(default_factory=dict)
+    meter_faults: Mapping[str, Trouble] = field(default_factory=dict)
     storage_level: str = "OK"
     storage_free_bp: int | None = None
     mqtt_connected: bool | None = None

@@ -128,6 +128,7 @@ class MeterConfig(Section):
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 502
     unit: Annotated[int, Field(strict=True, ge=0, le=247)] = 1
     poll_s: Annotated[int, Field(strict=True, ge=1, le=900)] = 60
+    swapped: StrictBool = False
 
 
 class LedgerConfig(Section):

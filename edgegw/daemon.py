@@ -19,9 +19,11 @@ from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.condition import Signs, assess, worst
 from edgegw.config import Config
+from edgegw.core.metering import faults
 from edgegw.errors import ConfigError
 from edgegw.gateway import Gateway
 from edgegw.inbox import Inbox
+from edgegw.meters.adopt import adopt_command
 from edgegw.meters.port import Meters
 from edgegw.ops import logs
 from edgegw.ops.adjtime import clock_state
@@ -40,6 +42,7 @@ from edgegw.units import SECOND_NS
 
 DRAIN_S = 20.0
 STATUS_EVERY_S = 30.0
+BUS_STILL_S = 30.0  # more than any timeout or pause of a bus
 LATELY_NS = 600 * SECOND_NS
 
 
@@ -78,6 +81,7 @@ class Daemon:
         return Signs(
             now_ns=self.clock.now_ns(),
             station=self.gateway.station,
+            meter_faults=faults(self.gateway.station.meters),
             waiting=tuple(one.charger_id for one in self.chargers.strangers() if not one.rejected),
             refused=self._refused_lately(),
             starved_by=None if self.watchdog is None else self.watchdog.starved_by,
@@ -128,6 +132,11 @@ class Daemon:
             f"{len(station.lines)} trades waiting, {station.tally['all'].trades} committed"
         )
 
+    async def prove_meters(self) -> None:
+        """Return where every bus has gone on lately; raises TimeoutError."""
+        if self.meters.turned_s() > BUS_STILL_S:
+            raise TimeoutError
+
     # --- what it is told --------------------------------------------------------------------------------------------
 
     def commands(self) -> Mapping[str, Command]:
@@ -136,6 +145,7 @@ class Daemon:
         return {
             "status": self._tell_status,
             "reload": self._tell_reload,
+            "adopt": adopt_command(lambda: self.gateway.station, self.inbox.put),
             **about_chargers.commands(lambda: self.config, lambda: self.gateway.station),
         }
 
@@ -158,7 +168,9 @@ class Daemon:
             raise ReloadRefusedError(refused.faults) from refused
         self.gateway.adopt(fresh)
         await self.chargers.adopt(settings)
-        self.meters.adopt(wiring.meter_settings(plan.effective, self.clock))
+        for meter in wiring.meter_settings(plan.effective):
+            if not self.meters.knows(meter.meter_id):
+                self.meters.adopt(meter)
         logs.configure(plan.effective.log.level, plan.effective.log.format)
         self.config = plan.effective
         told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}

@@ -23,10 +23,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from edgegw.config import Config, read_secret
 from edgegw.errors import ConfigError, JournalError, LedgerError
-from edgegw.meters.profile import load_profile
+from edgegw.meters.profile import named_profile
 from edgegw.ops.adjtime import clock_state
 from edgegw.remedies import REMEDIES
-from edgegw.wiring import profile_path
 
 CONNECT_S = 3.0
 WARN_DAYS = 30
@@ -156,7 +155,7 @@ def _public(key: object) -> bytes:
 def _profiles(config: Config) -> Iterator[Finding]:
     for name in sorted({meter.profile for meter in config.meters}):
         try:
-            load_profile(profile_path(name))
+            named_profile(name)
         except ConfigError as fault:
             yield _bad(
                 f"profile {name}", str(fault), "edgegw meter scan shows the profiles there are", exit_78=True

@@ -82,6 +82,8 @@ REMEDIES: Mapping[str, Remedy] = {
     "EGW-2008": _remedy("another unit id answered", "check the bus for two devices with one id"),
     # HTTP
     "EGW-3001": _remedy("the request names an unknown host", "ask as http://127.0.0.1:PORT/"),
+    "EGW-2009": _remedy("the answer is not what was asked for", "look for a second master, or another gateway, on this bus"),
+    "EGW-2010": _remedy("the meter is of another model than its profile", "name the right one: edgegw meter scan --host HOST"),
     # configuration and storage
     "EGW-4001": _remedy("the disk cannot hold the promised days", "use a larger disk, or lower storage.offline_days"),
     "EGW-4002": _remedy("a key file may be read by others", "chmod 600 FILE"),

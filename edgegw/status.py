@@ -15,6 +15,7 @@ from edgegw import __version__
 from edgegw.condition import Part, Signs, assess, with_since, worst
 from edgegw.core.market import PRODUCTS, key
 from edgegw.core.state import Evse, Station
+from edgegw.meters.present import present as meter_present
 from edgegw.ops.lag import LagProbe
 from edgegw.rows import encode_row
 from edgegw.units import SECOND_NS, interval_of
@@ -104,7 +105,10 @@ def present(station: Station, now_ns: int, *, polls: tuple[int, int]) -> dict[st
         "sessions": sum(1 for evse in station.evses.values() if evse.session or evse.ending),
         "chargers_online": sum(1 for evse in station.evses.values() if evse.online),
         "members": len(station.members),
-        "meters": len(station.meters),
+        "meters": {
+            meter_id: meter_present(account, now_ns, station.settings.stale_ns)
+            for meter_id, account in station.meters.items()
+        },
         "meters_read": sum(1 for account in station.meters.values() if account.registered),
         "meters_cut_ns": min(
             (account.last.at_ns if account.last else 0 for account in station.meters.values()), default=0

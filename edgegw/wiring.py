@@ -6,7 +6,6 @@ Decides how keys of the file become settings. Never starts anything.
 import hmac
 import secrets
 from collections.abc import Mapping
-from pathlib import Path
 
 from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings, TlsSettings
 from edgegw.clock import StationClock
@@ -14,26 +13,17 @@ from edgegw.config import Config, OcppConfig, read_secret
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings, Station
 from edgegw.core.station import new_station
-from edgegw.meters.port import MeterSettings
-from edgegw.meters.profile import load_profile
+from edgegw.meters.port import BUS_REAL_S, MeterSettings
+from edgegw.meters.profile import named_profile
 from edgegw.ops.logs import log_event
-from edgegw.places import configs
 from edgegw.pseudonyms import hash_token
 from edgegw.units import SECOND_NS
-
-BUS_REAL_S = 0.1  # real time this machine may need to come round to all meters before a cut
 
 
 def fresh_station(config: Config, clock: StationClock) -> Station:
     """A station of this configuration that has seen nothing yet; raises ConfigError."""
     secret = read_secret(config.station.key_file)
     return new_station(station_settings(config, clock, secret), accounts(config, secret))
-
-
-def profile_path(name: str) -> Path:
-    """A profile by its file, or by the name of one that edgegw brings."""
-    path = Path(name)
-    return path if path.suffix == ".json" else configs() / "meters" / f"{name}.json"
 
 
 def station_settings(config: Config, clock: StationClock, secret: bytes) -> Settings:
@@ -80,7 +70,7 @@ def accounts(config: Config, secret: bytes) -> Mapping[str, MeterAccount]:
             meter_id=meter.id,
             meter_ref=hmac.digest(secret, f"meter:{meter.id}".encode(), "sha256").hex()[:32],
             power_w_max=rated.get(meter.id, 400_000),
-            step_mwh=load_profile(profile_path(meter.profile)).import_.lsb_mwh,
+            step_mwh=named_profile(meter.profile).import_.lsb_mwh,
         )
         for meter in config.meters
     }
@@ -129,17 +119,17 @@ def _listener_settings(ocpp: OcppConfig) -> ListenerSettings:
     )
 
 
-def meter_settings(config: Config, clock: StationClock) -> list[MeterSettings]:
+def meter_settings(config: Config) -> list[MeterSettings]:
     """What the Modbus edge is told of the configuration."""
     return [
         MeterSettings(
             meter_id=meter.id,
-            profile=load_profile(profile_path(meter.profile)),
+            profile=named_profile(meter.profile),
             host=meter.host,
             port=meter.port,
             unit_id=meter.unit,
             poll_s=meter.poll_s,
-            before_cut_s=max(2.0, BUS_REAL_S * clock.speed),
+            swapped=meter.swapped,
         )
         for meter in config.meters
     ]

@@ -12,6 +12,7 @@ from edgegw.cli.console import EdgegwGroup
 from edgegw.cli.demo import demo
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
+from edgegw.cli.meter import meter
 from edgegw.cli.mqtt import mqtt
 from edgegw.cli.peer import peer
 from edgegw.cli.run import run
@@ -25,5 +26,5 @@ def main() -> None:
     """Trade vehicle energy in tokens: the station-side gateway and its tools."""
 
 
-for command in (run, check, status, doctor, support, peer, demo, member, mqtt, ledger, trade):
+for command in (run, check, status, doctor, support, peer, demo, member, meter, mqtt, ledger, trade):
     main.add_command(command)

@@ -8,7 +8,7 @@ import click
 
 from edgegw.cli.console import Exit, config_option, json_option, show
 from edgegw.cli.daemon import ask_daemon
-from edgegw.cli.table import table
+from edgegw.cli.table import show_table
 from edgegw.config import Config
 
 _SIGNS = {"ok": "ok  ", "degraded": "WARN", "down": "FAIL"}
@@ -46,18 +46,19 @@ def _tell(present: dict[str, Any]) -> None:
         if part["hint"] and part["level"] != "ok":
             click.echo(f"      {part['hint']}")
     rows = [
-        (
-            evse["evse_id"],
-            evse["charger_id"],
-            evse["state"],
-            f"{evse['power_w'] / 1000:.1f} kW",
-            "-" if evse["soc_bp"] is None else f"{evse['soc_bp'] // 100} %",
-            _kwh(evse["import_mwh"]),
-            _kwh(evse["export_mwh"]),
-        )
+        {
+            "evse": evse["evse_id"],
+            "charger": evse["charger_id"],
+            "state": evse["state"],
+            "power": f"{evse['power_w'] / 1000:.1f} kW",
+            "battery": None if evse["soc_bp"] is None else f"{evse['soc_bp'] // 100} %",
+            "delivered": _kwh(evse["import_mwh"]),
+            "discharged": _kwh(evse["export_mwh"]),
+        }
         for evse in present["evses"]
     ]
-    table(("EVSE", "charger", "state", "power", "battery", "delivered", "discharged"), rows)
+    if rows:
+        show_table(rows, list(rows[0]))
     tally = present["tally"]
     prices = ", ".join(
         f"{product.lower()} {price / 1000} token/kWh" for product, price in present["prices"].items() if price
@@ -67,7 +68,7 @@ def _tell(present: dict[str, Any]) -> None:
     )
 
 
-def _kwh(register_mwh: int | None) -> str:
+def _kwh(register_mwh: int | None) -> str | None:
     return (
-        "-" if register_mwh is None else f"{register_mwh // 1_000_000}.{register_mwh // 1000 % 1000:03d} kWh"
+        None if register_mwh is None else f"{register_mwh // 1_000_000}.{register_mwh // 1000 % 1000:03d} kWh"
     )

@@ -211,11 +211,21 @@ class RegisterRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterReadFailed:
-    """No acceptable answer from a meter."""
+    """No acceptable answer from a meter; `code` (of `remedies`) and `detail` are what people are told of it."""
 
     meter_id: str
     at_ns: int
     reason: str
+    code: str = "EGW-2005"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterAdopted:
+    """Somebody says that the device with this serial may stand for the meter from now on."""
+
+    meter_id: str
+    serial: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,6 +338,7 @@ Event = (
     | RemoteStartAnswered
     | RegisterRead
     | MeterReadFailed
+    | MeterAdopted
     | ClockTicked
     | TimerFired
     | Endorsed

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgegw.core import control, evidence, outbox, remote_start, sale, schedule, session
+from edgegw.core import control, evidence, outbox, readings, remote_start, sale, schedule, session
 from edgegw.core import settlement as life
 from edgegw.core.effects import (
     Acknowledge,
@@ -37,6 +37,7 @@ from edgegw.core.events import (
     EvNeedsReported,
     LedgerEventSeen,
     MembersChanged,
+    MeterAdopted,
     MeterReadFailed,
     QueryAnswered,
     RegisterRead,
@@ -48,9 +49,8 @@ from edgegw.core.events import (
     TransactionStarted,
     TransactionUpdated,
 )
-from edgegw.core.metering import MeterAccount, measure
+from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Evse, Phase, SaleStage, Settings, Station
-from edgegw.core.trade import register_meter, settle_segment
 from edgegw.core.turn import Outcome, Turn
 
 
@@ -284,53 +284,6 @@ def _on_timer(turn: Turn, event: TimerFired) -> None:
         session.on_answer_late(turn, evse, event)
 
 
-# --- meters ---------------------------------------------------------------------------------------------------------
-
-
-def _on_register_read(turn: Turn, event: RegisterRead) -> None:
-    """Measure; settle what was completed; then let sessions begin, end or prepare at this reading."""
-    account = turn.meters[event.meter_id]
-    measured = measure(account, event)
-    turn.meters.put(event.meter_id, measured.account)
-    evse = turn.evse_of(event.meter_id)
-    if measured.quarantined is not None:
-        turn.log("reading.quarantined", meter_id=event.meter_id, reason=measured.quarantined)
-        if measured.quarantined == "implausible":
-            turn.emit(ReadMeter(meter_id=event.meter_id))
-        return
-    owner = None
-    if evse is not None:
-        owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
-    for segment in measured.segments:
-        settle_segment(turn, segment, evse=evse, session=owner)
-    if measured.epoch_opened:
-        _open_epoch(turn, measured.account)
-    if evse is not None:
-        session.on_reading(turn, turn.evses[evse.evse_id], event.t0_ns)
-
-
-def _open_epoch(turn: Turn, account: MeterAccount) -> None:
-    """Put a new epoch's starting registers on the ledger; its lines wait for that."""
-    first = account.first
-    assert first is not None
-    turn.note(
-        "epoch",
-        meter_id=account.meter_id,
-        epoch=account.epoch,
-        serial=account.serial,
-        import_mwh=first.import_mwh,
-        export_mwh=first.export_mwh,
-    )
-    turn.log("epoch.opened", meter_id=account.meter_id, epoch=account.epoch)
-    register_meter(turn, account)
-
-
-def _on_read_failed(turn: Turn, event: MeterReadFailed) -> None:
-    evse = turn.evse_of(event.meter_id)
-    if evse is not None:
-        control.replan(turn, evse)
-
-
 # --- clock, ledger, members -----------------------------------------------------------------------------------------
 
 
@@ -390,8 +343,9 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     TransactionStarted: _on_transaction,
     TransactionUpdated: _on_transaction,
     TransactionEnded: _on_transaction,
-    RegisterRead: _on_register_read,
-    MeterReadFailed: _on_read_failed,
+    RegisterRead: readings.on_read,
+    MeterReadFailed: readings.on_read_failed,
+    MeterAdopted: readings.on_adopted,
     ClockTicked: _on_tick,
     TimerFired: _on_timer,
     Endorsed: outbox.on_answer,

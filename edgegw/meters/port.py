@@ -1,6 +1,7 @@
-"""All meters of a station, as the gateway sees them: ports.MeterPort over one bus a connection.
+"""ports.MeterPort over one bus per connection: all meters of a station, also those that come while it runs.
 
-Decides which meters share a connection. Never judges a reading.
+Decides which meters share a connection (those at one host and port: many gateways take only one) and turns what a bus
+emits into events of the core. Never judges a reading; what keeps a meter from being used is `core.metering.faults`.
 """
 
 import asyncio
@@ -8,56 +9,68 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgegw.core.events import MeterReadFailed, RegisterRead
+from edgegw.errors import ConfigError
 from edgegw.meters.bus import BusSettings, MeterBus, UnitSettings
 from edgegw.meters.profile import Profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
 from edgegw.ports import Clock, Emit
+from edgegw.units import SECOND_NS
+
+BUS_REAL_S = 0.1  # real time this machine may need to come round to all meters before a cut
+BEFORE_CUT_S_MIN = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterSettings:
-    """One meter: where it is and how often it is read; `before_cut_s` is how long before a quarter hour its bus reads."""
+    """One meter of the station, as it is reached."""
 
     meter_id: str
     profile: Profile
     host: str
-    port: int
-    unit_id: int
-    poll_s: int
-    before_cut_s: float = 2.0
+    port: int = 502
+    unit_id: int = 1
+    poll_s: int = 60
+    swapped: bool = False
 
 
 class Meters:
-    """ports.MeterPort. Meters at one address share a connection; new ones may come in while it runs."""
+    """See ports.MeterPort; every reading and every failure leaves through `emit`."""
 
-    def __init__(self, settings: Sequence[MeterSettings], clock: Clock, emit: Emit) -> None:
+    def __init__(self, meters: Sequence[MeterSettings], clock: Clock, emit: Emit) -> None:
         self._clock = clock
-        self._put = emit
+        self._emit_event = emit
         self._bus_of: dict[str, MeterBus] = {}
-        self._waiting: asyncio.Queue[MeterBus] = asyncio.Queue()
-        self.adopt(settings)
+        self._buses: dict[tuple[str, int], MeterBus] = {}
+        self._running: asyncio.TaskGroup | None = None
+        for meter in meters:
+            self.adopt(meter)
 
-    def adopt(self, settings: Sequence[MeterSettings]) -> None:
-        """Take in the meters that are not known yet."""
-        by_place: dict[tuple[str, int], list[MeterSettings]] = {}
-        for one in settings:
-            if one.meter_id not in self._bus_of:
-                by_place.setdefault((one.host, one.port), []).append(one)
-        for (host, port), group in by_place.items():
-            units = [
-                UnitSettings(meter_id=one.meter_id, unit_id=one.unit_id, profile=one.profile) for one in group
-            ]
-            bus = MeterBus(
-                self._clock,
-                units,
-                host=host,
-                port=port,
-                settings=BusSettings(
-                    poll_s=min(one.poll_s for one in group), before_cut_s=group[0].before_cut_s
-                ),
-            )
-            self._waiting.put_nowait(bus)
-            self._bus_of.update(dict.fromkeys((one.meter_id for one in group), bus))
+    def adopt(self, meter: MeterSettings) -> None:
+        """One more meter, also while `run` reads: on the connection that leads to it, or on one of its own.
+
+        Raises ConfigError for an id that is there already.
+        """
+        if meter.meter_id in self._bus_of:
+            raise ConfigError((f"meter {meter.meter_id!r} is read already",))
+        unit = UnitSettings(
+            meter_id=meter.meter_id,
+            unit_id=meter.unit_id,
+            profile=meter.profile,
+            swapped=meter.swapped,
+            poll_s=meter.poll_s,
+        )
+        place = (meter.host, meter.port)
+        bus = self._buses.get(place)
+        if bus is None:
+            before_s = max(BEFORE_CUT_S_MIN, BUS_REAL_S / self._clock.real_seconds(SECOND_NS))
+            settings = BusSettings(poll_s=meter.poll_s, before_cut_s=before_s)
+            bus = MeterBus(self._clock, [unit], host=meter.host, port=meter.port, settings=settings)
+            self._buses[place] = bus
+            if self._running is not None:
+                self._start(self._running, bus)
+        else:
+            bus.add(unit)
+        self._bus_of[meter.meter_id] = bus
 
     def request(self, meter_id: str) -> None:
         """See ports.MeterPort."""
@@ -66,12 +79,17 @@ class Meters:
     async def run(self) -> None:
         """Read until cancelled."""
         async with asyncio.TaskGroup() as group:
-            while True:
-                bus = await self._waiting.get()
-                group.create_task(bus.run(self._emit), name="meter bus")
+            for bus in self._buses.values():
+                self._start(group, bus)
+            self._running = group
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._running = None
 
-    async def prove(self) -> None:
-        """Return once every bus made progress."""
+    def knows(self, meter_id: str) -> bool:
+        """Whether this meter is read."""
+        return meter_id in self._bus_of
 
     def polls(self) -> Mapping[str, tuple[int, int]]:
         """Scheduled polls done and lost, by meter."""
@@ -83,11 +101,26 @@ class Meters:
         polls = self.polls().values()
         return sum(done for done, _ in polls), sum(lost for _, lost in polls)
 
+    def turned_s(self) -> float:
+        """Real seconds since the slowest bus last showed that it goes on: a few while all is well, whatever meters do."""
+        return max((bus.turned_s() for bus in self._buses.values()), default=0.0)
+
+    def _start(self, group: asyncio.TaskGroup, bus: MeterBus) -> None:
+        group.create_task(bus.run(self._emit), name="meter bus")
+
     def _emit(self, reading: RegisterReading | ReadFailed) -> None:
         if isinstance(reading, ReadFailed):
-            self._put(MeterReadFailed(meter_id=reading.meter_id, at_ns=reading.at_ns, reason=reading.reason))
+            self._emit_event(
+                MeterReadFailed(
+                    meter_id=reading.meter_id,
+                    at_ns=reading.at_ns,
+                    reason=reading.reason,
+                    code=reading.code,
+                    detail=reading.detail,
+                )
+            )
             return
-        self._put(
+        self._emit_event(
             RegisterRead(
                 meter_id=reading.meter_id,
                 t0_ns=reading.t0_ns,

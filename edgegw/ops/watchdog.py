@@ -13,7 +13,7 @@ from edgegw.ops.notify import ServiceManager
 SHARE = 3  # fed this often within the time that the service manager waits
 
 Proof = Callable[[], Awaitable[None]]
-"""Returns once its part has done something; raises or hangs where it cannot."""
+"""Returns once its part has done something; raises TimeoutError or hangs where it cannot."""
 
 
 class Watchdog:

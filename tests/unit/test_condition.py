@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from edgegw.condition import Level, MeterFault, Part, Signs, assess, with_since, worst
+from edgegw.condition import Level, Part, Signs, assess, with_since, worst
 from edgegw.core.settlement import State, Submission
 from edgegw.core.state import Station
+from edgegw.core.trouble import Trouble
 from tests.core_bench import Bench
 
 
@@ -80,7 +81,11 @@ def unread() -> Station:
             "4 wait for approval: a, b, c and 1 more",
         ),
         (
-            Signs(now_ns=0, station=station(), meter_faults={"MA1": MeterFault(code="EGW-2005", detail="")}),
+            Signs(
+                now_ns=0,
+                station=station(),
+                meter_faults={"MA1": Trouble(code="EGW-2005", detail="", since_ns=0)},
+            ),
             "meter MA1",
             Level.DOWN,
             "EGW-2005 the meter does not answer",
