@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from edgegw.core.market import CHARGE
+from edgegw.telemetry import link, publisher
 from edgegw.telemetry.publisher import EVENTS_MAX, UNDER_WAY_MAX, Publisher
 from edgegw.telemetry.settings import BrokerSettings, PublisherSettings
 from tests.broker import MISSING, MOSQUITTO, PASSWORDS, PATIENCE_S, Broker, Ear, guarded, until
@@ -172,7 +173,8 @@ async def test_trades_cross_a_restart_of_the_broker(
         lost = one.logged[1][1]
         assert lost["code"] == "EGW-6002"
         assert "edgegw mqtt test" in str(lost["remedy"])
-        await until(lambda: ear.of("edgegw/ST/availability")[-2:] == ["offline", "online"])
+        late = await listening(ears(broker))
+        await until(lambda: late.of("edgegw/ST/availability") == ["online"])
 
 
 async def test_a_broker_that_was_killed_forgets_and_is_told_anew(
@@ -236,6 +238,8 @@ async def test_a_grid_price_is_kept_and_rubbish_is_not(broker: Broker, ears: Cal
         ear.say(PRICE, json.dumps({**GOOD_PRICE, "price": "99"}))
         await until(lambda: str(getattr(one.publisher.grid_price(), "price", "")) == "99")
         assert one.bench.station is before
+        ear.say(PRICE, json.dumps({**GOOD_PRICE, "price": "99"}))  # known: no line
+        await until(lambda: counts.prices == 3)
         ear.say(PRICE, b"again")
         await until(lambda: counts.prices_ignored == 4)
         assert [name for name in one.names() if name.startswith("price")] == [
@@ -293,6 +297,28 @@ async def test_a_broker_that_stands_still_holds_nobody_up(broker: Broker, ears: 
         await until(lambda: trades(ear)[-1:] == [told - 1])
         assert len(trades(ear)) == told - counts.dropped
         assert trades(ear)[-EVENTS_MAX:] == list(range(told - EVENTS_MAX, told))
+
+
+async def test_a_broker_that_stands_still_cannot_hold_the_end_up(
+    broker: Broker, ears: Callable[..., Ear], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGSTOP, then the daemon's end: the publisher leaves after its few seconds, and the broker says offline for it."""
+    monkeypatch.setattr(publisher, "LEAVE_S", 0.1)
+    monkeypatch.setattr(link, "STOP_S", 0.1)
+    ear = await listening(ears(broker))
+    one = Rig(broker.port)
+    await until(lambda: ear.of(STATE))
+    broker.pause()
+    held_up = threading.Timer(PATIENCE_S, broker.resume)
+    held_up.start()
+    one.trade(1)
+    one.task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await one.task
+    assert held_up.is_alive()
+    held_up.cancel()
+    broker.resume()
+    await until(lambda: ear.of("edgegw/ST/availability")[-1] == "offline")
 
 
 async def test_a_paused_publisher_keeps_its_events(broker: Broker, ears: Callable[..., Ear]) -> None:
