@@ -94,6 +94,11 @@ async def running(*chargers: ChargerSettings, **more: Any) -> AsyncIterator[Stat
             await task
 
 
+def basic(user: str, password: str = PASSWORD) -> dict[str, str]:
+    """The header of Basic authentication."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
 def dial(
     station: Station,
     charger_id: str = "CP1",
@@ -104,11 +109,7 @@ def dial(
     **more: Any,
 ) -> connect:
     """A charger's dial-in; to be awaited or entered."""
-    headers = {}
-    if password is not None:
-        headers["Authorization"] = (
-            "Basic " + base64.b64encode(f"{user or charger_id}:{password}".encode()).decode()
-        )
+    headers = {} if password is None else basic(user or charger_id, password)
     url = f"ws://127.0.0.1:{station.chargers.port}/ocpp/{charger_id.replace('|', '%7C')}"
     return connect(url, additional_headers=headers, subprotocols=offered, **more)  # type: ignore[arg-type]  # plain texts
 
