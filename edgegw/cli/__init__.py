@@ -8,6 +8,7 @@ import click
 
 from edgegw import __version__
 from edgegw.cli.console import EdgegwGroup
+from edgegw.cli.db import db
 from edgegw.cli.demo import demo
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
@@ -22,5 +23,5 @@ def main() -> None:
     """Trade vehicle energy in tokens: the station-side gateway and its tools."""
 
 
-for command in (run, peer, demo, member, ledger, trade):
+for command in (run, peer, demo, member, ledger, trade, db):
     main.add_command(command)

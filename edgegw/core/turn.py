@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 
 from edgegw.canonical import canonical_json
 from edgegw.core.effects import Effect, LogEvent
+from edgegw.core.events import StorageLevel
 from edgegw.core.settlement import Submission
 from edgegw.core.state import TABLES, Evse, Settings, Station, Tally
 from edgegw.core.table import Table
@@ -48,8 +49,10 @@ class Turn:
         self.submissions = Table(station.submissions)
         self.answers = Table(station.answers)
         self._tally = Table(station.tally)
+        self.restores = Table(station.restores)
         self.members = Table(station.members)
         self.queries = Table(station.queries)
+        self.storage = station.storage
         self.draining = station.draining
         self.effects: list[Effect] = []
         self.facts: list[FactNoted] = []
@@ -62,6 +65,11 @@ class Turn:
     @tally.setter
     def tally(self, tally: Tally) -> None:
         self._tally.put("all", tally)
+
+    @property
+    def admits(self) -> bool:
+        """Whether the disk has room for what a new session would have to remember."""
+        return self.storage < StorageLevel.NO_SESSIONS
 
     def number(self) -> int:
         """The next number for a line, slice or submission: the order in which they came to be."""
@@ -150,6 +158,7 @@ class Turn:
             self.station,
             members=self.members.rows,
             queries=self.queries.rows,
+            storage=self.storage,
             draining=self.draining,
             **{name: table.rows for name, table in tables.items()},
         )

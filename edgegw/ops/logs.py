@@ -41,6 +41,8 @@ EVENTS = frozenset({
     "setpoint.refused",
     "peer.started",
     "peer.lost",
+    "journal.restored",
+    "storage.level_changed",
 })  # fmt: skip
 
 _TEXT_MAX = 200
