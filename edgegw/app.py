@@ -20,7 +20,7 @@ from edgegw import wiring
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.config import Config
-from edgegw.core.events import MembersChanged
+from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
 from edgegw.daemon import Daemon
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
@@ -36,6 +36,7 @@ from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
 from edgegw.ops.metrics import CONTENT_TYPE, Metrics
 from edgegw.ops.notify import ServiceManager
+from edgegw.ops.storage import StorageWatch, check_storage
 from edgegw.ops.watchdog import Watchdog, interval_s
 from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
@@ -81,7 +82,11 @@ async def _serve(path: Path, config: Config) -> None:
     inbox = Inbox()
     place = config.ledger
     async with contextlib.AsyncExitStack() as stack:
-        journal = SqliteJournal(config.journal_path)
+        publisher = publisher_for(config, clock)
+        storage = _storage(config, inbox, publisher)
+        journal = SqliteJournal(
+            config.journal_path, backups_kept=config.storage.backups_kept, make_room=storage.ballast.release
+        )
         stack.callback(journal.close)
         if config.peer is not None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
@@ -94,7 +99,6 @@ async def _serve(path: Path, config: Config) -> None:
         chargers = Chargers(wiring.charger_settings(config), inbox.put, clock, profiles=profiles)
         meters = Meters(wiring.meter_settings(config), clock, inbox.put)
         representative = await _representative(config, clock, connect)
-        publisher = publisher_for(config, clock)
         adapters = Adapters(
             clock=clock,
             journal=journal,
@@ -120,6 +124,7 @@ async def _serve(path: Path, config: Config) -> None:
             profiles=profiles,
             meters=meters,
             publisher=publisher,
+            storage=storage,
             lag=LagProbe(clock),
         )
         await _watched(daemon, stack)
@@ -136,6 +141,23 @@ async def _serve(path: Path, config: Config) -> None:
         if publisher is not None:
             coroutines["mqtt"] = publisher.run(lambda: gateway.station)
         await daemon.run(coroutines)
+
+
+def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> StorageWatch:
+    """The watch over the disk, after a first look; raises ConfigError where the disk cannot hold what is promised."""
+    faults = check_storage(config)
+    if faults:
+        raise ConfigError(tuple(faults))
+
+    def emit(event: Event) -> None:
+        inbox.put(event)
+        if publisher is not None and isinstance(event, StorageChanged):
+            publisher.paused = event.level >= StorageLevel.NO_TELEMETRY
+
+    config.station.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    watch = StorageWatch(config.station.data_dir, emit, log_event)
+    watch.tell(watch.look())
+    return watch
 
 
 async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
@@ -163,6 +185,7 @@ def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
     daemon.watchdog = watchdog
     return {
         "lag probe": daemon.lag.run(),
+        "storage": daemon.storage.run(),
         "status": daemon.board.run(daemon.meters.counts),
         "watchdog": watchdog.run(interval_s(daemon.manager)),
     }

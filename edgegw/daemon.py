@@ -32,6 +32,7 @@ from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import log_event
 from edgegw.ops.metrics import Counts
 from edgegw.ops.notify import ServiceManager
+from edgegw.ops.storage import StorageWatch
 from edgegw.ops.watchdog import Watchdog
 from edgegw.reload import plan_reload
 from edgegw.status import Board
@@ -67,6 +68,7 @@ class Daemon:
     profiles: ChargerProfiles
     meters: Meters
     publisher: Publisher | None
+    storage: StorageWatch
     lag: LagProbe
     watchdog: Watchdog | None = None
     board: Board = field(init=False)
@@ -82,6 +84,8 @@ class Daemon:
             now_ns=self.clock.now_ns(),
             station=self.gateway.station,
             meter_faults=faults(self.gateway.station.meters),
+            storage_level=self.storage.level.name,
+            storage_free_bp=self.storage.room.free * 10_000 // max(1, self.storage.room.total),
             waiting=tuple(one.charger_id for one in self.chargers.strangers() if not one.rejected),
             refused=self._refused_lately(),
             starved_by=None if self.watchdog is None else self.watchdog.starved_by,

@@ -6,7 +6,6 @@ leaves this machine as a trade, and prints no secret.
 
 import asyncio
 import os
-import shutil
 import socket
 import ssl
 import sys
@@ -22,9 +21,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from edgegw.config import Config, read_secret
+from edgegw.core.events import StorageLevel
 from edgegw.errors import ConfigError, JournalError, LedgerError
 from edgegw.meters.profile import named_profile
 from edgegw.ops.adjtime import clock_state
+from edgegw.ops.storage import check_storage, level_of, room_of
 from edgegw.remedies import REMEDIES
 
 CONNECT_S = 3.0
@@ -181,15 +182,17 @@ def _folder(config: Config) -> Iterator[Finding]:
     if not os.access(present, os.W_OK | os.X_OK):
         hint = f"run as the service's user: sudo -u edgegw edgegw …, or: chown -R edgegw: {folder}"
         yield _bad("data folder", f"{folder}: this user may not write there", hint)
-    usage = shutil.disk_usage(present)
-    free = usage.free * 100 // usage.total
-    detail = f"{folder}: {usage.free // 1_000_000} MB free ({free} %)"
-    if free < 5:
+    room = room_of(present)
+    level = level_of(room, missing_bytes=0, before=StorageLevel.OK)
+    detail = f"{folder}: {room.free // 1_000_000} MB free"
+    if level >= StorageLevel.NO_TELEMETRY:
         yield _bad("disk", f"EGW-5001 {detail}", REMEDIES["EGW-5001"].remedy)
-    elif free < 20:
+    elif level is StorageLevel.WARN:
         yield _warning("disk", f"EGW-5001 {detail}", REMEDIES["EGW-5001"].remedy)
     else:
         yield _ok("disk", detail)
+    for fault in check_storage(config):
+        yield _bad("offline days", fault, REMEDIES["EGW-4001"].remedy, exit_78=True)
     if config.journal_path.exists():
         yield _journal(config.journal_path)
 

@@ -91,6 +91,8 @@ REMEDIES: Mapping[str, Remedy] = {
     "EGW-5001": _remedy("the disk is filling up", "make room; telemetry stops at 10 % free, new sessions at 5 %"),
     "EGW-5002": _remedy("the journal is newer than this program", "install the version that wrote it, or: edgegw db restore"),
     "EGW-5003": _remedy("another edgegw runs on this journal", "systemctl status edgegw"),
+    "EGW-5004": _remedy("no room for the backup that precedes a migration", "make room, then start edgegw again; nothing was changed"),
+    "EGW-5005": _remedy("a restore was interrupted", "edgegw db restore FILE once more; what was replaced is kept in replaced/"),
     # MQTT
     "EGW-6001": _remedy("a grid price is malformed or expired, and was ignored", "look at who publishes to mqtt.price_topic; docs/mqtt.md shows the form"),
     "EGW-6002": _remedy("the MQTT broker is out of reach", "check mqtt.host and mqtt.port, and that the broker runs: edgegw mqtt test"),

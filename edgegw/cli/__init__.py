@@ -9,6 +9,7 @@ import click
 from edgegw import __version__
 from edgegw.cli.check import check, doctor, support
 from edgegw.cli.console import EdgegwGroup
+from edgegw.cli.db import db
 from edgegw.cli.demo import demo
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
@@ -26,5 +27,5 @@ def main() -> None:
     """Trade vehicle energy in tokens: the station-side gateway and its tools."""
 
 
-for command in (run, check, status, doctor, support, peer, demo, member, meter, mqtt, ledger, trade):
+for command in (run, check, status, doctor, support, peer, demo, member, meter, mqtt, ledger, trade, db):
     main.add_command(command)

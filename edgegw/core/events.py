@@ -7,7 +7,7 @@ Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the words; HOUSE.md fo
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,6 +317,23 @@ class MembersChanged:
     links: Mapping[str, MemberTerms]
 
 
+class StorageLevel(IntEnum):
+    """What a disk that fills up stops, step by step; each level includes those before it."""
+
+    OK = 0
+    WARN = 1
+    NO_TELEMETRY = 2  # only what bills is stored
+    NO_SESSIONS = 3  # no new session begins; running ones go on
+    BALLAST_RELEASED = 4  # the journal lives on what was set aside for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageChanged:
+    """The disk filled up, or has room again."""
+
+    level: StorageLevel
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainStarted:
     """SIGTERM: close what can be closed, take nothing new."""
@@ -348,5 +365,6 @@ Event = (
     | LedgerEventSeen
     | QueryAnswered
     | MembersChanged
+    | StorageChanged
     | DrainStarted
 )

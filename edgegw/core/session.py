@@ -121,8 +121,8 @@ def _identify(turn: Turn, evse: Evse, id_token_hash: str, *, call: CallRef | Non
     if terms is None:
         refuse_start(turn, evse, code="UNKNOWN_TOKEN", status=Status.INVALID)
         return
-    if turn.draining:
-        refuse_start(turn, evse, code="DRAINING", status=Status.BLOCKED)
+    if turn.draining or not turn.admits:
+        refuse_start(turn, evse, code="DRAINING" if turn.draining else "DISK_FULL", status=Status.BLOCKED)
         return
     open_charge_hold(turn, evse)
     turn.emit(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgegw.core import control, evidence, outbox, readings, remote_start, sale, schedule, session
+from edgegw.core import control, evidence, outbox, readings, remote_start, restored, sale, schedule, session
 from edgegw.core import settlement as life
 from edgegw.core.effects import (
     Acknowledge,
@@ -44,6 +44,8 @@ from edgegw.core.events import (
     RemoteStartAnswered,
     RemoteStartRequested,
     SetpointAnswered,
+    StorageChanged,
+    StorageLevel,
     TimerFired,
     TransactionEnded,
     TransactionStarted,
@@ -89,6 +91,7 @@ def _active(evses: Mapping[str, Evse]) -> int:
 def wake(station: Station, now_ns: int) -> Outcome:
     """After a restart: sockets are gone, envelopes that may have left are sent again, waiting starts get new time."""
     turn = Turn(station, now_ns)
+    restored.reconcile(turn)
     turn.tally = replace(turn.tally, boots=turn.tally.boots + 1)
     for submission in turn.submissions.values():
         moved, effects = life.resume(submission)
@@ -157,6 +160,9 @@ def _on_authorize(turn: Turn, event: AuthorizeRequested) -> None:
         answer = AuthorizeAnswer(status=IdTokenStatus.INVALID)
         turn.emit(AnswerCall(call=event.call, answer=answer))
         return
+    if not turn.admits:
+        turn.emit(AnswerCall(call=event.call, answer=AuthorizeAnswer(status=IdTokenStatus.BLOCKED)))
+        return
     query_id = f"authorize/{event.call.charger_id}/{event.call.connection}/{event.call.message_id}"
     turn.queries.put(query_id, "V2G" if terms.sells else "")
     turn.emit(Query(query_id=query_id, function="balanceOf", arguments={"v": 1, "memberId": terms.member_id}))
@@ -174,8 +180,9 @@ def _answer_authorize(turn: Turn, query_id: str, result: Mapping[str, object] | 
 def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
     """Store the frame, answer a repeat as before, place the message; what has no place is acknowledged."""
     evse = _place(turn, event)
-    ended = session.ended_key(event.call.charger_id, event.transaction_id or "") in turn.answers
-    evidence.store_frame(turn, event, found=evidence.misplaced(turn, event, evse, ended=ended))
+    if turn.storage < StorageLevel.NO_TELEMETRY or not _is_telemetry(event):
+        ended = session.ended_key(event.call.charger_id, event.transaction_id or "") in turn.answers
+        evidence.store_frame(turn, event, found=evidence.misplaced(turn, event, evse, ended=ended))
     if isinstance(event, TransactionStarted) and _repeat_start(turn, event):
         return
     if isinstance(event, TransactionEnded):
@@ -191,6 +198,11 @@ def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated |
         session.adopt_unknown(turn, evse, event.transaction_id)
         return
     _transition(turn, evse, event)
+
+
+def _is_telemetry(event: TransactionStarted | TransactionUpdated | TransactionEnded) -> bool:
+    """Samples on the way tell nothing that bills: the meter does. What begins, ends or names a driver does."""
+    return isinstance(event, TransactionUpdated) and event.id_token_hash is None
 
 
 def _is_stranger(turn: Turn, evse: Evse, event: TransactionUpdated) -> bool:
@@ -320,6 +332,10 @@ def _on_members(turn: Turn, event: MembersChanged) -> None:
             turn.members.put(key, terms)
 
 
+def _on_storage(turn: Turn, event: StorageChanged) -> None:
+    turn.storage = event.level
+
+
 def _on_drain(turn: Turn, _event: DrainStarted) -> None:
     """Close every open segment at its last reading, so that the books end where the registers do."""
     for evse in turn.evses.values():
@@ -355,5 +371,6 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     LedgerEventSeen: _on_ledger_event,
     QueryAnswered: _on_query_answered,
     MembersChanged: _on_members,
+    StorageChanged: _on_storage,
     DrainStarted: _on_drain,
 }

@@ -61,6 +61,8 @@ EVENTS = frozenset({
     "peer.lost",
     "participants.started",
     "participants.lost",
+    "journal.restored",
+    "storage.level_changed",
 })  # fmt: skip
 
 _TEXT_MAX = 200
