@@ -7,10 +7,13 @@ Exit status: 0 done, 1 found problems, 2 usage, then sysexits: 69 unavailable, 7
 import click
 
 from edgegw import __version__
+from edgegw.cli.charger import charger
 from edgegw.cli.console import EdgegwGroup
 from edgegw.cli.demo import demo
+from edgegw.cli.init import init
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
+from edgegw.cli.participant import participant
 from edgegw.cli.peer import peer
 from edgegw.cli.run import run
 from edgegw.cli.trade import trade
@@ -22,5 +25,5 @@ def main() -> None:
     """Trade vehicle energy in tokens: the station-side gateway and its tools."""
 
 
-for command in (run, peer, demo, member, ledger, trade):
+for command in (init, run, peer, participant, demo, charger, member, ledger, trade):
     main.add_command(command)
