@@ -226,12 +226,13 @@ def _evses(
         numbers = reported or list(range(1, count + 1))
         names = {number: f"{charger_id}-{number}"[-48:] for number in numbers}
     numbers = sorted(names)
-    if told["meters"]:
-        if len(told["meters"]) != len(numbers):
+    meters = told["meters"] or _chosen_meters(config, numbers, told)
+    if meters:
+        if len(meters) != len(numbers):
             raise click.UsageError(f"{len(numbers)} EVSEs need as many --meter, in their order: {numbers}")
         return tuple(
             EvseWish(number=number, evse_id=names[number], meter_id=meter)
-            for number, meter in zip(numbers, told["meters"], strict=True)
+            for number, meter in zip(numbers, meters, strict=True)
         )
     profile = told["meter_profile"] or _meter_profile(config)
     units = list(told["meter_units"]) or [
@@ -260,6 +261,23 @@ def _numbered(text: str) -> tuple[int, str]:
     if not equals or not number.isdecimal() or int(number) < 1:
         raise click.UsageError(f"--evse {text}: expected NUMBER=NAME, as in 1=BAY-1")
     return int(number), name
+
+
+def _chosen_meters(config: Config, numbers: Sequence[int], told: Mapping[str, Any]) -> list[str]:
+    """Configured meters that serve nobody, where the installer takes one for each EVSE; none: new ones are wanted."""
+    free = [one.id for one in config.meters if one.id not in _serving(config)]
+    if told["meter_profile"] or not _asks() or len(free) < len(numbers):
+        return []
+    chosen = []
+    for number in numbers:
+        one = click.prompt(
+            f"Meter of EVSE {number}", type=click.Choice([*free, "new"]), default=free[0], err=True
+        )
+        if one == "new":
+            return []
+        chosen.append(str(one))
+        free.remove(chosen[-1])
+    return chosen
 
 
 def _meter_profile(config: Config) -> str:

@@ -6,7 +6,6 @@ Decides what is asked, the defaults, and what is shown at the end. What is made 
 import ipaddress
 import os
 import re
-import secrets
 import socket
 import sys
 from ipaddress import IPv4Network, IPv6Network
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 Network = IPv4Network | IPv6Network
 PEER_PORT = 7051
-PORTS = range(20_000, 32_000)  # below Linux's ephemeral ones
 LEDGERS = ("sandbox", "embedded", "peer")
 
 
@@ -95,7 +93,7 @@ def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
     folder = folder.absolute()
     if (folder / CONFIG).exists():  # before a question is asked
         raise ExistsError(f"{folder / CONFIG} is there already, and stays as it is")
-    if asks and not sys.stdin.isatty():
+    if asks and not _can_ask():
         raise click.UsageError("no terminal to ask on: give --yes, and options for what is not the default")
     station_id = told["station_id"] or _ask("This station's name", _default_name(), asks=asks)
     zone = told["zone"] or _ask("The ledger's price zone", "KR-SEOUL", asks=asks)
@@ -120,6 +118,10 @@ def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
         sandbox=ledger == "sandbox",
         health_port=told["health_port"] if isinstance(told["health_port"], int) else None,
     )
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
 
 
 def _ask(question: str, default: str, *, asks: bool) -> str:
@@ -190,20 +192,12 @@ def _other_peer(told: dict[str, object]) -> "PeerPlace":
 def _endpoint(told: object) -> str:
     """HOST:PORT as told, else the first loopback port that is free."""
     if told is None:
-        ports = (PEER_PORT, *(PORTS.start + secrets.randbelow(len(PORTS)) for _ in range(100)))
-        return f"127.0.0.1:{next(port for port in ports if _is_free(port))}"
+        from edgegw.commissioning.addresses import free_port
+
+        return f"127.0.0.1:{free_port(PEER_PORT)}"
     if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):[1-9]\d{0,4}", str(told)):
         raise click.UsageError(f"--peer {told}: expected HOST:PORT")
     return str(told)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _path(told: object) -> Path | None:

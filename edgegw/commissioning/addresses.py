@@ -6,6 +6,7 @@ asks for the route. Source: OCPP-J 1.6 §3.1.1 (URL), RFC 5737 (documentation ad
 
 import fcntl
 import ipaddress
+import secrets
 import socket
 import struct
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ _NOWHERE = ("192.0.2.1", 9)  # TEST-NET-1: nobody has it, and nothing is sent th
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
 ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 LOOPBACK = frozenset({"localhost"})
+PORTS = range(20_000, 32_000)  # below Linux's ephemeral ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,23 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host in LOOPBACK
+
+
+def free_port(first: int | None = None) -> int:
+    """A port of the loopback interface that is free now: `first`, or one that no outgoing connection will be given."""
+    port = PORTS.start + secrets.randbelow(len(PORTS)) if first is None else first
+    while not _is_free(port):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def network_of(host: str) -> ipaddress.IPv4Network | None:
