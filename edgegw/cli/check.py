@@ -57,8 +57,7 @@ def doctor(*, config: Config, as_json: bool) -> None:
     help="Default: edgegw-support-TIME.tar.gz in this folder.",
 )
 @config_option
-@click.pass_context
-def support(context: click.Context, *, output: Path | None, config: Config) -> None:
+def support(*, output: Path | None, config: Config) -> None:
     """Write a bundle for whoever helps: configuration, condition, findings and log, without secrets, cards or members."""
     from edgegw import diagnosis
     from edgegw.bundle import write_bundle
@@ -71,7 +70,7 @@ def support(context: click.Context, *, output: Path | None, config: Config) -> N
     ]
     path = write_bundle(
         output,
-        config_path(context),
+        config_path(),
         config,
         status=status,
         findings=[asdict(finding) for finding in findings],

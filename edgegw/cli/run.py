@@ -11,10 +11,9 @@ from edgegw.config import Config
 
 @click.command()
 @config_option
-@click.pass_context
-def run(context: click.Context, config: Config) -> None:
+def run(config: Config) -> None:
     """Run the gateway until it is told to stop; SIGHUP reads the configuration again."""
     from edgegw import app
 
-    path: Path = config_path(context)
+    path: Path = config_path()
     sys.exit(app.run(path, config))

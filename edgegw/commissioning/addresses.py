@@ -6,16 +6,19 @@ asks for the route. Source: OCPP-J 1.6 §3.1.1 (URL), RFC 5737 (documentation ad
 
 import fcntl
 import ipaddress
+import secrets
 import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+
+from edgegw.config import OcppConfig
 
 _NOWHERE = ("192.0.2.1", 9)  # TEST-NET-1: nobody has it, and nothing is sent there
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
 ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 LOOPBACK = frozenset({"localhost"})
+PORTS = range(20_000, 32_000)  # below Linux's ephemeral ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,23 @@ def is_loopback(host: str) -> bool:
         return host in LOOPBACK
 
 
+def free_port(first: int | None = None) -> int:
+    """A port of the loopback interface that is free now: `first`, or one that no outgoing connection will be given."""
+    port = PORTS.start + secrets.randbelow(len(PORTS)) if first is None else first
+    while not _is_free(port):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def network_of(host: str) -> ipaddress.IPv4Network | None:
     """The local network that a listening address serves: its own, or for every interface the first one's."""
     for one in local_addresses():
@@ -74,19 +94,7 @@ def network_of(host: str) -> ipaddress.IPv4Network | None:
     return None
 
 
-class Listening(Protocol):
-    """As much of a configuration as an address needs."""
-
-    @property
-    def host(self) -> str:
-        """Where it listens."""
-
-    @property
-    def public_host(self) -> str | None:
-        """How others reach it, where that was told."""
-
-
-def public_host(ocpp: Listening) -> str:
+def public_host(ocpp: OcppConfig) -> str:
     """How chargers reach this machine: as told, else the listening address, else the address on the local network."""
     if ocpp.public_host:
         return ocpp.public_host
@@ -95,8 +103,39 @@ def public_host(ocpp: Listening) -> str:
     return next((str(one.address) for one in local_addresses()), socket.gethostname())
 
 
-def charger_url(scheme: str, host: str, port: int, *, charger_id: str = "") -> str:
-    """What to type into a charger; without an id it ends where the charger appends its own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerUrl:
+    """An address to type into a charger, and what it takes to use it."""
+
+    url: str
+    remark: str
+
+
+def charger_urls(ocpp: OcppConfig, charger_id: str = "") -> list[ChargerUrl]:
+    """Every way in, the one to try first at the front; without an id each ends where the charger appends its own."""
+    host = public_host(ocpp)
+    allowed = ", ".join(str(network) for network in ocpp.plaintext_networks)
+    plain = ChargerUrl(
+        url=_url("ws", host, ocpp.port, charger_id=charger_id),
+        remark=f"without TLS (security profile 1), for chargers in {allowed} only",
+    )
+    if ocpp.tls is None:
+        return [plain]
+    secure = ChargerUrl(
+        url=_url("wss", host, ocpp.tls.port, charger_id=charger_id),
+        remark="with TLS (security profile 2), once the charger trusts this station's authority (tls/ca.pem)",
+    )
+    return [plain, secure] if _is_plaintext_welcome(ocpp, host) else [secure, plain]
+
+
+def _is_plaintext_welcome(ocpp: OcppConfig, host: str) -> bool:
+    """Whether a charger next to this machine may come without TLS."""
+    if is_loopback(host):
+        return True
+    return any(not network.is_loopback for network in ocpp.plaintext_networks)
+
+
+def _url(scheme: str, host: str, port: int, *, charger_id: str) -> str:
     shown = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown}:{port}/ocpp/{charger_id}"
 

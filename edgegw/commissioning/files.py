@@ -47,6 +47,15 @@ def replaced(path: Path, text: str, *, owner: "Owner | None" = None) -> Iterator
         partial.unlink(missing_ok=True)
 
 
+def replace_keeping(path: Path, text: str) -> None:
+    """Replace a file's text whole; it stays whose it is, with its mode."""
+    before = path.stat()
+    with replaced(path, text) as partial:
+        partial.chmod(before.st_mode & 0o777)
+        if os.geteuid() == 0:
+            os.chown(partial, before.st_uid, before.st_gid)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """The daemon's user and group."""

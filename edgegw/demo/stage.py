@@ -7,9 +7,7 @@ otherwise.
 
 import asyncio
 import json
-import secrets
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.clock import VARIABLE, ClockMapping
+from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.files import write_private, write_secrets
 from edgegw.commissioning.market import certificate_sha256
 from edgegw.commissioning.site import GATEWAY
@@ -35,7 +34,6 @@ START_S = 60.0
 SETTLE_S = 60.0
 CLOSE_S = 120.0
 LOOK_S = 0.25
-PORTS = range(20_000, 32_000)  # below Linux's ephemeral ones
 
 
 class TooSlowError(EdgegwError):
@@ -237,19 +235,10 @@ def free_ports(plan: DayPlan) -> Ports:
     names = ["ocpp", *(evse.evse_id for evse in plan.evses)]
     found: dict[str, int] = {}
     while len(found) < len(names):
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        if port not in found.values() and _is_free(port):
+        port = free_port()
+        if port not in found.values():
             found[names[len(found)]] = port
     return Ports(ocpp=found.pop("ocpp"), meters=found)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def read_json(path: Path) -> dict[str, Any]:

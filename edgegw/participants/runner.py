@@ -8,7 +8,9 @@ SIGINT end the process where it stands, and it may be started again: everything 
 import asyncio
 import contextlib
 import json
+import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -118,6 +120,8 @@ async def _until(closing: asyncio.Event, day: asyncio.Task[None]) -> None:
 
 async def _listen(closing: asyncio.Event) -> None:
     """Set `closing` at the line `close`; an input that is no pipe or terminal, or that ends, says nothing."""
+    if not _can_speak(sys.stdin.fileno()):
+        return
     reader = asyncio.StreamReader()
     with contextlib.suppress(ValueError, OSError):
         await asyncio.get_running_loop().connect_read_pipe(
@@ -126,6 +130,12 @@ async def _listen(closing: asyncio.Event) -> None:
         async for line in reader:
             if line.strip() == b"close":
                 closing.set()
+
+
+def _can_speak(descriptor: int) -> bool:
+    """Whether lines may come from it: not from /dev/null, which cannot even be waited for."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 
 
 def _say(line: dict[str, Any]) -> None:
