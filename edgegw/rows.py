@@ -28,7 +28,7 @@ def decode_row(cls: type[T], text: str) -> T:
 
 
 def _plain(value: object) -> object:
-    kind = type(value)
+    kind: type = type(value)
     if value is None or kind in _PLAIN:
         return value
     names = _names(kind)  # type: ignore[arg-type]  # every class can be hashed

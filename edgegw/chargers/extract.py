@@ -24,7 +24,7 @@ class Quantity(StrEnum):
     POWER_EXPORT = "Power.Active.Export"
     SOC = "SoC"
 
-    __hash__ = str.__hash__  # Enum's own is written in Python
+    __hash__ = str.__hash__  # in C; Enum has its own in Python
 
 
 _QUANTITIES = {quantity.value: quantity for quantity in Quantity}

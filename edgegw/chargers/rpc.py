@@ -61,6 +61,8 @@ class MessageType(IntEnum):
 
 _TOLERATED: dict[int, str] = {MessageType.CALLRESULTERROR: "callresulterror", MessageType.SEND: "send"}
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 MessageId = str | int  # integers are against the standard and are echoed as they came
 
 
@@ -233,4 +235,4 @@ def _printable(code: str) -> str:
 
 
 def _dumps(frame: list[Any]) -> str:
-    return json.dumps(frame, separators=(",", ":"))
+    return _ENCODER.encode(frame)

@@ -78,10 +78,18 @@ def step(station: Station, event: Event, now_ns: int) -> Outcome:
     HANDLERS[type(event)](turn, event)
     if turn.settings.site_w_max is not None and _active(turn.evses.rows) != _active(station.evses):
         control.replan_all(turn)
-    if type(event) is not RegisterRead or turn.effects or turn.facts:
+    if _may_move(turn, event):
         outbox.release_holds(turn)
         outbox.move_lanes(turn)
     return turn.outcome()
+
+
+def _may_move(turn: Turn, event: Event) -> bool:
+    """Whether a lane or a hold may have something to do: each step leaves them at rest until one of these rows changes."""
+    if type(event) is RegisterRead and not turn.effects and not turn.facts:
+        return False
+    tables = (turn.holds, turn.lines, turn.submissions, turn.meters)
+    return any(table.changes for table in tables)
 
 
 def _active(evses: Mapping[str, Evse]) -> int:
