@@ -31,7 +31,7 @@ from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.identity import Evidence, load_signer, load_trust
 from edgegw.meters.port import Meters
 from edgegw.ops.control import serve_control
-from edgegw.ops.health import Views, serve_health
+from edgegw.ops.health import AddressTakenError, Views, serve_health
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
 from edgegw.ops.metrics import CONTENT_TYPE, Metrics
@@ -62,7 +62,8 @@ def run(path: Path, config: Config) -> int:
         status_code = 78
     except* EdgegwError as failed:
         for fault in leaves(failed):
-            log_event("gateway.failed", {"reason": str(fault)}, level="error")
+            remedy = fault.hint if isinstance(fault, EdgegwError) else ""
+            log_event("gateway.failed", {"reason": str(fault), "remedy": remedy}, level="error")
         status_code = 69
     return status_code
 
@@ -172,8 +173,12 @@ async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
         metrics=metrics.render,
         metrics_type=CONTENT_TYPE,
     )
-    port = stack.enter_context(serve_health(health.host, health.port, views))
-    log_event("health.listening", {"host": health.host, "port": port})
+    try:
+        port = stack.enter_context(serve_health(health.host, health.port, views))
+    except AddressTakenError as fault:  # who watches sees nothing; who charges is served all the same
+        log_event("health.failed", {"reason": str(fault), "remedy": fault.hint}, level="error")
+    else:
+        log_event("health.listening", {"host": health.host, "port": port})
 
 
 def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:

@@ -20,6 +20,7 @@ EVENTS = frozenset({
     "watchdog.starved",
     "watchdog.recovered",
     "health.listening",
+    "health.failed",
     "charger.connected",
     "charger.disconnected",
     "charger.booted",
