@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgegw.cli.console import Ended, Exit, config_option, config_path, json_option, show
+from edgegw.cli.console import Ended, Exit, config_option, config_path, json_option, printable, show
 from edgegw.cli.daemon import DaemonAwayError, ask_daemon
 from edgegw.config import ChargerConfig, Config
 from edgegw.remedies import REMEDIES, explained
@@ -381,6 +381,7 @@ def _time(at_ns: int) -> str:
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Columns as wide as they need; the last one runs on."""
+    rows = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head) - 1)]
     return [
         "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()

@@ -121,9 +121,14 @@ def lines_of(value: object, *, indent: str = "") -> list[str]:
     return lines
 
 
+def printable(text: str) -> str:
+    """Text, from a device perhaps, that cannot do anything to a terminal."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _plain(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return json.dumps(value) if isinstance(value, Mapping | list) else str(value)
+    return json.dumps(value) if isinstance(value, Mapping | list) else printable(str(value))

@@ -49,6 +49,12 @@ class ExistsError(EdgegwError):
     hint = "edit it and run: edgegw check --config FILE; to begin anew move it away first"
 
 
+class NoAuthorityError(EdgegwError):
+    """The station has no authority of its own to issue certificates by."""
+
+    hint = "issue new ones where these came from"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What the installer decided. `peer` None: the daemon starts an embedded peer at `endpoint`."""
@@ -116,6 +122,23 @@ def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
         config = load(partial)
     tell(f"configuration: {wishes.config}")
     return config
+
+
+def reissue(place: Path) -> Authority:
+    """Server certificates for this machine's present names, under the authority that chargers trust already.
+
+    Raises ConfigError, NoAuthorityError.
+    """
+    config = load(place)
+    tls = config.ocpp.tls
+    authority = None if tls is None else Authority(folder=tls.certificate.parent)
+    if authority is None or not authority.key.exists():
+        raise NoAuthorityError(f"{place}: its certificates were not made by edgegw init")
+    authority.issue(addresses.server_names(addresses.public_host(config.ocpp), config.ocpp.host))
+    owner = Owner.of_daemon() if place.parent == SYSTEM_CONFIG else None
+    if owner is not None:
+        owner.take(*authority.server_keys)
+    return authority
 
 
 def _site(wishes: Wishes) -> Site:

@@ -101,7 +101,7 @@ meter_port = {meter_port}
 [[visits]]
 evse = "BAY-1"
 id_token = "{SANDBOX_CARD}"
-arrival = {(now + timedelta(seconds=5)).isoformat()}
+arrival = {(now + timedelta(seconds=4)).isoformat()}
 departure = {(now + timedelta(seconds=18)).isoformat()}
 wanted_wh = {WANTED_WH}
 capacity_wh = 60000
@@ -135,6 +135,7 @@ async def test_a_first_trade_needs_nothing_else(tmp_path: Path) -> None:
     made = await edgegw(
         *("init", "--sandbox", "--yes", "--dir", str(tmp_path), "--station-id", "S-1", "--no-qr"),
         *("--ocpp-port", str(free_port()), "--tls-port", str(free_port()), "--health-port", "0"),
+        *("--peer", f"127.0.0.1:{free_port()}"),
     )
     assert made["card"] == SANDBOX_CARD
     async with daemon(config) as first:
@@ -146,15 +147,13 @@ async def test_a_first_trade_needs_nothing_else(tmp_path: Path) -> None:
     )
     assert approved["reload"] is None
     csms = made["urls"][0].removesuffix("/")
-    async with (
-        daemon(config) as second,
-        simulator(tmp_path, csms=csms, password=approved["password"], meter_port=meter_port),
-    ):
+    async with daemon(config) as second:
         await second.says("participants.started")
-        await _a_further_member(told, tmp_path)
-        await second.says("session.finished")
-        await second.says("trade.recorded")
-        (finished,) = await second.says("session.finished")
+        async with simulator(tmp_path, csms=csms, password=approved["password"], meter_port=meter_port):
+            await second.says("session.started")
+            await _a_further_member(told, tmp_path)
+            (finished,) = await second.says("session.finished")
+            await second.says("trade.recorded")
         assert not {"participants.lost", "peer.lost"} & {one["event"] for one in second.log}
         await _verified(told, finished)
     assert "as long as the daemon does" in await edgegw(

@@ -67,7 +67,7 @@ WAITING = {
     "address": "192.168.7.31",
     "version": "1.6",
     "vendor": "ACME",
-    "model": "Wall 2",
+    "model": "Wall\x1b[2J 2",
     "serial": "77",
     "firmware": "1.0",
     "evses": [0, 1],
@@ -169,6 +169,7 @@ def test_the_worst_is_listed_first(config: Path) -> None:
     assert REMEDIES["EGW-1103"].remedy in lines[1]
     assert "4 times" in lines[1]
     assert "edgegw charger approve CP-1" in lines[2]
+    assert "ACME Wall\\x1b[2J 2 77" in lines[2], "a charger's text does nothing to the terminal"
     assert json.loads(listed.stdout) == CHARGERS
     assert shown["refused"][0]["remedy"].startswith("EGW-1103")
     assert "argon2id" not in json.dumps(shown)
@@ -307,6 +308,10 @@ def test_init_writes_shows_and_never_overwrites(tmp_path: Path) -> None:
     ):
         assert part in done.stdout, part
     assert load(tmp_path / "edgegw.toml").sandbox is not None
+    root, server = (tmp_path / "tls" / "ca.pem"), (tmp_path / "tls" / "ecdsa.pem")
+    old = root.read_bytes(), server.read_bytes()
+    assert run("init", "--dir", str(tmp_path), "--reissue").exit_code == Exit.DONE
+    assert (root.read_bytes() == old[0], server.read_bytes() == old[1]) == (True, False)
     before = (tmp_path / "edgegw.toml").read_bytes()
     again = run(*told)
     assert (again.exit_code, "stays as it is" in again.stderr) == (Exit.PROBLEMS, True)
@@ -364,6 +369,12 @@ def test_init_with_the_organisation_s_own_peer(tmp_path: Path) -> None:
     assert (config.peer, config.representative, config.sandbox) == (None, None, None)
     wrong = run(*told, "--dir", str(tmp_path / "x"), *folder[2:], "--identity", str(crypto / "EVUserMSP"))
     assert (wrong.exit_code, (tmp_path / "x").exists()) == (Exit.CONFIGURATION, False)
+
+
+def test_certificates_of_others_are_not_issued_anew(config: Path) -> None:
+    """A station whose certificates edgegw did not make is told so."""
+    done = run("init", "--dir", str(config.parent), "--reissue")
+    assert (done.exit_code, "not made by edgegw init" in done.stderr) == (Exit.PROBLEMS, True)
 
 
 def test_a_disk_that_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
