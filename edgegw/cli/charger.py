@@ -297,8 +297,10 @@ def _serving(config: Config) -> set[str]:
 
 
 def _number(question: str, default: int, option: str) -> int:
+    """The installer's answer; where nobody can be asked the default, which is said."""
     if not _asks():
-        raise click.UsageError(f"{option} is needed where nobody can be asked ({question.lower()})")
+        click.echo(f"{question}: {default} is taken; {option} says otherwise", err=True)
+        return default
     return int(click.prompt(question, type=click.IntRange(0), default=default, err=True))
 
 

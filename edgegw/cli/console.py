@@ -81,7 +81,12 @@ def _load(context: click.Context, _option: click.Parameter, path: Path) -> Confi
     try:
         return load(path)
     except ConfigError as fault:
-        raise Ended(str(fault), Exit.CONFIGURATION) from fault
+        hint = ""
+        if isinstance(fault.__cause__, FileNotFoundError):
+            hint = "\nedgegw init writes one; --config or EDGEGW_CONFIG names another place"
+        elif exit_code(fault) is Exit.NOT_ALLOWED:
+            hint = "\nrun as the service's user: sudo -u edgegw edgegw …"
+        raise Ended(f"{fault}{hint}", exit_code(fault)) from fault
 
 
 config_option = click.option(

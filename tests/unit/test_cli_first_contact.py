@@ -240,17 +240,24 @@ def test_what_is_missing_is_asked_for_on_a_terminal(config: Path, monkeypatch: p
     [
         ("--evse", "x=B1"),
         ("--evse", "1=B1", "--evse", "2=B2", "--meter", "M-1"),
-        ("--evse", "1=B1", "--meter-profile", "abb-b23"),
         ("--evse", "1=B1", "--meter-profile", "abb-b23", "--meter-unit", "1", "--meter-unit", "2"),
-        ("--evse", "1=B1", "--meter", "M-1"),
         ("--evse", "1=B1"),
     ],
 )
 def test_an_incomplete_approval_is_a_usage_error(config: Path, arguments: tuple[str, ...]) -> None:
-    """Off a terminal nothing is guessed: exit 2, what is missing is named, nothing is written."""
+    """Which meter bills is never guessed: exit 2, what is missing is named, nothing is written."""
     done = charger(config, "approve", "CP-1", *arguments)
     assert (done.exit_code, "--" in done.stderr) == (Exit.USAGE, True)
     assert not (config.parent / "conf.d").exists()
+
+
+def test_defaults_that_are_taken_off_a_terminal_are_said(config: Path) -> None:
+    """Numbers with a usual value are taken where nobody can be asked, and the option that changes each is named."""
+    done = charger(config, "approve", "CP-1", "--evse", "1=B1", "--meter-profile", "abb-b23")
+    assert done.exit_code == Exit.DONE, done.output
+    assert "--meter-unit says otherwise" in done.stderr
+    assert "--rated-w says otherwise" in done.stderr
+    assert load(config).meters[-1].unit == 1
 
 
 def test_an_approval_that_breaks_the_configuration_is_refused(config: Path) -> None:
