@@ -158,12 +158,11 @@ class _Guest(ServerConnection):
         try:
             await super().handshake(*arguments, **more)
         finally:
-            if self.protocol.state is not OPEN and self._spoke and self.admission is None:
-                self.refuse("EGW-1008", detail=_handshake_fault(self.protocol.handshake_exc))
-            elif self.protocol.handshake_exc is not None:
+            fault = self.protocol.handshake_exc
+            is_unfinished = self.protocol.state is not OPEN and self.admission is None
+            if self._spoke and (is_unfinished or fault is not None):
                 charger_id = "" if self.admission is None else self.admission.charger_id
-                fault = _handshake_fault(self.protocol.handshake_exc)
-                self.refuse("EGW-1008", charger_id=charger_id, detail=fault)
+                self.refuse("EGW-1008", charger_id=charger_id, detail=_handshake_fault(fault))
 
 
 @contextlib.asynccontextmanager

@@ -21,6 +21,7 @@ FAILURES_MAX = 5  # an id
 ADDRESS_FAILURES_MAX = 30  # chargers behind one router share an address
 FAILURE_WINDOW_S = 60.0
 _TRACKED_MAX = 1024
+_MADE_MAX = 64
 _AT_ONCE = 2  # 19 MiB each
 _KEY_BYTES_MAX = 20  # of a 1.6 AuthorizationKey
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{2,40}")
@@ -75,6 +76,7 @@ class Gatekeeper:
         self._good: dict[
             str, tuple[bytes, str]
         ] = {}  # digest of the password, and the hash it proved right against
+        self._made: dict[tuple[str, bytes], str] = {}  # hashes of what strangers presented
         self._failures: dict[tuple[str, str], deque[float]] = {}
         self._dummy_hash = hash_password(secrets.token_urlsafe(16))
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -106,18 +108,17 @@ class Gatekeeper:
 
     async def hash_of(self, charger_id: str, password: bytes, *, address: str) -> str | None:
         """The hash of a password that a stranger presented; None where it tries too many of them."""
-        digest = self._digest(password)
-        known_digest, known_hash = self._good.get(charger_id, (b"", ""))
-        if hmac.compare_digest(known_digest, digest):
-            return known_hash
+        key = (charger_id, self._digest(password))
+        if key in self._made:
+            return self._made[key]
         if self.is_locked(charger_id, address):
             return None
         self.count_failure(charger_id, address)  # making a hash costs as much as checking one
         async with self._turns:
             made = await asyncio.to_thread(hash_password, _spellings(password)[0])
-        self._good[charger_id] = (digest, made)
-        if len(self._good) > _TRACKED_MAX:
-            del self._good[next(iter(self._good))]
+        self._made[key] = made
+        if len(self._made) > _MADE_MAX:
+            del self._made[next(iter(self._made))]
         return made
 
     def is_locked(self, charger_id: str, address: str) -> bool:
