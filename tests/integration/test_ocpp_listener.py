@@ -175,6 +175,37 @@ async def test_version_is_ours_to_choose(
     await station.until(ChargerDisconnected)
 
 
+async def test_a_version_belongs_to_its_connection(station: Station) -> None:
+    """A charger that looks in with 1.6 and comes back with 2.0.1 is spoken to in each connection's own version."""
+    async with dial(station, "CP|2", offered=("ocpp1.6",)) as probe:
+        assert (await heartbeat(probe))[0] == 3
+    await station.until(ChargerDisconnected)
+    async with dial(station, "CP|2", offered=("ocpp2.0.1",)) as socket:
+        await socket.send('[2,"t","StartTransaction",{}]')
+        async with asyncio.timeout(5):
+            while (answer := json.loads(await socket.recv()))[1] != "t":
+                """CALLs of the station come between."""
+        assert answer[:3] == [4, "t", "NotImplemented"]
+        assert (await heartbeat(socket))[0] == 3
+    assert [event.version for event in station.of(ChargerConnected)] == ["1.6", "2.0.1"]
+
+
+async def test_a_late_answer_is_nobodys() -> None:
+    """An answer that comes after its CALL timed out ends no other CALL; a charger that never answers is still served."""
+    async with running(call_timeout_s=0.05) as station, dial(station) as socket:
+        await socket.send('[2,"h","Heartbeat",{}]')
+        asked: list[str] = []
+        async with asyncio.timeout(5):
+            while len(asked) < 3:
+                frame = json.loads(await socket.recv())
+                if frame[0] == 2:
+                    asked.append(frame[1])
+        for message_id in asked[:2]:
+            await socket.send(json.dumps([3, message_id, {"status": "Accepted"}]))
+        assert (await heartbeat(socket))[0] == 3
+        assert station.chargers.counts["frame.late_answer"] == 2
+
+
 async def test_no_common_version(station: Station) -> None:
     """Who offers only what is not spoken here is let in and closed with the reason."""
     async with dial(station, offered=("ocpp1.5",)) as socket:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from edgegw.chargers import waiting
-from edgegw.chargers.settings import ChargerSettings, ListenerSettings
+from edgegw.chargers.settings import ChargerSettings, ListenerSettings, TlsSettings
 from edgegw.chargers.strangers import RECORDS_MAX, WAITING_MAX
+from edgegw.core.events import ChargerBooted, ChargerConnected
+from tests.certificates import Authority
 from tests.chargers_running import basic, dial, heartbeat, running
 from tests.chargers_station import NOW, NOW_NS, PASSWORD, charger_settings, station_settings
 from tests.whole_edge import assert_clean, call, whole_edge
@@ -31,9 +34,9 @@ async def ask(socket: ClientConnection, action: str, payload: dict[str, Any]) ->
 
 async def until(holds: Callable[[], bool]) -> None:
     """Let the loop turn until something holds."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - what it waits for has no event to outsiders
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.002)
 
 
 async def closed(socket: ClientConnection) -> str:
@@ -272,3 +275,33 @@ async def test_nothing_a_stranger_says_reaches_core_or_journal(tmp_path: Path) -
         async with edge.dial("B") as known:
             assert (await call(known, "Heartbeat", {}))[0] == 3
         assert_clean(edge)
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
+async def test_a_simulated_charger_from_stranger_to_session(tmp_path: Path, version: str) -> None:
+    """`firmware-sim charger` comes over TLS, waits Pending, is approved with what it presented, and boots as itself."""
+    authority = Authority(tmp_path)
+    pair = authority.issue("server")
+    tls = TlsSettings(port=0, certificate=pair.certificate, key_file=pair.key_file)
+    listener = ListenerSettings(host="127.0.0.1", port=0, accept_unknown=True, plaintext_networks=(), tls=tls)
+    async with running(listener=listener) as station:
+        command = [
+            sys.executable, "-m", "firmware_sim", "charger", "--id", "NEW", "--ocpp", version, "--password", PASSWORD,
+            "--csms", f"wss://127.0.0.1:{station.chargers.tls_port}/ocpp", "--ca-file", str(authority.ca_file),
+        ]  # fmt: skip
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        try:
+            await until(lambda: any(each.model for each in station.chargers.strangers()))
+            waits = station.chargers.strangers()
+            (stranger,) = waits
+            assert (stranger.charger_id, stranger.version, stranger.security_profile) == ("NEW", version, 2)
+            assert station.events == []
+            approved = ChargerSettings(
+                charger_id="NEW", password_hash=stranger.password_hash, evses={1: "evse-7"}
+            )
+            await station.chargers.adopt(station_settings(approved, listener=listener))
+            await until(lambda: bool(station.of(ChargerBooted)))
+        finally:
+            process.terminate()
+            await process.wait()
+    assert station.of(ChargerConnected)[0].version == version
