@@ -125,6 +125,7 @@ def back_up(path: Path, schema: Schema, backups: Backups) -> Path:
     with faults_of(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         give_to_owner_of(path, folder)
+        sync_folder(path.parent)
     _require_room(path, folder)
     with closing(open_reader(path, schema, older=True)) as db:
         version = pragma(db, "user_version")
@@ -166,7 +167,7 @@ def copy_durably(
         try:
             with closing(_connect_to_read(source)) as db:
                 _check_owner(db, source, schema)
-                db.execute("VACUUM INTO ?", (str(part),))  # it takes an empty file, and does not sync it
+                db.execute("VACUUM INTO ?", (str(part),))  # it takes an empty file, and need not sync it
             check(part, schema, verify)
             give_to_owner_of(source, part)
             _sync(part)
