@@ -134,7 +134,7 @@ def back_up(path: Path, schema: Schema, backups: Backups) -> Path:
     try:
         copy_durably(path, target, schema=schema, verify=backups.verify)
     except JournalError as fault:
-        if _is_full(fault.__cause__):
+        if is_full(fault.__cause__):
             raise JournalError(explained("EGW-5004", str(folder))) from fault
         raise
     with faults_of(folder):
@@ -220,9 +220,11 @@ def _require_room(path: Path, folder: Path) -> None:
         raise JournalError(explained("EGW-5004", detail))
 
 
-def _is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error says that the disk has no room: for a page, or for the memory map of the log (`-shm`)."""
     if isinstance(error, sqlite3.Error):
-        return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+        code = getattr(error, "sqlite_errorcode", None)  # absent where Python raised it
+        return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
