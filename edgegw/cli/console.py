@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from edgegw.config import Config, load
 from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
@@ -59,19 +60,39 @@ def exit_code(fault: EdgegwError) -> Exit:
     return next((code for kind, code in classes if isinstance(fault, kind)), Exit.PROBLEMS)
 
 
-def _load(_context: click.Context, _option: click.Parameter, path: Path) -> Config:
+SYSTEM_CONFIG = Path("/etc/edgegw/edgegw.toml")
+LOCAL_CONFIG = Path("edgegw.toml")
+
+
+def default_config() -> Path:
+    """The installation's configuration file; where there is none, that of the working folder."""
+    try:
+        SYSTEM_CONFIG.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return LOCAL_CONFIG
+    except OSError:  # there, but not ours to see: reading it will say so
+        return SYSTEM_CONFIG
+    return SYSTEM_CONFIG
+
+
+def _load(context: click.Context, option: click.Parameter, path: Path) -> Config:
     try:
         return load(path)
     except ConfigError as fault:
-        raise Ended(str(fault), Exit.CONFIGURATION) from fault
+        message = str(fault)
+        if isinstance(fault.__cause__, FileNotFoundError):
+            asked = context.get_parameter_source(option.name or "") != ParameterSource.DEFAULT
+            others = "" if asked else f" (and no {SYSTEM_CONFIG})"
+            message += f"{others}\nsudo edgegw init writes one; --config FILE or EDGEGW_CONFIG names another"
+        raise Ended(message, exit_code(fault)) from fault
 
 
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="EDGEGW_CONFIG",
-    default="configs/edgegw.toml",
-    show_default=True,
+    default=default_config,
+    show_default=f"{SYSTEM_CONFIG}, else {LOCAL_CONFIG}",
     callback=_load,
     help="The gateway's configuration file (or EDGEGW_CONFIG).",
 )

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgegw.errors import ConfigError
 from edgegw.participants.accounts import Enrolment
 from edgegw.participants.representative import Station
+from edgegw.places import configs
 
 PERFORMANCE_BP = 8_500
 
@@ -90,7 +91,7 @@ class ProducerSettings(_Table):
     peak_w: int = Field(default=300_000, gt=0)
     performance_bp: int = Field(default=PERFORMANCE_BP, gt=0, le=10_000)
     wall_box: WallBoxSettings | None = None
-    sun: Path = Path("configs/scenarios/data/tmy3_723170_june_week_ghi.csv")
+    sun: Path = Field(default_factory=lambda: configs() / "scenarios/data/tmy3_723170_june_week_ghi.csv")
 
 
 class IndustrySettings(_Table):
@@ -99,11 +100,14 @@ class IndustrySettings(_Table):
     member_id: str
     annual_mwh: int = Field(default=500, gt=0)
     offer_mtok: int = Field(default=50_000_000, gt=0)
-    load: Path = Path("configs/scenarios/data/bdew_g25_july_workday_15min.csv")
+    load: Path = Field(default_factory=lambda: configs() / "scenarios/data/bdew_g25_july_workday_15min.csv")
 
 
 class Settings(_Table):
-    """The whole file. Paths are relative to the working directory. `end_s`: UTC, default the clock's end."""
+    """The whole file. Paths are relative to the working directory, and those left out are edgegw's own files.
+
+    `end_s`: UTC, default the clock's end.
+    """
 
     endpoint: str
     channel: str
@@ -112,7 +116,7 @@ class Settings(_Table):
     zone: str
     cutoff_s: int = Field(default=300, ge=0)
     end_s: int | None = None
-    tariff: Path = Path("configs/tariffs/kr-2026-06-summer.toml")
+    tariff: Path = Field(default_factory=lambda: configs() / "tariffs/kr-2026-06-summer.toml")
     utc_offset_s: int | None = None
     """Of local hours in this run; default the tariff's."""
     effective_from: int | None = None
