@@ -8,17 +8,20 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DIST := build/dist
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo test soak format
+.PHONY: help setup demo test soak format wheel deb
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
 	  'make test    format, lint, types, imports, all tests' \
 	  'make soak    the long forms of the tests' \
 	  'make format  put the code into its form' \
+  'make wheel   build/dist/edgegw-*.whl, for pipx' \
+  'make deb     build/dist/edgegw_*.deb, for Debian 12' \
 	  'make setup   only build .venv for development'
 
 setup: $(DEVELOPMENT)
@@ -50,6 +53,14 @@ soak: $(DEVELOPMENT)
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+wheel: $(RUNTIME)
+	@rm -rf build/lib build/bdist.* $(DIST)/*.whl
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps -w $(DIST) .
+	@ls $(DIST)/*.whl
+
+deb: wheel
+	@deb/build.sh $(DIST)/*.whl $(DIST)
 
 # The package itself is built with the locked setuptools, which stands in the development lock only.
 $(RUNTIME): requirements.lock requirements-dev.lock pyproject.toml | $(BIN)/python

@@ -23,6 +23,7 @@ from firmware_sim import __version__
 from firmware_sim.audit.report import Sources
 from firmware_sim.audit.report import audit as recompute
 from firmware_sim.ev import PPM, Car
+from firmware_sim.places import MeterProfile
 from firmware_sim.plans import VERSIONS, EvsePlan, Scenario, ScenarioFault, VisitPlan
 from firmware_sim.scenario import build_scenario, read_scenario
 from firmware_sim.sealed_books import replace_file
@@ -35,7 +36,7 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True, readable=True)
 
 
 @click.group()
-@click.version_option(__version__)
+@click.version_option(__version__, prog_name="firmware-sim")
 def main() -> None:
     """Simulated chargers, meters and cars for any OCPP and Modbus system."""
 
@@ -141,7 +142,9 @@ def plan(scenario: Path) -> None:
 @click.option("--wanted-wh", type=int, default=10_000, show_default=True, help="Energy the car wants.")
 @click.option("--minutes", type=int, default=60, show_default=True, help="How long the car stays.")
 @click.option("--sells", is_flag=True, help="The car can discharge.")
-@click.option("--meter-profile", type=PATH, help="Serve a Modbus meter of this profile too.")
+@click.option(
+    "--meter-profile", type=MeterProfile(), help="Serve a Modbus meter of this profile too: a name or a file."
+)
 @click.option("--meter-port", type=int, default=0)
 def charger(  # noqa: PLR0913 - one parameter an option
     *,
@@ -192,7 +195,9 @@ def charger(  # noqa: PLR0913 - one parameter an option
 
 
 @main.command()
-@click.option("--profile", type=PATH, required=True, help="The meter's register map.")
+@click.option(
+    "--profile", type=MeterProfile(), required=True, help="The meter's register map: a name or a file."
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=int, default=0, help="0: a free one, which is told.")
 @click.option("--unit", type=int, default=1, show_default=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgegw.app import accounts, station_settings
 from edgegw.clock import StationClock
 from edgegw.core.state import Station
 from edgegw.core.station import new_station
@@ -22,6 +21,7 @@ from edgegw.gateway import restore
 from edgegw.store.chain import require_chain
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.migrations import JOURNAL
+from edgegw.wiring import accounts, station_settings
 from tests.cut_disk import MODES, WRITES, Disk, events_of
 from tests.recorded_station import Recording
 

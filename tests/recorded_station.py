@@ -23,6 +23,9 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from edgegw.clock import ClockMapping, StationClock
+from edgegw.commissioning.files import write_private, write_secrets
+from edgegw.commissioning.market import certificate_sha256
+from edgegw.commissioning.site import GATEWAY
 from edgegw.config import Config, load
 from edgegw.demo import documents, opening
 from edgegw.demo.documents import Places
@@ -30,7 +33,7 @@ from edgegw.demo.opening import Origin
 from edgegw.demo.plan import EvsePlan, Wishes, plan_day, read_sessions
 from edgegw.demo.processes import Nursery, nursery
 from edgegw.demo.stage import Stage, free_ports
-from edgegw.hosted_peer import die_with_parent
+from edgegw.hosted import die_with_parent
 from edgegw.participants.consortium import Consortium, Span
 from edgegw.participants.runner import connections
 from edgegw.participants.settings import read_settings
@@ -266,9 +269,8 @@ async def around(folder: Path) -> AsyncIterator[Around]:
         stage.clock = ClockMapping(
             monotonic_origin_ns=origin.monotonic_ns, utc_origin_ns=plan.begin_s * SECOND_NS, speed=1
         )
-        await opening.configure(plan, places, endpoint=stage.endpoint, origin=origin)
-        opening.write_secrets(places)
-        await _open_market(stage)
+        write_secrets(places.root)
+        await _open_market(stage, origin)
         world = Around(stage=stage, places=places, children=children)
         try:
             await _write_station(world)
@@ -278,23 +280,25 @@ async def around(folder: Path) -> AsyncIterator[Around]:
                 await meter.stop()
 
 
-async def _open_market(stage: Stage) -> None:
+async def _open_market(stage: Stage, origin: Origin) -> None:
     places, plan = stage.places, stage.plan
     async with opening.member_store(places) as store:
         parties = opening.enter(store, plan.visits)
-        text = documents.participants(
-            plan, places, parties, endpoint=stage.endpoint,
-            certificate_sha256=opening.certificate_sha256(places),
-        )  # fmt: skip
+        market = {
+            "endpoint": stage.endpoint,
+            "certificate_sha256": certificate_sha256(places.identity("EVUserMSP", GATEWAY)),
+            "constants": origin.constants(plan),
+        }
+        text = documents.participants(plan, places, parties, market=market)
         path = places.root / "participants.json"
         told = json.loads(text)
         for member in told["members"]:
             member["deposit_mtok"] *= 10  # for several holds in a row, none of which was swept yet
-        opening.write_private(path, json.dumps(told))
+        write_private(path, json.dumps(told))
         settings = read_settings(path)
         clock = StationClock.from_environment(stage.environment)
         async with connections(settings) as link:
-            await Consortium(settings, connect=link, clock=clock, span=Span.of(clock, plan.end_s)).open()
+            await Consortium(settings, connect=link, clock=clock, span=Span.of(clock, settings)).open()
         await opening.link(store, plan.visits, parties)
 
 
@@ -315,5 +319,5 @@ async def _write_station(world: Around) -> None:
         plan, places, endpoint=stage.endpoint, ports=ports,
         password_hashes=opening.password_hashes(plan.evses), own_peer=False,
     )  # fmt: skip
-    opening.write_private(places.config, text)
+    write_private(places.config, text)
     places.station.mkdir()

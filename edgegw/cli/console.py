@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from edgegw.config import Config, load
 from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
@@ -60,13 +61,19 @@ def exit_code(fault: EdgegwError) -> Exit:
 
 
 _PATH = "edgegw.config_path"
-PLACES = (Path("edgegw.toml"), Path("/etc/edgegw/edgegw.toml"), Path("configs/edgegw.toml"))
-"""Where the configuration is looked for when nobody says; `edgegw init` writes the first or the second."""
+SYSTEM_CONFIG = Path("/etc/edgegw/edgegw.toml")
+LOCAL_CONFIG = Path("edgegw.toml")
 
 
 def default_config() -> Path:
-    """The first that is there."""
-    return next((place for place in PLACES if place.exists()), PLACES[0])
+    """The installation's configuration file; where there is none, that of the working folder."""
+    try:
+        SYSTEM_CONFIG.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return LOCAL_CONFIG
+    except OSError:  # there, but not ours to see: reading it will say so
+        return SYSTEM_CONFIG
+    return SYSTEM_CONFIG
 
 
 def config_path() -> Path:
@@ -76,17 +83,19 @@ def config_path() -> Path:
     return path
 
 
-def _load(context: click.Context, _option: click.Parameter, path: Path) -> Config:
+def _load(context: click.Context, option: click.Parameter, path: Path) -> Config:
     context.meta[_PATH] = path
     try:
         return load(path)
     except ConfigError as fault:
-        hint = ""
+        message = str(fault)
         if isinstance(fault.__cause__, FileNotFoundError):
-            hint = "\nedgegw init writes one; --config or EDGEGW_CONFIG names another place"
+            asked = context.get_parameter_source(option.name or "") != ParameterSource.DEFAULT
+            others = "" if asked else f" (and no {SYSTEM_CONFIG})"
+            message += f"{others}\nsudo edgegw init writes one; --config FILE or EDGEGW_CONFIG names another"
         elif exit_code(fault) is Exit.NOT_ALLOWED:
-            hint = "\nrun as the service's user: sudo -u edgegw edgegw …"
-        raise Ended(f"{fault}{hint}", exit_code(fault)) from fault
+            message += "\nrun as the service's user: sudo -u edgegw edgegw …"
+        raise Ended(message, exit_code(fault)) from fault
 
 
 config_option = click.option(
@@ -94,8 +103,9 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="EDGEGW_CONFIG",
     default=default_config,
+    show_default=f"{SYSTEM_CONFIG}, else {LOCAL_CONFIG}",
     callback=_load,
-    help="The configuration file (or EDGEGW_CONFIG); default: edgegw.toml, here or in /etc/edgegw.",
+    help="The gateway's configuration file (or EDGEGW_CONFIG).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
