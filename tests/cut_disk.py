@@ -85,7 +85,7 @@ def _event(name: str, rest: str) -> Iterator[Event]:
         assert name != "pwrite64" or int(numbers[0]) == len(content), "strace cut a write short"
         yield Event(call=name, path=path, content=content, offset=offset)
     elif name == "ftruncate":
-        yield Event(call=name, path=path, offset=int(rest[file.end() :].strip(", ").split(")")[0]))
+        yield Event(call=name, path=path, offset=int(re.findall(r"\d+", rest[file.end() :])[0]))
     elif name in _SYNCS:
         yield Event(call="sync", path=path)
 
