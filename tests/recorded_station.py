@@ -319,5 +319,8 @@ async def _write_station(world: Around) -> None:
         plan, places, endpoint=stage.endpoint, ports=ports,
         password_hashes=opening.password_hashes(plan.evses), own_peer=False,
     )  # fmt: skip
-    write_private(places.config, text)
+    patience = (
+        "\n[session]\nstart_answer_s = 60\n"  # however busy the machine is, a start is not refused for it
+    )
+    write_private(places.config, text + patience)
     places.station.mkdir()

@@ -207,3 +207,34 @@ def test_a_restore_is_old_or_new_after_any_cut(tmp_path: Path) -> None:
 
     seen = cut_each(home, before, events, look)
     assert set(seen) == {"as it was", "refuses", "restored"}, seen
+
+
+async def test_a_restored_daemon_trades_on(tmp_path: Path) -> None:
+    """Backup, a session more, restore, start: the daemon reconciles, and what it trades then the real contract records.
+
+    The trades of the lost session stay on the ledger; no trade's id comes twice.
+    """
+    async with around(tmp_path) as world:
+        path = world.places.station / "station.db"
+        await world.record("edgegw.cli", "before")
+        made = copies.make_backup(path, kept=3)
+        await world.record("edgegw.cli", "lost")
+        lost = trades(path)
+        copies.put_back(path, made)
+        await world.record("edgegw.cli", "after")
+    facts = JournalReader(path)
+    (note,) = [body for _, body in facts.facts("restored")]
+    assert note["source"] == made.name
+    after = trades(path)
+    assert after[: len(trades(made))] == trades(made)
+    fresh = after[len(trades(made)) :]
+    assert len(fresh) >= 2, "both EVSEs traded again"
+    assert not {trade["trade_id"] for trade in fresh} & {trade["trade_id"] for trade in lost}
+    assert {trade["status"] for trade in fresh} == {"RECORDED"}
+    assert [
+        body["code"] for _, body in facts.facts("untraded") if str(body["code"]).startswith("REFUSED")
+    ] == []
+
+
+def trades(path: Path) -> list[Mapping[str, object]]:
+    return [body for _, body in JournalReader(path).facts("trade")]
