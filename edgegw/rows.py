@@ -12,11 +12,13 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_PLAIN = frozenset({str, int, bool})
 
 
 def encode_row(row: object) -> str:
     """One row as ASCII JSON text: whatever a device put into a string, the journal can store it."""
-    return json.dumps(_plain(row), sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(_plain(row))
 
 
 def decode_row(cls: type[T], text: str) -> T:
@@ -26,21 +28,26 @@ def decode_row(cls: type[T], text: str) -> T:
 
 
 def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {name: _plain(getattr(value, name)) for name in _names(type(value))}
+    kind: type = type(value)
+    if value is None or kind in _PLAIN:
+        return value
+    names = _names(kind)  # type: ignore[arg-type]  # every class can be hashed
+    if names is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    assert value is None or isinstance(value, int | str), f"not a row value: {type(value).__name__}"
+    assert isinstance(value, int | str), f"not a row value: {kind.__name__}"
     return value
 
 
 @cache
-def _names(cls: type) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(cls))
+def _names(kind: type) -> tuple[str, ...] | None:
+    """Fields of a dataclass; None for any other class."""
+    return tuple(item.name for item in fields(kind)) if is_dataclass(kind) else None
 
 
 @cache
@@ -61,7 +68,7 @@ def _decoder(hint: Any) -> Callable[[Any], Any]:
 
 def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
     hints = get_type_hints(cls)
-    decoders = {name: _decoder(hints[name]) for name in _names(cls)}
+    decoders = {name: _decoder(hints[name]) for name in _names(cls) or ()}
 
     def decode(value: Any) -> Any:
         known = {name: decoders[name](value[name]) for name in decoders if name in value}

@@ -55,5 +55,6 @@ def _is_valid(validator: Any, payload: Payload) -> bool:
 
 
 def _assert_valid(validator: Any, name: str, payload: Payload) -> None:
-    fault = next(validator.iter_errors(payload), None)
-    assert fault is None, f"{name} is against its schema: {fault.message}"
+    if not validator.is_valid(payload):
+        fault = next(validator.iter_errors(payload))
+        raise AssertionError(f"{name} is against its schema: {fault.message}")

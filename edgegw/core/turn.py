@@ -6,9 +6,11 @@ The only mutable thing in the core, alive for one step; `station.step` makes it 
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from edgegw.canonical import canonical_json
 from edgegw.core.effects import Effect, LogEvent
+from edgegw.core.events import StorageLevel
 from edgegw.core.settlement import Submission
 from edgegw.core.state import TABLES, Evse, Settings, Station, Tally
 from edgegw.core.table import Table
@@ -48,8 +50,10 @@ class Turn:
         self.submissions = Table(station.submissions)
         self.answers = Table(station.answers)
         self._tally = Table(station.tally)
+        self.restores = Table(station.restores)
         self.members = Table(station.members)
         self.queries = Table(station.queries)
+        self.storage = station.storage
         self.draining = station.draining
         self.effects: list[Effect] = []
         self.facts: list[FactNoted] = []
@@ -62,6 +66,11 @@ class Turn:
     @tally.setter
     def tally(self, tally: Tally) -> None:
         self._tally.put("all", tally)
+
+    @property
+    def admits(self) -> bool:
+        """Whether the disk has room for what a new session would have to remember."""
+        return self.storage < StorageLevel.NO_SESSIONS
 
     def number(self) -> int:
         """The next number for a line, slice or submission: the order in which they came to be."""
@@ -146,13 +155,11 @@ class Turn:
         for name, table in tables.items():
             for key, row in table.changes.items():
                 changes[f"{name}/{key}"] = row
-        station = replace(
-            self.station,
-            members=self.members.rows,
-            queries=self.queries.rows,
-            draining=self.draining,
-            **{name: table.rows for name, table in tables.items()},
-        )
+        tables |= {"members": self.members, "queries": self.queries}
+        changed: dict[str, Any] = {name: table.rows for name, table in tables.items() if table.changes}
+        station = self.station
+        if changed or (self.draining, self.storage) != (station.draining, station.storage):
+            station = replace(station, draining=self.draining, storage=self.storage, **changed)
         return Outcome(station=station, effects=tuple(self.effects), facts=tuple(self.facts), changes=changes)
 
 

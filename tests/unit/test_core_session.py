@@ -172,6 +172,23 @@ def test_updates_out_of_place_are_acknowledged_and_counted() -> None:
     assert (bench.session().soc_bp, bench.session().satisfied) == (4_000, False)
 
 
+def test_an_update_that_says_nothing_new_changes_no_row() -> None:
+    """What is written of a repeated sample is its frame alone; the first and each different one change the session."""
+    bench = Bench()
+    bench.active()
+    state = ChargingState.CHARGING
+    bench.update(soc_bp=4_000, charging_state=state)
+    assert "evses/A1" in bench.last.changes
+    before = bench.station
+    bench.update(soc_bp=4_000, charging_state=state)
+    assert (bench.last.changes, [fact.kind for fact in bench.last.facts]) == ({}, ["frame"])
+    assert bench.station is before
+    bench.update(soc_bp=4_100, charging_state=state)
+    assert bench.session().soc_bp == 4_100
+    bench.update(charging_state=ChargingState.SUSPENDED_EV)
+    assert bench.session().satisfied
+
+
 def test_an_update_is_found_by_its_transaction() -> None:
     """1.6 MeterValues may name no EVSE; the transaction does."""
     bench = Bench()
