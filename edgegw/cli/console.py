@@ -4,6 +4,7 @@ Decides how a fault ends the process. Never prints a traceback for a fault that 
 """
 
 import json
+import os
 from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -61,19 +62,26 @@ def exit_code(fault: EdgegwError) -> Exit:
 
 
 _PATH = "edgegw.config_path"
-SYSTEM_CONFIG = Path("/etc/edgegw/edgegw.toml")
-LOCAL_CONFIG = Path("edgegw.toml")
+PLACES = (Path("edgegw.toml"), Path("/etc/edgegw/edgegw.toml"), Path("configs/edgegw.toml"))
+"""Where the configuration is looked for when nobody says; `edgegw init` writes the first, and as root the second."""
 
 
 def default_config() -> Path:
-    """The installation's configuration file; where there is none, that of the working folder."""
+    """The first that is there; for root the installation's own before any of the folder it happens to stand in."""
+    as_root = os.geteuid() == 0
+    places = sorted(PLACES, key=lambda place: not place.is_absolute()) if as_root else PLACES
+    return next((place for place in places if _is_there(place)), PLACES[0])
+
+
+def _is_there(place: Path) -> bool:
+    """Whether there is such a file; one that is not ours to see is there: reading it will say so."""
     try:
-        SYSTEM_CONFIG.stat()
+        place.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return LOCAL_CONFIG
-    except OSError:  # there, but not ours to see: reading it will say so
-        return SYSTEM_CONFIG
-    return SYSTEM_CONFIG
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def config_path() -> Path:
@@ -91,7 +99,7 @@ def _load(context: click.Context, option: click.Parameter, path: Path) -> Config
         message = str(fault)
         if isinstance(fault.__cause__, FileNotFoundError):
             asked = context.get_parameter_source(option.name or "") != ParameterSource.DEFAULT
-            others = "" if asked else f" (and no {SYSTEM_CONFIG})"
+            others = "" if asked else f" (and no {PLACES[1]})"
             message += f"{others}\nsudo edgegw init writes one; --config FILE or EDGEGW_CONFIG names another"
         elif exit_code(fault) is Exit.NOT_ALLOWED:
             message += "\nrun as the service's user: sudo -u edgegw edgegw …"
@@ -103,7 +111,6 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="EDGEGW_CONFIG",
     default=default_config,
-    show_default=f"{SYSTEM_CONFIG}, else {LOCAL_CONFIG}",
     callback=_load,
     help="The gateway's configuration file (or EDGEGW_CONFIG).",
 )

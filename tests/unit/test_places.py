@@ -88,19 +88,28 @@ def seen_config(monkeypatch: pytest.MonkeyPatch) -> str:
     return str(asked[0])
 
 
-def test_the_installation_s_configuration_comes_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("as_root", [True, False])
+def test_the_configuration_is_looked_for_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, as_root: bool
 ) -> None:
-    """Without --config: the installation's file, also where it may not be read; without one, that of the working folder."""
+    """Root's first is the installation's, everybody else's the working folder's; one that may not be seen is there too."""
     system = tmp_path / "etc" / "edgegw.toml"
-    monkeypatch.setattr(console, "SYSTEM_CONFIG", system)
+    here = tmp_path / "home"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("os.geteuid", lambda: 0 if as_root else 1000)
+    monkeypatch.setattr(console, "PLACES", (Path("edgegw.toml"), system))
     monkeypatch.delenv("EDGEGW_CONFIG", raising=False)
     assert seen_config(monkeypatch) == "edgegw.toml"
     system.parent.mkdir()
     system.touch()
     assert seen_config(monkeypatch) == str(system)
-    monkeypatch.setattr(console, "SYSTEM_CONFIG", tmp_path / ("n" * 300))  # any other fault than its absence
-    assert seen_config(monkeypatch) == str(tmp_path / ("n" * 300))
+    (here / "edgegw.toml").touch()
+    assert seen_config(monkeypatch) == (str(system) if as_root else "edgegw.toml")
+    (here / "edgegw.toml").unlink()
+    unseen = tmp_path / ("n" * 300)  # a fault other than absence
+    monkeypatch.setattr(console, "PLACES", (Path("edgegw.toml"), unseen))
+    assert seen_config(monkeypatch) == str(unseen)
     monkeypatch.setenv("EDGEGW_CONFIG", "other.toml")
     assert seen_config(monkeypatch) == "other.toml"
 
@@ -110,7 +119,7 @@ def test_without_a_configuration_the_next_step_is_told(
 ) -> None:
     """78, the files that were looked for, and what makes one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console, "SYSTEM_CONFIG", tmp_path / "etc" / "edgegw.toml")
+    monkeypatch.setattr(console, "PLACES", (Path("edgegw.toml"), tmp_path / "etc" / "edgegw.toml"))
     monkeypatch.delenv("EDGEGW_CONFIG", raising=False)
     ended = CliRunner().invoke(main, ["trade", "list"])
     assert ended.exit_code == console.Exit.CONFIGURATION
