@@ -362,6 +362,13 @@ def test_init_refuses_what_it_cannot_use(tmp_path: Path, arguments: tuple[str, .
     assert list(tmp_path.iterdir()) == []
 
 
+def test_init_checks_what_it_was_told_before_it_writes(tmp_path: Path) -> None:
+    """A name that no configuration may have ends with 78 and the key; no file is made."""
+    done = run("init", "--dir", str(tmp_path / "new"), "--yes", "--sandbox", "--station-id", "dock 3")
+    assert (done.exit_code, "station.id" in done.stderr) == (Exit.CONFIGURATION, True)
+    assert not (tmp_path / "new").exists()
+
+
 def test_init_with_the_organisation_s_own_peer(tmp_path: Path) -> None:
     """Identity and trust file are tried at once; nothing of another organisation is made."""
     crypto = tmp_path / "crypto"
