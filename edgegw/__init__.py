@@ -4,12 +4,15 @@ The flow, in order. A charger speaks (`chargers`), a meter counts (`meters`), wh
 loop (`gateway`); there the core decides (`core`: session, metering, control, market, trade, settlement), the journal
 remembers (`store`, whose rows `rows` words), and only then effects go out through `ports`. The ledger's client endorses,
 submits and asks for the commit (`ledger`, over the protocol in `fabric`); the contract (`contract`) rules, hosted by a
-peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger.
+peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger. What goes on is told to an
+MQTT broker (`telemetry`).
 
-Around the flow: `cli` starts what is asked for, `app` wires the daemon (and `hosted_peer`, the
-embedded peer as its child) from `config` (whose files `config_parts` joins and whose faults `config_faults`
+Around the flow: `cli` starts what is asked for, `commissioning` makes what a station needs before its first day
+(configuration, keys, certificates, a sandbox, a charger's part), `app` wires the daemon (and `hosted`, the processes
+that are its children) from what `wiring` makes of `config` (whose files `config_parts` joins and whose faults `config_faults`
 words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files are kept,
-`ops` what an operator sees (logs, lag), `status` the daemon's present in a file.
+`ops` what an operator sees (logs, metrics, health, watchdog), `status` the daemon's present, judged by `condition`; `daemon`
+is what runs and is told to `reload`, or about chargers (`charger_commands`); `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
 strings that say nothing), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
 code), `places` (where the files that edgegw brings along stand).

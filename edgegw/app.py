@@ -6,59 +6,57 @@ an adapter failed, 78 the configuration cannot be used.
 
 import asyncio
 import contextlib
-import hmac
+import faulthandler
 import os
-import secrets
-import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from edgegw import status
+from edgegw import wiring
 from edgegw.chargers.port import Chargers
-from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings
 from edgegw.clock import StationClock
-from edgegw.config import Config, MeterConfig, read_secret
-from edgegw.core.events import MembersChanged, MeterReadFailed, RegisterRead
-from edgegw.core.metering import MeterAccount
-from edgegw.core.state import EvseSettings, Settings
-from edgegw.core.station import new_station
+from edgegw.config import Config
+from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
+from edgegw.daemon import Daemon
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
-from edgegw.hosted_peer import hosted_peer
+from edgegw.hosted import hosted_participants, hosted_peer
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.identity import Evidence, load_signer, load_trust
-from edgegw.meters.bus import BusSettings, MeterBus, UnitSettings
-from edgegw.meters.profile import load_profile
-from edgegw.meters.reading import ReadFailed, RegisterReading
+from edgegw.meters.port import Meters
+from edgegw.ops.control import serve_control
+from edgegw.ops.health import Views, serve_health
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
+from edgegw.ops.metrics import CONTENT_TYPE, Metrics
+from edgegw.ops.notify import ServiceManager
+from edgegw.ops.storage import StorageWatch, check_storage
+from edgegw.ops.watchdog import Watchdog, interval_s
 from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
 from edgegw.participants.schedule import Schedule
-from edgegw.places import configs
-from edgegw.ports import RepresentativePort
-from edgegw.pseudonyms import hash_token
+from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
-from edgegw.units import SECOND_NS
+from edgegw.telemetry.publisher import Publisher
+from edgegw.telemetry.settings import publisher_settings
 
-DRAIN_S = 20.0
 MEMBERS_EVERY_S = 1.0
-BUS_REAL_S = 0.1  # real time this machine may need to come round to all meters before a cut
 FAR_END_S = 10**11
 
 
-def run(config: Config) -> int:
-    """Run the daemon until SIGTERM or SIGINT."""
+def run(path: Path, config: Config) -> int:
+    """Run the daemon of the configuration in `path` until SIGTERM or SIGINT."""
     configure(config.log.level, config.log.format)
+    faulthandler.enable()  # also at SIGABRT, which is how the service manager's watchdog ends us: every thread's stack
     status_code = 0
     try:
-        uvloop.run(_serve(config))
+        uvloop.run(_serve(path, config))
     except* ConfigError as refused:
         sys.stderr.write("".join(f"{fault}\n" for fault in leaves(refused)))
         status_code = 78
@@ -77,90 +75,160 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     return found
 
 
-async def _serve(config: Config) -> None:
+async def _serve(path: Path, config: Config) -> None:
     clock = StationClock.from_environment(os.environ)
-    secret = read_secret(config.station.key_file)
+    manager = ServiceManager(os.environ)
+    fresh = wiring.fresh_station(config, clock)
     inbox = Inbox()
     place = config.ledger
     async with contextlib.AsyncExitStack() as stack:
-        journal = SqliteJournal(config.journal_path)
+        publisher = publisher_for(config, clock)
+        storage = _storage(config, inbox, publisher)
+        journal = SqliteJournal(
+            config.journal_path, backups_kept=config.storage.backups_kept, make_room=storage.ballast.release
+        )
         stack.callback(journal.close)
         if config.peer is not None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
+        if config.sandbox is not None:
+            await stack.enter_async_context(hosted_participants(config.sandbox.participants))
         signer = load_signer(place.identity)
-        roots = load_trust(place.trust_file)
-
-        async def client_for(identity: Path) -> LedgerClient:
-            return await stack.enter_async_context(
-                LedgerClient(
-                    place.endpoint,
-                    load_signer(identity),
-                    roots,
-                    channel=place.channel,
-                    chaincode=place.chaincode,
-                )
-            )
-
-        restored = restore(
-            new_station(station_settings(config, clock, secret), accounts(config, secret)), journal.rows
-        )
-        ledger = LedgerAdapter(await client_for(place.identity), inbox.put)
-        chargers = Chargers(charger_settings(config), inbox.put, clock)
-        meters = Meters(config, clock, inbox)
-        speaker: RepresentativePort = _Silent()
-        tasks: list[tuple[str, Any]] = []
-        if config.representative is not None:
-            representative = Representative(
-                await client_for(config.representative.identity),
-                zone=config.station.zone,
-                schedule=Schedule(clock=clock, cutoff_s=place.cutoff_s, end_s=FAR_END_S),
-            )
-            speaker = representative
-            tasks += [
-                ("representative", representative.run()),
-                ("members", _watch_members(config.representative.store, inbox)),
-            ]
+        connect = partial(_client_for, stack, config)
+        ledger = LedgerAdapter(await connect(place.identity), inbox.put)
+        profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
+        chargers = Chargers(wiring.charger_settings(config), inbox.put, clock, profiles=profiles)
+        meters = Meters(wiring.meter_settings(config), clock, inbox.put)
+        representative = await _representative(config, clock, connect)
         adapters = Adapters(
             clock=clock,
             journal=journal,
             chargers=chargers,
             meters=meters,
             ledger=ledger,
-            representative=speaker,
-            log=log_event,
+            representative=representative or _Silent(),
+            log=log_event if publisher is None else teed(publisher),
             sign_evidence=lambda text: signer.sign(
                 Evidence(message=text.encode("utf-8", "surrogatepass"))
             ).hex(),
         )
-        gateway = Gateway(restored, adapters, inbox)
-        lag = LagProbe(clock)
-        board = status.Board(config.station.data_dir / "status.json", clock=clock, lag=lag)
-        tasks += [
-            ("gateway", gateway.run()),
-            ("meters", meters.run()),
-            ("ledger", ledger.run(from_block=max(0, restored.tally["all"].event_block))),
-            ("chargers", chargers.run()),
-            ("lag probe", lag.run()),
-            ("status", board.run(lambda: gateway.station, meters.counts)),
-        ]
-        await _run_until_told(gateway, tasks)
-        board.write(gateway.station, meters.counts())
+        gateway = Gateway(restore(fresh, journal.rows), adapters, inbox)
+        daemon = Daemon(
+            path=path,
+            config=config,
+            clock=clock,
+            manager=manager,
+            journal=journal,
+            inbox=inbox,
+            gateway=gateway,
+            chargers=chargers,
+            profiles=profiles,
+            meters=meters,
+            publisher=publisher,
+            storage=storage,
+            lag=LagProbe(clock),
+        )
+        await _watched(daemon, stack)
+        coroutines = {
+            "gateway": gateway.run(),
+            "meters": meters.run(),
+            "ledger": ledger.run(from_block=max(0, gateway.station.tally["all"].event_block)),
+            "chargers": chargers.run(),
+            **_duties(daemon),
+        }
+        if representative is not None and config.representative is not None:
+            coroutines["representative"] = representative.run()
+            coroutines["members"] = _watch_members(config.representative.store, inbox)
+        if publisher is not None:
+            coroutines["mqtt"] = publisher.run(lambda: gateway.station)
+        await daemon.run(coroutines)
 
 
-async def _run_until_told(gateway: Gateway, coroutines: Sequence[tuple[str, Any]]) -> None:
-    """Run everything; on a signal drain first. A part that fails takes the daemon down, to be started again."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    async with asyncio.TaskGroup() as group:
-        running = [group.create_task(coroutine, name=name) for name, coroutine in coroutines]
-        log_event("gateway.started", {"parts": len(running)})
-        await stop.wait()
-        settled = await gateway.drain(DRAIN_S)
-        log_event("gateway.drained", {"settled": settled})
-        for task in running:
-            task.cancel()
+def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> StorageWatch:
+    """The watch over the disk, after a first look; raises ConfigError where the disk cannot hold what is promised."""
+    faults = check_storage(config)
+    if faults:
+        raise ConfigError(tuple(faults))
+
+    def emit(event: Event) -> None:
+        inbox.put(event)
+        if publisher is not None and isinstance(event, StorageChanged):
+            publisher.paused = event.level >= StorageLevel.NO_TELEMETRY
+
+    config.station.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    watch = StorageWatch(config.station.data_dir, emit, log_event)
+    watch.tell(watch.look())
+    return watch
+
+
+async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
+    """Open the doors for those who watch: the control socket and the health server."""
+    await stack.enter_async_context(serve_control(daemon.config.run_dir, daemon.commands()))
+    metrics = Metrics(lambda: daemon.board.signs, daemon.counts)
+    health = daemon.config.health
+    views = Views(
+        alive=daemon.board.alive,
+        ready=daemon.ready,
+        status=daemon.board.present,
+        metrics=metrics.render,
+        metrics_type=CONTENT_TYPE,
+    )
+    port = stack.enter_context(serve_health(health.host, health.port, views))
+    log_event("health.listening", {"host": health.host, "port": port})
+
+
+def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
+    """What the daemon does beside serving."""
+    watchdog = Watchdog(
+        daemon.manager,
+        {"core": daemon.gateway.prove, "journal": daemon.journal.prove, "meters": daemon.prove_meters},
+    )
+    daemon.watchdog = watchdog
+    return {
+        "lag probe": daemon.lag.run(),
+        "storage": daemon.storage.run(),
+        "status": daemon.board.run(daemon.meters.counts),
+        "watchdog": watchdog.run(interval_s(daemon.manager)),
+    }
+
+
+async def _client_for(stack: contextlib.AsyncExitStack, config: Config, identity: Path) -> LedgerClient:
+    place = config.ledger
+    client = LedgerClient(
+        place.endpoint,
+        load_signer(identity),
+        load_trust(place.trust_file),
+        channel=place.channel,
+        chaincode=place.chaincode,
+    )
+    return await stack.enter_async_context(client)
+
+
+async def _representative(
+    config: Config, clock: StationClock, connect: Callable[[Path], Awaitable[LedgerClient]]
+) -> Representative | None:
+    """The EV users' representative, where it runs beside the gateway."""
+    if config.representative is None:
+        return None
+    schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=FAR_END_S)
+    ledger = await connect(config.representative.identity)
+    return Representative(ledger, zone=config.station.zone, schedule=schedule)
+
+
+def publisher_for(config: Config, clock: StationClock) -> Publisher | None:
+    """The MQTT publisher, where the configuration has a broker; raises ConfigError."""
+    if config.mqtt is None:
+        return None
+    return Publisher(publisher_settings(config, config.mqtt), clock=clock, log=log_event)
+
+
+def teed(publisher: Publisher) -> Callable[[str, Mapping[str, object]], None]:
+    """The gateway's log, which the publisher hears too; it decides by itself what it passes on."""
+
+    def log(name: str, fields: Mapping[str, object]) -> None:
+        log_event(name, fields)
+        publisher.note(name, fields)
+
+    return log
 
 
 class _Silent:
@@ -168,144 +236,6 @@ class _Silent:
 
     def report(self, product: str, interval: int, energy_wh: int) -> None:
         """See ports.RepresentativePort."""
-
-
-class Meters:
-    """ports.MeterPort over one MeterBus per connection."""
-
-    def __init__(self, config: Config, clock: StationClock, inbox: Inbox) -> None:
-        self._inbox = inbox
-        self._bus_of: dict[str, MeterBus] = {}
-        self._buses: list[MeterBus] = []
-        by_place: dict[tuple[str, int], list[MeterConfig]] = {}
-        for meter in config.meters:
-            by_place.setdefault((meter.host, meter.port), []).append(meter)
-        for (host, port), group in by_place.items():
-            units = [
-                UnitSettings(
-                    meter_id=meter.id, unit_id=meter.unit, profile=load_profile(profile_path(meter.profile))
-                )
-                for meter in group
-            ]
-            before_s = max(2.0, BUS_REAL_S * clock.speed)
-            settings = BusSettings(poll_s=min(meter.poll_s for meter in group), before_cut_s=before_s)
-            bus = MeterBus(clock, units, host=host, port=port, settings=settings)
-            self._buses.append(bus)
-            self._bus_of.update(dict.fromkeys((meter.id for meter in group), bus))
-
-    def request(self, meter_id: str) -> None:
-        """See ports.MeterPort."""
-        self._bus_of[meter_id].request(meter_id)
-
-    async def run(self) -> None:
-        """Read until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for bus in self._buses:
-                group.create_task(bus.run(self._emit), name="meter bus")
-
-    def counts(self) -> tuple[int, int]:
-        """Scheduled polls done and lost, all meters."""
-        counts = [bus.counts(meter_id) for meter_id, bus in self._bus_of.items()]
-        return sum(item.done for item in counts), sum(item.lost for item in counts)
-
-    def _emit(self, reading: RegisterReading | ReadFailed) -> None:
-        if isinstance(reading, ReadFailed):
-            self._inbox.put(
-                MeterReadFailed(meter_id=reading.meter_id, at_ns=reading.at_ns, reason=reading.reason)
-            )
-            return
-        self._inbox.put(
-            RegisterRead(
-                meter_id=reading.meter_id,
-                t0_ns=reading.t0_ns,
-                t1_ns=reading.t1_ns,
-                import_mwh=reading.import_mwh,
-                export_mwh=reading.export_mwh,
-                power_w=reading.power_w,
-                serial=reading.serial,
-            )
-        )
-
-
-def profile_path(name: str) -> Path:
-    """A profile by its file, or by the name of one that edgegw brings."""
-    path = Path(name)
-    return path if path.suffix == ".json" else configs() / "meters" / f"{name}.json"
-
-
-def station_settings(config: Config, clock: StationClock, secret: bytes) -> Settings:
-    """What the core is told of the configuration."""
-    evses = {
-        evse.id: EvseSettings(
-            evse_id=evse.id,
-            charger_id=charger.id,
-            meter_id=evse.meter,
-            rated_w=evse.rated_w,
-            discharge_w=evse.discharge_w if charger.dialect != "none" or charger.version == "2.1" else 0,
-            standby_w=evse.standby_w,
-        )
-        for charger in config.chargers
-        for evse in charger.evses
-    }
-    return Settings(
-        station_id=config.station.id,
-        zone=config.station.zone,
-        gateway_id=config.ledger.gateway_id,
-        evses=evses,
-        meter_evse={evse.meter_id: evse.evse_id for evse in evses.values()},
-        nonce_key=hmac.digest(secret, b"nonce", "sha256"),
-        start_answer_s=config.session.start_answer_s,
-        start_expiry_ns=config.session.start_expiry_s * SECOND_NS,
-        hold_wh=config.session.hold_wh,
-        hold_limit_mtok_per_kwh=config.session.price_mtok_per_kwh_max,
-        site_w_max=config.station.site_w_max,
-        guard_ns=max(config.sale.guard_s * SECOND_NS, round(1.5 * BUS_REAL_S * clock.speed) * SECOND_NS),
-        cutoff_ns=config.ledger.cutoff_s * SECOND_NS,
-        report_lead_ns=max(config.sale.report_lead_s, round(0.7 * clock.speed)) * SECOND_NS,
-        stale_ns=max(config.settlement.stale_meter_s, 2 * clock.speed) * SECOND_NS,
-        lines_max=config.settlement.lines_per_submission,
-    )
-
-
-def accounts(config: Config, secret: bytes) -> Mapping[str, MeterAccount]:
-    """One fresh account a meter; its reference on the ledger is an HMAC, so that no meter is named in clear."""
-    rated = {
-        evse.meter: evse.rated_w + evse.discharge_w for charger in config.chargers for evse in charger.evses
-    }
-    return {
-        meter.id: MeterAccount(
-            meter_id=meter.id,
-            meter_ref=hmac.digest(secret, f"meter:{meter.id}".encode(), "sha256").hex()[:32],
-            power_w_max=rated.get(meter.id, 400_000),
-            step_mwh=load_profile(profile_path(meter.profile)).import_.lsb_mwh,
-        )
-        for meter in config.meters
-    }
-
-
-def charger_settings(config: Config) -> StationSettings:
-    """What the OCPP edge is told of the configuration."""
-    key = read_secret(config.representative.key_file) if config.representative is not None else b""
-    return StationSettings(
-        listener=ListenerSettings(
-            host=config.ocpp.host, port=config.ocpp.port, default_version=config.ocpp.default_version
-        ),
-        chargers=tuple(
-            ChargerSettings(
-                charger_id=charger.id,
-                password_hash=charger.password_hash,
-                evses={evse.number: evse.id for evse in charger.evses},
-                dialect=charger.dialect,
-                version=charger.version,
-            )
-            for charger in config.chargers
-        ),
-        hash_token=lambda token: hash_token(key, token),
-        fresh_transaction_id=lambda: 1 + secrets.randbelow(2**31 - 2),
-        fresh_message_id=lambda: secrets.token_hex(8),
-        sample_interval_s=config.ocpp.sample_interval_s,
-        log=log_event,
-    )
 
 
 async def _watch_members(store: Path, inbox: Inbox) -> None:

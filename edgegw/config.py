@@ -128,6 +128,7 @@ class MeterConfig(Section):
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 502
     unit: Annotated[int, Field(strict=True, ge=0, le=247)] = 1
     poll_s: Annotated[int, Field(strict=True, ge=1, le=900)] = 60
+    swapped: StrictBool = False
 
 
 class LedgerConfig(Section):
@@ -261,15 +262,28 @@ def load(path: Path) -> Config:
 
 def read_secret(path: Path) -> bytes:
     """A secret of 32 bytes, written as hex in a file that only its owner reads; raises ConfigError."""
-    text = read_text(path).strip()
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise ConfigError((f"{path}: mode {mode:04o}, want 0600: chmod 600 {path}",))
+    text = _read_private(path)
     if not re.fullmatch(f"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}", text):
         raise ConfigError(
             (f"{path}: expected {2 * SECRET_BYTES} hexadecimal digits (openssl rand -hex {SECRET_BYTES})",)
         )
     return bytes.fromhex(text)
+
+
+def read_password(path: Path) -> str:
+    """A password, one line in a file that only its owner reads; raises ConfigError."""
+    text = _read_private(path)
+    if not text or not text.isprintable():
+        raise ConfigError((f"{path}: expected one line with the password",))
+    return text
+
+
+def _read_private(path: Path) -> str:
+    text = read_text(path).strip()
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ConfigError((f"{path}: mode {mode:04o}, want 0600: chmod 600 {path}",))
+    return text
 
 
 def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:

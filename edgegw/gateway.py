@@ -63,6 +63,8 @@ class Gateway:
         self._unsaved: dict[str, object] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._settled = asyncio.Event()
+        self._probes: list[asyncio.Future[None]] = []
+        self.awake = asyncio.Event()
         self._perform: Mapping[type, Callable[[Any], None]] = {
             AnswerCall: adapters.chargers.answer,
             ApplySetpoint: adapters.chargers.command,
@@ -84,12 +86,28 @@ class Gateway:
         """Wake, then serve until cancelled."""
         now_ns = self._adapters.clock.now_ns()
         await self._settle([station.wake(self.station, now_ns)])
+        self.awake.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tick(), name="ticker")
             group.create_task(self._save_readings(), name="readings saver")
             while True:
                 events = await self._inbox.take(EVENTS_A_BATCH)
-                await self._settle([self._step(event) for event in events])
+                probes, self._probes = self._probes, []
+                if events:
+                    await self._settle([self._step(event) for event in events])
+                for probe in probes:
+                    probe.set_result(None)
+
+    async def prove(self) -> None:
+        """Return once the loop came round: whatever waited first has been decided, committed and performed."""
+        probe = asyncio.get_running_loop().create_future()
+        self._probes.append(probe)
+        self._inbox.wake()
+        await asyncio.shield(probe)
+
+    def adopt(self, fresh: Station) -> None:
+        """Go on under new settings, with the EVSEs and meters that came new."""
+        self.station = station.adopt(self.station, fresh)
 
     async def drain(self, timeout_s: float) -> bool:
         """Close the open segments and wait until all lines are settled; False when some had to be left for later."""

@@ -32,8 +32,12 @@ class Inbox:
         self._events.append(event)
         self._not_empty.set()
 
+    def wake(self) -> None:
+        """Let `take` return, with nothing where nothing waits."""
+        self._not_empty.set()
+
     async def take(self, most: int) -> list[Event]:
-        """Wait for events, then take up to `most` in their order."""
+        """Wait for events or a `wake`, then take up to `most` in their order."""
         await self._not_empty.wait()
         taken = [self._events.popleft() for _ in range(min(most, len(self._events)))]
         if not self._events:

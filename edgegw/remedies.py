@@ -68,6 +68,7 @@ REMEDIES: Mapping[str, Remedy] = {
     "EGW-1212": _remedy("the transaction is not known here", "none is needed: the message is stored"),
     "EGW-1213": _remedy("a sequence number repeats with different content", "the first counts; the second is stored"),
     "EGW-1214": _remedy("the charger's clock is far off", "let the charger take its time from the gateway or from NTP"),
+    "EGW-1215": _remedy("the connector is not configured", "add it to the charger as [[chargers.evses]] with its number"),
     "EGW-1220": _remedy("the JSON is nested deeper than 32", "report it to the charger's maker"),
     "EGW-1221": _remedy("the frame is larger than 65,536 bytes", "report it to the charger's maker"),
     # meters
@@ -79,6 +80,10 @@ REMEDIES: Mapping[str, Remedy] = {
     "EGW-2006": _remedy("the register went back", "a new epoch begins; check whether the meter was reset"),
     "EGW-2007": _remedy("the meter's serial number changed", "after a planned change: edgegw meter adopt ID"),
     "EGW-2008": _remedy("another unit id answered", "check the bus for two devices with one id"),
+    # HTTP
+    "EGW-3001": _remedy("the request names an unknown host", "ask as http://127.0.0.1:PORT/"),
+    "EGW-2009": _remedy("the answer is not what was asked for", "look for a second master, or another gateway, on this bus"),
+    "EGW-2010": _remedy("the meter is of another model than its profile", "name the right one: edgegw meter scan --host HOST"),
     # configuration and storage
     "EGW-4001": _remedy("the disk cannot hold the promised days", "use a larger disk, or lower storage.offline_days"),
     "EGW-4002": _remedy("a key file may be read by others", "chmod 600 FILE"),
@@ -86,6 +91,19 @@ REMEDIES: Mapping[str, Remedy] = {
     "EGW-5001": _remedy("the disk is filling up", "make room; telemetry stops at 10 % free, new sessions at 5 %"),
     "EGW-5002": _remedy("the journal is newer than this program", "install the version that wrote it, or: edgegw db restore"),
     "EGW-5003": _remedy("another edgegw runs on this journal", "systemctl status edgegw"),
+    "EGW-5004": _remedy("no room for the backup that precedes a migration", "make room, then start edgegw again; nothing was changed"),
+    "EGW-5005": _remedy("a restore was interrupted", "edgegw db restore FILE once more; what was replaced is kept in replaced/"),
+    # MQTT
+    "EGW-6001": _remedy("a grid price is malformed or expired, and was ignored", "look at who publishes to mqtt.price_topic; docs/mqtt.md shows the form"),
+    "EGW-6002": _remedy("the MQTT broker is out of reach", "check mqtt.host and mqtt.port, and that the broker runs: edgegw mqtt test"),
+    "EGW-6003": _remedy(
+        "the MQTT broker does not allow it",
+        "check mqtt.username, mqtt.password_file and the broker's access list: edgegw mqtt test",
+    ),
+    "EGW-6004": _remedy(
+        "the MQTT broker's TLS cannot be trusted",
+        "name its authority in mqtt.ca_file, and the broker as its certificate does in mqtt.host",
+    ),
 }  # fmt: skip
 
 

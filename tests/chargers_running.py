@@ -78,10 +78,10 @@ def willing(event: Waiting) -> Answer:
 
 @contextlib.asynccontextmanager
 async def running(*chargers: ChargerSettings, **more: Any) -> AsyncIterator[Station]:
-    """A station on a free port, with the chargers CP1 and "CP 2" unless told others."""
+    """A station on a free port, with the chargers CP1 and "CP|2" unless told others."""
     given: dict[str, Any] = {"call_timeout_s": 1.0, "probe_timeout_s": 0.3, **more}
     station = Station()
-    both = (charger_settings("CP1"), charger_settings("CP 2", evses={1: "evse-9"}))
+    both = (charger_settings("CP1"), charger_settings("CP|2", evses={1: "evse-9"}))
     settings = station_settings(*(chargers or both), **given)
     station.chargers = Chargers(settings, station.emit, StillClock())
     task = asyncio.create_task(station.chargers.run())
@@ -94,6 +94,11 @@ async def running(*chargers: ChargerSettings, **more: Any) -> AsyncIterator[Stat
             await task
 
 
+def basic(user: str, password: str = PASSWORD) -> dict[str, str]:
+    """The header of Basic authentication."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
 def dial(
     station: Station,
     charger_id: str = "CP1",
@@ -104,12 +109,8 @@ def dial(
     **more: Any,
 ) -> connect:
     """A charger's dial-in; to be awaited or entered."""
-    headers = {}
-    if password is not None:
-        headers["Authorization"] = (
-            "Basic " + base64.b64encode(f"{user or charger_id}:{password}".encode()).decode()
-        )
-    url = f"ws://127.0.0.1:{station.chargers.port}/ocpp/{charger_id.replace(' ', '%20')}"
+    headers = {} if password is None else basic(user or charger_id, password)
+    url = f"ws://127.0.0.1:{station.chargers.port}/ocpp/{charger_id.replace('|', '%7C')}"
     return connect(url, additional_headers=headers, subprotocols=offered, **more)  # type: ignore[arg-type]  # plain texts
 
 

@@ -6,7 +6,6 @@ Source: OCPP-J §4.1.1 (one outstanding CALL); OCPP 1.6 §4.2, 2.x B01 (a boot f
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from edgegw.chargers.commands import Command, CommandQueue, Configuration, answe
 from edgegw.chargers.dialogue import Dialogue, Outcome
 from edgegw.chargers.exchange import Installed, Refusal, Request
 from edgegw.chargers.rpc import CallEnded
+from edgegw.chargers.seldom import Seldom
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.versions import Version, is_accepted
 from edgegw.core.effects import (
@@ -24,15 +24,25 @@ from edgegw.core.effects import (
     StartRemotely,
     StopRemotely,
 )
-from edgegw.core.events import ChargerConnected, ChargerDisconnected
+from edgegw.core.events import ChargerConnected, ChargerDisconnected, Flaw
 from edgegw.ports import Clock, Emit
+from edgegw.remedies import REMEDIES
 
 OUTBOX_MAX = 256  # texts; a charger that takes no more is cut off
 WAITING_MAX = 64  # unanswered billing messages; beyond that reading pauses
+FRAME_BYTES_MAX = 65_536
+TOO_LARGE = "EGW-1221"
 
 
 class Socket(Protocol):
-    """A text socket that is never the cause of an exception."""
+    """A text socket that is never the cause of an exception.
+
+    `overflowed`: it was closed because the other side sent more than FRAME_BYTES_MAX in one frame.
+    """
+
+    @property
+    def overflowed(self) -> bool:
+        """See above; known once `frames` has ended."""
 
     async def send(self, text: str) -> None:
         """Send, or do nothing on a closed socket."""
@@ -63,7 +73,7 @@ class Connection:
         socket: Socket,
         emit: Emit,
         clock: Clock,
-        counts: Counter[str],
+        dialogue: Dialogue,
     ) -> None:
         self.number = number
         self.finished = asyncio.Event()
@@ -73,9 +83,7 @@ class Connection:
         self._socket = socket
         self._emit = emit
         self._clock = clock
-        self._dialogue = Dialogue(
-            station=station, charger=charger, version=version, connection=number, counts=counts
-        )
+        self._dialogue = dialogue
         self._outbox: asyncio.Queue[str] = asyncio.Queue(OUTBOX_MAX)
         self._commands = CommandQueue()
         self._current: Command | None = None
@@ -85,6 +93,7 @@ class Connection:
         self._is_configured = False
         self._is_abandoned = False
         self._frames = 0
+        self._flaws = Seldom(asyncio.get_running_loop().time)
 
     async def serve(self) -> None:
         """Run until the socket is closed; every setpoint or start without outcome by then is reported lost."""
@@ -116,6 +125,12 @@ class Connection:
         """Queue a command; a setpoint or start that was still waiting for the same EVSE is superseded."""
         self._report(self._commands.put(effect), "superseded")
 
+    async def dismiss(self, reason: str) -> None:
+        """Close the socket with a reason; `finished` follows."""
+        self._is_abandoned = True
+        self._answered.set()
+        await self._socket.close(reason)
+
     async def is_alive(self, timeout_s: float) -> bool:
         """True when the charger answers a ping, or sends anything meanwhile (some never answer pings)."""
         frames = self._frames
@@ -139,8 +154,19 @@ class Connection:
             while self._dialogue.waiting >= WAITING_MAX and not self._is_abandoned:
                 self._answered.clear()
                 await self._answered.wait()
+        if self._socket.overflowed:
+            self._tell(Flaw(code=TOO_LARGE, detail=f"closed, at most {FRAME_BYTES_MAX} bytes"))
+
+    def _tell(self, flaw: Flaw) -> None:
+        """One line a minute for each kind of flaw."""
+        count = self._flaws.due(flaw.code)
+        if count:
+            told = {"charger_id": self._charger.charger_id, "code": flaw.code, "detail": flaw.detail}
+            self._station.log("frame.flawed", {**told, "remedy": REMEDIES[flaw.code].remedy, "count": count})
 
     def _follow_up(self, outcome: Outcome) -> None:
+        if outcome.flaw is not None:
+            self._tell(outcome.flaw)
         if outcome.ended is not None and self._ended is not None and not self._ended.done():
             self._ended.set_result(outcome.ended)
         if outcome.action is None:

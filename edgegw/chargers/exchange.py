@@ -23,6 +23,10 @@ class Fault(StrEnum):
     UNKNOWN_ACTION = "unknown action"
     UNSUPPORTED_ACTION = "unsupported action"
     MALFORMED = "malformed"
+    WRONG_TYPE = "wrong type"
+    BAD_ID = "message id too long or no text"
+    UNKNOWN_TYPE = "message type not supported"
+    REFUSED = "not yet accepted"
     INCOMPLETE = "incomplete"
 
 

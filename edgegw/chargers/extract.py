@@ -10,7 +10,8 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from edgegw.chargers import timestamps, wire
+from edgegw.chargers import wire
+from edgegw.chargers.flaws import NO_DECIMAL, NO_NUMBER, NO_UNIT, Flaws
 from edgegw.core.events import ChargerSample
 
 
@@ -58,22 +59,26 @@ class _Reading(NamedTuple):  # several a message: a tuple is made in a fifth of 
     phase: int | None
 
 
-def samples(meter_values: Any, *, received_ns: int, at_start: bool = False) -> tuple[ChargerSample, ...]:
-    """One sample per meterValue element that holds anything known, in the order sent.
+def samples(
+    meter_values: Any, flaws: Flaws, *, now_ns: int, absent_ns: int | None = None, at_start: bool = False
+) -> tuple[ChargerSample, ...]:
+    """One sample per meterValue element that holds anything known, in the order sent; what is wrong goes to `flaws`.
 
-    An unreadable timestamp is replaced by `received_ns`. `at_start` prefers context Transaction.Begin.
+    An unreadable timestamp is replaced by `now_ns`, an absent one by `absent_ns` or that. `at_start` prefers context
+    Transaction.Begin.
     """
     found = []
+    absent_ns = now_ns if absent_ns is None else absent_ns
     for element in wire.sequence(meter_values):
         if isinstance(element, dict):
-            at_ns = timestamps.parse(element.get("timestamp"))
-            sample = _sample(element, at_ns=received_ns if at_ns is None else at_ns, at_start=at_start)
+            at_ns = flaws.instant_ns(element.get("timestamp"), now_ns=now_ns, absent_ns=absent_ns)
+            sample = _sample(element, flaws, at_ns=at_ns, at_start=at_start)
             if sample is not None:
                 found.append(sample)
     return tuple(found)
 
 
-def _sample(element: Mapping[str, Any], *, at_ns: int, at_start: bool) -> ChargerSample | None:
+def _sample(element: Mapping[str, Any], flaws: Flaws, *, at_ns: int, at_start: bool) -> ChargerSample | None:
     readings: dict[Quantity, list[_Reading]] = {}
     for sampled in wire.sequence(element.get("sampledValue")):
         if not isinstance(sampled, dict):
@@ -81,7 +86,7 @@ def _sample(element: Mapping[str, Any], *, at_ns: int, at_start: bool) -> Charge
         # No measurand means Energy.Active.Import.Register (1.6 §7.43, 2.1 §2.48).
         measurand = sampled.get("measurand", _IMPORT)
         quantity = _QUANTITIES.get(measurand) if isinstance(measurand, str) else None
-        value = None if quantity is None else _value(sampled, quantity)
+        value = None if quantity is None else _value(sampled, quantity, flaws)
         if quantity is not None and value is not None:
             reading = _Reading(value=value, rank=_rank(sampled, at_start=at_start), phase=_phase(sampled))
             readings.setdefault(quantity, []).append(reading)
@@ -97,8 +102,10 @@ def _sample(element: Mapping[str, Any], *, at_ns: int, at_start: bool) -> Charge
     )
 
 
-def _value(sampled: Mapping[str, Any], quantity: Quantity) -> Decimal | None:
+def _value(sampled: Mapping[str, Any], quantity: Quantity, flaws: Flaws) -> Decimal | None:
     number = _decimal(sampled.get("value"))
+    if number is None and sampled.get("format") != "SignedData":
+        _note_no_decimal(sampled.get("value"), quantity, flaws)
     unit = sampled.get("unit")
     multiplier: int | None = 0
     if "unitOfMeasure" in sampled:
@@ -113,6 +120,8 @@ def _value(sampled: Mapping[str, Any], quantity: Quantity) -> Decimal | None:
     if quantity is Quantity.SOC:
         fits = unit is None or (isinstance(unit, str) and unit.lower() in _SOC_UNITS)
         return number if fits and 0 <= number <= 100 else None
+    if unit is None and quantity in _REGISTERS:
+        flaws.add(NO_UNIT, quantity.value)
     factor = 1 if unit is None else _UNIT_FACTORS.get(unit.lower()) if isinstance(unit, str) else None
     if factor is None:
         return None
@@ -135,6 +144,14 @@ def _decimal(value: Any) -> Decimal | None:
     except (InvalidOperation, ValueError):
         return None
     return number if number.is_finite() and -15 < number.adjusted() < 15 else None
+
+
+def _note_no_decimal(value: Any, quantity: Quantity, flaws: Flaws) -> None:
+    shown = f"{quantity.value} is {'missing' if value is None else wire.short(value)}"
+    if isinstance(value, str) and "," in value:
+        flaws.add(NO_DECIMAL, f"{shown}; a comma?")
+    else:
+        flaws.add(NO_NUMBER, shown)
 
 
 def _rank(sampled: Mapping[str, Any], *, at_start: bool) -> tuple[int, int]:

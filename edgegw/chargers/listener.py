@@ -1,36 +1,74 @@
-"""The WebSocket server: who may open a socket, in which version, with what compression.
+"""The WebSocket servers, plain and TLS: sockets, handshakes, sub-protocol and compression.
 
-Decides HTTP answers (401, 404, 429) and the sub-protocol; never looks into a frame. The only file that knows the
-`websockets` library.
+Decides the version spoken and what an HTTP answer looks like; `door` decides who may in, and nothing here looks into a
+frame. A handshake that fails below WebSocket becomes a refusal with its cause. The only file that knows the `websockets`
+library.
 Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1-§3.4; ruling: no sub-protocol offered means the configured version, and
 one that may not be spoken is let in and closed with the reason.
 """
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from urllib.parse import unquote
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHeader, InvalidHeaderValue
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
+from websockets.protocol import OPEN
 from websockets.typing import Subprotocol
 
-from edgegw.chargers.connection import Socket
-from edgegw.chargers.security import Gatekeeper, Verdict, basic_password
-from edgegw.chargers.settings import StationSettings
+from edgegw.chargers.connection import FRAME_BYTES_MAX, Socket
+from edgegw.chargers.door import PLAIN, TLS, Admission, Attempt, Door
+from edgegw.chargers.refusals import Refusals
+from edgegw.chargers.settings import Log, StationSettings, VersionName
+from edgegw.chargers.tls import Tls, cause
 
-_PATH = "/ocpp/"
-_VERSIONS = {"ocpp2.1": "2.1", "ocpp2.0.1": "2.0.1", "ocpp1.6": "1.6"}  # in our order of preference
+_VERSIONS: dict[str, VersionName] = {
+    "ocpp2.1": "2.1",
+    "ocpp2.0.1": "2.0.1",
+    "ocpp1.6": "1.6",
+}  # in our order of preference
 _NO_COMMON_VERSION = 1002
 _REFUSED = 4001
-_FRAME_BYTES_MAX = 1 << 20
 _WINDOW_BITS = 10  # 1 KiB: enough for one message that resembles the last, 14 KiB a connection instead of 64
+_TLS_HANDSHAKE = 0x16  # first byte of a ClientHello
+_TEXTS = {
+    401: "password needed\n",
+    403: "not from here\n",
+    404: "no charger here\n",
+    426: "WebSocket only\n",
+    429: "too many tries\n",
+    503: "try again later\n",
+}
 
-Welcome = Callable[[str, str, Socket], Awaitable[None]]
-"""Takes charger id, version and socket, and returns when the socket is done with."""
+Welcome = Callable[[Admission, str, Socket], Awaitable[None]]
+"""Takes who was admitted, version and socket, and returns when the socket is done with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the servers listen; `tls` None where there is none."""
+
+    plain: int
+    tls: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hall:
+    """What every connection needs of its surroundings. `expected` tells the one version that a charger may speak."""
+
+    settings: Callable[[], StationSettings]
+    door: Door
+    refusals: Refusals
+    welcome: Welcome
+    expected: Callable[[str], VersionName | None]
 
 
 class WebSocket:
@@ -38,6 +76,12 @@ class WebSocket:
 
     def __init__(self, connection: ServerConnection) -> None:
         self._connection = connection
+
+    @property
+    def overflowed(self) -> bool:
+        """The other side sent more than FRAME_BYTES_MAX in one frame."""
+        sent = self._connection.protocol.close_sent
+        return sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG
 
     async def send(self, text: str) -> None:
         """Send, or do nothing on a closed socket."""
@@ -69,92 +113,192 @@ class WebSocket:
         self._connection.transport.abort()
 
 
-@contextlib.asynccontextmanager
-async def listen(settings: StationSettings, gatekeeper: Gatekeeper, welcome: Welcome) -> AsyncIterator[int]:
-    """Serve until the block is left; gives the port."""
-    only = {charger.charger_id: charger.version for charger in settings.chargers}
+class _Guest(ServerConnection):
+    """One socket from its first byte: through TLS where its server has it, then the WebSocket handshake."""
 
-    async def process_request(connection: ServerConnection, request: Request) -> Response | None:
-        refusal = await _admit(gatekeeper, connection, request)
-        if refusal is not None and refusal.status_code != HTTPStatus.TOO_MANY_REQUESTS:
-            path = request.path.partition("?")[0]  # what follows may be a secret
-            settings.log("charger.refused", {"path": path, "reason": refusal.reason_phrase})
-        return refusal
+    admission: Admission | None = None
+    address: str = ""
+    _spoke = False
+    _refused = False
+    _opened = False
+    _lost = False
 
-    def select_subprotocol(
-        connection: ServerConnection, offered: Sequence[Subprotocol]
-    ) -> Subprotocol | None:
-        return _select_subprotocol(offered, only[_admitted_id(connection)])
+    def __init__(self, *arguments: Any, hall: Hall, tls: Tls | None, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._hall = hall
+        self._tls = tls
+        self._early: list[bytes] = []
+        self._securing: asyncio.Task[None] | None = None
 
-    async def handle(connection: ServerConnection) -> None:
-        charger_id = _admitted_id(connection)
-        expected = only[charger_id]
-        version = _version(connection, expected or settings.listener.default_version)
-        if version is None or expected not in {None, version}:
-            spoken = [name for name, known in _VERSIONS.items() if expected in {None, known}]
-            reason = f"sub-protocols spoken here: {', '.join(spoken)}"
-            settings.log("charger.refused", {"charger_id": charger_id, "reason": reason})
-            await connection.close(_NO_COMMON_VERSION, reason)
+    @property
+    def profile(self) -> int:
+        """OCPP's security profile of this socket."""
+        return PLAIN if self._tls is None else TLS
+
+    def refuse(self, code: str, *, charger_id: str = "", detail: str = "") -> None:
+        """Note why this socket got no further; once."""
+        if not self._refused:
+            self._refused = True
+            path = "" if self.request is None else self.request.path.partition("?")[0]
+            self._hall.refusals.note(
+                code, address=self.address, charger_id=charger_id, path=path, detail=detail
+            )
+
+    # --- asyncio.Protocol -----------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else ""
+        if self._tls is None:
+            self._open(transport)
             return
-        await welcome(charger_id, version, WebSocket(connection))
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "pause_reading")
+        transport.pause_reading()
+        self._securing = self.loop.create_task(self._secure(transport, self._tls))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
+        if self._opened:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._opened:  # TLS is up, and its task has not come round to `_open`
+            self._early.append(data)
+            return
+        if not self._spoke:
+            self._spoke = True
+            if self._tls is None and data[0] == _TLS_HANDSHAKE:
+                self.refuse("EGW-1107", detail="TLS came to the plain port: use ws://, or the TLS port")
+                self.transport.abort()
+                return
+        super().data_received(data)
+
+    def eof_received(self) -> None:
+        if self._opened:
+            super().eof_received()
+
+    async def _secure(self, transport: Any, tls: Tls) -> None:
+        """The TLS handshake; one that fails is a refusal with its cause."""
+        timeout_s = self._hall.settings().listener.open_timeout_s
+        try:
+            secured = await self.loop.start_tls(
+                transport, self, tls.context, server_side=True, ssl_handshake_timeout=timeout_s
+            )
+        except OSError as error:  # TLS faults and timeouts are among them
+            self.refuse("EGW-1107", detail=cause(error))
+            transport.abort()
+            return
+        if secured is not None and not self._lost:
+            self._open(secured)
+
+    def _open(self, transport: asyncio.BaseTransport) -> None:
+        self._opened = True
+        super().connection_made(transport)
+        for data in self._early:
+            self.data_received(data)
+        self._early.clear()
+
+    # --- the WebSocket handshake ----------------------------------------------------------------------------------
+
+    async def handshake(self, *arguments: Any, **more: Any) -> None:
+        """The library's, with a word on why it failed; a socket that never said anything is nobody's."""
+        try:
+            await super().handshake(*arguments, **more)
+        finally:
+            if self.protocol.state is not OPEN and self._spoke and self.admission is None:
+                self.refuse("EGW-1008", detail=_handshake_fault(self.protocol.handshake_exc))
+            elif self.protocol.handshake_exc is not None:
+                charger_id = "" if self.admission is None else self.admission.charger_id
+                fault = _handshake_fault(self.protocol.handshake_exc)
+                self.refuse("EGW-1008", charger_id=charger_id, detail=fault)
+
+
+@contextlib.asynccontextmanager
+async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
+    """Serve until the block is left."""
+    listener = hall.settings().listener
+    async with contextlib.AsyncExitStack() as stack:
+        plain = await stack.enter_async_context(_serve(hall, port=listener.port, tls=None))
+        secure: int | None = None
+        if tls is not None and listener.tls is not None:
+            secure = await stack.enter_async_context(_serve(hall, port=listener.tls.port, tls=tls))
+        yield Ports(plain=plain, tls=secure)
+
+
+@contextlib.asynccontextmanager
+async def _serve(hall: Hall, *, port: int, tls: Tls | None) -> AsyncIterator[int]:
+    settings = hall.settings()
     compression = ServerPerMessageDeflateFactory(
         server_max_window_bits=_WINDOW_BITS,
         client_max_window_bits=_WINDOW_BITS,
         compress_settings={"memLevel": 3},
     )
     async with serve(
-        handle,
+        partial(_handle, hall),
         settings.listener.host,
-        settings.listener.port,
-        process_request=process_request,
-        select_subprotocol=select_subprotocol,
+        port,
+        process_request=partial(_process_request, hall),
+        select_subprotocol=partial(_select_subprotocol, hall),
         compression=None,
         extensions=[compression],
+        open_timeout=settings.listener.open_timeout_s,
         ping_interval=settings.ping_interval_s,
         ping_timeout=None,  # advisory: some chargers never answer a ping
         close_timeout=settings.probe_timeout_s,
-        max_size=_FRAME_BYTES_MAX,
+        max_size=FRAME_BYTES_MAX,
         server_header=None,
+        logger=_logger(settings.log),
+        create_connection=partial(_Guest, hall=hall, tls=tls),  # type: ignore[arg-type]  # a factory is all it takes
     ) as server:
         yield next(iter(server.sockets)).getsockname()[1]
 
 
-async def _admit(gatekeeper: Gatekeeper, connection: ServerConnection, request: Request) -> Response | None:
-    charger_id = _charger_id(request.path)
-    if charger_id is None:
-        return connection.respond(404, "no charger here\n")
-    headers = request.headers.get_all("Authorization")
-    password = basic_password(headers[0] if len(headers) == 1 else None, charger_id)
-    match await gatekeeper.check(charger_id, password):
-        case Verdict.ADMITTED:
-            return None
-        case Verdict.UNKNOWN:
-            return connection.respond(404, "no charger here\n")
-        case Verdict.TOO_MANY:
-            return connection.respond(429, "too many tries\n")
-        case Verdict.REFUSED:
-            response = connection.respond(401, "password needed\n")
-            response.headers["WWW-Authenticate"] = 'Basic realm="ocpp", charset="UTF-8"'
-            return response
+async def _process_request(hall: Hall, connection: ServerConnection, request: Request) -> Response | None:
+    assert isinstance(connection, _Guest)
+    headers = request.headers
+    attempt = Attempt(
+        path=request.path,
+        is_upgrade=_names(headers.get_all("Connection"), "upgrade")
+        and _names(headers.get_all("Upgrade"), "websocket"),
+        authorization=tuple(headers.get_all("Authorization")),
+        address=connection.address,
+        profile=connection.profile,
+    )
+    admitted = await hall.door.admit(attempt)
+    if isinstance(admitted, Admission):
+        connection.admission = admitted
+        return None
+    connection._refused = True  # noqa: SLF001 - of this very file
+    response = connection.respond(admitted, _TEXTS[admitted])
+    if admitted == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Basic realm="ocpp", charset="UTF-8"'
+    if admitted == HTTPStatus.UPGRADE_REQUIRED:
+        response.headers["Upgrade"] = "websocket"
+    return response
 
 
-def _charger_id(path: str) -> str | None:
-    """The identity at the end of the path, percent-decoded (2.1 Part 4 §3.1.1)."""
-    path = path.partition("?")[0]
-    segment = path.removeprefix(_PATH)
-    return unquote(segment) if path.startswith(_PATH) and segment and "/" not in segment else None
+async def _handle(hall: Hall, connection: ServerConnection) -> None:
+    assert isinstance(connection, _Guest)
+    admission = connection.admission
+    assert admission is not None
+    expected = hall.expected(admission.charger_id)
+    version = _version(connection, expected or hall.settings().listener.default_version)
+    if version is None or expected not in {None, version}:
+        spoken = ", ".join(name for name, known in _VERSIONS.items() if expected in {None, known})
+        offered = ", ".join(_offered(connection))
+        connection.refuse("EGW-1004", charger_id=admission.charger_id, detail=f"offered: {offered}")
+        await connection.close(_NO_COMMON_VERSION, f"sub-protocols spoken here: {spoken}")
+        return
+    await hall.welcome(admission, version, WebSocket(connection))
 
 
-def _admitted_id(connection: ServerConnection) -> str:
-    assert connection.request is not None
-    charger_id = _charger_id(connection.request.path)
-    assert charger_id is not None
-    return charger_id
-
-
-def _select_subprotocol(offered: Sequence[Subprotocol], expected: str | None) -> Subprotocol | None:
+def _select_subprotocol(
+    hall: Hall, connection: ServerConnection, offered: Sequence[Subprotocol]
+) -> Subprotocol | None:
     """Our first choice among those offered, spelt as offered; None lets the handshake end without one."""
+    assert isinstance(connection, _Guest)
+    assert connection.admission is not None
+    expected = hall.expected(connection.admission.charger_id)
     for known in sorted(_VERSIONS, key=lambda name: _VERSIONS[name] != expected):
         for name in offered:
             if name.lower() == known:
@@ -162,9 +306,52 @@ def _select_subprotocol(offered: Sequence[Subprotocol], expected: str | None) ->
     return None
 
 
-def _version(connection: ServerConnection, default: str) -> str | None:
+def _version(connection: ServerConnection, default: VersionName) -> VersionName | None:
     if connection.subprotocol is not None:
         return _VERSIONS[connection.subprotocol.lower()]
+    return None if _offered(connection) else default
+
+
+def _offered(connection: ServerConnection) -> list[str]:
     assert connection.request is not None
-    offered = connection.request.headers.get_all("Sec-WebSocket-Protocol")
-    return None if offered else default
+    return connection.request.headers.get_all("Sec-WebSocket-Protocol")
+
+
+def _names(headers: Sequence[str], word: str) -> bool:
+    return any(part.strip().lower() == word for header in headers for part in header.split(","))
+
+
+def _handshake_fault(error: BaseException | None) -> str:
+    """What kind of fault it was, never with the request's own words: they may hold a password."""
+    match error:
+        case None:
+            return "it was not finished"
+        case InvalidHeaderValue() | InvalidHeader():
+            return f"header {error.name}"
+        case _:
+            return {"InvalidMessage": "no HTTP request"}.get(type(error).__name__, type(error).__name__)
+
+
+class _Witness(logging.Handler):
+    """Turns what the library says of our own faults into an event; it says nothing else at this level."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.ERROR)
+        self.log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fault = record.exc_info[1] if record.exc_info else None
+        self.log("charger.failed", {"reason": f"{record.getMessage()}: {'; '.join(_leaves(fault))}"})
+
+
+def _leaves(fault: BaseException | None) -> list[str]:
+    if isinstance(fault, BaseExceptionGroup):
+        return [leaf for inner in fault.exceptions for leaf in _leaves(inner)]
+    return [] if fault is None else [f"{type(fault).__name__}: {fault}"]
+
+
+def _logger(log: Log) -> logging.Logger:
+    """A logger of its own, outside of the process's tree."""
+    logger = logging.Logger("websockets", logging.ERROR)  # noqa: LOG001 - it must have no parent
+    logger.addHandler(_Witness(log))
+    return logger

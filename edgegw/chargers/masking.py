@@ -13,6 +13,12 @@ _NAMES = frozenset({"idTag", "idToken", "additionalIdToken"})
 # Every text of the frame, so that none is mistaken for a name; with what follows where it is the name of a text or number.
 _MEMBER = re.compile(r'("(?:[^"\\]|\\.)*+")(?:(\s*:\s*)("(?:[^"\\]|\\.)*+"|-?\d[\d.eE+-]*+)?)?')
 
+# After a name, however it is quoted, what is neither a hash, nor the beginning of an object or list.
+_UNCLEAR = re.compile(
+    r"""((?:idTag|idToken|additionalIdToken|\\u[0-9a-f]{4}\w*)["']?\s*+[:=]\s*+)(?!"\#|[{\[\s])[^,}\]]*+""",
+    re.IGNORECASE,
+)
+
 
 def masked(frame: str, normal_token: Callable[[object], str | None], hash_token: Callable[[str], str]) -> str:
     """The JSON text `frame` with "#" and the keyed hash in the place of each idToken."""
@@ -27,3 +33,21 @@ def masked(frame: str, normal_token: Callable[[object], str | None], hash_token:
         return member[0] if token is None else name + colon + json.dumps(f"#{hash_token(token)}")
 
     return _MEMBER.sub(mask, frame)
+
+
+def names_a_person(name: str) -> bool:
+    """True for a member whose value may be a card's number."""
+    return name in _NAMES
+
+
+def masked_broken(
+    frame: str, normal_token: Callable[[object], str | None], hash_token: Callable[[str], str]
+) -> str:
+    """As `masked`, for text that is no JSON: what cannot be told from a card's number is cut out as well."""
+    try:
+        kept = masked(frame, normal_token, hash_token)
+    except ValueError:  # a number or string in it is none
+        kept = frame
+    if not any(name.lower() in kept.lower() for name in _NAMES) and "\\u" not in kept:
+        return kept
+    return _UNCLEAR.sub(lambda found: f'{found[1]}"#"', kept)

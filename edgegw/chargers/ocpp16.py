@@ -20,6 +20,7 @@ from edgegw.chargers.exchange import (
     Refusal,
     Request,
 )
+from edgegw.chargers.flaws import NO_NUMBER, Flaws
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.shared import acknowledged, boot_notification, data_transfer, heartbeat
 from edgegw.core.effects import (
@@ -94,16 +95,17 @@ def authorize(call: Incoming) -> Reaction:
 def start_transaction(call: Incoming) -> Reaction:
     """§4.8: meterStart is the import register; a start at an unknown connector is stored and acknowledged."""
     payload = call.payload
+    flaws = Flaws()
     number = wire.integer(payload.get("connectorId"))
     evse_id = None if number is None else call.charger.evses.get(number)
-    at_ns = timestamps.parse(payload.get("timestamp")) or call.now_ns
+    at_ns = flaws.instant_ns(payload.get("timestamp"), now_ns=call.now_ns, absent_ns=call.now_ns)
     id_token_hash = _id_token_hash(call)
     parts = (wire.text(payload.get(key)) or "" for key in ("connectorId", "timestamp", "meterStart"))
     business_key = ":".join(["start", *parts, id_token_hash or ""])  # the card itself is kept nowhere
     if evse_id is None:
-        return Reaction(events=(_unplaced(call, business_key),))
-    import_wh = wire.integer(payload.get("meterStart"))
-    sample = None if import_wh is None or import_wh < 0 else ChargerSample(at_ns=at_ns, import_wh=import_wh)
+        flaws.evse_number("connectorId", payload.get("connectorId"))
+        return Reaction(events=(_unplaced(call, business_key, flaws),))
+    import_wh = flaws.register_wh("meterStart", payload.get("meterStart"))
     started = TransactionStarted(
         call=call.call,
         business_key=business_key,
@@ -112,22 +114,27 @@ def start_transaction(call: Incoming) -> Reaction:
         transaction_id=str(call.station.fresh_transaction_id()),
         id_token_hash=id_token_hash,
         at_ns=at_ns,
-        sample=sample,
+        sample=None if import_wh is None else ChargerSample(at_ns=at_ns, import_wh=import_wh),
+        flaws=flaws.all,
     )
     return Reaction(events=(started,))
 
 
 def meter_values(call: Incoming) -> Reaction:
     """§4.7: with or without transaction; connector 0 is the charger's own meter."""
+    flaws = Flaws()
     number = wire.integer(call.payload.get("connectorId"))
+    if number is None:
+        flaws.evse_number("connectorId", call.payload.get("connectorId"))
     updated = TransactionUpdated(
         call=call.call,
         business_key=None,
         frame=call.frame,
         evse_id=None if number is None else call.charger.evses.get(number),
-        transaction_id=_transaction_id(call),
+        transaction_id=_own_transaction_id(call),
         charging_state=None,
-        samples=extract.samples(call.payload.get("meterValue"), received_ns=call.now_ns),
+        samples=extract.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
+        flaws=flaws.all,
     )
     return Reaction(events=(updated,))
 
@@ -135,15 +142,19 @@ def meter_values(call: Incoming) -> Reaction:
 def stop_transaction(call: Incoming) -> Reaction:
     """§4.10: stored whatever it names; a charger that started offline may say -1 or 0 for its transaction."""
     payload = call.payload
-    transaction_id = _transaction_id(call) or ""
+    flaws = Flaws()
+    transaction_id = _transaction_id(call)
+    if transaction_id is None:
+        transaction_id = ""
+        flaws.add(NO_NUMBER, f"transactionId is {wire.short(payload.get('transactionId'))}")
     business_key = f"stop:{transaction_id}"
-    if (wire.integer(transaction_id) or 0) <= 0:  # no id of ours: several such stops are not one
+    if _own_transaction_id(call) is None:  # several such stops are not one
         parts = (wire.text(payload.get(key)) or "" for key in ("timestamp", "meterStop"))
         business_key = ":".join([business_key, *parts])
-    at_ns = timestamps.parse(payload.get("timestamp")) or call.now_ns
-    samples = extract.samples(payload.get("transactionData"), received_ns=call.now_ns)
-    import_wh = wire.integer(payload.get("meterStop"))
-    if import_wh is not None and import_wh >= 0:
+    at_ns = flaws.instant_ns(payload.get("timestamp"), now_ns=call.now_ns, absent_ns=call.now_ns)
+    samples = extract.samples(payload.get("transactionData"), flaws, now_ns=call.now_ns)
+    import_wh = flaws.register_wh("meterStop", payload.get("meterStop"))
+    if import_wh is not None:
         samples = (*samples, ChargerSample(at_ns=at_ns, import_wh=import_wh))
     ended = TransactionEnded(
         call=call.call,
@@ -155,6 +166,7 @@ def stop_transaction(call: Incoming) -> Reaction:
         at_ns=at_ns,
         reason=wire.text(payload.get("reason")) or "Local",  # §6.45: absent means Local
         samples=samples,
+        flaws=flaws.all,
     )
     return Reaction(events=(ended,))
 
@@ -317,7 +329,7 @@ def _profile(
     )
 
 
-def _unplaced(call: Incoming, business_key: str) -> TransactionUpdated:
+def _unplaced(call: Incoming, business_key: str, flaws: Flaws) -> TransactionUpdated:
     """A start that fits no connector: kept as a frame, to be acknowledged."""
     return TransactionUpdated(
         call=call.call,
@@ -327,6 +339,7 @@ def _unplaced(call: Incoming, business_key: str) -> TransactionUpdated:
         transaction_id=None,
         charging_state=None,
         id_token_hash=_id_token_hash(call),
+        flaws=flaws.all,
     )
 
 
@@ -336,5 +349,14 @@ def _id_token_hash(call: Incoming) -> str | None:
 
 
 def _transaction_id(call: Incoming) -> str | None:
-    number = wire.integer(call.payload.get("transactionId"))
+    value = call.payload.get("transactionId")
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 64:
+        return str(value)  # also 2^63-1, which is seen in the field for "none"
+    number = wire.integer(value)
     return None if number is None else str(number)
+
+
+def _own_transaction_id(call: Incoming) -> str | None:
+    """An id that this station may have given; None for a charger that has none yet and says -1, 0 or 2^63-1."""
+    transaction_id = _transaction_id(call)
+    return None if transaction_id is None or not 0 < int(transaction_id) < 1 << 31 else transaction_id

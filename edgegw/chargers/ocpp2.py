@@ -16,6 +16,7 @@ from edgegw.chargers.exchange import (
     Payload,
     Reaction,
 )
+from edgegw.chargers.flaws import NO_NUMBER, Flaws
 from edgegw.chargers.shared import acknowledged, boot_notification, data_transfer, heartbeat
 from edgegw.core.effects import Acknowledge, Answer, AuthorizeAnswer, IdTokenStatus, StartAnswer
 from edgegw.core.events import (
@@ -99,6 +100,7 @@ def notify_ev_charging_needs(call: Incoming) -> Reaction:
 
 def meter_values(call: Incoming) -> Reaction:
     """J01: clock-aligned values, outside of or beside a transaction."""
+    flaws = Flaws()
     number = wire.integer(call.payload.get("evseId"))
     updated = TransactionUpdated(
         call=call.call,
@@ -107,7 +109,8 @@ def meter_values(call: Incoming) -> Reaction:
         evse_id=None if number is None else call.charger.evses.get(number),
         transaction_id=None,
         charging_state=None,
-        samples=extract.samples(call.payload.get("meterValue"), received_ns=call.now_ns),
+        samples=extract.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
+        flaws=flaws.all,
     )
     return Reaction(events=(updated,))
 
@@ -117,16 +120,27 @@ def transaction_event(call: Incoming) -> Reaction:
     transaction_id = wire.text(wire.mapping(call.payload.get("transactionInfo")).get("transactionId"))
     evse_id = _evse_id(call)
     kind = call.payload.get("eventType")
-    if kind == "Started" and transaction_id is not None and evse_id is not None:
+    flaws = Flaws()
+    if transaction_id is None:
+        flaws.add(NO_NUMBER, "transactionId is missing")
+    elif kind == "Started" and evse_id is not None:
         return _started(call, transaction_id, evse_id)
-    if kind == "Ended" and transaction_id is not None:
+    elif kind == "Started":
+        flaws.evse_number("evse.id", wire.mapping(call.payload.get("evse")).get("id"))
+    elif kind == "Ended":
         return _ended(call, transaction_id, evse_id)
-    return _updated(call, transaction_id, evse_id)
+    elif kind != "Updated":
+        flaws.add(NO_NUMBER, f"eventType is {wire.short(kind)}")
+    return _updated(call, transaction_id, evse_id, flaws=flaws)
 
 
 def _started(call: Incoming, transaction_id: str, evse_id: str) -> Reaction:
-    at_ns = timestamps.parse(call.payload.get("timestamp")) or call.now_ns
-    samples = extract.samples(call.payload.get("meterValue"), received_ns=at_ns, at_start=True)
+    flaws = Flaws()
+    now_ns = call.now_ns
+    at_ns = flaws.instant_ns(call.payload.get("timestamp"), now_ns=now_ns, absent_ns=now_ns)
+    samples = extract.samples(
+        call.payload.get("meterValue"), flaws, now_ns=now_ns, absent_ns=at_ns, at_start=True
+    )
     events: list[Event] = [
         TransactionStarted(
             call=call.call,
@@ -138,6 +152,7 @@ def _started(call: Incoming, transaction_id: str, evse_id: str) -> Reaction:
             at_ns=at_ns,
             offline=call.payload.get("offline") is True,
             sample=samples[0] if samples else None,
+            flaws=flaws.all,
         )
     ]
     state = _charging_state(call)
@@ -148,7 +163,8 @@ def _started(call: Incoming, transaction_id: str, evse_id: str) -> Reaction:
     return Reaction(events=tuple(events))
 
 
-def _updated(call: Incoming, transaction_id: str | None, evse_id: str | None) -> Reaction:
+def _updated(call: Incoming, transaction_id: str | None, evse_id: str | None, *, flaws: Flaws) -> Reaction:
+    flaws.instant_ns(call.payload.get("timestamp"), now_ns=call.now_ns, absent_ns=call.now_ns)
     updated = TransactionUpdated(
         call=call.call,
         business_key=None if transaction_id is None else _business_key(call, transaction_id),
@@ -158,13 +174,16 @@ def _updated(call: Incoming, transaction_id: str | None, evse_id: str | None) ->
         charging_state=_charging_state(call),
         offline=call.payload.get("offline") is True,
         id_token_hash=_id_token_hash(call),
-        samples=extract.samples(call.payload.get("meterValue"), received_ns=call.now_ns),
+        samples=extract.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
+        flaws=flaws.all,
     )
     return Reaction(events=(updated,))
 
 
 def _ended(call: Incoming, transaction_id: str, evse_id: str | None) -> Reaction:
-    at_ns = timestamps.parse(call.payload.get("timestamp")) or call.now_ns
+    flaws = Flaws()
+    now_ns = call.now_ns
+    at_ns = flaws.instant_ns(call.payload.get("timestamp"), now_ns=now_ns, absent_ns=now_ns)
     reason = wire.text(wire.mapping(call.payload.get("transactionInfo")).get("stoppedReason"))
     ended = TransactionEnded(
         call=call.call,
@@ -175,7 +194,8 @@ def _ended(call: Incoming, transaction_id: str, evse_id: str | None) -> Reaction
         transaction_id=transaction_id,
         at_ns=at_ns,
         reason=reason or "Local",  # §1.61: absent means Local
-        samples=extract.samples(call.payload.get("meterValue"), received_ns=at_ns),
+        samples=extract.samples(call.payload.get("meterValue"), flaws, now_ns=now_ns, absent_ns=at_ns),
+        flaws=flaws.all,
     )
     return Reaction(events=(ended,))
 

@@ -1,24 +1,39 @@
 """OCPP's framing and correlation, sans I/O: text in, outputs out; one outstanding CALL of ours at a time.
 
 Decides which answer belongs to which CALL and what an unreadable frame deserves. Never opens a socket, never looks
-into a payload, never echoes what a charger sent back into an error.
-Source: OCPP-J 1.6 §4; OCPP 2.1 Part 4 §4 (types 5 and 6, id "-1", unknown types ignored).
+into a payload, never echoes what a charger sent back into an error. A CALL whose id and action can be read is one,
+however broken the rest: a billing message must not be refused for it.
+Source: OCPP-J 1.6 §4; OCPP 2.1 Part 4 §4 (types 5 and 6, id "-1", unknown types).
 """
 
 import json
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from edgegw.chargers import strict_json, wire
 from edgegw.chargers.exchange import Fault, Payload
+from edgegw.chargers.flaws import MESSAGE_ID
+from edgegw.chargers.strict_json import NotStrictError
+from edgegw.core.events import Flaw
 
-MESSAGE_ID_LENGTH_MAX = 255  # the standard says 36; longer ones are seen and harmless
+MESSAGE_ID_LENGTH_MAX = 36
+NO_MESSAGE, UNKNOWN_TYPE = "EGW-1202", "EGW-1203"
+
+# The beginning of a frame that is no JSON as a whole: its type, id and, for a CALL, its action.
+_HEAD = re.compile(
+    r'\s*\[\s*([234])\s*,\s*("(?:[^"\\\x00-\x1f]|\\.)*+"|-?\d{1,18}(?=\s*[,\]]))(?:\s*,\s*"([A-Za-z]+)")?'
+)
 
 _CODES_16 = {
     Fault.UNREADABLE: "GenericError",
     Fault.UNKNOWN_ACTION: "NotImplemented",
     Fault.UNSUPPORTED_ACTION: "NotSupported",
     Fault.MALFORMED: "FormationViolation",
+    Fault.WRONG_TYPE: "TypeConstraintViolation",
+    Fault.BAD_ID: "FormationViolation",
+    Fault.REFUSED: "GenericError",
     Fault.INCOMPLETE: "OccurenceConstraintViolation",  # the standard's own spelling
 }
 _CODES_2 = {
@@ -26,6 +41,10 @@ _CODES_2 = {
     Fault.UNKNOWN_ACTION: "NotImplemented",
     Fault.UNSUPPORTED_ACTION: "NotSupported",
     Fault.MALFORMED: "FormatViolation",
+    Fault.WRONG_TYPE: "TypeConstraintViolation",
+    Fault.BAD_ID: "RpcFrameworkError",
+    Fault.UNKNOWN_TYPE: "MessageTypeNotSupported",
+    Fault.REFUSED: "SecurityError",
     Fault.INCOMPLETE: "OccurrenceConstraintViolation",
 }
 
@@ -40,7 +59,7 @@ class MessageType(IntEnum):
     SEND = 6
 
 
-_IGNORED: dict[int, str] = {MessageType.CALLRESULTERROR: "callresulterror", MessageType.SEND: "send"}
+_TOLERATED: dict[int, str] = {MessageType.CALLRESULTERROR: "callresulterror", MessageType.SEND: "send"}
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -49,11 +68,15 @@ MessageId = str | int  # integers are against the standard and are echoed as the
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallReceived:
-    """A CALL to be answered; `payload` is None when it was absent or no object."""
+    """A CALL to be answered; `payload` is None when it was absent or no object.
+
+    `broken`: what is wrong with the frame as JSON; the payload is then good for wording the answer at most.
+    """
 
     message_id: MessageId
     action: str
     payload: Payload | None
+    broken: Flaw | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +90,10 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendText:
-    """Text to be sent as it is."""
+    """Text to be sent as it is, because of `flaw`."""
 
     text: str
+    flaw: Flaw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +101,7 @@ class Ignored:
     """A frame without consequence; `reason` is a count's name."""
 
     reason: str
+    flaw: Flaw | None = None
 
 
 Output = CallReceived | CallEnded | SendText | Ignored
@@ -93,18 +118,18 @@ class Rpc:
     def receive(self, text: str) -> Output:
         """What a frame means; total over all texts."""
         try:
-            frame = json.loads(text)
-        except (ValueError, RecursionError):
-            return self._unreadable()
+            frame = strict_json.read(text)
+        except NotStrictError as error:
+            return self._broken(text, error)
         match frame:
             case [MessageType.CALL, message_id, *rest] if _is_message_id(message_id):
                 return self._called(message_id, rest)
             case [MessageType.CALLRESULT | MessageType.CALLERROR as kind, message_id, *rest]:
                 return self._answered(message_id, kind, rest)
-            case [int(kind), *_] if kind != MessageType.CALL:
-                return Ignored(reason=_IGNORED.get(kind, "unknown_type"))
+            case [int(kind), *rest] if kind != MessageType.CALL:
+                return self._other_type(kind, rest)
             case _:
-                return self._unreadable()
+                return self._unreadable(Flaw(code=NO_MESSAGE, detail=_shape(frame)))
 
     def call(self, message_id: str, action: str, payload: Payload, *, deadline_s: float) -> str:
         """The text of a CALL of ours, now outstanding until `deadline_s` of the caller's clock.
@@ -130,15 +155,40 @@ class Rpc:
         """The text of a CALLERROR; says what is wrong, repeats nothing of the message."""
         return _dumps([MessageType.CALLERROR, message_id, self._codes[fault], fault.value, {}])
 
-    def _unreadable(self) -> Output:
+    def _unreadable(self, flaw: Flaw) -> Output:
         # 2.1 Part 4 §4.2.3: an id that cannot be read is answered as "-1"; 1.6 knows no such answer.
         if self._names_unreadable:
-            return SendText(text=self.error("-1", Fault.UNREADABLE))
-        return Ignored(reason="unreadable")
+            return SendText(text=self.error("-1", Fault.UNREADABLE), flaw=flaw)
+        return Ignored(reason="unreadable", flaw=flaw)
+
+    def _broken(self, text: str, error: NotStrictError) -> Output:
+        """A frame that is no strict JSON: what its beginning, or a lax reader, can tell of it."""
+        head = _HEAD.match(text)
+        if head is None:
+            return self._unreadable(error.flaw)
+        kind, message_id, action = int(head[1]), json.loads(head[2]), head[3]
+        loose = error.loose if isinstance(error.loose, list) else [kind, message_id, action]
+        if kind != MessageType.CALL:
+            return self._answered(message_id, kind, loose[2:])
+        if action is None or not _is_message_id(message_id):
+            return self._unreadable(error.flaw)
+        payload = loose[3] if len(loose) > 3 and isinstance(loose[3], dict) else None
+        return CallReceived(message_id=message_id, action=action, payload=payload, broken=error.flaw)
+
+    def _other_type(self, kind: int, rest: list[Any]) -> Output:
+        """2.1 Part 4 §4.1.3: SEND and CALLRESULTERROR need no answer; others are not supported, which 1.6 cannot say."""
+        if kind in _TOLERATED:
+            return Ignored(reason=_TOLERATED[kind])
+        flaw = Flaw(code=UNKNOWN_TYPE, detail=f"message type {wire.short(kind)}")
+        message_id = rest[0] if rest else None
+        if self._names_unreadable and isinstance(message_id, str) and _is_message_id(message_id):
+            return SendText(text=self.error(message_id, Fault.UNKNOWN_TYPE), flaw=flaw)
+        return Ignored(reason="unknown_type", flaw=flaw)
 
     def _called(self, message_id: MessageId, rest: list[Any]) -> Output:
         if not rest or not isinstance(rest[0], str):
-            return SendText(text=self.error(message_id, Fault.MALFORMED))
+            flaw = Flaw(code=NO_MESSAGE, detail=_shape([2, message_id, *rest]))
+            return SendText(text=self.error(bounded(message_id), Fault.MALFORMED), flaw=flaw)
         payload = rest[1] if len(rest) > 1 and isinstance(rest[1], dict) else None
         return CallReceived(message_id=message_id, action=rest[0], payload=payload)
 
@@ -152,10 +202,32 @@ class Rpc:
         return CallEnded(message_id=message_id, payload=None, reason=reason)
 
 
+def id_flaw(message_id: MessageId) -> Flaw | None:
+    """What is wrong with a CALL's id: OCPP-J knows texts of at most 36 characters."""
+    if isinstance(message_id, str) and len(message_id) <= MESSAGE_ID_LENGTH_MAX:
+        return None
+    length = f"{len(message_id)} characters" if isinstance(message_id, str) else "no text"
+    return Flaw(code=MESSAGE_ID, detail=f"the message id is {length}")
+
+
+def bounded(message_id: MessageId) -> MessageId:
+    """An id as it may be repeated to a charger that broke the rule on its length."""
+    return message_id[:MESSAGE_ID_LENGTH_MAX] if isinstance(message_id, str) else message_id
+
+
 def _is_message_id(value: Any) -> bool:
     if isinstance(value, str):
-        return 0 < len(value) <= MESSAGE_ID_LENGTH_MAX
+        return bool(value)
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shape(frame: Any) -> str:
+    """What stands in the place of a message."""
+    expected = "expected [2, id, action, payload]"
+    if not isinstance(frame, list):
+        return f"{expected}, got {wire.short(frame)}"
+    kind = f", type {wire.short(frame[0])}" if frame else ""
+    return f"{expected}, got a list of {len(frame)}{kind}"
 
 
 def _printable(code: str) -> str:

@@ -1,4 +1,4 @@
-"""Who may connect: one password per charger, checked in the same way whether or not the charger exists.
+"""Passwords of chargers: one each, checked in the same way whether or not the charger exists, and not too often.
 
 Decides admit, refuse or "too many tries". Keeps hashes only; never logs or returns a password.
 Source: OCPP security profiles 1 and 2 (A00.FR.205: password as text; 1.6 TC_085: AuthorizationKey sent as bytes).
@@ -9,16 +9,21 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 import argon2
 
-FAILURES_MAX = 5
+FAILURES_MAX = 5  # an id
+ADDRESS_FAILURES_MAX = 30  # chargers behind one router share an address
 FAILURE_WINDOW_S = 60.0
-_TRACKED_IDS_MAX = 1024
+_TRACKED_MAX = 1024
+_AT_ONCE = 2  # 19 MiB each
+_KEY_BYTES_MAX = 20  # of a 1.6 AuthorizationKey
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{2,40}")
 
 # OWASP's second choice: a station connects all its chargers at once on a small machine.
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -33,75 +38,136 @@ class Verdict(Enum):
     TOO_MANY = "too many"
 
 
+class Presented(Enum):
+    """What an Authorization header that holds no password of this charger says instead."""
+
+    NOTHING = "nothing"
+    OTHER_USER = "other user"
+
+
 def hash_password(password: str) -> str:
     """Argon2id hash for ChargerSettings; a 1.6 AuthorizationKey is given as its lower-case hex digits."""
     return _HASHER.hash(password)
 
 
-def basic_password(header: str | None, charger_id: str) -> bytes | None:
-    """The password of a Basic Authorization header whose user is this charger, as bytes; else None."""
-    scheme, _, encoded = (header or "").partition(" ")
+def basic_password(headers: Sequence[str], charger_id: str) -> bytes | Presented:
+    """The password in the only Basic Authorization header, whose user is this charger, as bytes."""
+    scheme, _, encoded = (headers[0] if len(headers) == 1 else "").partition(" ")
     if scheme.lower() != "basic":
-        return None
+        return Presented.NOTHING
     try:
-        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+        pair = base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError):
-        return None
-    return password if colon and user == charger_id.encode("utf-8", "replace") else None
+        return Presented.NOTHING
+    user = charger_id.encode("utf-8", "replace") + b":"
+    if pair.startswith(user):  # an id may hold colons
+        return pair.removeprefix(user) or Presented.NOTHING
+    return Presented.OTHER_USER if b":" in pair else Presented.NOTHING
 
 
 class Gatekeeper:
-    """Checks passwords off the loop, remembers the last good one by digest, and counts failures per id."""
+    """Checks passwords off the loop, remembers the last good one by digest, and counts failures per id and address."""
 
     def __init__(self, hashes: Mapping[str, str], now_s: Callable[[], float]) -> None:
         self._hashes = hashes
         self._now_s = now_s
         self._digest_key = secrets.token_bytes(32)
-        self._good_digests: dict[str, bytes] = {}
-        self._failures: dict[str, deque[float]] = {}
+        self._good: dict[
+            str, tuple[bytes, str]
+        ] = {}  # digest of the password, and the hash it proved right against
+        self._failures: dict[tuple[str, str], deque[float]] = {}
         self._dummy_hash = hash_password(secrets.token_urlsafe(16))
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def check(self, charger_id: str, password: bytes | None) -> Verdict:
+    def adopt(self, hashes: Mapping[str, str]) -> None:
+        """Take over other chargers or passwords; what an old password proved is forgotten with it."""
+        self._hashes = hashes
+
+    async def check(self, charger_id: str, password: bytes, *, address: str) -> Verdict:
         """Verdict on one attempt; takes as long for an unknown id as for a known one."""
-        digest = hashlib.blake2b(password or b"", key=self._digest_key).digest()
-        if password is not None and hmac.compare_digest(self._good_digests.get(charger_id, b""), digest):
-            return Verdict.ADMITTED  # cannot be locked out by somebody else's failures
-        if self._is_locked(charger_id):
-            return Verdict.TOO_MANY
-        known = charger_id in self._hashes
+        digest = self._digest(password)
         stored = self._hashes.get(charger_id, self._dummy_hash)
-        matches = await asyncio.to_thread(_matches, stored, _as_text(password or b""))
-        if known and matches and password is not None:
-            self._good_digests[charger_id] = digest
-            self._failures.pop(charger_id, None)
+        known_digest, known_hash = self._good.get(charger_id, (b"", ""))
+        if hmac.compare_digest(known_digest, digest) and known_hash == stored:
+            return Verdict.ADMITTED  # cannot be locked out by somebody else's failures
+        if self.is_locked(charger_id, address):
+            return Verdict.TOO_MANY
+        async with self._turns:
+            if self.is_locked(charger_id, address):  # by those that were tried while this one waited
+                return Verdict.TOO_MANY
+            matches = await asyncio.to_thread(_matches, stored, _spellings(password))
+        known = charger_id in self._hashes
+        if known and matches and self._hashes[charger_id] == stored:
+            self._good[charger_id] = (digest, stored)
+            self._failures.pop(("id", charger_id), None)
             return Verdict.ADMITTED
-        self._count_failure(charger_id)
+        self.count_failure(charger_id, address)
         return Verdict.REFUSED if known else Verdict.UNKNOWN
 
-    def _is_locked(self, charger_id: str) -> bool:
-        failures = self._failures.get(charger_id)
+    async def hash_of(self, charger_id: str, password: bytes, *, address: str) -> str | None:
+        """The hash of a password that a stranger presented; None where it tries too many of them."""
+        digest = self._digest(password)
+        known_digest, known_hash = self._good.get(charger_id, (b"", ""))
+        if hmac.compare_digest(known_digest, digest):
+            return known_hash
+        if self.is_locked(charger_id, address):
+            return None
+        self.count_failure(charger_id, address)  # making a hash costs as much as checking one
+        async with self._turns:
+            made = await asyncio.to_thread(hash_password, _spellings(password)[0])
+        self._good[charger_id] = (digest, made)
+        if len(self._good) > _TRACKED_MAX:
+            del self._good[next(iter(self._good))]
+        return made
+
+    def is_locked(self, charger_id: str, address: str) -> bool:
+        """Whether this id, or this address, has failed too often within the last minute."""
+        return (
+            self._recent(("id", charger_id)) >= FAILURES_MAX
+            or self._recent(("address", address)) >= ADDRESS_FAILURES_MAX
+        )
+
+    def count_failure(self, charger_id: str, address: str) -> None:
+        """Remember one more; made-up ids must not fill the memory."""
+        for key, most in ((("id", charger_id), FAILURES_MAX), (("address", address), ADDRESS_FAILURES_MAX)):
+            if key not in self._failures and len(self._failures) >= _TRACKED_MAX:
+                del self._failures[next(iter(self._failures))]
+            self._failures.setdefault(key, deque(maxlen=most)).append(self._now_s())
+
+    def _recent(self, key: tuple[str, str]) -> int:
+        failures = self._failures.get(key)
         if failures is None:
-            return False
+            return 0
         while failures and failures[0] <= self._now_s() - FAILURE_WINDOW_S:
             failures.popleft()
-        return len(failures) >= FAILURES_MAX
+        return len(failures)
 
-    def _count_failure(self, charger_id: str) -> None:
-        if charger_id not in self._failures and len(self._failures) >= _TRACKED_IDS_MAX:
-            del self._failures[
-                next(iter(self._failures))
-            ]  # the oldest id; made-up ids must not fill the memory
-        self._failures.setdefault(charger_id, deque(maxlen=FAILURES_MAX)).append(self._now_s())
+    def _digest(self, password: bytes) -> bytes:
+        return hashlib.blake2b(password, key=self._digest_key).digest()
 
 
-def _as_text(password: bytes) -> str:
-    """Printable passwords are text; others are a 1.6 AuthorizationKey sent as bytes, stored as hex digits."""
+def _spellings(password: bytes) -> tuple[str, ...]:
+    """What a password may have been configured as, most likely first.
+
+    Printable ones are text. A 1.6 AuthorizationKey is configured as hex digits and sent as the bytes they stand for, or,
+    by chargers that do not decode it, as the digits themselves, in either case.
+    """
     text = password.decode("ascii", "replace")
-    return text if text.isascii() and text.isprintable() else password.hex()
+    digits = password.hex()
+    if not (text.isascii() and text.isprintable()):
+        return (digits, digits.upper())
+    found = [text]
+    if _HEX_KEY.fullmatch(text):
+        found += [text.lower(), text.upper()]
+    elif len(password) <= _KEY_BYTES_MAX:
+        found += [digits]
+    return tuple(dict.fromkeys(found))
 
 
-def _matches(stored: str, password: str) -> bool:
-    try:
-        return _HASHER.verify(stored, password)
-    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-        return False
+def _matches(stored: str, spellings: Sequence[str]) -> bool:
+    for spelling in spellings:
+        try:
+            return _HASHER.verify(stored, spelling)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            continue
+    return False

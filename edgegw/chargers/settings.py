@@ -5,7 +5,9 @@ Never read from files here; `config` and `app` build these.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Literal, Protocol
 
 Dialect = Literal["negative_limit_w", "negative_limit_a", "none"]
 """How a 1.6 or 2.0.1 charger is told to discharge; 2.1 has its own message for it."""
@@ -16,13 +18,46 @@ Log = Callable[[str, Mapping[str, object]], None]
 """Takes an event's name (docs/events.md) and its fields."""
 
 
+Network = IPv4Network | IPv6Network
+LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
+
+
+class ProfileStore(Protocol):
+    """What is remembered of each charger's security profile: 0 never seen, 1 plain, 2 TLS. May block; never on the loop."""
+
+    def highest(self, charger_id: str) -> int:
+        """The highest profile at which this charger proved who it is."""
+
+    def raise_to(self, charger_id: str, profile: int) -> None:
+        """Remember a profile durably; a lower one than the highest changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """Security profile 2 on a port of its own. The RSA pair is for chargers that know no ECDSA."""
+
+    port: int  # 0: any free port
+    certificate: Path
+    key_file: Path
+    rsa_certificate: Path | None = None
+    rsa_key_file: Path | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """Where chargers connect to; `default_version` is spoken with those that offer no sub-protocol."""
+    """Where chargers connect to; `default_version` is spoken with those that offer no sub-protocol.
+
+    Without TLS a charger may come from `plaintext_networks` only. `accept_unknown`: who is not configured is kept
+    waiting instead of refused. `open_timeout_s` (real time) bounds each handshake.
+    """
 
     host: str
     port: int  # 0: any free port
     default_version: VersionName = "1.6"
+    plaintext_networks: tuple[Network, ...] = LOOPBACK
+    accept_unknown: bool = False
+    tls: TlsSettings | None = None
+    open_timeout_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

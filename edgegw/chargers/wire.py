@@ -3,6 +3,7 @@
 What cannot be read is None ("not told"). Text is made storable: unpaired surrogates replaced, length bounded.
 """
 
+import json
 from typing import Any
 
 TEXT_LENGTH_MAX = 255
@@ -30,6 +31,30 @@ def integer(value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return rounded if isinstance(rounded, int) and abs(rounded) < INTEGER_MAX else None
+
+
+def shown(value: str, length_max: int) -> str:
+    """Text from a device for people's eyes: what is not printable escaped, length bounded."""
+    safe = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in value[:length_max]
+    )
+    return safe if len(value) <= length_max and len(safe) <= length_max else f"{safe[: length_max - 1]}…"
+
+
+def short(value: Any) -> str:
+    """A single JSON value for people's eyes; of objects and lists only that they are."""
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case int() if not isinstance(value, bool) and abs(value) >= INTEGER_MAX:
+            return "a huge number"
+        case str():
+            return shown(json.dumps(value)[:60], 40)
+        case _:
+            return json.dumps(value)[:40]
 
 
 def mapping(value: Any) -> dict[str, Any]:

@@ -7,12 +7,20 @@ Exit status: 0 done, 1 found problems, 2 usage, then sysexits: 69 unavailable, 7
 import click
 
 from edgegw import __version__
+from edgegw.cli.charger import charger
+from edgegw.cli.check import check, doctor, support
 from edgegw.cli.console import EdgegwGroup
+from edgegw.cli.db import db
 from edgegw.cli.demo import demo
+from edgegw.cli.init import init
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
+from edgegw.cli.meter import meter
+from edgegw.cli.mqtt import mqtt
+from edgegw.cli.participant import participant
 from edgegw.cli.peer import peer
 from edgegw.cli.run import run
+from edgegw.cli.status import status
 from edgegw.cli.trade import trade
 
 
@@ -22,5 +30,10 @@ def main() -> None:
     """Trade vehicle energy in tokens: the station-side gateway and its tools."""
 
 
-for command in (run, peer, demo, member, ledger, trade):
+COMMANDS = (
+    (init, run, check, status, doctor, support),
+    (charger, meter, member, trade, ledger),
+    (peer, participant, mqtt, db, demo),
+)
+for command in (command for group in COMMANDS for command in group):
     main.add_command(command)

@@ -59,7 +59,25 @@ def exit_code(fault: EdgegwError) -> Exit:
     return next((code for kind, code in classes if isinstance(fault, kind)), Exit.PROBLEMS)
 
 
-def _load(_context: click.Context, _option: click.Parameter, path: Path) -> Config:
+_PATH = "edgegw.config_path"
+PLACES = (Path("edgegw.toml"), Path("/etc/edgegw/edgegw.toml"), Path("configs/edgegw.toml"))
+"""Where the configuration is looked for when nobody says; `edgegw init` writes the first or the second."""
+
+
+def default_config() -> Path:
+    """The first that is there."""
+    return next((place for place in PLACES if place.exists()), PLACES[0])
+
+
+def config_path() -> Path:
+    """The file that this command's configuration was read from."""
+    path = click.get_current_context().meta[_PATH]
+    assert isinstance(path, Path)
+    return path
+
+
+def _load(context: click.Context, _option: click.Parameter, path: Path) -> Config:
+    context.meta[_PATH] = path
     try:
         return load(path)
     except ConfigError as fault:
@@ -70,10 +88,9 @@ config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="EDGEGW_CONFIG",
-    default="configs/edgegw.toml",
-    show_default=True,
+    default=default_config,
     callback=_load,
-    help="The gateway's configuration file (or EDGEGW_CONFIG).",
+    help="The configuration file (or EDGEGW_CONFIG); default: edgegw.toml, here or in /etc/edgegw.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 

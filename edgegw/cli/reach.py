@@ -28,7 +28,11 @@ def call_ledger(config: Config, call: Call[Result], *, identity: Path | None = N
     try:
         return asyncio.run(_connected(config, call, identity or config.ledger.identity))
     except ledger.LedgerError as fault:
-        raise Ended(f"{config.ledger.endpoint}: {fault}", codes.get(type(fault), Exit.UNAVAILABLE)) from fault
+        away = isinstance(fault, ledger.Unavailable) and config.peer is not None
+        hint = "\nthe embedded peer runs as long as the daemon does: edgegw status" if away else ""
+        raise Ended(
+            f"{config.ledger.endpoint}: {fault}{hint}", codes.get(type(fault), Exit.UNAVAILABLE)
+        ) from fault
     except OSError as fault:
         raise Ended(f"{fault.filename}: {fault.strerror}", Exit.CONFIGURATION) from fault
 

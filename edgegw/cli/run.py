@@ -1,17 +1,19 @@
 """`edgegw run`: the daemon."""
 
 import sys
+from pathlib import Path
 
 import click
 
-from edgegw.cli.console import config_option
+from edgegw.cli.console import config_option, config_path
 from edgegw.config import Config
 
 
 @click.command()
 @config_option
 def run(config: Config) -> None:
-    """Run the gateway until it is told to stop."""
+    """Run the gateway until it is told to stop; SIGHUP reads the configuration again."""
     from edgegw import app
 
-    sys.exit(app.run(config))
+    path: Path = config_path()
+    sys.exit(app.run(path, config))

@@ -119,9 +119,11 @@ def _rests_after_sale(turn: Turn, session: Session) -> bool:
 
 
 def _is_blind(turn: Turn, settings: EvseSettings) -> bool:
-    """No energy without a meter: readings older than `stale_ns` stop the flow."""
-    last = turn.meters[settings.meter_id].last
-    return last is None or turn.now_ns - last.at_ns > turn.settings.stale_ns
+    """No energy without a meter: readings older than `stale_ns`, or another device in its place, stop the flow."""
+    account = turn.meters[settings.meter_id]
+    if account.last is None or account.stranger is not None:
+        return True
+    return turn.now_ns - account.last.at_ns > turn.settings.stale_ns
 
 
 def _plan_charge(turn: Turn, evse: Evse, session: Session) -> Plan:

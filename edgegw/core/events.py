@@ -7,7 +7,7 @@ Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the words; HOUSE.md fo
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,14 @@ class ChargerSample:
     export_wh: int | None = None
     power_w: int | None = None  # import positive
     soc_bp: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """Something wrong with a billing message that was taken all the same; `code` is one of `edgegw.remedies`."""
+
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +113,7 @@ class TransactionStarted:
     at_ns: int
     offline: bool = False
     sample: ChargerSample | None = None
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +129,7 @@ class TransactionUpdated:
     offline: bool = False
     id_token_hash: str | None = None  # an idToken that came after the start (2.x)
     samples: tuple[ChargerSample, ...] = ()
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +145,7 @@ class TransactionEnded:
     at_ns: int
     reason: str
     samples: tuple[ChargerSample, ...] = ()
+    flaws: tuple[Flaw, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,11 +211,21 @@ class RegisterRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterReadFailed:
-    """No acceptable answer from a meter."""
+    """No acceptable answer from a meter; `code` (of `remedies`) and `detail` are what people are told of it."""
 
     meter_id: str
     at_ns: int
     reason: str
+    code: str = "EGW-2005"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterAdopted:
+    """Somebody says that the device with this serial may stand for the meter from now on."""
+
+    meter_id: str
+    serial: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +317,23 @@ class MembersChanged:
     links: Mapping[str, MemberTerms]
 
 
+class StorageLevel(IntEnum):
+    """What a disk that fills up stops, step by step; each level includes those before it."""
+
+    OK = 0
+    WARN = 1
+    NO_TELEMETRY = 2  # only what bills is stored
+    NO_SESSIONS = 3  # no new session begins; running ones go on
+    BALLAST_RELEASED = 4  # the journal lives on what was set aside for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageChanged:
+    """The disk filled up, or has room again."""
+
+    level: StorageLevel
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainStarted:
     """SIGTERM: close what can be closed, take nothing new."""
@@ -317,6 +355,7 @@ Event = (
     | RemoteStartAnswered
     | RegisterRead
     | MeterReadFailed
+    | MeterAdopted
     | ClockTicked
     | TimerFired
     | Endorsed
@@ -326,5 +365,6 @@ Event = (
     | LedgerEventSeen
     | QueryAnswered
     | MembersChanged
+    | StorageChanged
     | DrainStarted
 )

@@ -1,17 +1,21 @@
 """From registers to segments: what is accepted, where a segment is cut, when a register's life (epoch) ends.
 
 Only differences of cumulative registers count; power never bills. A quarter hour is cut by interpolation between the
-readings around it, once, and never recomputed. Nothing here knows prices or sessions.
+readings around it, once, and never recomputed. A meter is known by its serial: another one counts only after somebody
+adopted it. Nothing here knows prices or sessions.
 Source: metering reference §6 (accept test §6.6, boundary §6.4); trade_wh = floor(R_end/1000) - floor(R_start/1000).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from edgegw.core.events import RegisterRead
-from edgegw.units import INTERVAL_NS, energy_mwh, interval_of
+from edgegw.core.trouble import JUMP, NO_NUMBER, REPLACED, WENT_BACK, Trouble
+from edgegw.units import INTERVAL_NS, SECOND_NS, energy_mwh, interval_of
 
 SUSPECTS_TO_DECIDE = 3
 SUSPECT_SPAN_NS = 10_000_000_000
+REGISTER_MWH_MAX = 10**18  # 10**12 kWh, the ledger's bound: no meter counts so far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +88,24 @@ class MeterAccount:
     registered: bool = False  # its starting registers are on the ledger
     accepted: int = 0
     quarantined: int = 0
+    stranger: str | None = None  # serial of the device that answers in this meter's place: nothing flows
+    adopted: str | None = None  # serial that may take over
+    trouble: Trouble | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one reading brought: the account after it, closed segments, and what else became known."""
+    """What one reading brought: the account after it, closed segments, and what else became known.
+
+    `quarantined` is why it was discarded, `code` and `detail` what people are told of it (None: of no interest).
+    """
 
     account: MeterAccount
     segments: tuple[Segment, ...] = ()
     quarantined: str | None = None
+    code: str | None = None
+    detail: str = ""
+    ask_again: bool = False
     epoch_opened: bool = False
 
 
@@ -103,22 +116,40 @@ def measure(account: MeterAccount, reading: RegisterRead) -> Measured:
         account: the meter's account; its `last` is older than the reading.
         reading: both registers in mWh, or None where the meter did not tell (quarantined).
     """
+    if _is_strange(account, reading):
+        return _keep_out(account, reading)
     if reading.import_mwh is None or reading.export_mwh is None:
-        return Measured(account=_quarantine(account), quarantined="not measured")
+        return _discard(account, "not measured", code=NO_NUMBER, detail=_missing(reading))
     registers = Registers(
         t0_ns=reading.t0_ns,
         t1_ns=reading.t1_ns,
         import_mwh=reading.import_mwh,
         export_mwh=reading.export_mwh,
     )
-    swapped = None not in {account.serial, reading.serial} and account.serial != reading.serial
-    if account.last is None or swapped:
-        return _open_epoch(account, (registers,), serial=reading.serial)
+    if max(registers.import_mwh, registers.export_mwh) > REGISTER_MWH_MAX:
+        return _discard(account, "implausible", code=JUMP, detail=_jump(account, registers))
+    return _judge(account, registers, serial=reading.serial)
+
+
+def _judge(account: MeterAccount, registers: Registers, *, serial: str | None) -> Measured:
+    """What a reading of this very meter, or of the one that was adopted for it, does to the account."""
+    if account.last is None or (serial is not None and serial == account.adopted):
+        return _open_epoch(account, (registers,), serial=serial)
     if registers.at_ns <= account.last.at_ns:
         return Measured(account=account, quarantined="older than the last reading")
     if _is_plausible(account.last, registers, account):
-        return _accept(account, registers)
-    return _suspect(account, registers, serial=reading.serial)
+        # Who has no serial yet has this one from now on.
+        return _accept(replace(account, serial=account.serial or serial), registers)
+    return _suspect(account, registers, serial=serial)
+
+
+def faults(accounts: Mapping[str, MeterAccount]) -> Mapping[str, Trouble]:
+    """What keeps meters from being used, by meter id; meters in order are absent."""
+    return {
+        meter_id: account.trouble
+        for meter_id, account in accounts.items()
+        if account.trouble is not None and account.trouble.is_fault
+    }
 
 
 def cut_at_last(account: MeterAccount) -> tuple[MeterAccount, Segment | None]:
@@ -177,6 +208,49 @@ def _is_plausible(old: Registers, new: Registers, account: MeterAccount) -> bool
     )
 
 
+def _is_strange(account: MeterAccount, reading: RegisterRead) -> bool:
+    """Whether another device answers; one that tells no serial is what answered before."""
+    if reading.serial is None:
+        return account.stranger is not None
+    return account.serial not in {None, reading.serial} and reading.serial != account.adopted
+
+
+def _keep_out(account: MeterAccount, reading: RegisterRead) -> Measured:
+    """Another serial: nothing of it counts, and nothing flows, until it is adopted or the meter is back."""
+    stranger = reading.serial or account.stranger
+    detail = (
+        f"meter replaced? was {account.serial}, is {stranger}. Run: edgegw meter adopt {account.meter_id}"
+    )
+    return _discard(replace(account, stranger=stranger), "serial_changed", code=REPLACED, detail=detail)
+
+
+def _discard(account: MeterAccount, reason: str, *, code: str, detail: str) -> Measured:
+    after = replace(account, quarantined=account.quarantined + 1)
+    return Measured(account=after, quarantined=reason, code=code, detail=detail)
+
+
+def _missing(reading: RegisterRead) -> str:
+    energies = {"import": reading.import_mwh, "export": reading.export_mwh}
+    names = [name for name, energy in energies.items() if energy is None]
+    return f"no number in {' and '.join(names)}"
+
+
+def _jump(account: MeterAccount, new: Registers) -> str:
+    """How far it jumped, in how long, and what the rated power allows; `account.last` may be missing."""
+    old = account.last
+    if old is None:
+        return (
+            f"a register holds {max(new.import_mwh, new.export_mwh) // 1000} Wh, more than any meter counts"
+        )
+    jump_mwh = max(new.import_mwh - old.import_mwh, new.export_mwh - old.export_mwh)
+    span = _decimal((new.t1_ns - old.t0_ns) // (SECOND_NS // 1000), "s")
+    return f"jump of {jump_mwh // 1000} Wh in {span} exceeds {_decimal(account.power_w_max, 'kW')} x {span}"
+
+
+def _decimal(thousandths: int, unit: str) -> str:
+    return f"{thousandths // 1000}.{thousandths % 1000:03d} {unit}"
+
+
 def _accept(account: MeterAccount, registers: Registers, *, disputed: bool = False) -> Measured:
     last, cut = account.last, account.cut
     assert last is not None
@@ -197,6 +271,8 @@ def _accept(account: MeterAccount, registers: Registers, *, disputed: bool = Fal
         suspects=(),
         accepted=account.accepted + 1,
         power_w=_mean_power_w(last, registers),
+        stranger=None,
+        adopted=None,
     )
     return Measured(account=after, segments=tuple(segments))
 
@@ -207,25 +283,35 @@ def _mean_power_w(old: Registers, new: Registers) -> int:
     return net_mwh * 3_600_000_000 // max(1, new.at_ns - old.at_ns)
 
 
-def _quarantine(account: MeterAccount) -> MeterAccount:
-    return replace(account, quarantined=account.quarantined + 1)
-
-
 def _suspect(account: MeterAccount, registers: Registers, *, serial: str | None) -> Measured:
     """Keep the old registers until three consistent readings over ten seconds say the same new thing."""
-    suspects = account.suspects
+    last, suspects = account.last, account.suspects
+    assert last is not None
     if suspects and not _is_plausible(suspects[-1], registers, account):
         suspects = ()
+    quick = bool(suspects) and registers.at_ns - suspects[-1].at_ns < SECOND_NS
     suspects = (*suspects[: SUSPECTS_TO_DECIDE - 1], registers)  # the first, the second, the newest
-    quarantined = replace(_quarantine(account), suspects=suspects)
-    settled = len(suspects) >= SUSPECTS_TO_DECIDE and registers.at_ns - suspects[0].at_ns >= SUSPECT_SPAN_NS
-    if not settled:
-        return Measured(account=quarantined, quarantined="implausible")
-    last = account.last
-    assert last is not None
-    if registers.import_mwh < last.import_mwh or registers.export_mwh < last.export_mwh:
-        return _open_epoch(quarantined, suspects, serial=serial)
-    return _dispute(quarantined, registers)
+    fallen = registers.import_mwh < last.import_mwh or registers.export_mwh < last.export_mwh
+    detail = _fall(last, registers) if fallen else _jump(account, registers)
+    discarded = _discard(
+        replace(account, suspects=suspects),
+        "implausible",
+        code=WENT_BACK if fallen else JUMP,
+        detail=detail,
+    )
+    enough = len(suspects) >= SUSPECTS_TO_DECIDE
+    if not enough or registers.at_ns - suspects[0].at_ns < SUSPECT_SPAN_NS:
+        # Asked again at once, but a meter that answers quickly is not asked as quickly as it answers for ten seconds.
+        return replace(discarded, ask_again=not (enough and quick))
+    if fallen:
+        return _open_epoch(discarded.account, suspects, serial=serial)
+    return _dispute(discarded.account, registers)
+
+
+def _fall(old: Registers, new: Registers) -> str:
+    pairs = {"import": (old.import_mwh, new.import_mwh), "export": (old.export_mwh, new.export_mwh)}
+    name, (before, now) = next((name, pair) for name, pair in pairs.items() if pair[1] < pair[0])
+    return f"{name} went back from {before // 1000} Wh to {now // 1000} Wh"
 
 
 def _dispute(account: MeterAccount, registers: Registers) -> Measured:
@@ -252,6 +338,8 @@ def _open_epoch(account: MeterAccount, readings: tuple[Registers, ...], *, seria
         suspects=(),
         registered=False,
         accepted=account.accepted + 1,
+        stranger=None,
+        adopted=None,
     )
     segments = [] if closed is None else [closed]
     for registers in readings[1:]:

@@ -11,7 +11,7 @@ from edgegw.core import control, sale, schedule, session, trade
 from edgegw.core import settlement as life
 from edgegw.core.effects import Effect, IdTokenStatus
 from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFailed
-from edgegw.core.market import CHARGE, SliceState, key
+from edgegw.core.market import CHARGE, DISCHARGE, SliceState, key
 from edgegw.core.settlement import State, Submission
 from edgegw.core.state import Evse, HoldState, Line, Phase, SaleStage
 from edgegw.core.turn import Turn
@@ -282,12 +282,40 @@ def _record(turn: Turn, line: Line, *, answer: Mapping[str, object], submission:
         block=submission.block,
         status=str(answer["status"]),
     )
-    turn.log("trade.recorded", trade_id=line.trade_id, energy_wh=line.energy_wh, kind=line.kind)
+    turn.log(
+        "trade.recorded",
+        **_told(line),
+        price_mtok_per_kwh=_price_of(turn, line),
+        amount_mtok=amount_paid,
+        reason=line.reason,
+        block=submission.block,
+    )
+
+
+def _told(line: Line) -> dict[str, object]:
+    """What a log line says of a trade."""
+    return {
+        "trade_id": line.trade_id,
+        "evse_id": line.evse_id,
+        "session_id": line.session_id,
+        "direction": line.direction,
+        "kind": line.kind,
+        "interval": line.interval,
+        "energy_wh": line.energy_wh,
+    }
+
+
+def _price_of(turn: Turn, line: Line) -> int | None:
+    """The price a recorded line had, as far as this station has seen the interval's record."""
+    record = turn.prices.get(key(CHARGE if line.direction == trade.IMPORT else DISCHARGE, line.interval))
+    if record is None:
+        return None
+    return record.price_mtok_per_kwh if line.kind == "MARKET" else record.ceiling_mtok_per_kwh
 
 
 def _line_refused(turn: Turn, line: Line, code: str) -> None:
     """A refused market line is offered once more as retail; otherwise the energy stays untraded."""
-    turn.log("trade.refused", trade_id=line.trade_id, code=code, energy_wh=line.energy_wh)
+    turn.log("trade.refused", **_told(line), code=code)
     again = line.kind == "MARKET" and line.direction == trade.IMPORT and line.accept_retail
     hold = turn.holds[line.hold_id]
     if again:

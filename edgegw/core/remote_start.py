@@ -30,6 +30,8 @@ def _refusal(turn: Turn, event: RemoteStartRequested) -> str | None:
         return "CHARGER_OFFLINE"
     if evse.phase is not Phase.VACANT:
         return "EVSE_BUSY"
+    if not turn.admits:
+        return "DISK_FULL"
     return None if event.id_token_hash in turn.members else "UNKNOWN_TOKEN"
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgegw.canonical import sha256_hex
-from edgegw.core import control, sale
+from edgegw.core import control, evidence, sale, summary
 from edgegw.core.effects import (
     Acknowledge,
     AllowEnergyTransfer,
@@ -78,12 +78,13 @@ def on_started(turn: Turn, evse: Evse, event: TransactionStarted) -> None:
         return
     if known:
         # The charger went on to a new transaction: the end of the old one was lost on the way.
-        evse = end_session(turn, evse)
+        evse = end_session(turn, evse, reason="NextStart")
     fresh = Session(
         session_id=f"{evse.evse_id}.{event.transaction_id}",
         transaction_id=event.transaction_id,
         start_key=start_key(event),
         started_ns=turn.now_ns,
+        baseline_wh=evidence.baseline_wh(event),
     )
     turn.tally = replace(turn.tally, sessions=turn.tally.sessions + 1)
     fresh = _with_sample(fresh, event.sample)
@@ -120,8 +121,8 @@ def _identify(turn: Turn, evse: Evse, id_token_hash: str, *, call: CallRef | Non
     if terms is None:
         refuse_start(turn, evse, code="UNKNOWN_TOKEN", status=Status.INVALID)
         return
-    if turn.draining:
-        refuse_start(turn, evse, code="DRAINING", status=Status.BLOCKED)
+    if turn.draining or not turn.admits:
+        refuse_start(turn, evse, code="DRAINING" if turn.draining else "DISK_FULL", status=Status.BLOCKED)
         return
     open_charge_hold(turn, evse)
     turn.emit(
@@ -249,6 +250,7 @@ def on_updated(turn: Turn, evse: Evse, event: TransactionUpdated) -> None:
         session = evse.session or session
     if event.offline:
         return
+    session = evidence.weigh(turn, session, event.samples)
     for sample in event.samples:
         session = _with_sample(session, sample)
     if event.charging_state is not None:
@@ -319,7 +321,9 @@ def _with_charging_state(session: Session, state: ChargingState) -> Session:
 def on_ended(turn: Turn, evse: Evse, event: TransactionEnded) -> None:
     """Acknowledge; the session is over, its last segment waits for one more reading."""
     turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
-    end_session(turn, evse)
+    assert evse.session is not None
+    weighed = evidence.weigh(turn, evse.session, event.samples)
+    end_session(turn, turn.put_evse(replace(evse, session=weighed)), reason=event.reason)
 
 
 def on_status(turn: Turn, evse: Evse, event: ConnectorStatusChanged) -> None:
@@ -328,22 +332,22 @@ def on_status(turn: Turn, evse: Evse, event: ConnectorStatusChanged) -> None:
     if session is None or event.status is not ConnectorStatus.AVAILABLE:
         return
     if event.at_ns > session.started_ns + turn.settings.guard_ns:
-        end_session(turn, evse)
+        end_session(turn, evse, reason="Unplugged")
 
 
-def end_session(turn: Turn, evse: Evse) -> Evse:
-    """Take the session off the EVSE; `finish` follows with the next reading."""
+def end_session(turn: Turn, evse: Evse, *, reason: str) -> Evse:
+    """Take the session off the EVSE; `finish` follows with the next reading. `reason` is for people only."""
     session = evse.session
     assert session is not None
     for call in session.pending_calls:
         turn.emit(AnswerCall(call=call, answer=_start_answer(session, Status.INVALID)))
     if session.pending_calls:
         turn.refuse("LEFT_EARLY", evse_id=evse.evse_id, session_id=session.session_id)
-    ended = replace(session, ended_ns=turn.now_ns, pending_calls=())
+    ended = replace(session, ended_ns=turn.now_ns, pending_calls=(), end_reason=reason)
     ending: Session | None = ended
     if not ended.began:
         # Nothing was measured for it; the session before it may still wait for its last reading.
-        _finish(turn, ended)
+        _finish(turn, ended, evse_id=evse.evse_id)
         ending = evse.ending
     turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
     return turn.put_evse(replace(evse, phase=Phase.VACANT, session=None, ending=ending, setpoint=None))
@@ -354,14 +358,14 @@ def on_reading(turn: Turn, evse: Evse, t0_ns: int) -> None:
     ending = evse.ending
     if ending is not None and ending.ended_ns is not None and t0_ns >= ending.ended_ns:
         cut_for(turn, evse, ending)
-        _finish(turn, ending)
+        _finish(turn, ending, evse_id=evse.evse_id)
         evse = turn.put_evse(replace(turn.evses[evse.evse_id], ending=None))
     session = evse.session
     if session is None or evse.ending is not None:
         return
     if not session.began and t0_ns >= session.started_ns:
         cut_for(turn, evse, None)
-        evse = turn.put_evse(replace(turn.evses[evse.evse_id], session=replace(session, began=True)))
+        evse = turn.put_evse(replace(turn.evses[evse.evse_id], session=summary.begun(turn, evse, session)))
         begin_if_ready(turn, evse)
     elif session.sale is SaleStage.CUTTING:
         cut_for(turn, evse, session)
@@ -377,11 +381,16 @@ def cut_for(turn: Turn, evse: Evse, owner: Session | None) -> None:
         settle_segment(turn, segment, evse=evse, session=owner)
 
 
-def _finish(turn: Turn, session: Session) -> None:
+def _finish(turn: Turn, session: Session, *, evse_id: str) -> None:
     close_hold(turn, session.charge_hold_id)
     close_hold(turn, session.sale_hold_id)
     turn.note("session_finished", session_id=session.session_id)
-    turn.log("session.finished", session_id=session.session_id)
+    turn.log(
+        "session.finished",
+        evse_id=evse_id,
+        session_id=session.session_id,
+        **summary.fields_of(turn, session, evse_id),
+    )
 
 
 def close_hold(turn: Turn, hold_id: str | None) -> None:

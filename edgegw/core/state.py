@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edgegw.core.effects import IdTokenStatus
-from edgegw.core.events import CallRef, ChargingState, MemberTerms
+from edgegw.core.events import CallRef, ChargingState, MemberTerms, StorageLevel
 from edgegw.core.market import Price, Slice
 from edgegw.core.metering import MeterAccount
 from edgegw.core.settlement import Submission
@@ -68,6 +68,12 @@ class Session:
     charge_power_w_max: int | None = None
     discharge_power_w_max: int | None = None
     departure_ns: int | None = None
+    first_epoch: int | None = None  # the meter's epoch and registers when it began, for its summary
+    first_import_mwh: int = 0
+    first_export_mwh: int = 0
+    end_reason: str = ""
+    baseline_wh: int | None = None  # the charger's own import register at the start; evidence
+    disputed: bool = False  # that register went below its start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +182,14 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """The journal was put back from a backup and has not been reconciled yet (`restored`)."""
+
+    source: str
+    at_ns: int  # real time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvseSettings:
     """What the configuration says of one EVSE."""
 
@@ -224,8 +238,12 @@ class Station:
     submissions: Mapping[str, Submission] = field(default_factory=dict)
     answers: Mapping[str, KeptAnswer] = field(default_factory=dict)
     tally: Mapping[str, Tally] = field(default_factory=lambda: {"all": Tally()})
+    restores: Mapping[str, Restore] = field(default_factory=dict)
     members: Mapping[str, MemberTerms] = field(default_factory=dict)  # the representative's, not journalled
     queries: Mapping[str, str] = field(default_factory=dict)  # open questions, not journalled
+    storage: StorageLevel = (
+        StorageLevel.OK
+    )  # of now, not journalled: the first look after a start tells it anew
     draining: bool = False
 
 
@@ -240,4 +258,5 @@ TABLES: Mapping[str, type] = {
     "submissions": Submission,
     "answers": KeptAnswer,
     "tally": Tally,
+    "restores": Restore,
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgegw.core import control, outbox, remote_start, sale, schedule, session
+from edgegw.core import control, evidence, outbox, readings, remote_start, restored, sale, schedule, session
 from edgegw.core import settlement as life
 from edgegw.core.effects import (
     Acknowledge,
@@ -37,20 +37,22 @@ from edgegw.core.events import (
     EvNeedsReported,
     LedgerEventSeen,
     MembersChanged,
+    MeterAdopted,
     MeterReadFailed,
     QueryAnswered,
     RegisterRead,
     RemoteStartAnswered,
     RemoteStartRequested,
     SetpointAnswered,
+    StorageChanged,
+    StorageLevel,
     TimerFired,
     TransactionEnded,
     TransactionStarted,
     TransactionUpdated,
 )
-from edgegw.core.metering import MeterAccount, measure
+from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Evse, Phase, SaleStage, Settings, Station
-from edgegw.core.trade import register_meter, settle_segment
 from edgegw.core.turn import Outcome, Turn
 
 
@@ -58,6 +60,16 @@ def new_station(settings: Settings, accounts: Mapping[str, MeterAccount]) -> Sta
     """A station that has seen nothing yet."""
     evses = {evse_id: Evse(evse_id=evse_id) for evse_id in settings.evses}
     return Station(settings=settings, evses=evses, meters=dict(accounts))
+
+
+def adopt(station: Station, fresh: Station) -> Station:
+    """The station under new settings: EVSEs and meters that it did not have yet come in as they are in `fresh`."""
+    return replace(
+        station,
+        settings=fresh.settings,
+        evses={**fresh.evses, **station.evses},
+        meters={**fresh.meters, **station.meters},
+    )
 
 
 def step(station: Station, event: Event, now_ns: int) -> Outcome:
@@ -87,6 +99,7 @@ def _active(evses: Mapping[str, Evse]) -> int:
 def wake(station: Station, now_ns: int) -> Outcome:
     """After a restart: sockets are gone, envelopes that may have left are sent again, waiting starts get new time."""
     turn = Turn(station, now_ns)
+    restored.reconcile(turn)
     turn.tally = replace(turn.tally, boots=turn.tally.boots + 1)
     for submission in turn.submissions.values():
         moved, effects = life.resume(submission)
@@ -155,6 +168,9 @@ def _on_authorize(turn: Turn, event: AuthorizeRequested) -> None:
         answer = AuthorizeAnswer(status=IdTokenStatus.INVALID)
         turn.emit(AnswerCall(call=event.call, answer=answer))
         return
+    if not turn.admits:
+        turn.emit(AnswerCall(call=event.call, answer=AuthorizeAnswer(status=IdTokenStatus.BLOCKED)))
+        return
     query_id = f"authorize/{event.call.charger_id}/{event.call.connection}/{event.call.message_id}"
     turn.queries.put(query_id, "V2G" if terms.sells else "")
     turn.emit(Query(query_id=query_id, function="balanceOf", arguments={"v": 1, "memberId": terms.member_id}))
@@ -171,17 +187,18 @@ def _answer_authorize(turn: Turn, query_id: str, result: Mapping[str, object] | 
 
 def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
     """Store the frame, answer a repeat as before, place the message; what has no place is acknowledged."""
-    turn.note("frame", charger_id=event.call.charger_id, text=event.frame)
+    evse = _place(turn, event)
+    if turn.storage < StorageLevel.NO_TELEMETRY or not _is_telemetry(event):
+        ended = session.ended_key(event.call.charger_id, event.transaction_id or "") in turn.answers
+        evidence.store_frame(turn, event, found=evidence.misplaced(turn, event, evse, ended=ended))
     if isinstance(event, TransactionStarted) and _repeat_start(turn, event):
         return
     if isinstance(event, TransactionEnded):
         # Also of an end that came before its start: the late start then opens nothing.
         row = session.ended_key(event.call.charger_id, event.transaction_id)
         session.keep_answer(turn, row, status=IdTokenStatus.ACCEPTED, transaction_id=event.transaction_id)
-    evse = _place(turn, event)
     if evse is None:
         _answer_unplaced(turn, event)
-        turn.log("frame.quarantined", charger_id=event.call.charger_id)
         return
     if isinstance(event, TransactionUpdated) and _is_stranger(turn, evse, event):
         turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
@@ -189,6 +206,11 @@ def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated |
         session.adopt_unknown(turn, evse, event.transaction_id)
         return
     _transition(turn, evse, event)
+
+
+def _is_telemetry(event: TransactionStarted | TransactionUpdated | TransactionEnded) -> bool:
+    """Samples on the way tell nothing that bills: the meter does. What begins, ends or names a driver does."""
+    return isinstance(event, TransactionUpdated) and event.id_token_hash is None
 
 
 def _is_stranger(turn: Turn, evse: Evse, event: TransactionUpdated) -> bool:
@@ -282,53 +304,6 @@ def _on_timer(turn: Turn, event: TimerFired) -> None:
         session.on_answer_late(turn, evse, event)
 
 
-# --- meters ---------------------------------------------------------------------------------------------------------
-
-
-def _on_register_read(turn: Turn, event: RegisterRead) -> None:
-    """Measure; settle what was completed; then let sessions begin, end or prepare at this reading."""
-    account = turn.meters[event.meter_id]
-    measured = measure(account, event)
-    turn.meters.put(event.meter_id, measured.account)
-    evse = turn.evse_of(event.meter_id)
-    if measured.quarantined is not None:
-        turn.log("reading.quarantined", meter_id=event.meter_id, reason=measured.quarantined)
-        if measured.quarantined == "implausible":
-            turn.emit(ReadMeter(meter_id=event.meter_id))
-        return
-    owner = None
-    if evse is not None:
-        owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
-    for segment in measured.segments:
-        settle_segment(turn, segment, evse=evse, session=owner)
-    if measured.epoch_opened:
-        _open_epoch(turn, measured.account)
-    if evse is not None:
-        session.on_reading(turn, turn.evses[evse.evse_id], event.t0_ns)
-
-
-def _open_epoch(turn: Turn, account: MeterAccount) -> None:
-    """Put a new epoch's starting registers on the ledger; its lines wait for that."""
-    first = account.first
-    assert first is not None
-    turn.note(
-        "epoch",
-        meter_id=account.meter_id,
-        epoch=account.epoch,
-        serial=account.serial,
-        import_mwh=first.import_mwh,
-        export_mwh=first.export_mwh,
-    )
-    turn.log("epoch.opened", meter_id=account.meter_id, epoch=account.epoch)
-    register_meter(turn, account)
-
-
-def _on_read_failed(turn: Turn, event: MeterReadFailed) -> None:
-    evse = turn.evse_of(event.meter_id)
-    if evse is not None:
-        control.replan(turn, evse)
-
-
 # --- clock, ledger, members -----------------------------------------------------------------------------------------
 
 
@@ -365,6 +340,10 @@ def _on_members(turn: Turn, event: MembersChanged) -> None:
             turn.members.put(key, terms)
 
 
+def _on_storage(turn: Turn, event: StorageChanged) -> None:
+    turn.storage = event.level
+
+
 def _on_drain(turn: Turn, _event: DrainStarted) -> None:
     """Close every open segment at its last reading, so that the books end where the registers do."""
     for evse in turn.evses.values():
@@ -388,8 +367,9 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     TransactionStarted: _on_transaction,
     TransactionUpdated: _on_transaction,
     TransactionEnded: _on_transaction,
-    RegisterRead: _on_register_read,
-    MeterReadFailed: _on_read_failed,
+    RegisterRead: readings.on_read,
+    MeterReadFailed: readings.on_read_failed,
+    MeterAdopted: readings.on_adopted,
     ClockTicked: _on_tick,
     TimerFired: _on_timer,
     Endorsed: outbox.on_answer,
@@ -399,5 +379,6 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     LedgerEventSeen: _on_ledger_event,
     QueryAnswered: _on_query_answered,
     MembersChanged: _on_members,
+    StorageChanged: _on_storage,
     DrainStarted: _on_drain,
 }

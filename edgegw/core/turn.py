@@ -10,6 +10,7 @@ from typing import Any
 
 from edgegw.canonical import canonical_json
 from edgegw.core.effects import Effect, LogEvent
+from edgegw.core.events import StorageLevel
 from edgegw.core.settlement import Submission
 from edgegw.core.state import TABLES, Evse, Settings, Station, Tally
 from edgegw.core.table import Table
@@ -49,8 +50,10 @@ class Turn:
         self.submissions = Table(station.submissions)
         self.answers = Table(station.answers)
         self._tally = Table(station.tally)
+        self.restores = Table(station.restores)
         self.members = Table(station.members)
         self.queries = Table(station.queries)
+        self.storage = station.storage
         self.draining = station.draining
         self.effects: list[Effect] = []
         self.facts: list[FactNoted] = []
@@ -63,6 +66,11 @@ class Turn:
     @tally.setter
     def tally(self, tally: Tally) -> None:
         self._tally.put("all", tally)
+
+    @property
+    def admits(self) -> bool:
+        """Whether the disk has room for what a new session would have to remember."""
+        return self.storage < StorageLevel.NO_SESSIONS
 
     def number(self) -> int:
         """The next number for a line, slice or submission: the order in which they came to be."""
@@ -150,8 +158,8 @@ class Turn:
         tables |= {"members": self.members, "queries": self.queries}
         changed: dict[str, Any] = {name: table.rows for name, table in tables.items() if table.changes}
         station = self.station
-        if changed or self.draining is not station.draining:
-            station = replace(station, draining=self.draining, **changed)
+        if changed or (self.draining, self.storage) != (station.draining, station.storage):
+            station = replace(station, draining=self.draining, storage=self.storage, **changed)
         return Outcome(station=station, effects=tuple(self.effects), facts=tuple(self.facts), changes=changes)
 
 

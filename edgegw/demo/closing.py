@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgegw.demo.documents import ZONE, Parties, Places
+from edgegw.commissioning.site import ZONE
+from edgegw.demo.documents import Parties, Places
 from edgegw.demo.functions import CountingLedger
 from edgegw.demo.opening import client
 from edgegw.demo.plan import DayPlan

@@ -5,20 +5,19 @@ password stands in the scenario, because the charger must know it, and as a hash
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edgegw.commissioning.market import Market, member
+from edgegw.commissioning.site import CHAINCODE, CHANNEL, GATEWAY, ZONE, Desk, PeerPlace, Site
+from edgegw.commissioning.toml import toml
 from edgegw.demo.plan import DISCHARGE_W, DayPlan, EvsePlan, Fault, Visit
 from edgegw.participants.accounts import Enrolment
 
-ZONE = "KR-SEOUL"
 STATION = "demo-station"
-GATEWAY = "gateway1"
-CHANNEL = "energych"
-CHAINCODE = "token"
 GEOHASH = "wydm6"  # Seoul, as coarse as five letters are
 SELLER_SOC_BP_MIN = 3_000
 SELLER_PRICE_MIN_MTOK = 140_000  # above every mid-load ceiling for discharged energy, below every peak price
@@ -108,7 +107,6 @@ class Parties:
     guest: Enrolment  # charges at the producer's own wall box
     guest_moved: str  # the guest's commitment (hex) once the profile has changed
     producer: Enrolment
-    plant_key_hex: str  # of the nonces in the plant's evidence
     industry: Enrolment
 
 
@@ -178,43 +176,43 @@ def configuration(
     own_peer: bool,
 ) -> str:
     """The daemon's configuration, as TOML; `own_peer`: the daemon starts the peer itself."""
-    tables: dict[str, Any] = {
-        "station": {
-            "id": STATION,
-            "zone": ZONE,
-            "data_dir": str(places.station),
-            "key_file": str(places.root / "station.key"),
-        },
-        "ocpp": {"port": ports.ocpp},
-        "ledger": {
-            "gateway_id": GATEWAY,
-            "endpoint": endpoint,
-            "channel": CHANNEL,
-            "chaincode": CHAINCODE,
-            "cutoff_s": plan.cutoff_s,
-            "identity": str(places.identity("EVUserMSP", GATEWAY)),
-            "trust_file": str(places.crypto / "trust.json"),
-        },
-        "representative": {
-            "store": str(places.root / "members.db"),
-            "key_file": str(places.root / "members.key"),
-            "identity": str(places.identity("EVUserMSP", "representative")),
-        },
-        "log": {"format": "json"},
-        "chargers": [_charger(evse, password_hashes[evse.charger_id]) for evse in plan.evses],
-        "meters": [
-            {
-                "id": evse.meter_id,
-                "profile": evse.profile,
-                "port": ports.meters[evse.evse_id],
-                "poll_s": max(60, plan.speed // 3),  # at most three a real second
-            }
-            for evse in plan.evses
-        ],
-    }
-    if own_peer:
-        tables["peer"] = {"data_dir": str(places.peer)}
-    return toml(tables)
+    site = Site(
+        folder=places.root,
+        station_id=STATION,
+        zone=ZONE,
+        data_dir=places.station,
+        key_file=places.root / "station.key",
+        ocpp={"port": ports.ocpp},
+        peer=PeerPlace(
+            endpoint=endpoint,
+            identity=places.identity("EVUserMSP", GATEWAY),
+            trust_file=places.crypto / "trust.json",
+            cutoff_s=plan.cutoff_s,
+            own=places.peer if own_peer else None,
+        ),
+        representative=Desk(
+            store=places.root / "members.db",
+            key_file=places.root / "members.key",
+            identity=places.identity("EVUserMSP", "representative"),
+        ),
+    )
+    return toml(
+        site.tables()
+        | {
+            "health": {"port": 0},
+            "log": {"format": "json"},
+            "chargers": [_charger(evse, password_hashes[evse.charger_id]) for evse in plan.evses],
+            "meters": [
+                {
+                    "id": evse.meter_id,
+                    "profile": evse.profile,
+                    "port": ports.meters[evse.evse_id],
+                    "poll_s": max(60, plan.speed // 3),  # at most three a real second
+                }
+                for evse in plan.evses
+            ],
+        }
+    )
 
 
 def _charger(evse: EvsePlan, password_hash: str) -> dict[str, Any]:
@@ -234,56 +232,52 @@ def _charger(evse: EvsePlan, password_hash: str) -> dict[str, Any]:
     }
 
 
-def participants(
-    plan: DayPlan, places: Places, parties: Parties, *, endpoint: str, certificate_sha256: str
-) -> str:
-    """The other organisations' settings, as JSON."""
+def participants(plan: DayPlan, places: Places, parties: Parties, *, market: Mapping[str, Any]) -> str:
+    """The other organisations' settings, as JSON; `market` says what only the running peer and clock know."""
     members = [
-        *(_member(driver, "EV", DEPOSIT_MTOK) for driver in parties.drivers),
-        _member(parties.supplier, "SUPPLIER", 0),
-        _member(parties.guest, "EV", DEPOSIT_MTOK),
-        _member(parties.producer, "PRODUCER", 0),
-        _member(parties.industry, "INDUSTRY", INDUSTRY_DEPOSIT_MTOK),
+        *(member(driver, DEPOSIT_MTOK) for driver in parties.drivers),
+        member(parties.supplier),
+        member(parties.guest, DEPOSIT_MTOK),
+        member(parties.producer),
+        member(parties.industry, INDUSTRY_DEPOSIT_MTOK),
     ]
-    settings = {
-        "endpoint": endpoint,
-        "channel": CHANNEL,
-        "chaincode": CHAINCODE,
-        "crypto": str(places.crypto),
-        "zone": ZONE,
-        "cutoff_s": plan.cutoff_s,
+    run = Market(
+        channel=CHANNEL,
+        chaincode=CHAINCODE,
+        crypto=str(places.crypto),
+        zone=ZONE,
+        cutoff_s=plan.cutoff_s,
+        tariff=str(places.configs / "tariffs" / "kr-2026-06-summer.toml"),
+        station_id=STATION,
+        geohash=GEOHASH,
+        evses=len(plan.evses),
+        gateway_id=GATEWAY,
+        **market,
+    )
+    producer = {
+        "member_id": parties.producer.member_id,
+        "peak_w": solar_peak_w(plan),
+        "sun": str(sun_file(places)),
+        "wall_box": {
+            "buyer_id": parties.guest.member_id,
+            "gateway_id": GATEWAY,
+            "meter_ref": "wall-box-1",
+            "energy_wh": WALL_BOX_WH,
+        },
+    }
+    industry = {
+        "member_id": parties.industry.member_id,
+        "load": str(places.profiles / "bdew_g25_july_workday_15min.csv"),
+    }
+    moved = {
+        "member_id": parties.guest.member_id,
+        "expected_version": 1,
+        "commitment": parties.guest_moved,
+    }
+    settings = run.settings(members, producer=producer, industry=industry) | {
         "end_s": plan.end_s,
-        "tariff": str(places.configs / "tariffs" / "kr-2026-06-summer.toml"),
         "utc_offset_s": plan.utc_offset_s,
-        "members": members,
-        "changes": [
-            {
-                "member_id": parties.guest.member_id,
-                "expected_version": 1,
-                "commitment": parties.guest_moved,
-            }
-        ],
-        "stations": [{"station_id": STATION, "geohash": GEOHASH, "evses": len(plan.evses)}],
-        "gateways": [
-            {"gateway_id": GATEWAY, "certificate_sha256": certificate_sha256, "stations": [STATION]}
-        ],
-        "producer": {
-            "member_id": parties.producer.member_id,
-            "meter_ref": "plant-1",
-            "evidence_key_hex": parties.plant_key_hex,
-            "peak_w": solar_peak_w(plan),
-            "sun": str(sun_file(places)),
-            "wall_box": {
-                "buyer_id": parties.guest.member_id,
-                "gateway_id": GATEWAY,
-                "meter_ref": "wall-box-1",
-                "energy_wh": WALL_BOX_WH,
-            },
-        },
-        "industry": {
-            "member_id": parties.industry.member_id,
-            "load": str(places.profiles / "bdew_g25_july_workday_15min.csv"),
-        },
+        "changes": [moved],
     }
     return json.dumps(settings, indent=1)
 
@@ -296,37 +290,6 @@ def solar_peak_w(plan: DayPlan) -> int:
 def sun_file(places: Places) -> Path:
     """Irradiance by the hour."""
     return places.profiles / "tmy3_723170_june_week_ghi.csv"
-
-
-def _member(member: Enrolment, kind: str, deposit_mtok: int) -> dict[str, Any]:
-    return {
-        "member_id": member.member_id,
-        "kind": kind,
-        "commitment": member.commitment,
-        "dup_tag": member.dup_tag,
-        "deposit_mtok": deposit_mtok,
-    }
-
-
-def toml(tables: Mapping[str, Any]) -> str:
-    """Tables and lists of tables, at most two deep, as TOML. A JSON string is a TOML string."""
-    return "\n".join(_lines("", tables))
-
-
-def _lines(prefix: str, table: Mapping[str, Any]) -> Iterable[str]:
-    inner = {key: value for key, value in table.items() if _is_table(value)}
-    yield from (f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in inner)
-    for key, value in inner.items():
-        rows = value if isinstance(value, list) else [value]
-        for row in rows:
-            yield f"[[{prefix}{key}]]" if isinstance(value, list) else f"[{prefix}{key}]"
-            yield from _lines(f"{prefix}{key}.", row)
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, Mapping) or (
-        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
-    )
 
 
 def _utc(epoch_s: int) -> str:

@@ -1,25 +1,20 @@
-"""The consortium before the day: the channel's constants, who takes part, and the drivers' cards.
+"""The consortium before the day: the channel's time, who takes part, and the drivers' cards.
 
 Decides nothing about the market. Drivers are made up; of each only what a representative would keep is kept.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
+from typing import Any
 
 import argon2
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
+from edgegw.commissioning.market import entered, stranger
+from edgegw.commissioning.site import CHAINCODE, CHANNEL
 from edgegw.core.events import MemberTerms
 from edgegw.demo.documents import (
-    CHAINCODE,
-    CHANNEL,
-    GATEWAY,
     SELLER_PRICE_MIN_MTOK,
     SELLER_SOC_BP_MIN,
     Parties,
@@ -28,7 +23,6 @@ from edgegw.demo.documents import (
 from edgegw.demo.plan import DayPlan, EvsePlan, Visit
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
-from edgegw.participants.accounts import Enrolment
 from edgegw.participants.members import MemberStatus, MemberStore
 from edgegw.pseudonyms import commitment, new_salt
 
@@ -43,6 +37,15 @@ class Origin:
     monotonic_ns: int
     utc_ms: int
 
+    def constants(self, plan: DayPlan) -> dict[str, Any]:
+        """The channel's constants: the accelerated day's time mapping."""
+        time = {
+            "real_origin_ms": self.utc_ms,
+            "ledger_origin_ms": plan.begin_s * 1000,
+            "speed": plan.speed,
+        }
+        return {"time": time}
+
 
 @asynccontextmanager
 async def client(places: Places, endpoint: str, *, msp_id: str, name: str) -> AsyncIterator[LedgerClient]:
@@ -53,38 +56,9 @@ async def client(places: Places, endpoint: str, *, msp_id: str, name: str) -> As
         yield found
 
 
-async def configure(plan: DayPlan, places: Places, *, endpoint: str, origin: Origin) -> None:
-    """Write the channel's constants, the accelerated day's time mapping among them."""
-    time = {
-        "realOriginMs": origin.utc_ms,
-        "ledgerOriginMs": plan.begin_s * 1000,
-        "speed": plan.speed,
-    }
-    async with client(places, endpoint, msp_id="EVUserMSP", name="admin") as admin:
-        await admin.execute("Configure", {"channel": CHANNEL, "cutoffS": plan.cutoff_s, "time": time})
-
-
-def write_secrets(places: Places) -> None:
-    """Fresh secrets of the station and of the representative."""
-    for name in ("station.key", "members.key"):
-        write_private(places.root / name, secrets.token_hex(32) + "\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads."""
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
-
-
 def password_hashes(evses: Sequence[EvsePlan]) -> dict[str, str]:
     """What the daemon keeps of the chargers' passwords."""
     return {evse.charger_id: _HASHER.hash(evse.password) for evse in evses}
-
-
-def certificate_sha256(places: Places) -> str:
-    """The digest by which the gateway is registered."""
-    pem = (places.identity("EVUserMSP", GATEWAY) / "cert.pem").read_bytes()
-    return sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).hexdigest()
 
 
 @asynccontextmanager
@@ -100,29 +74,13 @@ async def member_store(places: Places) -> AsyncIterator[MemberStore]:
 
 def enter(store: MemberStore, visits: Sequence[Visit]) -> Parties:
     """Enter the drivers and the station's other members; the other organisations' members come without a store."""
-
-    def added(identity: str, kind: str = "EV") -> Enrolment:
-        enrolment = store.add(identity, kind="SUPPLIER" if kind == "SUPPLIER" else "EV")
-        assert enrolment is not None
-        return enrolment
-
     return Parties(
-        drivers=tuple(added(f"driver of {visit.id_token}") for visit in visits),
-        supplier=added("the supplier", "SUPPLIER"),
-        guest=added("guest of the producer"),
+        drivers=tuple(entered(store, f"driver of {visit.id_token}") for visit in visits),
+        supplier=entered(store, "the supplier", "SUPPLIER"),
+        guest=entered(store, "guest of the producer"),
         guest_moved=commitment(new_salt(), "guest of the producer, who has moved"),
-        producer=_stranger("PRODUCER"),
-        plant_key_hex=secrets.token_hex(32),
-        industry=_stranger("INDUSTRY"),
-    )
-
-
-def _stranger(kind: str) -> Enrolment:
-    return Enrolment(
-        member_id=secrets.token_hex(13),
-        kind="PRODUCER" if kind == "PRODUCER" else "INDUSTRY",
-        commitment=secrets.token_hex(32),
-        dup_tag=secrets.token_hex(32),
+        producer=stranger("PRODUCER"),
+        industry=stranger("INDUSTRY"),
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.errors import EdgegwError
-from edgegw.hosted_peer import die_with_parent
+from edgegw.hosted import die_with_parent
 
 END_S = 10.0
 _LINE_BYTES_MAX = 1 << 24

@@ -7,9 +7,7 @@ otherwise.
 
 import asyncio
 import json
-import secrets
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.clock import VARIABLE, ClockMapping
+from edgegw.commissioning.addresses import free_port
+from edgegw.commissioning.files import write_private, write_secrets
+from edgegw.commissioning.market import certificate_sha256
+from edgegw.commissioning.site import GATEWAY
 from edgegw.demo import documents, opening
 from edgegw.demo.documents import Parties, Places, Ports
 from edgegw.demo.opening import Origin
@@ -32,7 +34,6 @@ START_S = 60.0
 SETTLE_S = 60.0
 CLOSE_S = 120.0
 LOOK_S = 0.25
-PORTS = range(20_000, 32_000)  # below Linux's ephemeral ones
 
 
 class TooSlowError(EdgegwError):
@@ -81,11 +82,10 @@ class Stage:
             speed=self.plan.speed,
             utc_end_ns=self.plan.end_s * SECOND_NS,
         )
-        await opening.configure(self.plan, self.places, endpoint=self.endpoint, origin=origin)
-        opening.write_secrets(self.places)
+        write_secrets(self.places.root)
         async with opening.member_store(self.places) as store:
             self.parties = opening.enter(store, self.plan.visits)
-            await self._start_participants(self.parties)
+            await self._start_participants(self.parties, origin)
             await opening.link(store, self.plan.visits, self.parties)
         await self._start_station()
         await self._until_ready()
@@ -109,17 +109,20 @@ class Stage:
         self.parts["peer"] = peer
         self.endpoint = str((await peer.say("listening", START_S))["listening"])
 
-    async def _start_participants(self, parties: Parties) -> None:
+    async def _start_participants(self, parties: Parties, origin: Origin) -> None:
         self.tell(f"participants: {len(parties.drivers)} drivers sign up, tariff, floors and first loads")
         text = documents.participants(
             self.plan,
             self.places,
             parties,
-            endpoint=self.endpoint,
-            certificate_sha256=opening.certificate_sha256(self.places),
+            market={
+                "endpoint": self.endpoint,
+                "certificate_sha256": certificate_sha256(self.places.identity("EVUserMSP", GATEWAY)),
+                "constants": origin.constants(self.plan),
+            },
         )
         path = self.places.root / "participants.json"
-        opening.write_private(path, text)
+        write_private(path, text)
         child = await self.children.start(
             "participants", ["edgegw.participants", "--config", str(path)], self.environment
         )
@@ -131,7 +134,7 @@ class Stage:
         self.tell(f"simulator and daemon: {len(self.plan.evses)} chargers and meters")
         self.ports = free_ports(self.plan)
         path = self.places.root / "scenario.toml"
-        opening.write_private(path, documents.scenario(self.plan, self.places, self.ports))
+        write_private(path, documents.scenario(self.plan, self.places, self.ports))
         hashes = opening.password_hashes(self.plan.evses)
         for file, own_peer in ((self.places.config, False), (self.places.tools_config, True)):
             text = documents.configuration(
@@ -142,7 +145,7 @@ class Stage:
                 password_hashes=hashes,
                 own_peer=own_peer,
             )
-            opening.write_private(file, text)
+            write_private(file, text)
         self.places.station.mkdir(exist_ok=True)
         self.parts["simulator"] = await self.children.start(
             "simulator",
@@ -232,19 +235,10 @@ def free_ports(plan: DayPlan) -> Ports:
     names = ["ocpp", *(evse.evse_id for evse in plan.evses)]
     found: dict[str, int] = {}
     while len(found) < len(names):
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-        if port not in found.values() and _is_free(port):
+        port = free_port()
+        if port not in found.values():
             found[names[len(found)]] = port
     return Ports(ocpp=found.pop("ocpp"), meters=found)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def read_json(path: Path) -> dict[str, Any]:

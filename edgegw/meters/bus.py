@@ -6,6 +6,7 @@ Source: metering reference, clauses 5.4 to 5.6 and 6.2.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,17 +23,23 @@ PROBE_LONGEST_S = 60.0
 RECONNECT_FIRST_S = 0.1
 RECONNECT_LONGEST_S = 5.0
 IDENTIFY_EVERY_S = 900.0
+SLEEP_LONGEST_S = 5.0  # real; a bus that has nothing to do still shows that it turns
+_LACKING = frozenset({1, 2, 3, 4})  # exceptions of a unit that has no such register; others pass
 Emit = Callable[[RegisterReading | ReadFailed], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSettings:
-    """One meter on the bus; `swapped` where it is wired so that its import is our export."""
+    """One meter on the bus; `swapped` where it is wired so that its import is our export.
+
+    `poll_s`: a rhythm of its own, instead of the bus's.
+    """
 
     meter_id: str
     unit_id: int
     profile: Profile
     swapped: bool = False
+    poll_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,27 +113,42 @@ class MeterBus:
         self, clock: Clock, units: Sequence[UnitSettings], *, host: str, port: int, settings: BusSettings
     ) -> None:
         self._clock = clock
-        self._units = [_Unit(unit) for unit in units]
-        self._index = {unit.meter_id: index for index, unit in enumerate(units)}
-        gap_ms = max(unit.profile.min_gap_ms for unit in units)
+        self._settings = settings
+        self._units: list[_Unit] = []
+        self._index: dict[str, int] = {}
         self._line = Line(
-            host,
-            port,
-            framing=settings.framing,
-            timeout_s=settings.timeout_s
-            or max(answer_timeout_s(unit.profile, settings.framing, settings.baud) for unit in units),
-            gap_s=gap_ms / 1000 if settings.framing == "rtu-tcp" else 0.0,
+            host, port, framing=settings.framing, timeout_s=settings.timeout_s or 0.0, gap_s=0.0
         )
         times = Times(
             poll_ns=settings.poll_s * SECOND_NS,
             before_ns=round(settings.before_cut_s * SECOND_NS),
             after_ns=round(settings.after_cut_s * SECOND_NS),
         )
-        self._schedule = Schedule([unit.meter_id for unit in units], times, clock.now_ns())
+        self._schedule = Schedule((), times, clock.now_ns())
+        self._turned_at = time.monotonic()
         self._unreachable = False
         self._reconnect_s = RECONNECT_FIRST_S
         self._reconnect: asyncio.TimerHandle | None = None
         self._sleep: asyncio.Timeout | None = None
+        for unit in units:
+            self.add(unit)
+
+    def add(self, unit: UnitSettings) -> None:
+        """One more meter on this connection, also while it runs; it is read at once."""
+        now_ns, settings = self._clock.now_ns(), self._settings
+        self._index[unit.meter_id] = len(self._units)
+        self._units.append(_Unit(unit))
+        self._schedule.add(unit.meter_id, now_ns, poll_ns=unit.poll_s and unit.poll_s * SECOND_NS)
+        if settings.timeout_s is None:
+            slowest_s = answer_timeout_s(unit.profile, settings.framing, settings.baud)
+            self._line.timeout_s = max(self._line.timeout_s, slowest_s)
+        if settings.framing == "rtu-tcp":
+            self._line.gap_s = max(self._line.gap_s, unit.profile.min_gap_ms / 1000)
+        self._ask(self._index[unit.meter_id])
+
+    def turned_s(self) -> float:
+        """Real seconds since this bus last showed that it goes on; a healthy one shows it every few seconds."""
+        return time.monotonic() - self._turned_at
 
     def request(self, meter_id: str) -> None:
         """Read this meter as soon as possible; requests made before the read starts coalesce.
@@ -145,12 +167,12 @@ class MeterBus:
         """Read until cancelled; `emit` is called from this task and must not block."""
         owner = asyncio.current_task()
         assert owner is not None
-        for index in range(len(self._units)):
-            self._ask(index)
         try:
-            # asyncio.wait_for of Python 3.11, inside pymodbus, drops a cancellation that meets the answer.
+            # asyncio.wait_for of Python 3.11, where pymodbus connects, drops a cancellation that meets the end.
             while not owner.cancelling():
-                await self._wait()
+                self._turned_at = time.monotonic()
+                if self._clock.now_ns() < self._schedule.next_due_ns():
+                    await self._wait()
                 due = self._schedule.take(self._clock.now_ns())
                 if due is not None:
                     await self._serve(due, emit)
@@ -168,12 +190,10 @@ class MeterBus:
             self._sleep = None
 
     async def _wait(self) -> None:
-        """Sleep until the next read is due, or somebody asks for one."""
+        """Sleep until the next read is due, or somebody asks for one, or it is time to show that this task turns."""
         due_ns = self._schedule.next_due_ns()
-        if self._clock.now_ns() >= due_ns:
-            return
         try:
-            async with asyncio.timeout(None) as self._sleep:
+            async with asyncio.timeout(SLEEP_LONGEST_S) as self._sleep:
                 await self._clock.sleep_until(due_ns)
         except TimeoutError:
             pass
@@ -194,14 +214,28 @@ class MeterBus:
             unit.identify_at = 0.0  # whoever answers next may be another meter
             if isinstance(error, UnreachableError):
                 self._await_reconnect()
+                concerned = self._units  # whoever stands behind this connection
             else:
                 self._await_probe(due.unit)
-            now_ns = self._clock.now_ns()
-            emit(ReadFailed(meter_id=unit.settings.meter_id, at_ns=now_ns, reason=str(error)))
+                concerned = [unit]
+            for each in concerned:
+                emit(self._failed(each, error))
         else:
             unit.done += scheduled
             unit.failures, unit.probe_s = 0, PROBE_FIRST_S
             emit(reading)
+
+    def _failed(self, unit: _Unit, error: ReadError) -> ReadFailed:
+        """What people are told; a register that is missing, or holds another model's number, is the profile's matter."""
+        of_profile = error.code in {"EGW-2001", "EGW-2010"}
+        profile = f'; check profile "{unit.settings.profile.profile_id}"' if of_profile else ""
+        return ReadFailed(
+            meter_id=unit.settings.meter_id,
+            at_ns=self._clock.now_ns(),
+            reason=str(error),
+            code=error.code,
+            detail=error.detail + profile,
+        )
 
     def _await_probe(self, index: int) -> None:
         """Ask again: at once after a first failure, then at growing distances, so that the others keep the bus."""
@@ -261,20 +295,24 @@ class MeterBus:
         """Check the model and learn the serial: on each connection, after each failure, and now and then."""
         profile, unit_id = unit.settings.profile, unit.settings.unit_id
         for match in profile.match:
-            if decode_identity(match, await self._line.request(unit_id, match.block)) != match.equals:
-                raise ReadError("wrong_model")
+            found = decode_identity(match, await self._line.request(unit_id, match.block))
+            if found != match.equals:
+                told = f"register {match.block.start:#06x} holds {found!r} instead of {match.equals!r}"
+                raise ReadError("wrong_model", code="EGW-2010", detail=told)
         if profile.serial is not None:
             registers = await self._request_or_none(unit_id, profile.serial.block)
             serial = decode_identity(profile.serial, registers) if registers else None
             unit.serial = None if serial is None else str(serial)
         unit.identify_at = asyncio.get_running_loop().time() + IDENTIFY_EVERY_S
 
-    async def _request_or_none(self, unit_id: int, block: Block) -> list[int] | None:
+    async def _request_or_none(self, unit_id: int, block: Block) -> Sequence[int] | None:
         """Registers a variant of the meter may lack: None where the unit refuses them."""
         try:
             return await self._line.request(unit_id, block)
-        except RefusedError:
-            return None
+        except RefusedError as refused:
+            if refused.exception_code in _LACKING:
+                return None
+            raise
 
     async def _connect(self) -> None:
         """Open the connection; who answers on it must say who it is."""

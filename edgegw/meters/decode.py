@@ -58,11 +58,21 @@ def decode_identity(identity: Identity, registers: Sequence[int]) -> int | str |
     return int.from_bytes(b"".join(word.to_bytes(2, "big") for word in registers), "big")
 
 
+def raw_number(field: Field, registers: Sequence[int], little: bool) -> int | float:  # noqa: FBT001 - as its profile says
+    """The number in a field's words, before any scale: for showing it, never for billing."""
+    words = _words(field, registers)
+    if little:
+        words = words[::-1]
+    return _UNPACK[field.kind](_PACK[len(words)](*words))[0]
+
+
 def _register(register: Register, registers: Sequence[int], little: bool) -> tuple[int | None, bool]:  # noqa: FBT001 - private
     """Cumulative mWh and whether its step was coarsened."""
     ratio = _ratio(register.field, registers, little)
     if ratio is None or ratio[0] < 0:
         return None, False
+    if ratio[0] == 0 and register.exact_max_mwh is not None and any(_words(register.field, registers)):
+        return None, False  # -0.0 is 0x80000000, the "no value" of many meters
     wh_num, wh_den = ratio
     if register.fine is not None:
         fine = _ratio(register.fine, registers, little)
@@ -80,12 +90,13 @@ def _register(register: Register, registers: Sequence[int], little: bool) -> tup
     return count * step_mwh, step_mwh != register.lsb_mwh
 
 
+def _words(field: Field, registers: Sequence[int]) -> Sequence[int]:
+    return registers[field.off : field.off + WORDS[field.kind]]
+
+
 def _ratio(field: Field, registers: Sequence[int], little: bool) -> tuple[int, int] | None:  # noqa: FBT001 - private
     """The field's value as an exact fraction (numerator, positive denominator), or None."""
-    words = registers[field.off : field.off + WORDS[field.kind]]
-    if little:
-        words = words[::-1]
-    raw = _UNPACK[field.kind](_PACK[len(words)](*words))[0]
+    raw = raw_number(field, registers, little)
     if isinstance(raw, float):
         if not math.isfinite(raw):
             return None

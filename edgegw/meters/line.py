@@ -9,11 +9,20 @@ Source: metering reference, clauses 5.1, 5.4 and 5.6.
 
 import asyncio
 import logging
+import struct
+from collections.abc import Sequence
 from typing import Literal
 
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
+from pymodbus.pdu import ModbusPDU
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadHoldingRegistersResponse,
+    ReadInputRegistersRequest,
+    ReadInputRegistersResponse,
+)
 
 from edgegw.meters.profile import Block
 
@@ -23,8 +32,31 @@ Framing = Literal["tcp", "rtu-tcp"]
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 
+# Modbus application protocol 1.1b3, chapter 7
+EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge",
+    6: "device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway: the device did not respond",
+}
+ILLEGAL_ADDRESS = 2
+
+
 class ReadError(Exception):
-    """This read gives no value; the text is the reason that is reported."""
+    """This read gives no value; the text is the reason that is reported.
+
+    `code` is the refusal's (`remedies`), `detail` what people are told of it.
+    """
+
+    def __init__(self, reason: str, *, code: str, detail: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.detail = detail
 
 
 class UnreachableError(ReadError):
@@ -34,21 +66,65 @@ class UnreachableError(ReadError):
 class RefusedError(ReadError):
     """The unit answered with a Modbus exception; the connection is in order."""
 
+    def __init__(self, exception_code: int, *, block: Block) -> None:
+        meaning = EXCEPTIONS.get(exception_code, "not in the standard")
+        missing = exception_code == ILLEGAL_ADDRESS
+        super().__init__(
+            f"exception_{exception_code}",
+            code="EGW-2001" if missing else "EGW-2002",
+            detail=f"register {block.start:#06x} not present ({meaning})"
+            if missing
+            else f"exception {exception_code} ({meaning}) at register {block.start:#06x}",
+        )
+        self.exception_code = exception_code
+
+
+class _HoldingAnswer(ReadHoldingRegistersResponse):
+    """What pymodbus decodes word by word, in one go; it also spares the debug text that pymodbus makes of each answer."""
+
+    def decode(self, data: bytes) -> None:
+        """Registers of a response; raises struct.error, which pymodbus takes for a broken frame."""
+        self.registers = struct.unpack_from(f">{data[0] // 2}H", data, 1)
+
+    def __str__(self) -> str:
+        return "registers"
+
+
+class _InputAnswer(_HoldingAnswer):
+    """The same of input registers."""
+
+    function_code = ReadInputRegistersResponse.function_code
+
+
+def _read_holding(start: int, count: int, unit_id: int) -> ModbusPDU:
+    return ReadHoldingRegistersRequest(address=start, count=count, dev_id=unit_id)
+
+
+def _read_inputs(start: int, count: int, unit_id: int) -> ModbusPDU:
+    return ReadInputRegistersRequest(address=start, count=count, dev_id=unit_id)
+
+
+# All that edgegw ever asks of a meter: reads. No function that writes is made anywhere (reliability reference, S13).
+_READS = {3: _read_holding, 4: _read_inputs}
+
 
 class Line:
     """A connection to one host and port; it has one caller, its bus.
 
     That there is one caller stands in for a shield: a cancelled read ends the caller, and the connection with it.
-    `timeout_s` bounds connecting and each answer; `gap_s` keeps an RTU bus quiet after each answer. Real seconds.
+    `timeout_s` bounds connecting and each answer, from the next connection on where it is changed; `gap_s` keeps an RTU
+    bus quiet after each answer. Real seconds.
     """
 
     def __init__(self, host: str, port: int, *, framing: Framing, timeout_s: float, gap_s: float) -> None:
         self._host, self._port = host, port
+        self._place = f"{host}:{port}"
         self._framer = FramerType.SOCKET if framing == "tcp" else FramerType.RTU
-        self._timeout_s = timeout_s
-        self._gap_s = gap_s
+        self.timeout_s = timeout_s
+        self.gap_s = gap_s
         self._client: AsyncModbusTcpClient | None = None
         self._asking = False
+        self._heard = b""  # since the last request
         self._quiet_until = 0.0  # loop time
 
     @property
@@ -66,14 +142,21 @@ class Line:
             self._host,
             port=self._port,
             framer=self._framer,
-            timeout=self._timeout_s,
+            timeout=self.timeout_s,
             retries=0,
             reconnect_delay=0,
             trace_connect=self._connection_changed,
+            trace_packet=self._packet_passed,
         )
+        self._client.register(_HoldingAnswer)
+        self._client.register(_InputAnswer)
         if not await self._client.connect():
             self.close()
-            raise UnreachableError("unreachable")
+            raise UnreachableError(
+                "unreachable",
+                code="EGW-2005",
+                detail=f"no connection to {self._place} within {self.timeout_s:g} s",
+            )
 
     def close(self) -> None:
         """Hang up; whatever still arrives is heard by nobody."""
@@ -81,39 +164,68 @@ class Line:
             self._client.close()
             self._client = None
 
-    async def request(self, unit_id: int, block: Block) -> list[int]:
+    async def request(self, unit_id: int, block: Block) -> Sequence[int]:
         """Exactly `block.count` registers of that unit.
 
         Raises RefusedError (the connection stays), or ReadError (it is closed).
         """
         client = self._client
-        if client is None:
-            raise ReadError("closed")
-        if self._gap_s:
+        if client is None or not client.connected:
+            raise self._silence("closed", unit_id, block)
+        if self.gap_s:
             await asyncio.sleep(max(0.0, self._quiet_until - asyncio.get_running_loop().time()))
-        ask = client.read_input_registers if block.fc == 4 else client.read_holding_registers
         clean = False
-        self._asking = True
+        self._asking, self._heard = True, b""
         try:
-            answer = await ask(block.start, count=block.count, device_id=unit_id)
-            if answer.dev_id != unit_id or answer.function_code & 0x7F != block.fc:
-                raise ReadError("foreign_answer")
-            if not answer.isError() and len(answer.registers) != block.count:
-                raise ReadError("wrong_count")
+            answer = await self._answer(client, _READS[block.fc](block.start, block.count, unit_id))
+            registers = _checked(answer, unit_id, block)
             clean = True
         except ConnectionException as error:
-            raise ReadError("closed") from error
-        except ModbusException as error:
-            raise ReadError("no_answer") from error
+            raise self._silence("closed", unit_id, block) from error
+        except (ModbusException, TimeoutError) as error:
+            raise self._silence("no_answer", unit_id, block) from error
         finally:
             self._asking = False
             if not clean:
                 self.close()
-            elif self._gap_s:
-                self._quiet_until = asyncio.get_running_loop().time() + self._gap_s
-        if answer.isError():
-            raise RefusedError(f"exception_{answer.exception_code}")
-        return list(answer.registers)
+            elif self.gap_s:
+                self._quiet_until = asyncio.get_running_loop().time() + self.gap_s
+        if registers is None:
+            raise RefusedError(answer.exception_code, block=block)
+        return registers
+
+    async def _answer(self, client: AsyncModbusTcpClient, request: ModbusPDU) -> ModbusPDU:
+        """One transaction of pymodbus's own parts, for one caller and without retries: it needs no lock and no task.
+
+        Raises TimeoutError, or ConnectionException when the peer hangs up.
+        """
+        transaction, loop = client.ctx, asyncio.get_running_loop()
+        answer: asyncio.Future[ModbusPDU] = loop.create_future()
+        request.transaction_id = transaction.getNextTID()
+        transaction.recv_buffer = b""
+        transaction.response_future = answer
+        timer = loop.call_later(self.timeout_s, _expire, answer)
+        try:
+            transaction.pdu_send(request)
+            return await answer
+        finally:
+            timer.cancel()
+
+    def _silence(self, reason: str, unit_id: int, block: Block) -> ReadError:
+        """Why there is no answer: another unit's, which pymodbus drops without a word, or none."""
+        at = 6 if self._framer is FramerType.SOCKET else 0
+        heard = self._heard[at : at + 1]
+        if heard and heard[0] != unit_id:
+            return foreign_unit(heard[0], unit_id)
+        what = "hung up" if reason == "closed" else f"gave no answer within {self.timeout_s:g} s"
+        where = f"unit {unit_id} at {self._place}, register {block.start:#06x}"
+        return ReadError(reason, code="EGW-2005", detail=f"{where}: {what}")
+
+    def _packet_passed(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - pymodbus calls it so
+        """Remember what was heard last, for telling who spoke."""
+        if not sending:
+            self._heard = data
+        return data
 
     def _connection_changed(self, connected: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
         """A hang-up fails the pending request at once."""
@@ -122,3 +234,31 @@ class Line:
         pending = self._client.ctx.response_future
         if not pending.done():
             pending.set_exception(ConnectionException("closed by the peer"))
+
+
+def _expire(answer: asyncio.Future[ModbusPDU]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
+def foreign_unit(heard: int, unit_id: int) -> ReadError:
+    """An answer in another unit's name: nobody's value."""
+    return ReadError(
+        "foreign_unit", code="EGW-2008", detail=f"unit {heard} answered, unit {unit_id} was asked; discarded"
+    )
+
+
+def _checked(answer: ModbusPDU, unit_id: int, block: Block) -> Sequence[int] | None:
+    """The registers, or None for a refusal; raises ReadError for an answer to something else."""
+    if answer.dev_id != unit_id:
+        raise foreign_unit(answer.dev_id, unit_id)
+    if answer.function_code & 0x7F != block.fc:
+        told = f"function {answer.function_code & 0x7F} answered, {block.fc} was asked"
+        raise ReadError("foreign_answer", code="EGW-2009", detail=told)
+    if answer.isError():
+        return None
+    registers = answer.registers
+    if len(registers) != block.count:
+        told = f"{len(registers)} registers came from {block.start:#06x}, {block.count} were asked"
+        raise ReadError("wrong_count", code="EGW-2009", detail=told)
+    return registers

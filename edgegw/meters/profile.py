@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgegw.errors import ConfigError
+from edgegw.places import configs
 
 WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4, "s64": 4, "f64": 4}
 TRANSPORTS = {"tcp", "rtu", "rtu-tcp"}
@@ -98,6 +99,22 @@ def load_profile(path: Path, *, base: int | None = None) -> Profile:
     if reader.faults or profile is None:
         raise ConfigError(tuple(f"{path}: {fault}" for fault in reader.faults))
     return profile
+
+
+def named_profile(name: str) -> Profile:
+    """A profile by its file, or by the name of one that edgegw brings; raises ConfigError."""
+    path = Path(name)
+    if path.suffix == ".json":
+        return load_profile(path)
+    shipped = configs() / "meters" / f"{name}.json"
+    if not shipped.is_file():
+        raise ConfigError((f"profile {name!r}: edgegw brings {', '.join(shipped_profiles())}",))
+    return load_profile(shipped)
+
+
+def shipped_profiles() -> list[str]:
+    """Names of all profiles that edgegw brings."""
+    return sorted(path.stem for path in (configs() / "meters").glob("*.json"))
 
 
 class _Reader:

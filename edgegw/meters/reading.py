@@ -27,8 +27,13 @@ class RegisterReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFailed:
-    """No acceptable answer; `reason` is the text of `line.ReadError`: "no_answer", "closed" and the like."""
+    """No acceptable answer; `reason` is the text of `line.ReadError`: "no_answer", "closed" and the like.
+
+    `code` is the refusal's (`remedies`), `detail` what is known of it.
+    """
 
     meter_id: str
     at_ns: int
     reason: str
+    code: str
+    detail: str

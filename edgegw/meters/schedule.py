@@ -48,28 +48,33 @@ class Schedule:
 
     def __init__(self, unit_ids: Sequence[str], times: Times, now_ns: int) -> None:
         self._times = times
-        self._period_ns = {
-            Cause.POLL: times.poll_ns,
-            Cause.BEFORE_CUT: INTERVAL_NS,
-            Cause.AFTER_CUT: INTERVAL_NS,
-        }
-        self._window_ns = {
-            Cause.POLL: times.poll_ns,
-            Cause.BEFORE_CUT: times.before_ns,
-            Cause.AFTER_CUT: times.poll_ns,
-        }
-        self.late = [0] * len(unit_ids)
+        self.late: list[int] = []
+        self._poll_ns: list[int] = []
         self._asked: set[int] = set()
         self._heap: list[Due] = []
-        for index, unit_id in enumerate(unit_ids):
-            phase_ns = crc32(unit_id.encode()) % times.poll_ns
-            self._push_first(Cause.POLL, index, phase_ns=phase_ns, now_ns=now_ns)
-            self._push_first(Cause.BEFORE_CUT, index, phase_ns=-times.before_ns, now_ns=now_ns)
-            self._push_first(Cause.AFTER_CUT, index, phase_ns=times.after_ns, now_ns=now_ns)
+        for unit_id in unit_ids:
+            self.add(unit_id, now_ns)
+
+    def add(self, unit_id: str, now_ns: int, *, poll_ns: int | None = None) -> None:
+        """One more unit, after those that are there; `poll_ns` where it is polled in a rhythm of its own."""
+        index, times = len(self.late), self._times
+        self.late.append(0)
+        self._poll_ns.append(poll_ns or times.poll_ns)
+        phase_ns = crc32(unit_id.encode()) % self._poll_ns[index]
+        self._push_first(Cause.POLL, index, phase_ns=phase_ns, now_ns=now_ns)
+        self._push_first(Cause.BEFORE_CUT, index, phase_ns=-times.before_ns, now_ns=now_ns)
+        self._push_first(Cause.AFTER_CUT, index, phase_ns=times.after_ns, now_ns=now_ns)
+
+    def _period_ns(self, due: Due) -> int:
+        return self._poll_ns[due.unit] if due.cause is Cause.POLL else INTERVAL_NS
+
+    def _window_ns(self, due: Due) -> int:
+        """How late this read may start."""
+        return self._times.before_ns if due.cause is Cause.BEFORE_CUT else self._poll_ns[due.unit]
 
     def _push_first(self, cause: Cause, index: int, *, phase_ns: int, now_ns: int) -> None:
         """First occurrence of a grid with the given phase that is not before now."""
-        period_ns = self._period_ns[cause]
+        period_ns = self._period_ns(Due(phase_ns, cause, index))
         periods = -((phase_ns - now_ns) // period_ns)
         heapq.heappush(self._heap, Due(phase_ns + periods * period_ns, cause, index))
 
@@ -90,11 +95,11 @@ class Schedule:
             if due.cause is Cause.ASKED:
                 self._asked.discard(due.unit)
                 return due
-            period_ns = self._period_ns[due.cause]
+            period_ns = self._period_ns(due)
             missed = (now_ns - due.at_ns) // period_ns
             latest_ns = due.at_ns + missed * period_ns
             heapq.heappush(self._heap, Due(latest_ns + period_ns, due.cause, due.unit))
-            too_late = now_ns >= latest_ns + self._window_ns[due.cause]
+            too_late = now_ns >= latest_ns + self._window_ns(due)
             self.late[due.unit] += missed + too_late
             if not too_late:
                 return due

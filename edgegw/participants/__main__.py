@@ -1,4 +1,7 @@
-"""`python -m edgegw.participants --config participants.json`: the other organisations of a run, in one process."""
+"""`python -m edgegw.participants --config participants.json`: the other organisations of a run, in one process.
+
+Exit status: 0 told to end, 69 the ledger is away or refuses, 78 the settings cannot be used.
+"""
 
 import asyncio
 import os
@@ -7,19 +10,42 @@ from pathlib import Path
 
 import click
 
-from edgegw.errors import ConfigError
+from edgegw.errors import ConfigError, LedgerError
+from edgegw.participants.consortium import ROLES, Role
 from edgegw.participants.runner import run
+
+_EX_UNAVAILABLE = 69
+_EX_CONFIG = 78
+
+
+def serve(config: Path, role: str) -> int:
+    """Play one role, or `all`, until told to end; returns the exit status, with the reason on standard error."""
+    roles: tuple[Role, ...] = tuple(one for one in ROLES if role in {one, "all"})
+    status = 0
+    try:
+        asyncio.run(run(config, os.environ, roles))
+    except* ConfigError as refused:
+        status = _tell(refused, _EX_CONFIG)
+    except* (LedgerError, OSError) as failed:
+        status = _tell(failed, _EX_UNAVAILABLE)
+    return status
+
+
+def _tell(group: BaseExceptionGroup[BaseException], status: int) -> int:
+    for fault in group.exceptions:
+        if isinstance(fault, BaseExceptionGroup):
+            _tell(fault, status)
+        else:
+            click.echo(str(fault), err=True)
+    return status
 
 
 @click.command()
 @click.option("--config", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def main(config: Path) -> None:
-    """Run oracle, producer, industry, exchange desk and representatives for a simulated day."""
-    try:
-        asyncio.run(run(config, os.environ))
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(78)
+@click.option("--role", type=click.Choice([*ROLES, "all"]), default="all", show_default=True)
+def main(config: Path, *, role: str) -> None:
+    """Run oracle, producer, industry, exchange desk and representatives, or one of them."""
+    sys.exit(serve(config, role))
 
 
 if __name__ == "__main__":

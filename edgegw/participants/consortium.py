@@ -1,34 +1,42 @@
 """The other organisations of a run, put together: opened before the day, run through it, closed after it.
 
-Decides the order (members, deposits, tariff and floors, meters, loads; at the end offers, sweep, payout) and nothing else.
+Decides the order (constants, members, deposits, tariff and floors, meters, loads; at the end offers, sweep, payout) and
+which identities each part needs; nothing else.
 Source: LEDGER, Who takes part and Around them.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from edgegw.clock import StationClock
-from edgegw.errors import ConfigError
 from edgegw.participants import accounts
 from edgegw.participants.accounts import KIND_MSP
-from edgegw.participants.desk import ExchangeDesk
+from edgegw.participants.desk import Deposit, ExchangeDesk, Teller
 from edgegw.participants.industry import Industry
 from edgegw.participants.oracle import Oracle
 from edgegw.participants.port import LedgerPort
 from edgegw.participants.producer import Plant, Producer, WallBox
 from edgegw.participants.profiles import read_load, read_sun
 from edgegw.participants.representative import Representative
-from edgegw.participants.schedule import DAY_S, Schedule
+from edgegw.participants.schedule import DAY_S, NEVER_S, Schedule
 from edgegw.participants.seat import Seat
-from edgegw.participants.settings import Settings
+from edgegw.participants.settings import ConstantsSettings, Settings
 from edgegw.participants.tariff import Tariff, read_tariff
 from edgegw.ports import Clock
 from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
 
 AT_ONCE = 8
+Role = Literal["representative", "oracle", "producer", "industry", "desk"]
+ROLES: tuple[Role, ...] = ("representative", "oracle", "producer", "industry", "desk")
+SEATS: Mapping[str, Role] = {
+    "EVUserMSP": "representative",
+    "ProducerMSP": "producer",
+    "IndustryMSP": "industry",
+}
+"""Which part signs up the members of an organisation."""
 Connect = Callable[[str, str], LedgerPort]
 """The way to the ledger of an organisation's named identity: (`ProducerMSP`, `oracle`)."""
 
@@ -41,105 +49,156 @@ class Span:
     end_s: int
 
     @classmethod
-    def of(cls, clock: StationClock, end_s: int | None) -> "Span":
-        """From the clock's mapping, where it has one; raises ConfigError where the end is nowhere told."""
+    def of(cls, clock: StationClock, settings: Settings) -> "Span":
+        """As the settings say, else from the clock's mapping, where it has one; else from now on without an end."""
         mapping = clock.mapping
-        origin_ns = clock.now_ns() if mapping is None else mapping.utc_origin_ns
+        begin_s, end_s = settings.begin_s, settings.end_s
+        if begin_s is None:
+            begin_s = interval_of(clock.now_ns() if mapping is None else mapping.utc_origin_ns)
         if end_s is None and mapping is not None and mapping.utc_end_ns is not None:
             end_s = mapping.utc_end_ns // SECOND_NS
-        if end_s is None:
-            raise ConfigError(("end_s: neither the settings nor STATION_CLOCK tell the end of the run",))
-        return cls(begin_s=interval_of(origin_ns), end_s=end_s)
+        return cls(begin_s=begin_s, end_s=NEVER_S if end_s is None else end_s)
 
 
 class Consortium:
-    """Oracle, producer, industry, exchange desk, and the representatives who sign their members up."""
+    """Oracle, producer, industry, exchange desk, and the representatives who sign their members up; or some of them.
 
-    def __init__(self, settings: Settings, *, connect: Connect, clock: Clock, span: Span) -> None:
+    `listed` gives the deposits anew when their list has changed, else None: the desk asks it as long as it runs.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connect: Connect,
+        clock: Clock,
+        span: Span,
+        roles: Collection[Role] = ROLES,
+        listed: Callable[[], Sequence[Deposit] | None] = lambda: None,
+    ) -> None:
         tariff = read_tariff(settings.tariff)
-        offset_s = tariff.utc_offset_s if settings.utc_offset_s is None else settings.utc_offset_s
         schedule = Schedule(clock=clock, cutoff_s=settings.cutoff_s, end_s=span.end_s)
         self._settings = settings
+        self._connect = connect
         self._effective_from = _effective_from(settings, tariff, span)
-        self._representatives = {msp: connect(msp, "representative") for msp in set(KIND_MSP.values())}
-        self._ev_users = Representative(
-            self._representatives["EVUserMSP"], zone=settings.zone, schedule=schedule
+        self._representatives = {
+            msp: connect(msp, "representative") for msp, role in SEATS.items() if role in roles
+        }
+        self._ev_users = (
+            Representative(self._representatives["EVUserMSP"], zone=settings.zone, schedule=schedule)
+            if "representative" in roles
+            else None
         )
-        self._desk = ExchangeDesk(ledger=connect("EVUserMSP", "exchange"))
-        self._oracle = Oracle(
-            ledger=connect("ProducerMSP", "oracle"),
-            tariff=tariff,
-            zone=settings.zone,
-            utc_offset_s=offset_s,
-            schedule=schedule,
+        self._teller = (
+            Teller(desk=ExchangeDesk(ledger=connect("EVUserMSP", "exchange")), listed=listed)
+            if "desk" in roles
+            else None
         )
-        self._producer = _producer(
-            settings,
-            self._representatives["ProducerMSP"],
-            schedule,
-            offset_and_begin_s=(offset_s, span.begin_s),
+        self._oracle = (
+            _oracle(settings, connect("ProducerMSP", "oracle"), schedule, tariff=tariff)
+            if "oracle" in roles
+            else None
         )
-        self._industry = _industry(settings, self._representatives["IndustryMSP"], schedule, tariff=tariff)
+        self._producer = (
+            _producer(
+                settings,
+                self._representatives["ProducerMSP"],
+                schedule,
+                offset_and_begin_s=(_utc_offset_s(settings, tariff), span.begin_s),
+            )
+            if "producer" in roles
+            else None
+        )
+        self._industry = (
+            _industry(settings, self._representatives["IndustryMSP"], schedule, tariff=tariff)
+            if "industry" in roles
+            else None
+        )
+
+    @property
+    def _traders(self) -> list[Oracle | Producer | Industry]:
+        return [role for role in (self._oracle, self._producer, self._industry) if role is not None]
 
     async def open(self) -> None:
         """Everything that must stand before the first session, as fast as it goes; may be repeated."""
+        if self._settings.constants is not None and self._ev_users is not None:
+            await self._configure(self._settings.constants)
         await self._enrol()
-        await self._oracle.post_tariff(self._effective_from)
-        await self._register()
+        if self._oracle is not None:
+            await self._oracle.post_tariff(self._effective_from)
+        if self._ev_users is not None:
+            await self._register(self._ev_users)
         async with asyncio.TaskGroup() as group:
-            for role in (self._oracle, self._producer, self._industry):
+            for role in self._traders:
                 group.create_task(role.open())
+
+    async def _configure(self, constants: ConstantsSettings) -> None:
+        """The channel's constants; written again they must be the same."""
+        arguments: dict[str, Any] = {
+            "channel": self._settings.channel,
+            "cutoffS": self._settings.cutoff_s,
+        }
+        if constants.time is not None:
+            arguments["time"] = {
+                "realOriginMs": constants.time.real_origin_ms,
+                "ledgerOriginMs": constants.time.ledger_origin_ms,
+                "speed": constants.time.speed,
+            }
+        await self._connect("EVUserMSP", "admin").execute("Configure", arguments)
 
     async def _enrol(self) -> None:
         """Members signed up, changed profiles committed to, deposits turned into tokens."""
-        members = self._settings.members
         sign_ups = (
             accounts.sign_up(self._representatives[KIND_MSP[member.kind]], member.enrolment)
-            for member in members
+            for member in self._settings.members
+            if KIND_MSP[member.kind] in self._representatives
         )
         await accounts.at_most(AT_ONCE, sign_ups)
-        for change in self._settings.changes:
-            await self._ev_users.change(
-                change.member_id, expected_version=change.expected_version, commitment=change.commitment
-            )
-        mints = (
-            self._desk.mint(
-                member.member_id, member.deposit_mtok, member.deposit_ref or f"deposit:{member.member_id}:1"
-            )
-            for member in members
-            if member.deposit_mtok
-        )
-        await accounts.at_most(AT_ONCE, mints)
+        if self._ev_users is not None:
+            for change in self._settings.changes:
+                await self._ev_users.change(
+                    change.member_id, expected_version=change.expected_version, commitment=change.commitment
+                )
+        if self._teller is not None:
+            await self._teller.open(self._settings.all_deposits)
 
-    async def _register(self) -> None:
+    async def _register(self, ev_users: Representative) -> None:
         """Stations, gateways and the wall box's meter."""
         for station in self._settings.stations:
-            await self._ev_users.register_station(station.station)
+            await ev_users.register_station(station.station)
         for gateway in self._settings.gateways:
-            await self._ev_users.register_gateway(
+            await ev_users.register_gateway(
                 gateway.gateway_id,
                 certificate_sha256=gateway.certificate_sha256,
                 stations=gateway.stations,
             )
         box = self._settings.producer.wall_box
         if box is not None:
-            await self._ev_users.register_meter(
+            await ev_users.register_meter(
                 box.meter_ref, epoch=box.epoch, gateway_id=box.gateway_id, rated_w=box.rated_w
             )
 
     async def run(self) -> None:
         """The day's loops; returns at the end of the run."""
         async with asyncio.TaskGroup() as group:
-            for role in (self._oracle, self._producer, self._industry):
-                group.create_task(role.run())
+            telling = None
+            if self._teller is not None:
+                telling = group.create_task(self._teller.run(self._settings.all_deposits))
+            trading = [group.create_task(role.run()) for role in self._traders]
+            if trading and telling is not None:
+                await asyncio.wait(trading)
+                telling.cancel()
 
     async def close(self) -> dict[str, Any]:
-        """Offers back, credits swept, the producer paid out; returns what the roles counted."""
+        """Offers back, credits swept, the producer paid out; returns what the roles counted. Needs all roles."""
+        assert self._producer is not None
+        assert self._industry is not None
+        assert self._teller is not None
         await self._producer.close()
         await self._industry.close()
         producer_id = self._settings.producer.member_id
-        paid_mtok = await self._desk.pay_out(producer_id, f"payout:{producer_id}:1")
-        supply = await self._desk.supply()
+        paid_mtok = await self._teller.desk.pay_out(producer_id, f"payout:{producer_id}:1")
+        supply = await self._teller.desk.supply()
         entries = await accounts.history(self._representatives["ProducerMSP"], producer_id)
         return {
             "counts": self.counts,
@@ -150,12 +209,21 @@ class Consortium:
 
     @property
     def counts(self) -> dict[str, Counter[str]]:
-        """Posts and refusals of each role."""
-        return {
-            "oracle": self._oracle.counts,
-            "producer": self._producer.seat.counts,
-            "industry": self._industry.seat.counts,
-        }
+        """Posts and refusals of each role that plays here."""
+        found: dict[str, Counter[str]] = {}
+        if self._oracle is not None:
+            found["oracle"] = self._oracle.counts
+        if self._producer is not None:
+            found["producer"] = self._producer.seat.counts
+        if self._industry is not None:
+            found["industry"] = self._industry.seat.counts
+        if self._teller is not None:
+            found["desk"] = self._teller.counts
+        return found
+
+
+def _utc_offset_s(settings: Settings, tariff: Tariff) -> int:
+    return tariff.utc_offset_s if settings.utc_offset_s is None else settings.utc_offset_s
 
 
 def _effective_from(settings: Settings, tariff: Tariff, span: Span) -> int:
@@ -164,6 +232,16 @@ def _effective_from(settings: Settings, tariff: Tariff, span: Span) -> int:
         return settings.effective_from
     own_s = int(tariff.effective_from.timestamp()) // INTERVAL_S * INTERVAL_S
     return min(own_s, span.begin_s - DAY_S)
+
+
+def _oracle(settings: Settings, ledger: LedgerPort, schedule: Schedule, *, tariff: Tariff) -> Oracle:
+    return Oracle(
+        ledger=ledger,
+        tariff=tariff,
+        zone=settings.zone,
+        utc_offset_s=_utc_offset_s(settings, tariff),
+        schedule=schedule,
+    )
 
 
 def _producer(
@@ -209,7 +287,7 @@ def _industry(settings: Settings, ledger: LedgerPort, schedule: Schedule, *, tar
             schedule=schedule,
         ),
         load=read_load(site.load, annual_mwh=site.annual_mwh),
-        utc_offset_s=tariff.utc_offset_s if settings.utc_offset_s is None else settings.utc_offset_s,
+        utc_offset_s=_utc_offset_s(settings, tariff),
         offer_mtok=site.offer_mtok,
         limit_mtok_per_kwh=tariff.ceiling_mtok_per_kwh("DISCHARGE"),
     )

@@ -4,10 +4,27 @@ Decides nothing: one deposit reference mints once, one payout reference burns on
 Source: LEDGER, around the seven functions (Mint, Burn); totalSupply = minted - burned.
 """
 
-from dataclasses import dataclass
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
-from edgegw.participants.accounts import available_mtok
+from edgegw.contract.codes import Code
+from edgegw.ledger import BusinessRefusal
+from edgegw.participants.accounts import at_most, available_mtok
 from edgegw.participants.port import LedgerPort
+
+AT_ONCE = 8
+LOOK_REAL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit:
+    """Tokens somebody paid for."""
+
+    member_id: str
+    amount_mtok: int
+    ref: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +70,45 @@ class ExchangeDesk:
         )
         assert supply.supply_mtok == supply.minted_mtok - supply.burned_mtok
         return supply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teller:
+    """Sees to it that every listed deposit is minted. `listed` gives the list anew when it has changed, else None."""
+
+    desk: ExchangeDesk
+    listed: Callable[[], Sequence[Deposit] | None]
+    done: set[str] = field(default_factory=set)
+    """References that are minted, or refused for good."""
+    counts: Counter[str] = field(default_factory=Counter)
+
+    async def open(self, deposits: Iterable[Deposit]) -> None:
+        """Mint what is listed now, but for members who are yet to sign up; raises BusinessRefusal (REF_USED, ...)."""
+        await at_most(AT_ONCE, (self._mint(deposit, final=True) for deposit in deposits))
+
+    async def run(self, deposits: Sequence[Deposit]) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_REAL_S)
+            deposits = await self.look(deposits)
+
+    async def look(self, deposits: Sequence[Deposit]) -> Sequence[Deposit]:
+        """Mint what is listed by now and could not be minted before; refusals are counted. Returns the list."""
+        changed = self.listed()
+        deposits = deposits if changed is None else changed
+        waiting = [one for one in deposits if one.ref not in self.done]
+        await at_most(AT_ONCE, (self._mint(one, final=False) for one in waiting))
+        return deposits
+
+    async def _mint(self, deposit: Deposit, *, final: bool) -> None:
+        try:
+            await self.desk.mint(deposit.member_id, deposit.amount_mtok, deposit.ref)
+        except BusinessRefusal as refusal:
+            self.counts[refusal.code] += 1
+            if refusal.code == Code.UNKNOWN_MEMBER:
+                return
+            if final:
+                raise
+        else:
+            self.counts["minted"] += 1
+        self.done.add(deposit.ref)

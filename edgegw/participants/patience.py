@@ -1,6 +1,7 @@
 """A participant's ledger that waits out what passes: a peer that is away, endorsers at different heights.
 
-Decides what is asked again (never a refusal, a forged answer or a refused identity) and for how long, in real seconds.
+Decides what is asked again (a channel whose constants are still to be written, but no other refusal; never a forged answer
+or a refused identity) and for how long, in real seconds.
 Safe because every write carries an id of its caller's own. Source: LEDGER, Exactly once.
 """
 
@@ -10,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgegw.ledger import Conflicting, Mismatch, Unavailable, Undecided
+from edgegw.contract.codes import Code
+from edgegw.ledger import BusinessRefusal, Conflicting, Mismatch, Unavailable, Undecided
 from edgegw.participants.port import LedgerPort
 
 PASSING = (Unavailable, Mismatch, Conflicting, Undecided)
@@ -39,5 +41,8 @@ class PatientLedger:
                 return await call()
             except PASSING:
                 if time.monotonic() >= until:
+                    raise
+            except BusinessRefusal as refusal:
+                if refusal.code != Code.NOT_CONFIGURED or time.monotonic() >= until:
                     raise
             await asyncio.sleep(self.pause_s)

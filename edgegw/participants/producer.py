@@ -1,7 +1,7 @@
 """The solar producer: registers what its plant generated, offers it, posts its supply, sells some at its own wall box.
 
 Decides how a quarter hour's generation is shared between the direct sale at noon and the standing offer. The plant's
-register at any instant is the sum of its profile since the run began. Never touches a gateway's slices or holds.
+register at any instant is the sum of its profile since the plant was put into service, whoever runs it meanwhile. Never touches a gateway's slices or holds.
 Source: LEDGER, price (CHARGE: producers post supply) and Around them; docs/contract.md (RegisterGeneration, transfer).
 """
 
@@ -32,6 +32,8 @@ class Plant:
     utc_offset_s: int
     begin_s: int
     evidence_key: bytes
+    _known: list[int] = field(default_factory=list, init=False, compare=False, repr=False)
+    """The register as last asked for: its instant and its Wh."""
 
     def energy_wh(self, interval: int) -> int:
         """Generation of a quarter hour, measured or expected: the sun keeps to its file."""
@@ -39,7 +41,13 @@ class Plant:
 
     def register_wh(self, at_s: int) -> int:
         """The export register at a quarter hour's start."""
-        return sum(self.energy_wh(interval) for interval in range(self.begin_s, at_s, INTERVAL_S))
+        known_s, known_wh = self._known or (self.begin_s, 0)
+        if at_s < known_s:
+            known_s, known_wh = self.begin_s, 0
+        wh = known_wh + sum(self.energy_wh(interval) for interval in range(known_s, at_s, INTERVAL_S))
+        if at_s >= self.begin_s:
+            self._known[:] = at_s, wh
+        return wh
 
     def local(self, interval: int) -> datetime:
         """Local time of a quarter hour's start."""
@@ -97,6 +105,18 @@ class Producer:
         )
         for interval in self.seat.schedule.opening():
             await self._post_supply(interval)
+        self._remember_offers()
+
+    def _remember_offers(self) -> None:
+        """Offers of the last day, made before this process began: they are closed when they have ended."""
+        now_s = self.seat.schedule.now_s() // INTERVAL_S * INTERVAL_S
+        for interval in range(max(self.plant.begin_s, now_s - DAY_S), now_s, INTERVAL_S):
+            if self.plant.energy_wh(interval):
+                offer_id = f"sun:{self._lot_id(self.plant.register_wh(interval))}"
+                self.seat.offered[offer_id] = self.plant.midnight_after(interval)
+
+    def _lot_id(self, start_wh: int) -> str:
+        return f"{self.plant.meter_ref}:{self.plant.epoch}:{start_wh}"
 
     async def run(self) -> None:
         """Each quarter hour: post supply in time, sell what the last one brought; returns at the end of the run."""
@@ -106,6 +126,7 @@ class Producer:
                 post = group.create_task(self._post_supply(interval + self.seat.schedule.ahead * INTERVAL_S))
                 await self._sell(interval - INTERVAL_S)
                 await post
+                await self.seat.close_ended(interval)
 
     async def close(self) -> None:
         """Take back what no slice has, and sweep."""
@@ -121,7 +142,7 @@ class Producer:
         """Register a quarter hour's generation and offer it, less what the wall box took."""
         start_wh = self.plant.register_wh(interval)
         end_wh = start_wh + self.plant.energy_wh(interval)
-        lot_id = f"{self.plant.meter_ref}:{self.plant.epoch}:{start_wh}"
+        lot_id = self._lot_id(start_wh)
         if end_wh == start_wh or not await self._register(lot_id, interval, start_wh=start_wh, end_wh=end_wh):
             return
         sold_wh = await self._sell_direct(interval, end_wh - start_wh)
@@ -153,6 +174,8 @@ class Producer:
 
     async def _fix_noon_prices(self) -> None:
         """Have the price of each noon quarter hour fixed, midway between its cut-off and its start."""
+        if self.wall_box is None:
+            return
         schedule = self.seat.schedule
         begin = schedule.now_s() // INTERVAL_S * INTERVAL_S + INTERVAL_S
         for interval in range(begin, schedule.end_s, INTERVAL_S):

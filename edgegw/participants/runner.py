@@ -1,23 +1,28 @@
-"""The participants' process: opens the market, runs the day, closes it when told to.
+"""The participants' process: opens the market, runs the day, closes it when told to. All roles, or some.
 
 Decides when each phase begins, and says so on standard output, one JSON object a line: `{"ready": true}` after opening,
-`{"closed": true, ...}` after closing. Closing is asked for by SIGUSR1 or the line `close` on standard input.
+`{"closed": true, ...}` after closing. Closing is asked for by SIGUSR1 or the line `close` on standard input; SIGTERM and
+SIGINT end the process where it stands, and it may be started again: everything is said to the ledger under the same ids.
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import signal
+import stat
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from edgegw.clock import StationClock
+from edgegw.errors import ConfigError
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
-from edgegw.participants.consortium import Connect, Consortium, Span
+from edgegw.participants.consortium import ROLES, Connect, Consortium, Role, Span
+from edgegw.participants.desk import Deposit
 from edgegw.participants.patience import PatientLedger
 from edgegw.participants.port import LedgerPort
 from edgegw.participants.settings import Settings, read_settings
@@ -25,20 +30,57 @@ from edgegw.participants.settings import Settings, read_settings
 TRUST_FILE = "trust.json"
 
 
-async def run(config: Path, environment: Mapping[str, str]) -> None:
+async def run(config: Path, environment: Mapping[str, str], roles: Collection[Role] = ROLES) -> None:
     """The whole life of the process; raises ConfigError and whatever the ledger finally refuses."""
+    serving = asyncio.ensure_future(_serve(config, environment, roles))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _serve(config: Path, environment: Mapping[str, str], roles: Collection[Role]) -> None:
+    changes = Changes(config)
     settings = read_settings(config)
     clock = StationClock.from_environment(environment)
     closing = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, closing.set)
     listening = asyncio.create_task(_listen(closing))
     async with connections(settings) as connect:
-        consortium = Consortium(settings, connect=connect, clock=clock, span=Span.of(clock, settings.end_s))
+        consortium = Consortium(
+            settings,
+            connect=connect,
+            clock=clock,
+            span=Span.of(clock, settings),
+            roles=roles,
+            listed=changes.deposits,
+        )
         await consortium.open()
         _say({"ready": True})
         await _until(closing, asyncio.create_task(consortium.run()))
-        _say({"closed": True} | await consortium.close())
+        counted = await consortium.close() if set(roles) == set(ROLES) else {"counts": consortium.counts}
+        _say({"closed": True} | counted)
     listening.cancel()
+
+
+class Changes:
+    """The settings' file as others change it while we run: only its deposits count then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen_ns = path.stat().st_mtime_ns if path.exists() else 0
+
+    def deposits(self) -> Sequence[Deposit] | None:
+        """All deposits where the file changed since the last look; None where not, or where it cannot be read."""
+        try:
+            changed_ns = self._path.stat().st_mtime_ns
+            if changed_ns == self._seen_ns:
+                return None
+            self._seen_ns = changed_ns
+            return read_settings(self._path).all_deposits
+        except (OSError, ConfigError) as fault:
+            sys.stderr.write(f"deposits stay as they were: {fault}\n")
+            return None
 
 
 @asynccontextmanager
@@ -78,6 +120,8 @@ async def _until(closing: asyncio.Event, day: asyncio.Task[None]) -> None:
 
 async def _listen(closing: asyncio.Event) -> None:
     """Set `closing` at the line `close`; an input that is no pipe or terminal, or that ends, says nothing."""
+    if not _can_speak(sys.stdin.fileno()):
+        return
     reader = asyncio.StreamReader()
     with contextlib.suppress(ValueError, OSError):
         await asyncio.get_running_loop().connect_read_pipe(
@@ -86,6 +130,12 @@ async def _listen(closing: asyncio.Event) -> None:
         async for line in reader:
             if line.strip() == b"close":
                 closing.set()
+
+
+def _can_speak(descriptor: int) -> bool:
+    """Whether lines may come from it: not from /dev/null, which cannot even be waited for."""
+    mode = os.fstat(descriptor).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 
 
 def _say(line: dict[str, Any]) -> None:

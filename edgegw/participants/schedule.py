@@ -15,6 +15,7 @@ LEAD_S_MIN = 60
 HOUR_S = 3600
 DAY_S = 86_400
 _LEAD_REAL_S = 2.0
+NEVER_S = 4_102_444_800  # 2100-01-01: the end of a run that has none; nothing is done up to it in advance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from edgegw.participants.port import LedgerPort
 from edgegw.participants.schedule import Schedule
 
 MOST_WH_PER_GATEWAY_DAY = 10_000_000
+SETTLED_S = 3600  # after an offer's end its last slice has come back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,8 @@ class Seat:
     product: Literal["CHARGE", "DISCHARGE"]
     schedule: Schedule
     counts: Counter[str] = field(default_factory=Counter)
-    offered: list[str] = field(default_factory=list)
-    """Offers to close at the end: the ledger lists only those that have something left."""
+    offered: dict[str, int] = field(default_factory=dict)
+    """Offers to close, and when each of them ends (UTC epoch seconds)."""
 
     async def submit(self, function: str, args: dict[str, Any]) -> bool:
         """Whether the contract took it; a refusal is counted by its code."""
@@ -61,7 +62,7 @@ class Seat:
             "validTo": valid[1],
             "maxWhPerGatewayDay": str(MOST_WH_PER_GATEWAY_DAY),
         }
-        self.offered.append(offer_id)
+        self.offered[offer_id] = valid[1]
         return await self.submit("Offer", arguments | behind)
 
     async def left_at(self, interval: int) -> int:
@@ -76,3 +77,9 @@ class Seat:
     async def close_offers(self) -> int:
         """Take back what no slice has; returns how many offers closed."""
         return sum([await self.submit("CloseOffer", {"offerId": offer_id}) for offer_id in self.offered])
+
+    async def close_ended(self, now_s: int) -> None:
+        """Close offers that ended a while ago, so that the ledger's list of them does not grow from day to day."""
+        for offer_id in [one for one, end_s in self.offered.items() if now_s >= end_s + SETTLED_S]:
+            await self.submit("CloseOffer", {"offerId": offer_id})
+            del self.offered[offer_id]

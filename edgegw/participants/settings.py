@@ -1,18 +1,32 @@
 """What the participants' process is told: one JSON file, checked whole.
 
-Decides nothing. Names carry their units. Source: HOUSE, Libraries (pydantic for configuration only).
+Decides nothing. Names carry their units; relative paths start at the file's own folder.
+Source: HOUSE, Libraries (pydantic for configuration only).
 """
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
 from edgegw.errors import ConfigError
 from edgegw.participants.accounts import Enrolment
+from edgegw.participants.desk import Deposit
 from edgegw.participants.representative import Station
+from edgegw.places import configs
 
 PERFORMANCE_BP = 8_500
+SUN = "scenarios/data/tmy3_723170_june_week_ghi.csv"
+LOAD = "scenarios/data/bdew_g25_july_workday_15min.csv"
+TARIFF = "tariffs/kr-2026-06-summer.toml"
+
+
+def _from_settings_folder(path: Path, info: ValidationInfo) -> Path:
+    return Path(os.path.normpath(info.context["folder"] / path)) if info.context else path
+
+
+FilePath = Annotated[Path, AfterValidator(_from_settings_folder)]
 
 
 class _Table(BaseModel):
@@ -90,7 +104,7 @@ class ProducerSettings(_Table):
     peak_w: int = Field(default=300_000, gt=0)
     performance_bp: int = Field(default=PERFORMANCE_BP, gt=0, le=10_000)
     wall_box: WallBoxSettings | None = None
-    sun: Path = Path("configs/scenarios/data/tmy3_723170_june_week_ghi.csv")
+    sun: FilePath = Field(default_factory=lambda: configs() / SUN)
 
 
 class IndustrySettings(_Table):
@@ -99,36 +113,82 @@ class IndustrySettings(_Table):
     member_id: str
     annual_mwh: int = Field(default=500, gt=0)
     offer_mtok: int = Field(default=50_000_000, gt=0)
-    load: Path = Path("configs/scenarios/data/bdew_g25_july_workday_15min.csv")
+    load: FilePath = Field(default_factory=lambda: configs() / LOAD)
+
+
+class DepositSettings(_Table):
+    """One more deposit of a member that is signed up, here or elsewhere; its reference mints once."""
+
+    member_id: str
+    amount_mtok: int = Field(gt=0)
+    ref: str
+
+
+class TimeSettings(_Table):
+    """How a sandbox's ledger maps real instants onto its own."""
+
+    real_origin_ms: int
+    ledger_origin_ms: int
+    speed: int = Field(ge=1)
+
+
+class ConstantsSettings(_Table):
+    """The channel's constants, beside its cut-off: written by the representative's part, once."""
+
+    time: TimeSettings | None = None
 
 
 class Settings(_Table):
-    """The whole file. Paths are relative to the working directory. `end_s`: UTC, default the clock's end."""
+    """The whole file. `end_s`: UTC, default the clock's end, or none. `constants` absent: somebody else writes them."""
 
     endpoint: str
     channel: str
     chaincode: str
-    crypto: Path
+    crypto: FilePath
     zone: str
     cutoff_s: int = Field(default=300, ge=0)
+    constants: ConstantsSettings | None = None
+    begin_s: int | None = None
+    """UTC quarter hour in which the plant's register stood at zero; default the clock's origin, or now."""
     end_s: int | None = None
-    tariff: Path = Path("configs/tariffs/kr-2026-06-summer.toml")
+    tariff: FilePath = Field(default_factory=lambda: configs() / TARIFF)
     utc_offset_s: int | None = None
     """Of local hours in this run; default the tariff's."""
     effective_from: int | None = None
     """UTC epoch second, a quarter hour; default the earlier of the tariff's own and the day before the run."""
     members: tuple[MemberSettings, ...]
+    deposits: tuple[DepositSettings, ...] = ()
     changes: tuple[ChangeSettings, ...] = ()
     stations: tuple[StationSettings, ...] = ()
     gateways: tuple[GatewaySettings, ...] = ()
     producer: ProducerSettings
     industry: IndustrySettings
 
+    @property
+    def all_deposits(self) -> tuple[Deposit, ...]:
+        """Those that members bring at their sign-up, and those listed by themselves."""
+        brought = (
+            Deposit(
+                member_id=member.member_id,
+                amount_mtok=member.deposit_mtok,
+                ref=member.deposit_ref or f"deposit:{member.member_id}:1",
+            )
+            for member in self.members
+            if member.deposit_mtok
+        )
+        listed = (
+            Deposit(member_id=one.member_id, amount_mtok=one.amount_mtok, ref=one.ref)
+            for one in self.deposits
+        )
+        return (*brought, *listed)
+
 
 def read_settings(path: Path) -> Settings:
     """The settings in a file; raises ConfigError with all its faults."""
     try:
-        return Settings.model_validate_json(path.read_bytes())
+        return Settings.model_validate_json(path.read_bytes(), context={"folder": path.absolute().parent})
+    except OSError as error:
+        raise ConfigError((f"{path}: {error.strerror}",)) from error
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise ConfigError(tuple(f"{path.name}: {fault}" for fault in faults)) from error

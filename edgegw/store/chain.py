@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from edgegw.database import faults_of, one, open_reader
+from edgegw.errors import JournalError
 from edgegw.store.migrations import JOURNAL
 
 GENESIS = bytes(32)
@@ -31,6 +32,13 @@ def verify_chain(path: Path) -> int | None:
             return broken_seq(db)
     finally:
         db.close()
+
+
+def require_chain(db: Database) -> None:
+    """Raise JournalError where the facts do not hang together, from the first to the last."""
+    broken = broken_seq(db)
+    if broken is not None:
+        raise JournalError(f"fact {broken} was altered")
 
 
 def broken_seq(db: Database, *, after_seq: int = 0) -> int | None:

@@ -1,8 +1,8 @@
 """The station's memory: an append-only, hash-chained list of facts, and the present state as rows.
 
 Decides when something is durable: one transaction for all that waited, one fsync, and only then do the callers go on.
-Never decides what is worth remembering, and never retries: after an error nothing more is written (a failed fsync
-may have dropped the pages, so a second one proves nothing).
+Never decides what is worth remembering, and never writes on after an error (a failed fsync may have dropped the pages,
+so a second one proves nothing), with one exception: a full disk, once, after room was made (`_write`).
 Source: reliability study on SQLite in WAL mode with synchronous=FULL; ports.Journal.
 """
 
@@ -10,7 +10,8 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -18,15 +19,17 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from edgegw.database import faults_of, one, open_writer
+from edgegw.database import Backups, faults_of, give_to_owner_of, one, open_writer
 from edgegw.errors import JournalError
 from edgegw.ports import Fact
-from edgegw.store.chain import GENESIS, broken_seq, link
+from edgegw.remedies import explained
+from edgegw.store.chain import GENESIS, broken_seq, link, require_chain
 from edgegw.store.migrations import JOURNAL
 
 _CHECKED_AT_START = 1000
 _LAST_CHARACTER = chr(0x10FFFF)
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+UNFINISHED = ".restoring"  # of a restore that has begun and is not done: `station.db.restoring`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +47,22 @@ class SqliteJournal:
     One worker thread owns the only writing connection. A lock file keeps a second gateway out.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open the file and check the newest facts' chain; raises JournalError."""
+    def __init__(
+        self, path: Path, *, backups_kept: int = 5, make_room: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Open the file, migrate it after a backup, and check the newest facts' chain; raises JournalError.
+
+        `make_room`, called on the journal's own thread when the disk is full, tells whether it freed some.
+        """
         self._path = path
+        self._make_room = make_room
         self._waiting: list[_Batch] = []
         self._writing = False
         self._fault: JournalError | None = None
-        self._lock = _lock(path.with_name(path.name + ".lock"))
+        self._lock = lock_journal(path)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
         try:
-            self._db, self._seq, self._sha = self._worker.submit(_open, path).result()
+            self._db, self._seq, self._sha = self._worker.submit(_open, path, backups_kept).result()
         except BaseException:
             self._worker.shutdown()
             os.close(self._lock)
@@ -76,6 +85,12 @@ class SqliteJournal:
         if not self._writing:
             self._write_waiting()
         await batch.committed
+
+    async def prove(self) -> None:
+        """Return once the worker is free; raises JournalError when nothing can be written any more."""
+        await asyncio.wrap_future(self._worker.submit(lambda: None))
+        if self._fault is not None:
+            raise self._fault
 
     def rows(self, prefix: str) -> Mapping[str, str]:
         """State rows by key prefix, as last committed. Blocks: meant for the start."""
@@ -112,7 +127,22 @@ class SqliteJournal:
             self._write_waiting()
 
     def _write(self, batches: Sequence[_Batch]) -> None:
-        """On the worker: all batches in one transaction, in the order they came."""
+        """On the worker: all batches in one transaction; on a full disk once more, where room can be made.
+
+        SQLITE_FULL comes from a write that the file system did not take: the page never was in its cache, SQLite has
+        rolled the transaction back, and no sync was asked for, so the same transaction may be written anew. After a
+        failed *sync* (EIO) it may not: Linux drops the dirty pages and marks them clean, so that the next sync
+        succeeds although they never reached the disk.
+        """
+        try:
+            self._write_once(batches)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not self._make_room():
+                raise
+            self._write_once(batches)
+
+    def _write_once(self, batches: Sequence[_Batch]) -> None:
+        """All batches in one transaction, in the order they came."""
         seq, sha = self._seq, self._sha
         facts: list[tuple[int, str, str, bytes, bytes]] = []
         rows: dict[str, str | None] = {}
@@ -159,9 +189,11 @@ def _refuse_float(value: object) -> None:
             _refuse_float(item)
 
 
-def _open(path: Path) -> tuple[Database, int, bytes]:
+def _open(path: Path, backups_kept: int) -> tuple[Database, int, bytes]:
     """On the worker: the connection, and the chain's newest seq and hash."""
-    db = open_writer(path, JOURNAL)
+    if path.with_name(path.name + UNFINISHED).exists():
+        raise JournalError(explained("EGW-5005", str(path)))
+    db = open_writer(path, JOURNAL, backups=Backups(kept=backups_kept, verify=require_chain))
     with faults_of(path):
         head = one(db, "SELECT seq, sha FROM facts ORDER BY seq DESC LIMIT 1")
         if head is None:
@@ -172,18 +204,22 @@ def _open(path: Path) -> tuple[Database, int, bytes]:
         broken = broken_seq(db, after_seq=max(0, seq - _CHECKED_AT_START))
     if broken is not None:
         db.close()
-        raise JournalError(f"{path}: fact {broken} was altered; keep this file and restore a copy")
+        raise JournalError(
+            f"{path}: fact {broken} was altered; edgegw db list, then: edgegw db restore FILE (the old file is kept)"
+        )
     return db, seq, sha
 
 
-def _lock(path: Path) -> int:
-    """Descriptor of the lock file; the lock ends with the process, however it ends."""
+def lock_journal(journal: Path) -> int:
+    """Descriptor of the journal's lock file; the lock ends with the process, however it ends."""
+    path = journal.with_name(journal.name + ".lock")
     with faults_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        give_to_owner_of(path.parent, path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
-            raise JournalError(f"{path}: another edgegw is running on this journal") from error
+            raise JournalError(explained("EGW-5003", str(path))) from error
     return descriptor

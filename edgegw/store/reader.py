@@ -37,6 +37,11 @@ class JournalReader:
             ).fetchall()
         return [json.loads(body) for (body,) in found]
 
+    def counts(self) -> Mapping[str, int]:
+        """How many facts there are of each kind; raises JournalError."""
+        with self._open() as db:
+            return dict(db.execute("SELECT kind, count(*) FROM facts GROUP BY kind ORDER BY kind").fetchall())
+
     @contextmanager
     def _open(self) -> Iterator[Database]:
         db = open_reader(self._path, JOURNAL)

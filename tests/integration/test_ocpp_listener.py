@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from edgegw.chargers.security import FAILURES_MAX, Gatekeeper, Verdict, basic_password
+from edgegw.chargers.security import (
+    ADDRESS_FAILURES_MAX,
+    FAILURES_MAX,
+    Gatekeeper,
+    Presented,
+    Verdict,
+    basic_password,
+    hash_password,
+)
 from edgegw.core.effects import (
     Acknowledge,
     AnswerCall,
@@ -39,7 +47,7 @@ async def station() -> AsyncIterator[Station]:
     [
         ("CP1", {"password": None}, 401),
         ("CP1", {"password": "wrong"}, 401),
-        ("CP1", {"user": "CP 2"}, 401),
+        ("CP1", {"user": "CP|2"}, 401),
         ("CP3", {}, 404),
         ("a/b", {}, 404),
     ],
@@ -62,7 +70,7 @@ async def test_tries_are_limited(station: Station) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await dial(station)
     assert refused.value.response.status_code == 429
-    async with dial(station, "CP 2") as socket:
+    async with dial(station, "CP|2") as socket:
         assert (await heartbeat(socket))[0] == 3
 
 
@@ -71,32 +79,80 @@ async def test_gatekeeper_remembers_good_passwords() -> None:
     now = [0.0]
     gatekeeper = Gatekeeper({"CP1": password_hash()}, lambda: now[0])
     good = PASSWORD.encode()
-    assert await gatekeeper.check("CP1", good) is Verdict.ADMITTED
+
+    async def check(charger_id: str, password: bytes) -> Verdict:
+        return await gatekeeper.check(charger_id, password, address="10.0.0.1")
+
+    assert await check("CP1", good) is Verdict.ADMITTED
     for _ in range(FAILURES_MAX):
-        assert await gatekeeper.check("CP1", b"wrong") is Verdict.REFUSED
-        assert await gatekeeper.check("CP9", good) is Verdict.UNKNOWN
-    assert await gatekeeper.check("CP1", b"wrong") is Verdict.TOO_MANY
-    assert await gatekeeper.check("CP9", good) is Verdict.TOO_MANY
-    assert await gatekeeper.check("CP1", good) is Verdict.ADMITTED
+        assert await check("CP1", b"wrong") is Verdict.REFUSED
+        assert await check("CP9", good) is Verdict.UNKNOWN
+    assert await check("CP1", b"wrong") is Verdict.TOO_MANY
+    assert await check("CP9", good) is Verdict.TOO_MANY
+    assert await check("CP1", good) is Verdict.ADMITTED
     now[0] = 61.0
-    assert await gatekeeper.check("CP9", None) is Verdict.UNKNOWN
+    assert await check("CP9", good) is Verdict.UNKNOWN
+
+
+async def test_an_address_has_its_limit_too() -> None:
+    """Who tries one id after the other is locked out by address; other addresses are not."""
+    gatekeeper = Gatekeeper({"CP1": password_hash()}, lambda: 0.0)
+    for number in range(ADDRESS_FAILURES_MAX):
+        gatekeeper.count_failure(f"X{number}", "10.0.0.1")
+    good = PASSWORD.encode()
+    assert await gatekeeper.check("CP1", good, address="10.0.0.1") is Verdict.TOO_MANY
+    assert await gatekeeper.hash_of("X", good, address="10.0.0.1") is None
+    assert await gatekeeper.check("CP1", good, address="10.0.0.2") is Verdict.ADMITTED
 
 
 @pytest.mark.parametrize(
-    ("header", "password"),
+    ("sent", "verdict"),
     [
-        ("Basic " + base64.b64encode(b"CP1:a:b").decode(), b"a:b"),
-        ("basic " + base64.b64encode(b"CP1:\xff\x00").decode(), b"\xff\x00"),
-        ("Basic " + base64.b64encode(b"CP2:x").decode(), None),
-        ("Basic " + base64.b64encode(b"CP1").decode(), None),
-        ("Basic ???", None),
-        ("Bearer x", None),
-        (None, None),
+        (b"\x00\xaf", Verdict.ADMITTED),
+        (b"00AF", Verdict.ADMITTED),
+        (b"00af", Verdict.ADMITTED),
+        (b"\x00\xae", Verdict.REFUSED),
+        (b"00ae", Verdict.REFUSED),
     ],
 )
-def test_basic_header(header: str | None, password: bytes | None) -> None:
-    """The password is bytes after the first colon, and only the charger's own."""
-    assert basic_password(header, "CP1") == password
+@pytest.mark.parametrize("configured", ["00af", "00AF"])
+async def test_a_key_of_hex_digits_may_be_sent_either_way(
+    sent: bytes, verdict: Verdict, configured: str
+) -> None:
+    """A 1.6 AuthorizationKey is let in as the bytes it stands for and as its digits, in either case; another is not."""
+    gatekeeper = Gatekeeper({"CP1": hash_password(configured)}, lambda: 0.0)
+    assert await gatekeeper.check("CP1", sent, address="10.0.0.1") is verdict
+
+
+async def test_a_key_of_printable_bytes_is_a_key() -> None:
+    """Bytes that happen to be text are tried as the key they may be."""
+    gatekeeper = Gatekeeper({"CP1": hash_password(b"ABC-xyz".hex())}, lambda: 0.0)
+    assert await gatekeeper.check("CP1", b"ABC-xyz", address="10.0.0.1") is Verdict.ADMITTED
+
+
+@pytest.mark.parametrize(
+    ("headers", "password"),
+    [
+        (["Basic " + base64.b64encode(b"CP1:a:b").decode()], b"a:b"),
+        (["basic " + base64.b64encode(b"CP1:\xff\x00").decode()], b"\xff\x00"),
+        (["Basic " + base64.b64encode(b"CP2:x").decode()], Presented.OTHER_USER),
+        (["Basic " + base64.b64encode(b"CP1:").decode()], Presented.NOTHING),
+        (["Basic " + base64.b64encode(b"CP1").decode()], Presented.NOTHING),
+        (["Basic ???"], Presented.NOTHING),
+        (["Bearer x"], Presented.NOTHING),
+        (["Basic " + base64.b64encode(b"CP1:a").decode()] * 2, Presented.NOTHING),
+        ([], Presented.NOTHING),
+    ],
+)
+def test_basic_header(headers: list[str], password: bytes | Presented) -> None:
+    """The password is bytes after the charger's own name, in the only header there is."""
+    assert basic_password(headers, "CP1") == password
+
+
+def test_an_id_may_hold_colons() -> None:
+    """A user name that is the whole id is the charger's, colons or not."""
+    header = "Basic " + base64.b64encode(b"a:b:secret").decode()
+    assert basic_password([header], "a:b") == b"secret"
 
 
 @pytest.mark.parametrize(
@@ -112,10 +168,10 @@ async def test_version_is_ours_to_choose(
     station: Station, offered: Sequence[str] | None, chosen: str | None, version: str
 ) -> None:
     """The newest common version is spoken; who offers none gets the configured one; the path is percent-decoded."""
-    async with dial(station, "CP 2", offered=offered) as socket:
+    async with dial(station, "CP|2", offered=offered) as socket:
         assert socket.subprotocol == chosen
         assert (await heartbeat(socket)) == [3, "h", {"currentTime": NOW}]
-    assert station.events[0] == ChargerConnected(charger_id="CP 2", version=version)
+    assert station.events[0] == ChargerConnected(charger_id="CP|2", version=version)
     await station.until(ChargerDisconnected)
 
 
@@ -158,10 +214,10 @@ async def test_a_charger_of_one_version(
 
 
 async def test_who_stays_out_is_logged() -> None:
-    """An unknown charger, a wrong password, a doubled connection and a replaced one each leave one line; locked-out tries none."""
+    """An unknown charger, a wrong password, too many of them and a doubled connection each leave one line, however often; all are counted."""
     logged: list[tuple[str, Mapping[str, object]]] = []
     async with running(log=lambda *entry: logged.append(entry)) as station:
-        for charger_id, password in [("CP3", PASSWORD), *[("CP 2", "wrong")] * (FAILURES_MAX + 1)]:
+        for charger_id, password in [("CP3", PASSWORD), *[("CP|2", "wrong")] * (FAILURES_MAX + 1)]:
             with pytest.raises(InvalidStatus):
                 await dial(station, charger_id, password=password)
         first = await dial(station)
@@ -173,11 +229,11 @@ async def test_who_stays_out_is_logged() -> None:
         async with dial(station) as third:
             await heartbeat(third)
         first.transport.abort()
-    assert [(name, fields["reason"]) for name, fields in logged if name == "charger.refused"] == [
-        ("charger.refused", "Not Found"),
-        *[("charger.refused", "Unauthorized")] * FAILURES_MAX,
-        ("charger.refused", "connected already"),
-    ]
+    refused = [(fields["code"], fields["charger_id"]) for name, fields in logged if name == "charger.refused"]
+    assert refused == [("EGW-1005", "CP3"), ("EGW-1103", "CP|2"), ("EGW-1104", "CP|2"), ("EGW-1007", "CP1")]
+    assert [(each.code, each.count) for each in station.chargers.refusals()] == [
+        ("EGW-1005", 1), ("EGW-1103", FAILURES_MAX), ("EGW-1104", 1), ("EGW-1007", 1),
+    ]  # fmt: skip
     assert ("charger.replaced", {"charger_id": "CP1"}) in logged
     assert PASSWORD not in repr(logged)
 

@@ -17,7 +17,7 @@ STEPS = st.lists(
         st.integers(1, 2_000),
         st.integers(-11_000, 22_000),
         st.integers(0, 400),
-        st.sampled_from(["none"] * 12 + ["up", "down", "nan", "reset", "swap", "cut"]),
+        st.sampled_from(["none"] * 12 + ["up", "down", "nan", "reset", "swap", "stranger", "cut"]),
     ),
     max_size=60,
 )
@@ -36,7 +36,9 @@ class Meter:
         self.lasts: dict[int, tuple[int, int]] = {}
         self.read(0)
 
-    def read(self, jitter_ms: int, *, registers: list[int | None] | None = None) -> None:
+    def read(
+        self, jitter_ms: int, *, registers: list[int | None] | None = None, serial: str | None = None
+    ) -> None:
         """One reading, true or tricked; remembers each epoch's first and last accepted registers."""
         shown = registers or list(self.registers)
         reading = RegisterRead(
@@ -46,7 +48,7 @@ class Meter:
             import_mwh=shown[0],
             export_mwh=shown[1],
             power_w=None,
-            serial=str(self.serial),
+            serial=serial or str(self.serial),
         )
         measured = measure(self.account, reading)
         self.account = measured.account
@@ -68,6 +70,8 @@ class Meter:
             self.read(jitter_ms, registers=[0, 0])
         elif trick == "nan":
             self.read(jitter_ms, registers=[None, self.registers[1]])
+        elif trick == "stranger":
+            self.read(jitter_ms, registers=[60_000, 70_000], serial="stranger")
         elif trick == "cut":
             self.account, segment = cut_at_last(self.account)
             self.segments += [] if segment is None else [segment]
@@ -77,6 +81,7 @@ class Meter:
             elif trick == "swap":
                 self.serial += 1
                 self.registers = [50_000, 60_000]
+                self.account = replace(self.account, adopted=str(self.serial))
             self.read(jitter_ms)
 
 
@@ -119,11 +124,11 @@ def test_no_segment_crosses_a_quarter_hour(steps: list[tuple[int, int, int, str]
 
 @given(STEPS)
 def test_a_glitch_changes_nothing(steps: list[tuple[int, int, int, str]]) -> None:
-    """A single wrong or missing reading between two right ones leaves segments as they would be without it."""
+    """A single wrong, missing or foreign reading between two right ones leaves segments as they would be without it."""
     plain, glitched = Meter(), Meter()
     for seconds, power_w, jitter_ms, trick in steps:
         calm = (seconds, power_w, jitter_ms, trick if trick in {"none", "cut"} else "none")
-        if trick in {"up", "down", "nan"}:
+        if trick in {"up", "down", "nan", "stranger"}:
             glitched.play((seconds, power_w, jitter_ms, trick))
             plain.now_ns, plain.registers = glitched.now_ns, list(glitched.registers)
             calm = (1, 0, 0, "none")

@@ -4,8 +4,17 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.core import trouble
 from edgegw.core.events import RegisterRead
-from edgegw.core.metering import MeterAccount, Registers, cut_at_last, interpolate, measure, running_wh
+from edgegw.core.metering import (
+    MeterAccount,
+    Registers,
+    cut_at_last,
+    faults,
+    interpolate,
+    measure,
+    running_wh,
+)
 from edgegw.units import INTERVAL_NS
 
 S = 1_000_000_000
@@ -167,15 +176,105 @@ def test_a_dispute_that_ends_on_the_boundary() -> None:
     assert [(item.disputed, item.import_wh) for item in measured.segments] == [(True, 8_902)]
 
 
-def test_another_serial_opens_an_epoch_at_once() -> None:
-    """A swapped meter tells by its serial, however plausible its registers are; an unknown serial tells nothing."""
+def test_another_serial_counts_for_nothing() -> None:
+    """A swapped meter tells by its serial, however plausible its registers are: quarantined until it is adopted."""
     account = after(read(0, 100), read(10, 101))
     measured = measure(account, read(20, 102, serial="8"))
-    assert (measured.epoch_opened, measured.account.serial) == (True, "8")
-    assert [item.import_wh for item in measured.segments] == [1]
-    kept = measure(account, read(20, 102, serial=None))
-    assert (kept.epoch_opened, kept.account.serial) == (False, "7")
-    assert after(read(0, 100, serial=None), read(10, 101)).epoch == 1
+    assert (measured.quarantined, measured.code) == ("serial_changed", "EGW-2007")
+    assert measured.detail == "meter replaced? was 7, is 8. Run: edgegw meter adopt M"
+    strange = measured.account
+    assert (strange.serial, strange.stranger, strange.last) == ("7", "8", account.last)
+    silent = measure(strange, read(30, 103, serial=None))
+    assert (silent.quarantined, silent.account.stranger) == ("serial_changed", "8")
+
+
+def test_the_old_meter_may_come_back() -> None:
+    """When the known serial answers plausibly again, all is as before, and an adoption that was waiting is void."""
+    account = replace(after(read(0, 100), read(20, 7, serial="8")), adopted="8")
+    back = measure(account, read(30, 101)).account
+    assert (back.epoch, back.stranger, back.adopted) == (1, None, None)
+    assert measure(back, read(40, 8, serial="8")).quarantined == "serial_changed"
+
+
+def test_an_adopted_serial_opens_an_epoch() -> None:
+    """The old epoch ends at its last registers, the new one begins at the new meter's own; it is bound to its serial."""
+    account = replace(after(read(0, 100), read(10, 101), read(20, 7, serial="8")), adopted="8")
+    measured = measure(account, read(30, 8, serial="8"))
+    assert (measured.epoch_opened, measured.account.serial, measured.account.epoch) == (True, "8", 2)
+    assert [(item.epoch, item.import_wh) for item in measured.segments] == [(1, 1)]
+    assert measured.account.first is not None
+    assert measured.account.first.import_mwh == 8_000
+    assert (measured.account.stranger, measured.account.adopted) == (None, None)
+    assert measure(measured.account, read(40, 9, serial="9")).quarantined == "serial_changed"
+
+
+def test_a_serial_binds_from_its_first_reading_on() -> None:
+    """No serial tells nothing, a first one binds the account, and neither opens an epoch."""
+    assert after(read(0, 100), read(20, 102, serial=None)).serial == "7"
+    late = after(read(0, 100, serial=None), read(10, 101))
+    assert (late.epoch, late.serial) == (1, "7")
+
+
+@pytest.mark.parametrize(
+    ("reading", "code", "detail"),
+    [
+        (read(10, None), "EGW-2003", "no number in import"),
+        (read(10, 100, None), "EGW-2003", "no number in export"),
+        (read(10, None, None), "EGW-2003", "no number in import and export"),
+        (read(36, 213), "EGW-2004", "jump of 113 Wh in 36.000 s exceeds 10.000 kW x 36.000 s"),
+        (read(10, 100, 500), "EGW-2004", "jump of 500 Wh in 10.000 s exceeds 10.000 kW x 10.000 s"),
+        (
+            read(1, 34 * 10**37),
+            "EGW-2004",
+            f"jump of {34 * 10**37 - 100} Wh in 1.000 s exceeds 10.000 kW x 1.000 s",
+        ),
+        (read(10, 99), "EGW-2006", "import went back from 100 Wh to 99 Wh"),
+        (read(10, 101, -1), "EGW-2006", "export went back from 0 Wh to -1 Wh"),
+        (read(0, 100), None, ""),
+    ],
+)
+def test_what_is_said_of_a_discarded_reading(reading: RegisterRead, code: str | None, detail: str) -> None:
+    """Each has the code of its refusal, with the values that led to it."""
+    measured = measure(after(read(0, 100)), reading)
+    assert measured.quarantined is not None
+    assert (measured.code, measured.detail) == (code, detail)
+
+
+def test_what_no_meter_counts_is_never_settled() -> None:
+    """Beyond the ledger's bound a register is no first reading, no suspect and no dispute, however often it comes."""
+    absurd = 10**16
+    first = measure(FRESH, read(0, absurd))
+    assert (first.account.epoch, first.code) == (0, "EGW-2004")
+    assert first.detail == f"a register holds {absurd} Wh, more than any meter counts"
+    account = after(read(0, 100), *(read(10 + 10 * n, absurd) for n in range(5)))
+    assert (account.suspects, account.epoch, account.last) == ((), 1, after(read(0, 100)).last)
+
+
+def test_a_quick_meter_is_not_asked_as_quickly_as_it_answers() -> None:
+    """Twice at once, then only when a second has passed since the suspect before."""
+    account = after(read(0, 100))
+    asked = []
+    for at_s in (10, 10.1, 10.2, 10.3, 12, 13):
+        measured = measure(
+            account, replace(read(0, 0), t0_ns=QUARTER_NS + int(at_s * S), t1_ns=QUARTER_NS + int(at_s * S))
+        )
+        account = measured.account
+        asked.append(measured.ask_again)
+    assert asked == [True, True, False, False, True, True]
+
+
+def test_which_troubles_are_faults() -> None:
+    """What may be noise is a fault from the third in a row on, silence and a foreign serial at once; a new code counts anew."""
+    noise = trouble.after(None, code="EGW-2003", detail="a", now_ns=1)
+    row = [noise]
+    for now_ns in range(2, 6):
+        row.append(trouble.after(row[-1], code="EGW-2003", detail="b", now_ns=now_ns))
+    assert [one.is_fault for one in row] == [False, False, True, True, True]
+    assert row[-1] == row[-2] == trouble.Trouble(code="EGW-2003", detail="b", since_ns=1, in_a_row=3)
+    silent = trouble.after(noise, code="EGW-2005", detail="", now_ns=9)
+    assert (silent.is_fault, silent.since_ns, silent.in_a_row) == (True, 9, 1)
+    accounts = {"A": replace(FRESH, trouble=noise), "B": replace(FRESH, trouble=silent), "C": FRESH}
+    assert faults(accounts) == {"B": silent}
 
 
 def test_what_runs_since_the_last_cut() -> None:

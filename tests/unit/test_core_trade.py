@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgegw.core.events import RegisterRead
+from edgegw.core.events import MeterAdopted, RegisterRead
 from edgegw.core.market import (
     CHARGE,
     DISCHARGE,
@@ -287,13 +287,14 @@ def test_disputed_energy_is_never_traded() -> None:
 
 
 def test_an_epoch_and_its_lines() -> None:
-    """A swapped meter: the old epoch's line keeps its epoch; new lines wait for the new epoch's registration."""
+    """An adopted meter: the old epoch's line keeps its epoch; new lines wait for the new epoch's registration."""
     bench = charging()
     bench.go(100)
     bench.read("MA1", 1_010)
     swapped = RegisterRead(
         meter_id="MA1", t0_ns=bench.now_ns + S, t1_ns=bench.now_ns + S, import_mwh=0, export_mwh=0, power_w=None, serial="8"
     )  # fmt: skip
+    bench.send(MeterAdopted(meter_id="MA1", serial="8"))
     bench.send(swapped)
     assert [(line.epoch, line.energy_wh, line.submission_id) for line in lines(bench)] == [(1, 10, None)]
     bench.commit("RegisterMeter")

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegw.demo import opening
-from edgegw.demo.documents import Places, Ports, configuration, scenario, toml
+from edgegw.commissioning.files import write_private, write_secrets
+from edgegw.commissioning.toml import toml
+from edgegw.demo.documents import Places, Ports, configuration, scenario
 from edgegw.demo.functions import SEVEN, required
 from edgegw.demo.plan import (
     BUSY,
@@ -219,8 +220,8 @@ def test_secrets_are_for_their_owner_only(tmp_path: Path) -> None:
     """Keys and what bears passwords have mode 0600, whatever the umask."""
     before = os.umask(0)
     try:
-        opening.write_secrets(Places(root=tmp_path, configs=CONFIGS))
-        opening.write_private(tmp_path / "scenario.toml", "password")
+        write_secrets(tmp_path)
+        write_private(tmp_path / "scenario.toml", "password")
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}

@@ -110,9 +110,9 @@ def test_simulated_meter_shows_the_golden_image(name: str) -> None:
         assert decode_identity(match, words) == match.equals
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.001])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), -0.001, -0.0])
 def test_a_float_that_is_no_register_is_not_measured(value: float) -> None:
-    """NaN, infinity and a negative register become None, the other register stays."""
+    """NaN, infinities, a negative register and 0x80000000 ("no value") become None, the other register stays."""
     profile = _profile("eastron-sdm630")
     energy = decode_energy(profile, _image(24, [(0x14, _f32(value)), (0x16, _f32(1.5))]))
     assert energy == Energy(None, 1_500_000, degraded=False)

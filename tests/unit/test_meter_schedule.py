@@ -44,6 +44,21 @@ def test_polls_recur_exactly_and_are_spread() -> None:
     assert taken[0][0] != taken[1][0]
 
 
+def test_a_unit_that_comes_later_has_its_own_rhythm() -> None:
+    """It is polled in its own period from then on, with its own reads around the cut; the others keep theirs."""
+    schedule = Schedule(["a"], TIMES, CUT_NS)
+    schedule.add("b", CUT_NS + 300 * SECOND_NS, poll_ns=20 * SECOND_NS)
+    taken: list[tuple[Cause, int]] = []
+    while schedule.next_due_ns() < CUT_NS + 600 * SECOND_NS:
+        due = schedule.take(schedule.next_due_ns())
+        assert due is not None
+        taken.append((due.cause, due.unit))
+    assert taken.count((Cause.POLL, 0)) == 10
+    assert taken.count((Cause.POLL, 1)) == 15
+    _drain(schedule, CUT_NS + INTERVAL_NS + 10 * SECOND_NS)
+    assert schedule.late == [0, 0]
+
+
 def test_a_poll_whose_successor_is_due_is_late() -> None:
     """Coming 150 s late to a 60 s poll loses two polls; the latest one is still read."""
     schedule = Schedule(["a"], Times(poll_ns=60 * SECOND_NS, before_ns=1, after_ns=1), CUT_NS)

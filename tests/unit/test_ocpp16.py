@@ -138,10 +138,9 @@ def test_start_with_odd_register(meter_start: Any) -> None:
 
 def test_stop_key_is_the_transaction() -> None:
     """Two stops of one transaction have one key; stops without an id of ours are told apart by time and register."""
-    talk = Talk("1.6")
 
     def key(**stop: Any) -> str:
-        event = talk.event("7", "StopTransaction", stop)
+        event = Talk("1.6").event("7", "StopTransaction", stop)
         assert isinstance(event, TransactionEnded)
         return event.business_key
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from edgegw.chargers import extract, timestamps, wire
+from edgegw.chargers.flaws import Flaws
 from edgegw.core.events import ChargerSample
 from tests.chargers_station import NOW_NS, at
 
@@ -20,7 +21,7 @@ def sampled(value: Any, **more: Any) -> dict[str, Any]:
 def read(*values: Any, at_start: bool = False) -> ChargerSample | None:
     """The sample of one meterValue element, or None."""
     element = {"timestamp": "2026-11-22T08:20:00Z", "sampledValue": list(values)}
-    found = extract.samples([element], received_ns=NOW_NS, at_start=at_start)
+    found = extract.samples([element], Flaws(), now_ns=NOW_NS, at_start=at_start)
     return found[0] if found else None
 
 
@@ -137,7 +138,7 @@ def test_outlet_wins_over_other_places() -> None:
 )
 def test_junk_is_no_sample(junk: Any) -> None:
     """A batch without energy, power or state of charge is no information at all."""
-    assert extract.samples(junk, received_ns=NOW_NS) == ()
+    assert extract.samples(junk, Flaws(), now_ns=NOW_NS) == ()
 
 
 def test_one_sample_per_element() -> None:
@@ -146,9 +147,9 @@ def test_one_sample_per_element() -> None:
         {"timestamp": "2026-11-22T08:05:10Z", "sampledValue": [sampled(1)]},
         {"timestamp": "yesterday", "sampledValue": [sampled(2)]},
     ]
-    found = extract.samples(elements, received_ns=NOW_NS)
+    found = extract.samples(elements, Flaws(), now_ns=NOW_NS)
     assert [sample.at_ns for sample in found] == [at("2026-11-22T08:05:10Z"), NOW_NS]
-    assert extract.samples(elements[0], received_ns=NOW_NS) == found[:1]
+    assert extract.samples(elements[0], Flaws(), now_ns=NOW_NS) == found[:1]
 
 
 @pytest.mark.parametrize(

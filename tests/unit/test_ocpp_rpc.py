@@ -33,18 +33,50 @@ def test_unreadable_frame(text: str) -> None:
     answer = Rpc("2.1").receive(text)
     assert isinstance(answer, SendText)
     assert json.loads(answer.text) == [4, "-1", "RpcFrameworkError", "unreadable", {}]
-    assert Rpc("1.6").receive(text) == Ignored(reason="unreadable")
+    dropped = Rpc("1.6").receive(text)
+    assert isinstance(dropped, Ignored)
+    assert (dropped.reason, dropped.flaw) == ("unreadable", answer.flaw)
 
 
-def test_numbers_beyond_reason() -> None:
-    """A number of 10 000 digits is an unreadable frame, not an exception."""
-    assert Rpc("1.6").receive(f'[2,"a","Heartbeat",{{"x":{"9" * 10_000}}}]') == Ignored(reason="unreadable")
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (f'[2,"a","Heartbeat",{{"x":{"9" * 10_000}}}]', "EGW-1204"),
+        ('[2,"a","Heartbeat",{"x":NaN}]', "EGW-1204"),
+        ('[2,"a","Heartbeat",{"x":-Infinity}]', "EGW-1204"),
+        ('[2,"a","Heartbeat",{"x":1,"x":2}]', "EGW-1205"),
+        (f'[2,"a","Heartbeat",{{"x":{"[" * 40}1{"]" * 40}}}]', "EGW-1220"),
+        (f'[2,"a","Heartbeat",{{"x":{"[" * 100_000}', "EGW-1220"),
+        ('[2,"a","Heartbeat",{"x":', "EGW-1201"),
+        (' [ 2 , "a" , "Heartbeat" oops', "EGW-1201"),
+    ],
+)
+def test_a_broken_call_is_still_a_call(text: str, code: str) -> None:
+    """Where id and action can be read a CALL is answered as one, with what is wrong with its text."""
+    call = Rpc("1.6").receive(text)
+    assert isinstance(call, CallReceived)
+    assert (call.message_id, call.action) == ("a", "Heartbeat")
+    assert call.broken is not None
+    assert call.broken.code == code
+
+
+def test_a_broken_answer_ends_its_call() -> None:
+    """A truncated answer is known by its id: nobody has to wait for the timeout; a loose one is taken."""
+    rpc = Rpc("1.6")
+    rpc.call("m1", "GetConfiguration", {}, deadline_s=9)
+    assert rpc.receive('[3,"m1",{"configurationKey":[{"ke') == CallEnded(
+        message_id="m1", payload=None, reason="malformed answer"
+    )
+    rpc.call("m2", "GetConfiguration", {}, deadline_s=9)
+    ended = rpc.receive('[3,"m2",{"status":"Accepted","x":1,"x":1}]')
+    assert ended == CallEnded(message_id="m2", payload={"status": "Accepted", "x": 1})
 
 
 def test_call_without_action_is_refused() -> None:
     """A readable id is always answered, even where the action is no name."""
     answer = Rpc("1.6").receive('[2,"a",{},{}]')
-    assert answer == SendText(text='[4,"a","FormationViolation","malformed",{}]')
+    assert isinstance(answer, SendText)
+    assert answer.text == '[4,"a","FormationViolation","malformed",{}]'
 
 
 @pytest.mark.parametrize(
@@ -58,8 +90,19 @@ def test_call_without_action_is_refused() -> None:
 )
 def test_other_types_are_ignored(text: str, reason: str) -> None:
     """Types 5 and 6 are tolerated and unknown ones ignored, on every version."""
-    assert Rpc("2.1").receive(text) == Ignored(reason=reason)
-    assert Rpc("1.6").receive(text) == Ignored(reason=reason)
+    for version in ("2.1", "1.6"):
+        ignored = Rpc(version).receive(text)
+        assert isinstance(ignored, Ignored)
+        assert ignored.reason == reason
+        assert (ignored.flaw is None) == (reason != "unknown_type")
+
+
+def test_an_unknown_type_with_an_id_is_told() -> None:
+    """2.x has a word for a message type that is not supported; 1.6 has none."""
+    answer = Rpc("2.1").receive('[9,"1","X",{}]')
+    assert isinstance(answer, SendText)
+    assert json.loads(answer.text)[:3] == [4, "1", "MessageTypeNotSupported"]
+    assert isinstance(Rpc("1.6").receive('[9,"1","X",{}]'), Ignored)
 
 
 def test_result_ends_its_call_once() -> None:

@@ -15,6 +15,7 @@ from edgegw.ledger import BusinessRefusal, Unavailable
 from edgegw.participants.consortium import Consortium, Span
 from edgegw.participants.patience import PatientLedger
 from edgegw.participants.port import LedgerPort
+from edgegw.participants.schedule import NEVER_S
 from edgegw.participants.settings import Settings, read_settings
 from tests.unit.participants_host import MONDAY_S, OFFSET_S, ZONE, MemoryPeer, StepClock
 
@@ -238,14 +239,13 @@ async def test_without_a_price_the_noon_s_energy_is_offered() -> None:
 
 
 def test_the_span_comes_from_the_clock() -> None:
-    """Begin is the quarter hour of the clock's origin, whenever the process starts; the end must be told somewhere."""
+    """Begin is the quarter hour of the clock's origin, whenever the process starts; settings come first; real time goes on."""
     mapping = ClockMapping(
         monotonic_origin_ns=0, utc_origin_ns=(MONDAY_S + 7) * 10**9, speed=600, utc_end_ns=END_S * 10**9
     )
-    assert Span.of(StationClock(mapping), None) == Span(begin_s=MONDAY_S, end_s=END_S)
-    assert Span.of(StationClock(mapping), 99_999).end_s == 99_999
-    with pytest.raises(ConfigError, match="end_s"):
-        Span.of(StationClock(), None)
+    assert Span.of(StationClock(mapping), settings()) == Span(begin_s=MONDAY_S, end_s=END_S)
+    assert Span.of(StationClock(mapping), settings(end_s=99_999)).end_s == 99_999
+    assert Span.of(StationClock(), settings(begin_s=MONDAY_S)) == Span(begin_s=MONDAY_S, end_s=NEVER_S)
 
 
 def test_settings_name_every_fault(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_settings_name_every_fault(tmp_path: Path) -> None:
     path = tmp_path / "participants.json"
     tables = settings().model_dump(mode="json")
     path.write_text(json.dumps(tables))
-    assert read_settings(path) == settings()
+    assert read_settings(path) == settings(crypto=str(tmp_path / "crypto"))
     path.write_text(json.dumps(tables | {"zone": 5, "colour": "red"}))
     with pytest.raises(ConfigError) as caught:
         read_settings(path)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from edgegw import status
+from edgegw.condition import Signs
 from edgegw.core.market import CHARGE
 from edgegw.core.metering import MeterAccount
+from edgegw.core.state import Station
 from edgegw.core.station import new_station
 from edgegw.ops.lag import LagProbe
 from edgegw.status import Board
@@ -17,14 +19,14 @@ from tests.core_bench import T0_S, Bench, S, settings
 from tests.gateway_fakes import FakeClock
 
 
-def board(path: Path) -> Board:
+def board(path: Path, station: Station) -> Board:
     clock = FakeClock()
     clock.at_ns = (T0_S + 70) * S
-    return Board(path, clock=clock, lag=LagProbe(clock))
+    return Board(path, lag=LagProbe(clock), signs=lambda: Signs(now_ns=clock.at_ns, station=station))
 
 
 def test_the_present_of_a_station(tmp_path: Path) -> None:
-    """Sessions, power in and out, the interval's prices, polls and what is open."""
+    """Sessions, power in and out, the interval's prices, and what is open; the parts come with their level."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 100_000)
     bench.active()
@@ -32,32 +34,38 @@ def test_the_present_of_a_station(tmp_path: Path) -> None:
     bench.read("MA1", 1_036)
     bench.read("MA2", 1_000, 9)
     path = tmp_path / "status.json"
-    board(path).write(bench.station, (10, 1))
+    board(path, bench.station).write()
     present = json.loads(path.read_text())
     assert (present["sessions"], present["chargers_online"], present["holds_open"]) == (1, 3, 1)
     assert (present["import_w"], present["export_w"]) == (14_400, 3_240)
     assert present["prices"] == {"CHARGE": 100_000}
-    assert present["polls"] == {"done": 10, "lost": 1}
     assert present["interval"] == T0_S
     assert present["tally"]["sessions"] == 1
     assert present["meters_read"] == 3
+    assert present["level"] == "ok"
+    evse = next(one for one in present["evses"] if one["meter_id"] == "MA1")
+    assert (evse["state"], evse["power_w"], evse["import_mwh"]) == ("in a session", 14_400, 1_036_000)
 
 
 async def test_it_is_rewritten_until_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reader always finds a whole file; a station that was never read says so."""
+    """A reader always finds a whole file; polls come with it; the loop shows that it turns."""
     monkeypatch.setattr(status, "EVERY_S", 0.001)
     path = tmp_path / "status.json"
-    unread = new_station(settings(), {"MA1": MeterAccount(meter_id="MA1", meter_ref="R", power_w_max=1)})
-    stations = [unread, unread]
-    task = asyncio.create_task(
-        board(path).run(lambda: stations.pop() if len(stations) > 1 else stations[0], lambda: (0, 0))
-    )
+    accounts = {
+        name: MeterAccount(meter_id=name, meter_ref=name, power_w_max=1) for name in ("MA1", "MA2", "MB1")
+    }
+    unread = new_station(settings(), accounts)
+    shown = board(path, unread)
+    task = asyncio.create_task(shown.run(lambda: (10, 1)))
     async with asyncio.timeout(10):
-        while not path.exists() or len(stations) > 1:  # noqa: ASYNC110 - a file is no event
+        while not path.exists():  # noqa: ASYNC110 - a file is no event
             await asyncio.sleep(0.001)
     present = json.loads(path.read_text())
     assert (present["meters_cut_ns"], present["prices"]) == (0, {})
-    assert len(stations) == 1
+    assert present["polls"] == {"done": 10, "lost": 1}
+    assert shown.alive()["ok"] is True
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+    monkeypatch.setattr(status, "ALIVE_S", 0.0)
+    assert shown.alive()["ok"] is False

@@ -1,0 +1,98 @@
+"""What the control socket answers about chargers: who is connected, who waits, who was refused; and what an operator decides.
+
+Decides the form of the answers. A password's hash leaves this process only for `edgegw charger approve`, over a socket that its
+owner alone may open.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from edgegw.chargers.port import Chargers
+from edgegw.chargers.strangers import Stranger
+from edgegw.config import Config
+from edgegw.core.state import Station
+from edgegw.errors import EdgegwError
+from edgegw.ops.control import Command
+from edgegw.store.charger_profiles import ChargerProfiles
+
+
+class UnknownChargerError(EdgegwError):
+    """No charger of this id has shown up."""
+
+    hint = "see: edgegw charger list"
+
+
+class ChargerCommands:
+    """Commands about the chargers of one daemon."""
+
+    def __init__(self, chargers: Chargers, profiles: ChargerProfiles) -> None:
+        self._chargers = chargers
+        self._profiles = profiles
+
+    def commands(self, config: Callable[[], Config], station: Callable[[], Station]) -> Mapping[str, Command]:
+        """By name; `config` and `station` give the present ones."""
+
+        async def chargers(_arguments: Mapping[str, Any]) -> object:
+            return await self._list(config(), station())
+
+        return {
+            "chargers": chargers,
+            "stranger": self._tell_stranger,
+            "reject": self._reject,
+            "lower_profile": self._lower_profile,
+        }
+
+    async def _list(self, config: Config, station: Station) -> object:
+        profiles = await asyncio.to_thread(
+            lambda: {charger.id: self._profiles.highest(charger.id) for charger in config.chargers}
+        )
+        connected = self._chargers.connected()
+        strangers = self._chargers.strangers()
+        return {
+            "configured": [
+                {
+                    "id": charger.id,
+                    "online": charger.id in connected,
+                    "version": charger.version,
+                    "security_profile": profiles[charger.id],
+                    "evses": [
+                        {
+                            "number": evse.number,
+                            "id": evse.id,
+                            "meter": evse.meter,
+                            "phase": station.evses[evse.id].phase.value,
+                        }
+                        for evse in charger.evses
+                    ],
+                }
+                for charger in config.chargers
+            ],
+            "waiting": [shown(one) for one in strangers if not one.rejected],
+            "refused": [asdict(one) for one in self._chargers.refusals()],
+            "rejected": [one.charger_id for one in strangers if one.rejected],
+        }
+
+    async def _tell_stranger(self, arguments: Mapping[str, Any]) -> object:
+        charger_id = str(arguments.get("charger_id", ""))
+        for one in self._chargers.strangers():
+            if one.charger_id == charger_id:
+                return {**shown(one), "password_hash": one.password_hash}
+        raise UnknownChargerError(f"no unknown charger {charger_id!r} has connected")
+
+    async def _reject(self, arguments: Mapping[str, Any]) -> object:
+        charger_id = str(arguments.get("charger_id", ""))
+        if not await self._chargers.reject(charger_id):
+            raise UnknownChargerError(f"no unknown charger {charger_id!r} has connected")
+        return {"rejected": charger_id}
+
+    async def _lower_profile(self, arguments: Mapping[str, Any]) -> object:
+        charger_id = str(arguments.get("charger_id", ""))
+        await asyncio.to_thread(self._profiles.lower, charger_id)
+        return {"lowered": charger_id}
+
+
+def shown(stranger: Stranger) -> dict[str, object]:
+    """A stranger without its password's hash."""
+    return {name: value for name, value in asdict(stranger).items() if name != "password_hash"}

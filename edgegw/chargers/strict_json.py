@@ -1,0 +1,86 @@
+"""JSON as the standard has it: no NaN, no key twice, no nesting without end. Pure, and cheap where nothing is wrong.
+
+Decides whether a frame's text is JSON, and what is wrong where it is not. Never repairs; a value read loosely comes
+along with the fault only so that an answer can fit the question.
+Source: RFC 8259 §4 and §6; OCPP 2.1 Part 4 §4.1; reliability study, measured habits of Python's `json`.
+"""
+
+import json
+import re
+from typing import Any, NoReturn
+
+from edgegw.chargers import wire
+from edgegw.chargers.masking import names_a_person
+from edgegw.core.events import Flaw
+
+DEPTH_MAX = 32
+
+NO_JSON, NO_NUMBER, KEY_TWICE, TOO_DEEP = "EGW-1201", "EGW-1204", "EGW-1205", "EGW-1220"
+
+_TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+
+
+class NotStrictError(ValueError):
+    """The text is no strict JSON: `flaw` says why; `loose` is what a lax reader makes of it, None where nothing."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.flaw = Flaw(code=code, detail=detail)
+        self.loose: Any = None
+
+
+def read(text: str) -> Any:
+    """The value of a JSON text; raises NotStrictError, whatever the text."""
+    if text.count("[") + text.count("{") > DEPTH_MAX and (depth := _depth(text)) > DEPTH_MAX:
+        raise NotStrictError(TOO_DEEP, f"nested {depth} deep")
+    try:
+        return _STRICT.decode(text)
+    except NotStrictError as error:
+        error.loose = _loosely(text)
+        raise
+    except json.JSONDecodeError as error:
+        raise NotStrictError(NO_JSON, f"{error.msg} at character {error.pos}") from None
+    except ValueError:  # Python refuses integers of more than 4300 digits
+        raise NotStrictError(NO_NUMBER, "an integer of thousands of digits") from None
+
+
+def _depth(text: str) -> int:
+    """The deepest nesting outside of strings."""
+    deepest = depth = 0
+    for mark in _TEXT_OR_BRACKET.findall(text):
+        if mark in {"[", "{"}:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in {"]", "}"}:
+            depth -= 1
+    return deepest
+
+
+def _loosely(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotStrictError(KEY_TWICE, _twice(pairs))
+    return found
+
+
+def _twice(pairs: list[tuple[str, Any]]) -> str:
+    """Which key stands twice, with its values unless they may name a person."""
+    names = [name for name, _ in pairs]
+    name = next(name for name in names if names.count(name) > 1)
+    values = [wire.short(value) for key, value in pairs if key == name][:4]
+    shown = "" if names_a_person(name) else f" ({', '.join(values)})"
+    return f"key {wire.shown(name, 50)} appears twice{shown}"
+
+
+def _no_number(name: str) -> NoReturn:
+    raise NotStrictError(NO_NUMBER, f"{name} is no number")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_one_of_each)

@@ -1,0 +1,388 @@
+"""`edgegw charger`: who is connected, who waits and why somebody was refused; let a charger in, or not.
+
+Decides what is asked of the installer and what is shown first. The daemon knows who waits (control socket); what is
+written of an approved charger is decided in `commissioning.approval`.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgegw.cli.console import Ended, Exit, config_option, config_path, json_option, show
+from edgegw.cli.daemon import DaemonAwayError, ask_daemon
+from edgegw.config import ChargerConfig, Config
+from edgegw.remedies import REMEDIES, explained
+
+if TYPE_CHECKING:
+    from edgegw.commissioning.approval import EvseWish
+
+APPENDS = "Most chargers append their own identity to the address; where one does not, add it at the end."
+DIALECTS = ("negative_limit_w", "negative_limit_a", "none")
+VERSIONS = ("1.6", "2.0.1", "2.1")
+RATED_W = 22_000
+PASSWORD_PLACE = "Basic authentication password (1.6: AuthorizationKey, 2.x: BasicAuthPassword)"  # noqa: S105 - a place's name
+
+
+@click.group()
+def charger() -> None:
+    """Chargers: connected, waiting, refused; approve or reject them."""
+
+
+@charger.command("list")
+@config_option
+@json_option
+def list_chargers(*, config: Config, as_json: bool) -> None:
+    """All chargers, the ones with a problem first: refused, waiting, away, connected."""
+    found = ask_daemon(config, "chargers")
+    if as_json:
+        show(found, as_json=True)
+        return
+    rows = [*map(_refused_row, found["refused"]), *map(_waiting_row, found["waiting"])]
+    rows += [(one, "rejected", "", "let it wait again: edgegw charger approve") for one in found["rejected"]]
+    rows += [_configured_row(one) for one in sorted(found["configured"], key=lambda one: bool(one["online"]))]
+    if not rows:
+        click.echo("no charger has come yet; type this into one:")
+        show_urls(config, qr=False)
+        return
+    for line in _table(("CHARGER", "STATE", "FROM", "WHAT"), rows):
+        click.echo(line)
+
+
+@charger.command("show")
+@click.argument("charger_id")
+@config_option
+@json_option
+def show_charger(*, charger_id: str, config: Config, as_json: bool) -> None:
+    """One charger: as configured, as connected, as it waits, and why it was refused."""
+    configured = _configured(config, charger_id)
+    known: dict[str, Any] = {"charger_id": charger_id}
+    if configured is not None:
+        known["configuration"] = configured.model_dump(mode="json", exclude={"password_hash"})
+    try:
+        found = ask_daemon(config, "chargers")
+    except DaemonAwayError as away:
+        if configured is None:
+            raise
+        click.echo(away.format_message(), err=True)
+        show(known, as_json=as_json)
+        return
+    for place, name in (("configured", "id"), ("waiting", "charger_id"), ("refused", "charger_id")):
+        entries = [one for one in found[place] if one[name] == charger_id]
+        if entries:
+            known[place] = entries if place == "refused" else entries[0]
+    if charger_id in found["rejected"]:
+        known["rejected"] = True
+    if len(known) == 1:
+        raise Ended(f"no charger {charger_id}: edgegw charger list", Exit.PROBLEMS)
+    for one in known.get("refused", ()):
+        one["remedy"] = _explained(one["code"])
+    show(known, as_json=as_json)
+
+
+@charger.command()
+@click.argument("charger_id")
+@config_option
+@json_option
+def reject(*, charger_id: str, config: Config, as_json: bool) -> None:
+    """Send a waiting charger away and do not let it wait again, until it is approved."""
+    ask_daemon(config, "reject", charger_id=charger_id)
+    show({"charger_id": charger_id, "rejected": True}, as_json=as_json)
+
+
+@charger.command()
+@click.argument("charger_id", default="")
+@click.option("--qr", is_flag=True, help="Draw the first address as a QR code.")
+@config_option
+@json_option
+def url(*, charger_id: str, qr: bool, config: Config, as_json: bool) -> None:
+    """What to type into a charger."""
+    from edgegw.commissioning.addresses import charger_urls
+
+    if as_json:
+        found = [{"url": one.url, "remark": one.remark} for one in charger_urls(config.ocpp, charger_id)]
+        show(found, as_json=True)
+    else:
+        show_urls(config, charger_id, qr=qr)
+
+
+@charger.command()
+@click.argument("charger_id")
+@click.option(
+    "--evse", "evses", multiple=True, metavar="NUMBER=NAME", help="Default: what the charger reports."
+)
+@click.option(
+    "--meter", "meters", multiple=True, help="A configured meter, one for each EVSE in their order."
+)
+@click.option("--meter-profile", help="A new meter's register map.")
+@click.option("--meter-host", default="127.0.0.1", show_default=True)
+@click.option("--meter-port", type=click.IntRange(1, 65535), default=502, show_default=True)
+@click.option(
+    "--meter-unit", "meter_units", type=click.IntRange(0, 247), multiple=True, help="One for each EVSE."
+)
+@click.option("--rated-w", type=click.IntRange(1), help="Most charging power of each EVSE.")
+@click.option("--discharge-w", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--dialect", type=click.Choice(DIALECTS), help="How it discharges below OCPP 2.1.")
+@click.option("--version", type=click.Choice(VERSIONS), help="The one version it may speak.")
+@click.option(
+    "--new-password", is_flag=True, help="Make a password, shown once, instead of the charger's own."
+)
+@click.option(
+    "--lower-profile", is_flag=True, help="Let it come without TLS again, where it came with TLS before."
+)
+@config_option
+@json_option
+def approve(
+    *, charger_id: str, config: Config, new_password: bool, lower_profile: bool, as_json: bool, **told: Any
+) -> None:
+    """Let a charger in: write its part of the configuration and have the daemon read it."""
+    from edgegw.chargers.security import hash_password
+    from edgegw.commissioning import approval
+
+    place = config_path()
+    configured = _configured(config, charger_id)
+    if configured is not None and not (new_password or lower_profile):
+        raise Ended(f"{charger_id} is approved already; see: edgegw charger show {charger_id}", Exit.PROBLEMS)
+    stranger = {} if configured else _stranger(config, charger_id)
+    password, password_hash = None, stranger.get("password_hash")
+    if new_password or (configured is None and not password_hash):
+        password = approval.new_password()
+        password_hash = hash_password(password)
+    file = None
+    if configured is None:
+        wish = approval.Approval(
+            charger_id=charger_id,
+            password_hash=str(password_hash),
+            evses=_evses(charger_id, config, stranger, told=told),
+            rated_w=told["rated_w"] or _number("Most charging power of each EVSE (W)", RATED_W, "--rated-w"),
+            discharge_w=told["discharge_w"],
+            dialect=told["dialect"],
+            version=told["version"],
+        )
+        file = approval.put_in_place(place, charger_id, wish.tables())
+    elif password is not None:
+        tables = approval.with_password(place, charger_id, str(password_hash))
+        file = approval.put_in_place(place, charger_id, tables)
+    result: dict[str, Any] = {
+        "charger_id": charger_id,
+        "file": None if file is None else str(file),
+        "password": password,
+        "reload": None if file is None else _reload(config),
+        "lowered": lower_profile and _lower(config, charger_id),
+    }
+    if as_json:
+        show(result, as_json=True)
+    else:
+        _tell(config, result, knows_password=bool(stranger.get("password_hash")))
+
+
+def _configured(config: Config, charger_id: str) -> ChargerConfig | None:
+    return next((one for one in config.chargers if one.id == charger_id), None)
+
+
+def _stranger(config: Config, charger_id: str) -> dict[str, Any]:
+    """What is known of a waiting charger; nothing where it is yet to come, or the daemon does not run."""
+    try:
+        found: dict[str, Any] = ask_daemon(config, "stranger", charger_id=charger_id)
+    except DaemonAwayError as away:
+        click.echo(away.format_message(), err=True)
+        return {}
+    except Ended as refusal:
+        if refusal.exit_code != Exit.PROBLEMS:
+            raise
+        click.echo(
+            f"{charger_id} does not wait here yet: it will need the password that is made now", err=True
+        )
+        return {}
+    return found
+
+
+def _reload(config: Config) -> dict[str, Any] | None:
+    """What the daemon took over; None where none runs."""
+    try:
+        found: dict[str, Any] = ask_daemon(config, "reload")
+    except DaemonAwayError:
+        return None
+    return found
+
+
+def _lower(config: Config, charger_id: str) -> bool:
+    ask_daemon(config, "lower_profile", charger_id=charger_id)
+    return True
+
+
+def _evses(
+    charger_id: str, config: Config, stranger: Mapping[str, Any], *, told: Mapping[str, Any]
+) -> "tuple[EvseWish, ...]":
+    """EVSEs with their meters: as told, else as the charger reports, else as the installer answers."""
+    from edgegw.commissioning.approval import EvseWish
+
+    names = dict(_numbered(text) for text in told["evses"])
+    if not names:
+        reported = [number for number in stranger.get("evses", ()) if number > 0]
+        count = len(reported) or _number("How many EVSEs (connectors) has it", 1, "--evse NUMBER=NAME")
+        numbers = reported or list(range(1, count + 1))
+        names = {number: f"{charger_id}-{number}"[-48:] for number in numbers}
+    numbers = sorted(names)
+    meters = told["meters"] or _chosen_meters(config, numbers, told)
+    if meters:
+        if len(meters) != len(numbers):
+            raise click.UsageError(f"{len(numbers)} EVSEs need as many --meter, in their order: {numbers}")
+        return tuple(
+            EvseWish(number=number, evse_id=names[number], meter_id=meter)
+            for number, meter in zip(numbers, meters, strict=True)
+        )
+    profile = told["meter_profile"] or _meter_profile(config)
+    units = list(told["meter_units"]) or [
+        _number(f"Modbus unit of the meter of EVSE {number}", number, "--meter-unit") for number in numbers
+    ]
+    if len(units) != len(numbers):
+        raise click.UsageError(f"{len(numbers)} EVSEs need as many --meter-unit, in their order: {numbers}")
+    return tuple(
+        EvseWish(
+            number=number,
+            evse_id=names[number],
+            meter_id=f"M-{names[number]}"[:48],
+            meter={
+                "profile": profile,
+                "host": told["meter_host"],
+                "port": told["meter_port"],
+                "unit": unit,
+            },
+        )
+        for number, unit in zip(numbers, units, strict=True)
+    )
+
+
+def _numbered(text: str) -> tuple[int, str]:
+    number, equals, name = text.partition("=")
+    if not equals or not number.isdecimal() or int(number) < 1:
+        raise click.UsageError(f"--evse {text}: expected NUMBER=NAME, as in 1=BAY-1")
+    return int(number), name
+
+
+def _chosen_meters(config: Config, numbers: Sequence[int], told: Mapping[str, Any]) -> list[str]:
+    """Configured meters that serve nobody, where the installer takes one for each EVSE; none: new ones are wanted."""
+    free = [one.id for one in config.meters if one.id not in _serving(config)]
+    if told["meter_profile"] or not _asks() or len(free) < len(numbers):
+        return []
+    chosen = []
+    for number in numbers:
+        one = click.prompt(
+            f"Meter of EVSE {number}", type=click.Choice([*free, "new"]), default=free[0], err=True
+        )
+        if one == "new":
+            return []
+        chosen.append(str(one))
+        free.remove(chosen[-1])
+    return chosen
+
+
+def _meter_profile(config: Config) -> str:
+    """The register map of a new meter."""
+    from edgegw.places import configs
+
+    known = sorted(path.stem for path in (configs() / "meters").glob("*.json"))
+    free = [one.id for one in config.meters if one.id not in _serving(config)]
+    hint = f"--meter-profile ({', '.join(known)})" + (f" or --meter ({', '.join(free)})" if free else "")
+    if not _asks():
+        raise click.UsageError(f"which meter bills it? give {hint}")
+    return str(click.prompt("Register map of its meter", type=click.Choice(known), err=True))
+
+
+def _serving(config: Config) -> set[str]:
+    return {evse.meter for one in config.chargers for evse in one.evses}
+
+
+def _number(question: str, default: int, option: str) -> int:
+    if not _asks():
+        raise click.UsageError(f"{option} is needed where nobody can be asked ({question.lower()})")
+    return int(click.prompt(question, type=click.IntRange(0), default=default, err=True))
+
+
+def _asks() -> bool:
+    return sys.stdin.isatty()
+
+
+def _tell(config: Config, result: Mapping[str, Any], *, knows_password: bool) -> None:
+    charger_id, reloaded = result["charger_id"], result["reload"]
+    if result["file"]:
+        click.echo(f"{charger_id} is approved: {result['file']}")
+    if result["lowered"]:
+        click.echo(f"{charger_id} may come without TLS again")
+    if result["password"]:
+        click.echo(f"Password of {charger_id}, shown this once: {result['password']}")
+        click.echo(f"Set it in the charger as its {PASSWORD_PLACE}, with the user name {charger_id}.")
+        show_urls(config, charger_id, qr=False)
+    elif knows_password:
+        click.echo(
+            "It keeps the password it came with, and is let in when it connects again, within minutes."
+        )
+    if not result["file"]:
+        return
+    if reloaded is None:
+        click.echo("No daemon runs: it will know the charger when it starts.")
+    elif reloaded["needs_restart"]:
+        click.echo(f"Restart the daemon to use it: {', '.join(map(str, reloaded['needs_restart']))}")
+    else:
+        click.echo(f"The daemon uses it now: {', '.join(map(str, reloaded['changed'])) or 'nothing changed'}")
+
+
+def show_urls(config: Config, charger_id: str = "", *, qr: bool) -> None:
+    """The addresses, and how they are meant."""
+    from edgegw.commissioning.addresses import charger_urls
+
+    urls = charger_urls(config.ocpp, charger_id)
+    width = max(len(one.url) for one in urls)
+    for one in urls:
+        click.echo(f"  {one.url:<{width}}  {one.remark}")
+    if not charger_id:
+        click.echo(APPENDS)
+    if qr:
+        import segno
+
+        segno.make(urls[0].url, micro=False).terminal(out=sys.stdout, compact=True, border=2)
+
+
+def _refused_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    times = f" ({one['count']} times, last {_time(one['at_ns'])})"
+    return (one["charger_id"] or "-", "refused", one["address"], _explained(one["code"]) + times)
+
+
+def _explained(code: str) -> str:
+    return explained(code) if code in REMEDIES else code
+
+
+def _waiting_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    named = " ".join(str(one[name]) for name in ("vendor", "model", "serial") if one.get(name))
+    evses = f"EVSEs {', '.join(map(str, one['evses']))}" if one["evses"] else "no EVSE reported yet"
+    state = "waiting" if one["connected"] else "waited"
+    what = "; ".join(filter(None, (named, f"OCPP {one['version']}" if one["version"] else "", evses)))
+    return (
+        one["charger_id"],
+        state,
+        one["address"],
+        f"{what}; edgegw charger approve {one['charger_id']}",
+    )
+
+
+def _configured_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    version = f"OCPP {one['version']}" if one.get("version") else ""
+    profile = f"security profile {one['security_profile']}" if one.get("security_profile") else ""
+    what = "; ".join(filter(None, (version, profile)))
+    return (one["id"], "connected" if one["online"] else "AWAY", "", what)
+
+
+def _time(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns as wide as they need; the last one runs on."""
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head) - 1)]
+    return [
+        "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in (head, *rows)
+    ]

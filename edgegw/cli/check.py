@@ -1,0 +1,102 @@
+"""`edgegw check`, `edgegw doctor` and `edgegw support`: what is wrong, before and after it hurts."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgegw.cli.console import Exit, config_option, config_path, json_option, show
+from edgegw.cli.daemon import DaemonAwayError, ask_daemon
+from edgegw.config import Config
+
+if TYPE_CHECKING:
+    from edgegw.diagnosis import Finding
+
+_SIGNS = {"ok": "ok  ", "warning": "WARN", "failed": "FAIL"}
+
+
+@click.command()
+@click.option("--online", is_flag=True, help="Also ask the clock, the peer, the broker and the meters.")
+@config_option
+@json_option
+def check(*, online: bool, config: Config, as_json: bool) -> None:
+    """Check the configuration and what it names; exit status 78 where the daemon would refuse to start."""
+    from edgegw import diagnosis
+
+    findings = list(diagnosis.offline(config))
+    if online:
+        findings += asyncio.run(diagnosis.online(config))
+    _tell(findings, as_json=as_json)
+
+
+@click.command()
+@config_option
+@json_option
+def doctor(*, config: Config, as_json: bool) -> None:
+    """Try everything that can be tried without moving energy or money."""
+    from edgegw import diagnosis
+
+    status = _status(config)
+    findings = [
+        *diagnosis.machine(config, running=status is not None),
+        *diagnosis.offline(config),
+        *asyncio.run(diagnosis.online(config)),
+        *diagnosis.told(status),
+    ]
+    _tell(findings, as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Default: edgegw-support-TIME.tar.gz in this folder.",
+)
+@config_option
+def support(*, output: Path | None, config: Config) -> None:
+    """Write a bundle for whoever helps: configuration, condition, findings and log, without secrets, cards or members."""
+    from edgegw import diagnosis
+    from edgegw.bundle import write_bundle
+
+    status = _status(config)
+    findings = [
+        *diagnosis.machine(config, running=status is not None),
+        *diagnosis.offline(config),
+        *asyncio.run(diagnosis.online(config)),
+    ]
+    path = write_bundle(
+        output,
+        config_path(),
+        config,
+        status=status,
+        findings=[asdict(finding) for finding in findings],
+    )
+    click.echo(f"{path}: look through it before you send it; it holds ids of chargers, meters and addresses")
+
+
+def _status(config: Config) -> dict[str, Any] | None:
+    try:
+        status: dict[str, Any] = ask_daemon(config, "status")
+    except DaemonAwayError:
+        return None
+    return status
+
+
+def _tell(findings: "Sequence[Finding]", *, as_json: bool) -> None:
+    from edgegw.diagnosis import Verdict, worst
+
+    verdict = worst(findings)
+    if as_json:
+        show({"verdict": verdict, "findings": [asdict(finding) for finding in findings]}, as_json=True)
+    else:
+        for finding in sorted(findings, key=lambda one: list(Verdict).index(one.verdict)):
+            click.echo(f"{_SIGNS[finding.verdict]}  {finding.check}: {finding.detail}")
+            if finding.hint and finding.verdict is not Verdict.OK:
+                click.echo(f"      {finding.hint}")
+    if any(finding.exit_78 for finding in findings):
+        sys.exit(Exit.CONFIGURATION)
+    sys.exit(Exit.PROBLEMS if verdict is Verdict.FAILED else Exit.DONE)

@@ -1,0 +1,143 @@
+"""`edgegw db`: the station's journal, its copies, and the disk it stands on. All but `restore` run beside the daemon."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.config import Config
+from edgegw.units import SECOND_NS
+
+
+@click.group()
+def db() -> None:
+    """The station's journal: status, backups, restore."""
+
+
+@db.command()
+@config_option
+@json_option
+def status(*, config: Config, as_json: bool) -> None:
+    """What the journal holds and whether it holds together; its backups; the disk. Exit status 1 if anything is wrong."""
+    from edgegw.core.events import StorageLevel
+    from edgegw.ops import storage
+    from edgegw.store.copies import examine
+    from edgegw.store.migrations import JOURNAL
+
+    path = config.journal_path
+    found = examine(path)
+    room = storage.room_of(path.parent)
+    missing_bytes = storage.Ballast(path.parent / storage.BALLAST).missing_bytes
+    level = storage.level_of(room, missing_bytes=missing_bytes, before=StorageLevel.OK)
+    promise = storage.worst_case(config)
+    faults = storage.check_storage(config)
+    if found.broken_seq is not None:
+        faults.append(f"fact {found.broken_seq} was altered: edgegw db list, then: edgegw db restore FILE")
+    answer = {
+        "file": str(path),
+        "size_bytes": found.size_bytes,
+        "schema_version": found.schema_version,
+        "program_schema_version": JOURNAL.version,
+        "facts": found.facts,
+        "last_fact_at": _instant(found.last_fact_ns),
+        "chain_verified": found.broken_seq is None,
+        "backups": _backups(path),
+        "free_bytes": room.free,
+        "free_percent": room.free * 100 // max(1, room.total),
+        "storage_level": level.name,
+        "offline_days": {
+            "promise": str(promise),
+            "needed_bytes": promise.bytes,
+            "fits": not storage.check_storage(config),
+        },
+        "faults": faults,
+    }
+    show(answer, as_json=as_json)
+    if faults:
+        raise click.exceptions.Exit(Exit.PROBLEMS)
+
+
+@db.command()
+@config_option
+@json_option
+def backup(*, config: Config, as_json: bool) -> None:
+    """Make a verified copy of the journal in backups/ beside it; the oldest ones give way (storage.backups_kept)."""
+    from edgegw.store.copies import examine, make_backup
+
+    made = make_backup(config.journal_path, kept=config.storage.backups_kept)
+    found = examine(made)
+    show({"backup": str(made), "size_bytes": found.size_bytes, "facts": found.facts}, as_json=as_json)
+
+
+@db.command("list")
+@config_option
+@json_option
+def list_backups(*, config: Config, as_json: bool) -> None:
+    """The journal's backups, newest first, each read and verified."""
+    from edgegw.errors import JournalError
+    from edgegw.store.copies import require_sound
+
+    rows = _backups(config.journal_path)
+    for row in rows:
+        try:
+            require_sound(Path(row["file"]))
+            row["verified"] = True
+        except JournalError as fault:
+            row |= {"verified": False, "fault": str(fault)}
+    show(rows, as_json=as_json)
+    if not all(row["verified"] for row in rows):
+        raise click.exceptions.Exit(Exit.PROBLEMS)
+
+
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@config_option
+@json_option
+def restore(*, file: Path, yes: bool, config: Config, as_json: bool) -> None:
+    """Put a backup in the journal's place; the daemon must not run. What was there is kept, never deleted.
+
+    The next start reconciles first: every meter begins a new epoch, so that nothing the ledger has already is told anew.
+    """
+    from edgegw.store.copies import examine, put_back, require_sound
+
+    require_sound(file)
+    found = examine(file)
+    if not yes:
+        at = _instant(found.last_fact_ns) or "its first day"
+        question = (
+            f"Put the journal of {config.station.id} back to {at}? What came later is then on the ledger only"
+        )
+        if not click.confirm(question, err=True):
+            raise Ended("nothing was changed", Exit.PROBLEMS)
+    aside = put_back(config.journal_path, file)
+    answer = {
+        "restored": str(file),
+        "facts": found.facts,
+        "replaced": None if aside is None else str(aside),
+        "next": "systemctl start edgegw",
+    }
+    show(answer, as_json=as_json)
+
+
+def _backups(path: Path) -> list[dict[str, Any]]:
+    from edgegw.database import backups_of
+
+    return [
+        {
+            "file": str(found),
+            "size_bytes": found.stat().st_size,
+            "schema_version": int(found.stem.rsplit("-", 2)[1].removeprefix("v")),
+            "age_s": round(time.time() - found.stat().st_mtime),
+        }
+        for found in backups_of(path)
+    ]
+
+
+def _instant(at_ns: int | None) -> str | None:
+    if at_ns is None:
+        return None
+    return datetime.fromtimestamp(at_ns // SECOND_NS, UTC).isoformat().replace("+00:00", "Z")

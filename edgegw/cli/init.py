@@ -1,0 +1,238 @@
+"""`edgegw init`: from nothing to a configuration that works, in a few questions or none.
+
+Decides what is asked, the defaults, and what is shown at the end. What is made is decided in `commissioning.install`.
+"""
+
+import ipaddress
+import os
+import re
+import socket
+import sys
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgegw.cli.console import Ended, Exit, json_option, show
+
+if TYPE_CHECKING:
+    from edgegw.commissioning.install import Wishes
+    from edgegw.commissioning.site import PeerPlace
+    from edgegw.config import Config
+
+Network = IPv4Network | IPv6Network
+PEER_PORT = 7051
+LEDGERS = ("sandbox", "embedded", "peer")
+
+
+class NetworkType(click.ParamType[Network]):
+    """An IP network as in 192.168.7.0/24."""
+
+    name = "network"
+
+    def convert(
+        self, value: str | Network, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Network:
+        """The network."""
+        try:
+            return ipaddress.ip_network(value)
+        except ValueError as fault:
+            self.fail(str(fault), param, ctx)
+
+
+@click.command()
+@click.option(
+    "--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where the configuration goes."
+)
+@click.option("--station-id", help="This station's name.")
+@click.option("--zone", help="The ledger's price zone.")
+@click.option(
+    "--geohash", default="wydm6", show_default=True, help="Where drivers find it, coarsely (sandbox)."
+)
+@click.option("--host", help="Address to listen on for chargers; 0.0.0.0: on every interface.")
+@click.option("--public-host", help="How chargers reach this machine, if not by that address.")
+@click.option("--ocpp-port", type=click.IntRange(1, 65535), default=8887, show_default=True)
+@click.option("--tls-port", type=click.IntRange(1, 65535), default=8443, show_default=True)
+@click.option("--health-port", type=click.IntRange(0, 65535), help="Default: 9464.")
+@click.option("--plaintext-network", type=NetworkType(), help="Chargers in it may connect without TLS.")
+@click.option("--sandbox", is_flag=True, help="Embedded peer, participants, a tariff, a member with tokens.")
+@click.option("--embedded-peer", is_flag=True, help="An embedded peer alone.")
+@click.option("--peer", help="HOST:PORT of the organisation's peer, or where the embedded one listens.")
+@click.option(
+    "--identity", type=click.Path(path_type=Path, file_okay=False, exists=True), help="<MSP>/<name>"
+)
+@click.option("--trust", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Trust file.")
+@click.option("--gateway-id", default="gateway1", show_default=True, help="As in the identity's certificate.")
+@click.option("--yes", is_flag=True, help="Ask nothing: options and defaults.")
+@click.option("--no-qr", is_flag=True, help="Do not draw the address as a QR code.")
+@json_option
+def init(*, yes: bool, no_qr: bool, as_json: bool, **told: object) -> None:
+    """Write a working configuration with keys and certificates, and show what to type into a charger."""
+    from edgegw.commissioning.install import SANDBOX_CARD, install
+
+    wishes = _wishes(told, asks=not yes)
+    try:
+        config = install(wishes, lambda line: click.echo(line, err=True))
+    except OSError as fault:
+        code = Exit.NOT_ALLOWED if isinstance(fault, PermissionError) else Exit.PROBLEMS
+        raise Ended(f"{fault.filename}: {fault.strerror}", code) from fault
+    card = SANDBOX_CARD if wishes.sandbox else None
+    if as_json:
+        show(_found(wishes, config, card), as_json=True)
+    else:
+        _tell(wishes, config, card, qr=not no_qr)
+
+
+def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
+    from edgegw.commissioning.addresses import is_loopback, local_addresses
+    from edgegw.commissioning.install import CONFIG, SYSTEM_CONFIG, ExistsError, Wishes
+
+    is_root = os.geteuid() == 0
+    folder = _path(told["folder"]) or (SYSTEM_CONFIG if is_root else Path())
+    folder = folder.absolute()
+    if (folder / CONFIG).exists():  # before a question is asked
+        raise ExistsError(f"{folder / CONFIG} is there already, and stays as it is")
+    if asks and not _can_ask():
+        raise click.UsageError("no terminal to ask on: give --yes, and options for what is not the default")
+    station_id = told["station_id"] or _ask("This station's name", _default_name(), asks=asks)
+    zone = told["zone"] or _ask("The ledger's price zone", "KR-SEOUL", asks=asks)
+    near = next((str(one.address) for one in local_addresses()), "127.0.0.1") if asks else "127.0.0.1"
+    host = str(told["host"] or _ask("Address to listen on for chargers", near, asks=asks))
+    ledger = _ledger(told, asks=asks)
+    network = told["plaintext_network"]
+    if network is None and asks and not is_loopback(host):
+        network = _agreed_network(host)
+    return Wishes(
+        folder=folder,
+        station_id=str(station_id),
+        zone=str(zone),
+        geohash=str(told["geohash"]),
+        host=host,
+        port=int(str(told["ocpp_port"])),
+        tls_port=int(str(told["tls_port"])),
+        public_host=None if told["public_host"] is None else str(told["public_host"]),
+        plaintext_network=network if isinstance(network, Network) else None,
+        endpoint=_endpoint(told["peer"]),
+        peer=_other_peer(told) if ledger == "peer" else None,
+        sandbox=ledger == "sandbox",
+        health_port=told["health_port"] if isinstance(told["health_port"], int) else None,
+    )
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
+
+
+def _ask(question: str, default: str, *, asks: bool) -> str:
+    return str(click.prompt(question, default=default, err=True)) if asks else default
+
+
+def _default_name() -> str:
+    """This machine's name, as far as it fits OCPP's identifier characters."""
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname().partition(".")[0])[:48] or "station-1"
+
+
+def _agreed_network(host: str) -> Network | None:
+    """The local network, if the installer agrees that its chargers may come without TLS."""
+    from edgegw.commissioning.addresses import network_of
+
+    network = network_of(host)
+    if network is None:
+        return None
+    click.echo(
+        f"Without TLS, everybody in {network} can read the chargers' passwords and pass for a charger.\n"
+        "Agree only where that network belongs to the chargers alone. With TLS they need this station's authority.",
+        err=True,
+    )
+    agreed = click.confirm(f"May chargers in {network} connect without TLS?", default=False, err=True)
+    return network if agreed else None
+
+
+def _ledger(told: dict[str, object], *, asks: bool) -> str:
+    """`sandbox`, `embedded` or `peer`; a usage error where nobody says."""
+    if told["sandbox"] or told["embedded_peer"]:
+        if told["identity"] or told["trust"]:
+            raise click.UsageError("--identity and --trust belong to another's peer, not to an embedded one")
+        return "sandbox" if told["sandbox"] else "embedded"
+    if all(told[name] for name in ("peer", "identity", "trust")):
+        return "peer"
+    missing = "--peer HOST:PORT --identity DIR --trust FILE, or --embedded-peer, or --sandbox to try it out"
+    if not asks or any(told[name] for name in ("peer", "identity", "trust")):
+        raise click.UsageError(f"which ledger? give {missing}")
+    choice = str(click.prompt("Which ledger", type=click.Choice(LEDGERS), default="sandbox", err=True))
+    if choice == "peer":
+        told["peer"] = click.prompt("Its address (HOST:PORT)", err=True)
+        told["identity"] = click.prompt("This gateway's identity (folder <MSP>/<name>)", type=Path, err=True)
+        told["trust"] = click.prompt("The organisations' authorities (trust file)", type=Path, err=True)
+    return choice
+
+
+def _other_peer(told: dict[str, object]) -> "PeerPlace":
+    """The organisation's own peer; its identity and trust file must be usable now."""
+    from edgegw.commissioning.site import PeerPlace
+    from edgegw.ledger.identity import load_signer, load_trust
+
+    identity, trust = _path(told["identity"]), _path(told["trust"])
+    assert identity is not None
+    assert trust is not None
+    try:
+        load_signer(identity)
+        load_trust(trust)
+    except (OSError, ValueError) as fault:
+        raise Ended(f"{identity}, {trust}: {fault}", Exit.CONFIGURATION) from fault
+    return PeerPlace(
+        endpoint=_endpoint(told["peer"]),
+        identity=identity.absolute(),
+        trust_file=trust.absolute(),
+        gateway_id=str(told["gateway_id"]),
+    )
+
+
+def _endpoint(told: object) -> str:
+    """HOST:PORT as told, else the first loopback port that is free."""
+    if told is None:
+        from edgegw.commissioning.addresses import free_port
+
+        return f"127.0.0.1:{free_port(PEER_PORT)}"
+    if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):[1-9]\d{0,4}", str(told)):
+        raise click.UsageError(f"--peer {told}: expected HOST:PORT")
+    return str(told)
+
+
+def _path(told: object) -> Path | None:
+    return told if isinstance(told, Path) else None
+
+
+def _found(wishes: "Wishes", config: "Config", card: str | None) -> dict[str, object]:
+    from edgegw.commissioning.addresses import charger_urls
+
+    return {
+        "config": str(wishes.config),
+        "urls": [one.url for one in charger_urls(config.ocpp)],
+        "authority": str(wishes.folder / "tls" / "ca.pem"),
+        "card": card,
+        "peer": config.ledger.endpoint,
+    }
+
+
+def _tell(wishes: "Wishes", config: "Config", card: str | None, *, qr: bool) -> None:
+    from edgegw.cli.charger import show_urls
+
+    click.echo("\nType this into each charger:")
+    show_urls(config, qr=qr)
+    is_found = wishes.system or wishes.folder == Path.cwd()  # without being told where it is
+    option = "" if is_found else f" --config {wishes.config}"
+    start = "sudo systemctl enable --now edgegw" if wishes.system else f"edgegw run{option}"
+    steps = [
+        f"edgegw check{option}",
+        start,
+        f"connect a charger, then: edgegw charger list{option}; edgegw charger approve ID{option}",
+    ]
+    if card is None:
+        steps.append(f"a driver's card: edgegw member add{option}; edgegw member link MEMBER_ID{option}")
+    else:
+        steps.append(f"plug in with the card {card}: its driver has tokens; then: edgegw trade list{option}")
+    click.echo("\nNext:")
+    for number, step in enumerate(steps, start=1):
+        click.echo(f"  {number}. {step}")

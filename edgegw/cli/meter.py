@@ -1,0 +1,363 @@
+"""`edgegw meter`: what the station's meters say, and what a meter says before it is one of them. Only ever reads.
+
+`adopt` alone changes something, and that in the running daemon: it asks it to take a new meter for an old one.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.cli.table import show_table
+from edgegw.config import Config, MeterConfig, load
+from edgegw.errors import DeviceError, JournalError
+
+if TYPE_CHECKING:
+    from edgegw.meters.look import Look, Place
+    from edgegw.meters.profile import Profile
+    from edgegw.meters.scan import Candidate
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+REGISTER_COLUMNS = ("register", "address", "words", "raw", "value", "unit")
+WATCH_S = 1.0
+
+# Loaded only where a command needs it: a meter can be read before anything is configured.
+config_path_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="EDGEGW_CONFIG",
+    default="configs/edgegw.toml",
+    show_default=True,
+    help="The gateway's configuration file (or EDGEGW_CONFIG).",
+)
+
+
+def _place_options(command: _Command) -> _Command:
+    for option in (
+        click.option(
+            "--unit", type=click.IntRange(0, 247), default=1, show_default=True, help="Modbus unit id."
+        ),
+        click.option("--port", type=click.IntRange(1, 65535), default=502, show_default=True),
+        click.option("--host", help="Address of the meter or its gateway."),
+        click.option("--profile", "profile_name", help="Name or file of a register map."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def meter() -> None:
+    """Meters: what they say, raw and scaled."""
+
+
+# --- list -----------------------------------------------------------------------------------------------------------
+
+
+@meter.command("list")
+@config_option
+@json_option
+def list_meters(*, config: Config, as_json: bool) -> None:
+    """All configured meters with their last reading, from the daemon, or from its journal when it is not running."""
+    told, source = _told(config)
+    serves = {evse.meter: evse.id for charger in config.chargers for evse in charger.evses}
+    rows = [_row(one, serves.get(one.id), told.get(one.id)) for one in config.meters]
+    if as_json:
+        show({"source": source, "meters": rows}, as_json=True)
+        return
+    click.echo(f"from {source}", err=True)
+    columns = (
+        "meter",
+        "evse",
+        "profile",
+        "address",
+        "unit",
+        "state",
+        "import_wh",
+        "export_wh",
+        "power_w",
+        "age_s",
+    )
+    show_table(rows, columns, empty="no meters are configured: edgegw meter scan --host HOST")
+    for row in rows:
+        if row["code"] is not None and row["state"] != "ok":
+            click.echo(f"{row['meter']}: {_explained(row)}", err=True)
+
+
+def _row(one: MeterConfig, evse: str | None, told: dict[str, Any] | None) -> dict[str, Any]:
+    unread = {"state": "never read", "code": None, "detail": None}
+    place = {
+        "meter": one.id,
+        "evse": evse,
+        "profile": one.profile,
+        "address": f"{one.host}:{one.port}",
+        "unit": one.unit,
+    }
+    return {**place, **(told or unread)}
+
+
+def _explained(row: dict[str, Any]) -> str:
+    from edgegw.remedies import explained
+
+    return explained(str(row["code"]), str(row["detail"]))
+
+
+def _told(config: Config) -> tuple[dict[str, dict[str, Any]], str]:
+    """What is known of each meter, and who says so."""
+    from edgegw.cli.daemon import DaemonAwayError, ask_daemon
+
+    try:
+        answer = ask_daemon(config, "status")
+    except DaemonAwayError:
+        answer = None
+    if isinstance(answer, dict) and isinstance(answer.get("meters"), dict):
+        return answer["meters"], "the running daemon"
+    return _journalled(
+        config
+    ), f"the journal {config.journal_path} (the daemon is not running)" if answer is None else (
+        f"the journal {config.journal_path}"
+    )
+
+
+def _journalled(config: Config) -> dict[str, dict[str, Any]]:
+    from edgegw.core.metering import MeterAccount
+    from edgegw.meters.present import present
+    from edgegw.rows import decode_row
+    from edgegw.store.reader import JournalReader
+    from edgegw.units import SECOND_NS
+
+    try:
+        rows = JournalReader(config.journal_path).rows("meters/")
+    except JournalError:
+        return {}  # nothing was journalled yet
+    stale_ns = config.settlement.stale_meter_s * SECOND_NS
+    accounts = {key.removeprefix("meters/"): decode_row(MeterAccount, text) for key, text in rows.items()}
+    return {name: present(account, time.time_ns(), stale_ns) for name, account in accounts.items()}
+
+
+# --- read -----------------------------------------------------------------------------------------------------------
+
+
+@meter.command()
+@click.argument("meter_id", required=False)
+@_place_options
+@click.option("--watch", is_flag=True, help="Again each second, until Ctrl-C.")
+@config_path_option
+@json_option
+def read(*, meter_id: str | None, watch: bool, config: Path, as_json: bool, **place: Any) -> None:
+    """Read every register of a meter once, by its id, or by --profile and --host before it is configured."""
+    profile, where, _ = _which(meter_id, config, **place)
+    if not watch:
+        _show_look(meter_id, profile, where, as_json=as_json)
+        return
+    with suppress(KeyboardInterrupt):
+        while True:
+            try:
+                _show_look(meter_id, profile, where, as_json=as_json)
+            except DeviceError as fault:
+                click.echo(str(fault), err=True)
+            time.sleep(WATCH_S)
+
+
+def _show_look(meter_id: str | None, profile: "Profile", where: "Place", *, as_json: bool) -> None:
+    from edgegw.meters.look import look_once
+
+    seen = asyncio.run(look_once(where, profile, name=meter_id or ""))
+    if as_json:
+        show(
+            {"meter": meter_id, "profile": profile.profile_id, "at": str(where), **_look_json(seen)},
+            as_json=True,
+        )
+        return
+    click.echo(f"{meter_id or profile.profile_id}: {where}", err=True)
+    show_table(_look_rows(seen), REGISTER_COLUMNS)
+
+
+def _which(
+    meter_id: str | None,
+    config: Path,
+    *,
+    profile_name: str | None,
+    host: str | None,
+    port: int,
+    unit: int,
+) -> tuple["Profile", "Place", MeterConfig | None]:
+    """Profile and place: of a configured meter, or as the options say."""
+    from edgegw.meters.look import Place
+    from edgegw.meters.profile import named_profile, shipped_profiles
+
+    if meter_id is not None:
+        one = _configured(load(config), meter_id)
+        return named_profile(one.profile), Place(host=one.host, port=one.port, unit_id=one.unit), one
+    if profile_name is None or host is None:
+        raise click.UsageError(
+            f"name a configured meter, or give --profile and --host; profiles: {', '.join(shipped_profiles())}"
+        )
+    return named_profile(profile_name), Place(host=host, port=port, unit_id=unit), None
+
+
+def _configured(config: Config, meter_id: str) -> MeterConfig:
+    found = next((one for one in config.meters if one.id == meter_id), None)
+    if found is None:
+        known = ", ".join(one.id for one in config.meters) or "none"
+        raise Ended(f"no [[meters]] has the id {meter_id!r}; there are: {known}", Exit.PROBLEMS)
+    return found
+
+
+def _look_rows(seen: "Look") -> list[dict[str, object]]:
+    return [
+        {
+            "register": one.name,
+            "address": f"{one.address:#06x}",
+            "words": one.hex_words,
+            "raw": one.raw,
+            "value": one.value,
+            "unit": one.unit,
+        }
+        for one in seen.shown
+    ]
+
+
+def _look_json(seen: "Look") -> dict[str, object]:
+    return {
+        "registers": [
+            {**row, "function_code": one.fc} for row, one in zip(_look_rows(seen), seen.shown, strict=True)
+        ],
+        "import_mwh": seen.sample.energy.import_mwh,
+        "export_mwh": seen.sample.energy.export_mwh,
+        "power_w": seen.power_w,
+        "serial": seen.serial,
+        "round_trip_us": (seen.sample.t1_ns - seen.sample.t0_ns) // 1000,
+    }
+
+
+# --- scan -----------------------------------------------------------------------------------------------------------
+
+
+@meter.command()
+@click.option("--host", help="Address of a meter or a Modbus TCP gateway.")
+@click.option("--network", help="Every address of a network, at most a /24, as 192.168.1.0/24.")
+@click.option("--port", type=click.IntRange(1, 65535), default=502, show_default=True)
+@click.option("--units", help="Unit ids, as 1-247 or 1,2,5; 1-247 with --host, 1 with --network.")
+@click.option("--timeout", "timeout_s", type=click.FloatRange(0.05, 10), default=0.3, show_default=True)
+@config_path_option
+@json_option
+def scan(
+    *, host: str | None, network: str | None, units: str | None, config: Path, as_json: bool, **how: Any
+) -> None:
+    """Look which units answer at an address, and which profile fits each of them. Reads only, and only there."""
+    from edgegw.meters import scan as room
+    from edgegw.meters.profile import named_profile, shipped_profiles
+
+    if (host is None) == (network is None):
+        raise click.UsageError("give --host or --network: no address is asked that you did not name")
+    hosts = room.hosts_of(host, network)
+    unit_ids = room.unit_ids_of(units or ("1-247" if host else "1"))
+    profiles = [named_profile(name) for name in shipped_profiles()]
+    with _progress() as asked:
+        found = asyncio.run(room.scan(hosts, unit_ids, profiles, asked=asked, **how))
+    configured = load(config).meters if config.exists() else ()
+    names = {(one.host, one.port, one.unit): one.id for one in configured}
+    rows = [_candidate_row(one, names.get((one.host, one.port, one.unit_id))) for one in found]
+    if as_json:
+        show({"asked": len(hosts) * len(unit_ids), "found": rows}, as_json=True)
+    else:
+        columns = ("address", "unit", "meter", "profile", "sure", "reason", "others")
+        show_table(rows, columns, empty="no unit answers")
+        for row in rows:
+            if row["meter"] is None:
+                click.echo(f"\n{row['toml']}", nl=False)
+    if not found:
+        raise click.exceptions.Exit(Exit.PROBLEMS)
+
+
+def _candidate_row(one: "Candidate", meter_id: str | None) -> dict[str, object]:
+    from edgegw.meters.scan import as_toml
+
+    return {
+        "address": f"{one.host}:{one.port}",
+        "unit": one.unit_id,
+        "meter": meter_id,
+        "profile": one.profile_id,
+        "sure": one.sure,
+        "reason": one.reason,
+        "others": ", ".join(one.others) or None,
+        "serial": one.serial,
+        "toml": as_toml(one, f"M-{one.serial or one.unit_id}"),
+    }
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A counter on standard error, where that is a terminal."""
+    tells = sys.stderr.isatty()
+
+    def asked(done: int, total: int) -> None:
+        if tells:
+            click.echo(f"\rasked {done} of {total} ", nl=False, err=True)
+
+    yield asked
+    if tells:
+        click.echo(err=True)
+
+
+# --- diagnose -------------------------------------------------------------------------------------------------------
+
+
+@meter.command()
+@click.argument("meter_id", required=False)
+@_place_options
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Between two looks."
+)
+@config_path_option
+@json_option
+def diagnose(*, meter_id: str | None, seconds: float, config: Path, as_json: bool, **place: Any) -> None:
+    """Read a meter twice and say what is odd about its wiring or its profile. Exit status 1 if a check failed."""
+    from edgegw.meters.diagnose import FAILED, as_rows
+    from edgegw.meters.diagnose import diagnose as judge
+    from edgegw.meters.look import observe_once
+
+    profile, where, one = _which(meter_id, config, **place)
+    told: dict[str, Any] = {}
+    if one is not None:
+        station = load(config)
+        known = _journalled(station).get(one.id, {})
+        rated_w = {
+            evse.meter: evse.rated_w + evse.discharge_w
+            for charger in station.chargers
+            for evse in charger.evses
+        }
+        told = {"known_serial": known.get("serial"), "swapped": one.swapped, "rated_w": rated_w.get(one.id)}
+    seen = asyncio.run(observe_once(where, profile, seconds_s=seconds, name=meter_id or ""))
+    findings = judge(profile, seen, **told)
+    failed = any(finding.verdict == FAILED for finding in findings)
+    if as_json:
+        looks = {"first": _look_json(seen.first), "last": _look_json(seen.last)}
+        show({"ok": not failed, "at": str(where), "findings": as_rows(findings), **looks}, as_json=True)
+    else:
+        click.echo(f"{meter_id or profile.profile_id}: {where}, profile {profile.profile_id}", err=True)
+        show_table(_look_rows(seen.last), REGISTER_COLUMNS)
+        click.echo()
+        show_table(as_rows(findings), ("what", "measured", "verdict", "remedy"))
+    if failed:
+        raise click.exceptions.Exit(Exit.PROBLEMS)
+
+
+# --- adopt ----------------------------------------------------------------------------------------------------------
+
+
+@meter.command()
+@click.argument("meter_id")
+@config_option
+@json_option
+def adopt(*, meter_id: str, config: Config, as_json: bool) -> None:
+    """After a planned swap: take the meter that answers now for METER_ID. Until then its EVSE stays at 0 W."""
+    from edgegw.cli.daemon import ask_daemon
+
+    show(ask_daemon(config, "adopt", meter_id=_configured(config, meter_id).id), as_json=as_json)

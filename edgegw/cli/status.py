@@ -1,0 +1,74 @@
+"""`edgegw status`: how the station is, the worst first."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from edgegw.cli.console import Exit, config_option, json_option, show
+from edgegw.cli.daemon import ask_daemon
+from edgegw.cli.table import show_table
+from edgegw.config import Config
+
+_SIGNS = {"ok": "ok  ", "degraded": "WARN", "down": "FAIL"}
+WATCH_S = 1.0
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Show it again each second, until Ctrl-C.")
+@config_option
+@json_option
+def status(*, watch: bool, config: Config, as_json: bool) -> None:
+    """How the station is: what is wrong first, then its EVSEs. Exit status 1 where a part is not ok, 69 where it does not run."""
+    while True:
+        present = ask_daemon(config, "status")
+        if watch and not as_json:
+            click.clear()
+        if as_json:
+            show(present, as_json=True)
+        else:
+            _tell(present)
+        if not watch:
+            raise click.exceptions.Exit(Exit.DONE if present["level"] == "ok" else Exit.PROBLEMS)
+        time.sleep(WATCH_S)
+
+
+def _tell(present: dict[str, Any]) -> None:
+    click.echo(
+        f"{present['station_id']}: {present['level']} (edgegw {present['version']}, pid {present['pid']})"
+    )
+    for part in present["parts"]:
+        since = datetime.fromtimestamp(part["since_ns"] / 1e9, UTC)
+        click.echo(
+            f"{_SIGNS[part['level']]}  {part['part']}: {part['reason']} (since {since:%Y-%m-%d %H:%M:%S}Z)"
+        )
+        if part["hint"] and part["level"] != "ok":
+            click.echo(f"      {part['hint']}")
+    rows = [
+        {
+            "evse": evse["evse_id"],
+            "charger": evse["charger_id"],
+            "state": evse["state"],
+            "power": f"{evse['power_w'] / 1000:.1f} kW",
+            "battery": None if evse["soc_bp"] is None else f"{evse['soc_bp'] // 100} %",
+            "delivered": _kwh(evse["import_mwh"]),
+            "discharged": _kwh(evse["export_mwh"]),
+        }
+        for evse in present["evses"]
+    ]
+    if rows:
+        show_table(rows, list(rows[0]))
+    tally = present["tally"]
+    prices = ", ".join(
+        f"{product.lower()} {price / 1000} token/kWh" for product, price in present["prices"].items() if price
+    )
+    click.echo(
+        f"trades: {tally['trades']} committed, {present['lines_open']} on their way; price now: {prices or 'none fixed'}"
+    )
+
+
+def _kwh(register_mwh: int | None) -> str | None:
+    return (
+        None if register_mwh is None else f"{register_mwh // 1_000_000}.{register_mwh // 1000 % 1000:03d} kWh"
+    )

@@ -1,0 +1,147 @@
+"""How chargers reach this machine: its addresses on the local network, and the URLs to type into a charger.
+
+Decides which address is shown. Sends nothing: the system's tables are read, and a UDP socket that is "connected" only
+asks for the route. Source: OCPP-J 1.6 §3.1.1 (URL), RFC 5737 (documentation addresses), netdevice(7).
+"""
+
+import fcntl
+import ipaddress
+import secrets
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgegw.config import OcppConfig
+
+_NOWHERE = ("192.0.2.1", 9)  # TEST-NET-1: nobody has it, and nothing is sent there
+_SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
+ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
+LOOPBACK = frozenset({"localhost"})
+PORTS = range(20_000, 32_000)  # below Linux's ephemeral ones
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAddress:
+    """An IPv4 address of this machine, with its network."""
+
+    interface: str
+    address: ipaddress.IPv4Address
+    network: ipaddress.IPv4Network
+
+
+def local_addresses() -> list[LocalAddress]:
+    """This machine's IPv4 addresses but loopback: the one that faces the default route first."""
+    faced = _faced()
+    found = [one for one in _of_interfaces() if not one.address.is_loopback]
+    return sorted(found, key=lambda one: (str(one.address) != faced, one.interface))
+
+
+def _of_interfaces() -> Iterator[LocalAddress]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("256s", name.encode()[:15])
+            try:
+                address, mask = (
+                    ipaddress.IPv4Address(fcntl.ioctl(probe, number, request)[20:24])
+                    for number in (_SIOCGIFADDR, _SIOCGIFNETMASK)
+                )
+            except OSError:
+                continue  # an interface without an IPv4 address
+            network = ipaddress.IPv4Network((int(address), str(mask)), strict=False)
+            yield LocalAddress(interface=name, address=address, network=network)
+
+
+def _faced() -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_NOWHERE)
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in LOOPBACK
+
+
+def free_port(first: int | None = None) -> int:
+    """A port of the loopback interface that is free now: `first`, or one that no outgoing connection will be given."""
+    port = PORTS.start + secrets.randbelow(len(PORTS)) if first is None else first
+    while not _is_free(port):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+    return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def network_of(host: str) -> ipaddress.IPv4Network | None:
+    """The local network that a listening address serves: its own, or for every interface the first one's."""
+    for one in local_addresses():
+        if host in ANYWHERE or str(one.address) == host:
+            return one.network
+    return None
+
+
+def public_host(ocpp: OcppConfig) -> str:
+    """How chargers reach this machine: as told, else the listening address, else the address on the local network."""
+    if ocpp.public_host:
+        return ocpp.public_host
+    if ocpp.host not in ANYWHERE:
+        return ocpp.host
+    return next((str(one.address) for one in local_addresses()), socket.gethostname())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargerUrl:
+    """An address to type into a charger, and what it takes to use it."""
+
+    url: str
+    remark: str
+
+
+def charger_urls(ocpp: OcppConfig, charger_id: str = "") -> list[ChargerUrl]:
+    """Every way in, the one to try first at the front; without an id each ends where the charger appends its own."""
+    host = public_host(ocpp)
+    allowed = ", ".join(str(network) for network in ocpp.plaintext_networks)
+    plain = ChargerUrl(
+        url=_url("ws", host, ocpp.port, charger_id=charger_id),
+        remark=f"without TLS (security profile 1), for chargers in {allowed} only",
+    )
+    if ocpp.tls is None:
+        return [plain]
+    secure = ChargerUrl(
+        url=_url("wss", host, ocpp.tls.port, charger_id=charger_id),
+        remark="with TLS (security profile 2), once the charger trusts this station's authority (tls/ca.pem)",
+    )
+    return [plain, secure] if _is_plaintext_welcome(ocpp, host) else [secure, plain]
+
+
+def _is_plaintext_welcome(ocpp: OcppConfig, host: str) -> bool:
+    """Whether a charger next to this machine may come without TLS."""
+    if is_loopback(host):
+        return True
+    return any(not network.is_loopback for network in ocpp.plaintext_networks)
+
+
+def _url(scheme: str, host: str, port: int, *, charger_id: str) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}:{port}/ocpp/{charger_id}"
+
+
+def server_names(told: str, listening: str) -> list[str]:
+    """Every name and address under which a charger may know this machine, the told one first."""
+    name = socket.gethostname()
+    found = [told, *(() if listening in ANYWHERE else (listening,)), name, f"{name.partition('.')[0]}.local"]
+    return [*found, *(str(one.address) for one in local_addresses()), "localhost", "127.0.0.1"]

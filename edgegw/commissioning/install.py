@@ -1,0 +1,243 @@
+"""All that `edgegw init` makes, from what the installer wishes: secrets, certificates, a sandbox, and last the configuration.
+
+Decides the order: what a configuration names is there before the configuration is, so that a run which was cut short is
+simply repeated, and keeps every secret it finds. An existing configuration is never touched.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+from edgegw.commissioning import addresses, market
+from edgegw.commissioning.authority import Authority
+from edgegw.commissioning.files import Owner, replaced, write_secrets
+from edgegw.commissioning.market import Market
+from edgegw.commissioning.site import CHAINCODE, CHANNEL, GATEWAY, Desk, PeerPlace, Site
+from edgegw.commissioning.toml import explained, toml
+from edgegw.config import Config, OcppConfig, load
+from edgegw.core.events import MemberTerms
+from edgegw.errors import EdgegwError
+from edgegw.participants.members import MemberStatus, MemberStore
+from edgegw.participants.schedule import DAY_S
+from edgegw.participants.settings import LOAD, SUN, TARIFF
+from edgegw.participants.tariff import read_tariff
+from edgegw.peer.membership import found
+from edgegw.places import configs
+from edgegw.units import INTERVAL_S
+
+CONFIG = "edgegw.toml"
+PARTICIPANTS = "participants.json"
+SANDBOX_CARD = "SANDBOX-CARD-1"
+SANDBOX_DRIVER = "the sandbox's driver"
+DRIVER_DEPOSIT_MTOK = 400_000_000  # 1 MWh at the hold's limit price
+INDUSTRY_DEPOSIT_MTOK = 500_000_000
+CUTOFF_S = 300
+LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
+SYSTEM_CONFIG = Path("/etc/edgegw")
+SYSTEM_DATA = Path("/var/lib/edgegw")
+SYSTEM_RUN = Path("/run/edgegw")
+
+
+class ExistsError(EdgegwError):
+    """There is a configuration already."""
+
+    hint = "edit it and run: edgegw check --config FILE; to begin anew move it away first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the installer decided. `peer` None: the daemon starts an embedded peer at `endpoint`."""
+
+    folder: Path
+    station_id: str
+    zone: str
+    geohash: str
+    host: str
+    port: int
+    tls_port: int
+    public_host: str | None
+    plaintext_network: IPv4Network | IPv6Network | None
+    endpoint: str
+    peer: PeerPlace | None
+    sandbox: bool
+    health_port: int | None = None
+
+    @property
+    def system(self) -> bool:
+        """Whether this is the machine's own installation, with the places that the service unit provides."""
+        return self.folder == SYSTEM_CONFIG
+
+    @property
+    def data_dir(self) -> Path:
+        """Journal, blocks and everything else that must survive."""
+        return SYSTEM_DATA if self.system else self.folder / "var"
+
+    @property
+    def config(self) -> Path:
+        """The file that all this ends in."""
+        return self.folder / CONFIG
+
+    @property
+    def crypto(self) -> Path:
+        """The embedded peer's identities."""
+        return self.data_dir / "peer" / "crypto"
+
+
+def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
+    """Make it all; `tell` hears of each step. Raises ExistsError before anything is written, ConfigError, OSError."""
+    if wishes.config.exists():
+        raise ExistsError(f"{wishes.config} is there already, and stays as it is")
+    wishes.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    wishes.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_secrets(wishes.folder)
+    tell(f"keys of the station: {wishes.folder}/*.key")
+    authority = Authority(folder=wishes.folder / "tls")
+    authority.found(wishes.station_id)
+    authority.issue(addresses.server_names(addresses.public_host(_ocpp(wishes)), wishes.host))
+    tell(f"authority and server certificates: {authority.folder}")
+    if wishes.peer is None:
+        found(wishes.crypto)
+        tell(f"embedded peer with three organisations: {wishes.crypto.parent}")
+    if wishes.sandbox:
+        _make_sandbox(wishes)
+        tell(f"sandbox: {wishes.folder / PARTICIPANTS}")
+    owner = Owner.of_daemon() if wishes.system else None
+    if owner is not None:
+        _hand_over(wishes, owner, authority)
+    remarks = explained((configs() / CONFIG).read_text(encoding="utf-8"))
+    head = f"# Written by edgegw init for station {wishes.station_id}. Every key there is: {configs() / CONFIG}\n"
+    head += "# Chargers and meters stand in conf.d/*.toml beside this file: edgegw charger approve ID\n"
+    with replaced(wishes.config, head + toml(_site(wishes).tables(), remarks), owner=owner) as partial:
+        config = load(partial)
+    tell(f"configuration: {wishes.config}")
+    return config
+
+
+def _site(wishes: Wishes) -> Site:
+    inside = wishes.crypto
+    own = PeerPlace(
+        endpoint=wishes.endpoint,
+        identity=inside / "EVUserMSP" / GATEWAY,
+        trust_file=inside / "trust.json",
+        own=inside.parent,
+    )
+    desk = Desk(
+        store=wishes.data_dir / "members.db",
+        key_file=wishes.folder / "members.key",
+        identity=inside / "EVUserMSP" / "representative",
+    )
+    return Site(
+        folder=wishes.folder,
+        station_id=wishes.station_id,
+        zone=wishes.zone,
+        data_dir=wishes.data_dir,
+        key_file=wishes.folder / "station.key",
+        run_dir=SYSTEM_RUN if wishes.system else None,
+        peer=wishes.peer or own,
+        ocpp=_ocpp_table(wishes),
+        representative=desk if wishes.peer is None else None,
+        participants=wishes.folder / PARTICIPANTS if wishes.sandbox else None,
+        health={} if wishes.health_port is None else {"port": wishes.health_port},
+    )
+
+
+def _ocpp(wishes: Wishes) -> OcppConfig:
+    return OcppConfig(host=wishes.host, public_host=wishes.public_host)
+
+
+def _ocpp_table(wishes: Wishes) -> dict[str, Any]:
+    table: dict[str, Any] = {"host": wishes.host, "port": wishes.port}
+    if wishes.public_host:
+        table["public_host"] = wishes.public_host
+    networks = [*LOOPBACK_NETWORKS]
+    if wishes.plaintext_network is not None:
+        networks.append(str(wishes.plaintext_network))
+    table["plaintext_networks"] = networks
+    table["tls"] = {
+        "port": wishes.tls_port,
+        "certificate": "tls/ecdsa.pem",
+        "key_file": "tls/ecdsa.key",
+        "rsa_certificate": "tls/rsa.pem",
+        "rsa_key_file": "tls/rsa.key",
+    }
+    return table
+
+
+def _make_sandbox(wishes: Wishes) -> None:
+    """Members, their settings' file with its data, and the driver's card.
+
+    The card is linked now, though the ledger hears of its member when the participants first run: until then a hold is
+    refused. A settings' file that is there already is kept: its members are in the store.
+    """
+    place = wishes.folder / PARTICIPANTS
+    key = bytes.fromhex((wishes.folder / "members.key").read_text(encoding="ascii").strip())
+    store = MemberStore(wishes.data_dir / "members.db", key)
+    try:
+        if not place.exists():
+            _copy_data(wishes.folder / "sandbox")
+            settings = _sandbox_settings(wishes, store)
+            with replaced(place, json.dumps(settings, indent=1) + "\n"):
+                pass
+        settings = json.loads(place.read_text(encoding="utf-8"))
+        for one in settings["members"]:
+            store.set_status(one["member_id"], MemberStatus.ACTIVE)
+        driver = next(one["member_id"] for one in settings["members"] if one["kind"] == "EV")
+        store.link(SANDBOX_CARD, MemberTerms(member_id=driver))
+    finally:
+        store.close()
+
+
+def _copy_data(folder: Path) -> None:
+    """Tariff, sun and load as they are now: what is on the ledger must not change with a newer edgegw."""
+    folder.mkdir(exist_ok=True)
+    for name in (TARIFF, SUN, LOAD):
+        shutil.copyfile(configs() / name, folder / Path(name).name)
+
+
+def _sandbox_settings(wishes: Wishes, store: MemberStore) -> dict[str, Any]:
+    begin_s = int(time.time()) // INTERVAL_S * INTERVAL_S
+    tariff = read_tariff(configs() / TARIFF)
+    own_s = int(tariff.effective_from.timestamp()) // INTERVAL_S * INTERVAL_S
+    crypto = wishes.crypto
+    told = Market(
+        endpoint=wishes.endpoint,
+        channel=CHANNEL,
+        chaincode=CHAINCODE,
+        crypto=str(crypto.relative_to(wishes.folder) if crypto.is_relative_to(wishes.folder) else crypto),
+        zone=wishes.zone,
+        cutoff_s=CUTOFF_S,
+        tariff=f"sandbox/{Path(TARIFF).name}",
+        station_id=wishes.station_id,
+        geohash=wishes.geohash,
+        evses=1,
+        gateway_id=GATEWAY,
+        certificate_sha256=market.certificate_sha256(crypto / "EVUserMSP" / GATEWAY),
+        constants={},
+    )
+    producer, industry = market.stranger("PRODUCER"), market.stranger("INDUSTRY")
+    members = [
+        market.member(market.entered(store, SANDBOX_DRIVER), DRIVER_DEPOSIT_MTOK),
+        market.member(market.entered(store, "the sandbox's supplier", "SUPPLIER")),
+        market.member(producer),
+        market.member(industry, INDUSTRY_DEPOSIT_MTOK),
+    ]
+    return told.settings(
+        members,
+        producer={"member_id": producer.member_id, "sun": f"sandbox/{Path(SUN).name}"},
+        industry={"member_id": industry.member_id, "load": f"sandbox/{Path(LOAD).name}"},
+    ) | {"begin_s": begin_s, "effective_from": min(own_s, begin_s - DAY_S), "deposits": []}
+
+
+def _hand_over(wishes: Wishes, owner: Owner, authority: Authority) -> None:
+    """The daemon owns its data and secrets; it reads its configuration; the authority's key stays root's."""
+    owner.take(wishes.data_dir, *wishes.folder.glob("*.key"), *authority.server_keys)
+    parts = wishes.folder / "conf.d"
+    parts.mkdir(exist_ok=True)
+    owner.may_read(wishes.folder, parts)
+    if wishes.sandbox:
+        owner.take(wishes.folder / PARTICIPANTS)

@@ -1,0 +1,94 @@
+"""A station's configuration as tables: what every station's file says, whoever writes it.
+
+Pure. Decides which keys are written and how paths read; what they mean stands in `config`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CHANNEL = "energych"
+CHAINCODE = "token"
+GATEWAY = "gateway1"
+ZONE = "KR-SEOUL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPlace:
+    """The peer to speak to, and as whom."""
+
+    endpoint: str
+    identity: Path
+    trust_file: Path
+    gateway_id: str = GATEWAY
+    channel: str = CHANNEL
+    chaincode: str = CHAINCODE
+    cutoff_s: int | None = None
+    own: Path | None = None
+    """Data of an embedded peer that the daemon starts; None: somebody else's peer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The EV users' representative beside the gateway."""
+
+    store: Path
+    key_file: Path
+    identity: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What a configuration says before chargers and meters come. `folder`: where the file stands."""
+
+    folder: Path
+    station_id: str
+    zone: str
+    data_dir: Path
+    key_file: Path
+    peer: PeerPlace
+    run_dir: Path | None = None
+    ocpp: Mapping[str, Any] = field(default_factory=dict)
+    representative: Desk | None = None
+    participants: Path | None = None
+    health: Mapping[str, Any] = field(default_factory=dict)
+
+    def tables(self) -> dict[str, Any]:
+        """The whole file."""
+        station = {"id": self.station_id, "zone": self.zone, "data_dir": self._path(self.data_dir)}
+        station["key_file"] = self._path(self.key_file)
+        if self.run_dir is not None:
+            station["run_dir"] = self._path(self.run_dir)
+        tables: dict[str, Any] = {"station": station, "ocpp": dict(self.ocpp), "ledger": self._ledger()}
+        if self.peer.own is not None:
+            tables["peer"] = {"data_dir": self._path(self.peer.own)}
+        if self.representative is not None:
+            tables["representative"] = {
+                "store": self._path(self.representative.store),
+                "key_file": self._path(self.representative.key_file),
+                "identity": self._path(self.representative.identity),
+            }
+        if self.participants is not None:
+            tables["sandbox"] = {"participants": self._path(self.participants)}
+        if self.health:
+            tables["health"] = dict(self.health)
+        return tables
+
+    def _ledger(self) -> dict[str, Any]:
+        ledger: dict[str, Any] = {
+            "gateway_id": self.peer.gateway_id,
+            "endpoint": self.peer.endpoint,
+            "channel": self.peer.channel,
+            "chaincode": self.peer.chaincode,
+            "identity": self._path(self.peer.identity),
+            "trust_file": self._path(self.peer.trust_file),
+        }
+        if self.peer.cutoff_s is not None:
+            ledger["cutoff_s"] = self.peer.cutoff_s
+        return ledger
+
+    def _path(self, path: Path) -> str:
+        """Relative where it lies below the file's folder, so that the folder can be moved."""
+        inside = path.is_absolute() and path.is_relative_to(self.folder)
+        return str(path.relative_to(self.folder) if inside else path)

@@ -1,0 +1,94 @@
+"""What chargers tell beside the bill: flaws of their messages, and registers that contradict themselves.
+
+Decides what of it is written down and logged. Never changes what is billed: the Modbus meter bills, and a charger's
+own registers are evidence only (HOUSE.md, rulings).
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from edgegw.core.events import (
+    ChargerSample,
+    Flaw,
+    TransactionEnded,
+    TransactionStarted,
+    TransactionUpdated,
+)
+from edgegw.core.state import Evse, Session
+from edgegw.core.turn import Turn
+from edgegw.remedies import REMEDIES
+
+Billing = TransactionStarted | TransactionUpdated | TransactionEnded
+
+UNIT_ASSUMED = "EGW-1207"
+WENT_BACK = "EGW-1210"
+ANOTHER_CHARGERS = "EGW-1211"
+NOT_KNOWN = "EGW-1212"
+
+
+def store_frame(turn: Turn, event: Billing, *, found: Flaw | None) -> None:
+    """Write the frame down as it came, with what is wrong with it; each flaw but a missing unit is logged."""
+    flaws = event.flaws if found is None else (*event.flaws, found)
+    told = [flaw for flaw in flaws if flaw.code != UNIT_ASSUMED]
+    remarks: dict[str, object] = {}
+    if told:
+        remarks["flaws"] = [{"code": flaw.code, "detail": flaw.detail} for flaw in told]
+    if len(told) < len(flaws):
+        remarks["unit_assumed"] = True
+    charger_id = event.call.charger_id
+    turn.note("frame", charger_id=charger_id, text=event.frame, **remarks)
+    for flaw in told:
+        turn.log(
+            "frame.quarantined",
+            charger_id=charger_id,
+            code=flaw.code,
+            detail=flaw.detail,
+            remedy=REMEDIES[flaw.code].remedy,
+        )
+
+
+def misplaced(turn: Turn, event: Billing, evse: Evse | None, *, ended: bool) -> Flaw | None:
+    """What is wrong with the transaction that a message names; nothing where it runs here or has `ended`."""
+    if isinstance(event, TransactionStarted) or not event.transaction_id or ended:
+        return None
+    if evse is not None and event.transaction_id in _transactions(evse):
+        return None
+    for other in turn.evses.values():
+        owner = turn.settings.evses[other.evse_id].charger_id
+        if owner != event.call.charger_id and event.transaction_id in _transactions(other):
+            return Flaw(code=ANOTHER_CHARGERS, detail=f"transaction {event.transaction_id} runs at {owner}")
+    return Flaw(code=NOT_KNOWN, detail=f"transaction {event.transaction_id}")
+
+
+def baseline_wh(event: TransactionStarted) -> int | None:
+    """The import register at the start; a 0 from a charger that was offline is a placeholder, not a register."""
+    register_wh = None if event.sample is None else event.sample.import_wh
+    return None if register_wh == 0 and event.offline else register_wh
+
+
+def weigh(turn: Turn, session: Session, samples: Iterable[ChargerSample]) -> Session:
+    """Hold a charger's import register against the one at the start: once below, the session is disputed."""
+    for sample in samples:
+        if sample.import_wh is None or session.disputed:
+            continue
+        if session.baseline_wh is None:
+            session = replace(session, baseline_wh=sample.import_wh)
+        elif sample.import_wh < session.baseline_wh:
+            session = _dispute(turn, session, sample.import_wh)
+    return session
+
+
+def _dispute(turn: Turn, session: Session, register_wh: int) -> Session:
+    facts = {
+        "session_id": session.session_id,
+        "code": WENT_BACK,
+        "start_wh": session.baseline_wh,
+        "register_wh": register_wh,
+    }
+    turn.note("disputed", **facts)
+    turn.log("session.disputed", **facts, remedy=REMEDIES[WENT_BACK].remedy)
+    return replace(session, disputed=True)
+
+
+def _transactions(evse: Evse) -> list[str]:
+    return [session.transaction_id for session in (evse.session, evse.ending) if session is not None]

@@ -1,0 +1,118 @@
+"""What a meter's reading, its absence, or its replacement does to the station.
+
+Decides who owns a closed segment, and what is said of a meter: once when it cannot be used, once when it can again.
+Never decides whether a reading is plausible (`metering`) nor what became of the energy (`trade`).
+"""
+
+from dataclasses import replace
+
+from edgegw.core import control, session
+from edgegw.core.effects import ReadMeter
+from edgegw.core.events import MeterAdopted, MeterReadFailed, RegisterRead
+from edgegw.core.metering import Measured, MeterAccount, measure
+from edgegw.core.trade import register_meter, settle_segment
+from edgegw.core.trouble import after
+from edgegw.core.turn import Turn
+from edgegw.remedies import REMEDIES
+from edgegw.units import SECOND_NS
+
+
+def on_read(turn: Turn, event: RegisterRead) -> None:
+    """Measure; settle what was completed; then let sessions begin, end or prepare at this reading."""
+    account = turn.meters[event.meter_id]
+    measured = measure(account, event)
+    turn.meters.put(event.meter_id, measured.account)
+    if measured.quarantined is not None:
+        _on_quarantined(turn, measured, reason=measured.quarantined)
+        return
+    _recover(turn, measured.account)
+    evse = turn.evse_of(event.meter_id)
+    owner = None
+    if evse is not None:
+        owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
+    for segment in measured.segments:
+        settle_segment(turn, segment, evse=evse, session=owner)
+    if measured.epoch_opened:
+        _open_epoch(turn, turn.meters[event.meter_id])
+    if evse is not None:
+        session.on_reading(turn, turn.evses[evse.evse_id], event.t0_ns)
+        if account.stranger is not None:
+            control.replan(turn, turn.evses[evse.evse_id])
+
+
+def on_read_failed(turn: Turn, event: MeterReadFailed) -> None:
+    """No answer: said once; whether energy may still flow is decided by the age of the last reading."""
+    account = turn.meters.get(event.meter_id)
+    if account is not None:
+        _trouble(turn, account, code=event.code, detail=event.detail or event.reason)
+    evse = turn.evse_of(event.meter_id)
+    if evse is not None:
+        control.replan(turn, evse)
+
+
+def on_adopted(turn: Turn, event: MeterAdopted) -> None:
+    """The next reading with this serial opens an epoch; until it came, nothing of the new meter counts."""
+    account = turn.meters.get(event.meter_id)
+    if account is None or account.serial == event.serial:
+        return
+    turn.meters.put(event.meter_id, replace(account, adopted=event.serial))
+    turn.note("meter_adopted", meter_id=event.meter_id, was=account.serial, serial=event.serial)
+    turn.log("meter.adopted", meter_id=event.meter_id, was=account.serial, serial=event.serial)
+    turn.emit(ReadMeter(meter_id=event.meter_id))
+
+
+def _on_quarantined(turn: Turn, measured: Measured, *, reason: str) -> None:
+    account = measured.account
+    if measured.code is None:
+        turn.log("reading.quarantined", meter_id=account.meter_id, reason=reason)
+        return
+    _trouble(turn, account, code=measured.code, detail=measured.detail)
+    if measured.ask_again:
+        turn.emit(ReadMeter(meter_id=account.meter_id))
+    evse = turn.evse_of(account.meter_id)
+    if evse is not None:
+        control.replan(turn, evse)
+
+
+def _trouble(turn: Turn, account: MeterAccount, *, code: str, detail: str) -> None:
+    """Remember it; a line for the first discarded reading and one for the fault, never one for each poll."""
+    before = account.trouble
+    now = after(before, code=code, detail=detail, now_ns=turn.now_ns)
+    if now == before:
+        return
+    turn.meters.put(account.meter_id, replace(account, trouble=now))
+    if before is not None and before.code == code and before.is_fault == now.is_fault:
+        return
+    turn.log(
+        "meter.read_failed" if now.is_fault else "reading.quarantined",
+        meter_id=account.meter_id,
+        code=code,
+        detail=detail,
+        remedy=REMEDIES[code].remedy,
+    )
+
+
+def _recover(turn: Turn, account: MeterAccount) -> None:
+    trouble = account.trouble
+    if trouble is None:
+        return
+    turn.meters.put(account.meter_id, replace(account, trouble=None))
+    if trouble.is_fault:
+        after_s = (turn.now_ns - trouble.since_ns) // SECOND_NS
+        turn.log("meter.recovered", meter_id=account.meter_id, code=trouble.code, after_s=after_s)
+
+
+def _open_epoch(turn: Turn, account: MeterAccount) -> None:
+    """Put a new epoch's starting registers on the ledger; its lines wait for that."""
+    first = account.first
+    assert first is not None
+    turn.note(
+        "epoch",
+        meter_id=account.meter_id,
+        epoch=account.epoch,
+        serial=account.serial,
+        import_mwh=first.import_mwh,
+        export_mwh=first.export_mwh,
+    )
+    turn.log("epoch.opened", meter_id=account.meter_id, epoch=account.epoch)
+    register_meter(turn, account)

@@ -1,0 +1,39 @@
+"""The first step of a journal that was put back from a backup: nothing that the ledger may know already is told anew.
+
+What happened after the backup is on the ledger and not here. Decides that every meter begins a new epoch, so that no
+Wh of the time between is offered or booked again; that sessions of the backup are over (what runs at a charger is then
+a stranger, which gets 0 W and is stopped); that their holds are released after their last line; and that new ids
+follow none that the lost part of the journal may have given out. Never judges what stands on the ledger: lines and
+submissions of the backup go out again as they are, and the contract answers a repeat without writing.
+Source: reliability reference §2.4 (a restored backup reconciles first) and §5 row 54.
+"""
+
+from dataclasses import replace
+
+from edgegw.core import session
+from edgegw.core.state import Phase
+from edgegw.core.turn import Turn
+from edgegw.units import SECOND_NS
+
+
+def reconcile(turn: Turn) -> None:
+    """Where a restore is noted: settle what it means, in the same commit that takes the note away."""
+    if not turn.restores.rows:
+        return
+    now_s = turn.now_ns // SECOND_NS
+    # Numbers grow by far less than one a second, so the clock is ahead of every one that was given out.
+    turn.tally = replace(turn.tally, number=max(turn.tally.number, now_s))
+    open_sessions = []
+    for evse in turn.evses.values():
+        open_sessions += [one.session_id for one in (evse.session, evse.ending) if one is not None]
+        turn.put_evse(replace(evse, phase=Phase.VACANT, session=None, ending=None, setpoint=None))
+    for hold in turn.holds.values():
+        session.close_hold(turn, hold.hold_id)
+    for meter in turn.meters.values():
+        epoch = max(meter.epoch, now_s)
+        fresh = replace(meter, epoch=epoch, last=None, cut=None, first=None, suspects=(), registered=False)
+        turn.meters.put(meter.meter_id, fresh)
+    for key, restore in turn.restores.rows.items():
+        turn.note("restored", source=restore.source, restored_ns=restore.at_ns, sessions=open_sessions)
+        turn.log("journal.restored", source=restore.source, sessions=len(open_sessions))
+        turn.restores.drop(key)

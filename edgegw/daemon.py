@@ -1,0 +1,224 @@
+"""The running daemon: its parts, what they tell of themselves, and what it does when it is told something.
+
+Decides nothing about trades. `app` builds it; signals and the control socket speak to it.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgegw import config as configuration
+from edgegw import wiring
+from edgegw.charger_commands import ChargerCommands
+from edgegw.chargers.port import Chargers
+from edgegw.clock import StationClock
+from edgegw.condition import Signs, assess, worst
+from edgegw.config import Config
+from edgegw.core.metering import faults
+from edgegw.errors import ConfigError
+from edgegw.gateway import Gateway
+from edgegw.inbox import Inbox
+from edgegw.meters.adopt import adopt_command
+from edgegw.meters.port import Meters
+from edgegw.ops import logs
+from edgegw.ops.adjtime import clock_state
+from edgegw.ops.control import Command
+from edgegw.ops.lag import LagProbe
+from edgegw.ops.logs import log_event
+from edgegw.ops.metrics import Counts
+from edgegw.ops.notify import ServiceManager
+from edgegw.ops.storage import StorageWatch
+from edgegw.ops.watchdog import Watchdog
+from edgegw.reload import plan_reload
+from edgegw.status import Board
+from edgegw.store.charger_profiles import ChargerProfiles
+from edgegw.store.journal import SqliteJournal
+from edgegw.telemetry.publisher import Publisher
+from edgegw.units import SECOND_NS
+
+DRAIN_S = 20.0
+STATUS_EVERY_S = 30.0
+BUS_STILL_S = 30.0  # more than any timeout or pause of a bus
+LATELY_NS = 600 * SECOND_NS
+
+
+class ReloadRefusedError(ConfigError):
+    """The new configuration has faults; the old one holds."""
+
+    hint = "nothing was changed; correct the file and reload again: edgegw check"
+
+
+@dataclass(slots=True, kw_only=True)
+class Daemon:
+    """All parts of one running station."""
+
+    path: Path
+    config: Config
+    clock: StationClock
+    manager: ServiceManager
+    journal: SqliteJournal
+    inbox: Inbox
+    gateway: Gateway
+    chargers: Chargers
+    profiles: ChargerProfiles
+    meters: Meters
+    publisher: Publisher | None
+    storage: StorageWatch
+    lag: LagProbe
+    watchdog: Watchdog | None = None
+    board: Board = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.board = Board(self.config.run_dir / "status.json", lag=self.lag, signs=self.signs)
+
+    # --- what it tells ----------------------------------------------------------------------------------------------
+
+    def signs(self) -> Signs:
+        """Everything that the station's condition is judged by."""
+        return Signs(
+            now_ns=self.clock.now_ns(),
+            station=self.gateway.station,
+            meter_faults=faults(self.gateway.station.meters),
+            storage_level=self.storage.level.name,
+            storage_free_bp=self.storage.room.free * 10_000 // max(1, self.storage.room.total),
+            waiting=tuple(one.charger_id for one in self.chargers.strangers() if not one.rejected),
+            refused=self._refused_lately(),
+            starved_by=None if self.watchdog is None else self.watchdog.starved_by,
+            mqtt_connected=None if self.publisher is None else self.publisher.connected,
+            lag_ns=self.lag.percentile_ns(50),
+            clock_synchronized=self.clock.mapping is not None or clock_state().synchronized,
+        )
+
+    def _refused_lately(self) -> dict[str, int]:
+        since_ns = self.clock.now_ns() - LATELY_NS
+        found = Counter[str]()
+        for refusal in self.chargers.refusals():
+            if refusal.at_ns >= since_ns:
+                found[refusal.code] += refusal.count
+        return dict(found)
+
+    def counts(self) -> Counts:
+        """What adapters counted."""
+        return Counts(
+            ocpp=dict(self.chargers.counts),
+            polls=self.meters.polls(),
+            inbox_waiting=len(self.inbox),
+            inbox_dropped=self.inbox.dropped,
+            mqtt_published=0 if self.publisher is None else self.publisher.counts.published,
+            mqtt_dropped=0 if self.publisher is None else self.publisher.counts.dropped,
+            lag_s={
+                quantile: self.lag.percentile_ns(percent) / 1e9
+                for quantile, percent in (("0.5", 50), ("0.99", 99), ("1", 100))
+            },
+        )
+
+    def ready(self) -> Mapping[str, object]:
+        """Whether chargers can be served: the journal is open, the core is awake, the listener listens."""
+        waits = [
+            name
+            for name, event in (("core", self.gateway.awake), ("listener", self.chargers.listening))
+            if not event.is_set()
+        ]
+        return {"ok": not waits, "waits_for": waits}
+
+    def sentence(self) -> str:
+        """One line for `systemctl status`."""
+        station = self.gateway.station
+        online = sum(1 for evse in station.evses.values() if evse.online)
+        level = worst(assess(self.board.signs))
+        return (
+            f"{level}: {online} of {len(station.evses)} EVSEs online, "
+            f"{len(station.lines)} trades waiting, {station.tally['all'].trades} committed"
+        )
+
+    async def prove_meters(self) -> None:
+        """Return where every bus has gone on lately; raises TimeoutError."""
+        if self.meters.turned_s() > BUS_STILL_S:
+            raise TimeoutError
+
+    # --- what it is told --------------------------------------------------------------------------------------------
+
+    def commands(self) -> Mapping[str, Command]:
+        """What the control socket answers."""
+        about_chargers = ChargerCommands(self.chargers, self.profiles)
+        return {
+            "status": self._tell_status,
+            "reload": self._tell_reload,
+            "adopt": adopt_command(lambda: self.gateway.station, self.inbox.put),
+            **about_chargers.commands(lambda: self.config, lambda: self.gateway.station),
+        }
+
+    async def _tell_status(self, _arguments: Mapping[str, Any]) -> object:
+        return self.board.renewed()
+
+    async def _tell_reload(self, _arguments: Mapping[str, Any]) -> object:
+        return await self.reload()
+
+    async def reload(self) -> Mapping[str, object]:
+        """Read the configuration again and let hold what can; raises ReloadRefusedError, and then nothing changed."""
+        try:
+            plan = plan_reload(self.config, configuration.load(self.path))
+            fresh = wiring.fresh_station(plan.effective, self.clock)
+            settings = wiring.charger_settings(plan.effective)
+            self.chargers.reload_tls()
+        except ConfigError as refused:
+            for fault in refused.faults:
+                log_event("config.rejected", {"fault": fault}, level="error")
+            raise ReloadRefusedError(refused.faults) from refused
+        self.gateway.adopt(fresh)
+        await self.chargers.adopt(settings)
+        for meter in wiring.meter_settings(plan.effective):
+            if not self.meters.knows(meter.meter_id):
+                self.meters.adopt(meter)
+        logs.configure(plan.effective.log.level, plan.effective.log.format)
+        self.config = plan.effective
+        told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
+        log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})
+        return told
+
+    # --- its life ---------------------------------------------------------------------------------------------------
+
+    async def run(self, coroutines: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+        """Run everything; on SIGTERM drain first. A part that fails takes the daemon down, to be started again."""
+        stop, hangup = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, hangup.set)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(coroutine, name=name) for name, coroutine in coroutines.items()]
+            running += [
+                group.create_task(self._announce(len(running)), name="announcer"),
+                group.create_task(self._reload_when(hangup), name="reloader"),
+            ]
+            await stop.wait()
+            self.manager.stopping("draining: closing segments, settling lines")
+            settled = await self.gateway.drain(DRAIN_S)
+            log_event("gateway.drained", {"settled": settled})
+            for task in running:
+                task.cancel()
+        self.board.write()
+
+    async def _announce(self, parts: int) -> None:
+        """Say that we serve once that is true, then how it goes."""
+        await self.gateway.awake.wait()
+        await self.chargers.listening.wait()
+        log_event("gateway.started", {"parts": parts})
+        self.manager.ready(self.sentence())
+        while True:
+            await asyncio.sleep(STATUS_EVERY_S)
+            self.manager.status(self.sentence())
+
+    async def _reload_when(self, hangup: asyncio.Event) -> None:
+        while True:
+            await hangup.wait()
+            hangup.clear()
+            self.manager.reloading()
+            with contextlib.suppress(ReloadRefusedError):
+                await self.reload()
+            self.manager.ready(self.sentence())

@@ -1,0 +1,326 @@
+"""What can be tried on a station without moving energy or money: files, disk, clock, ports, peer, broker, meters.
+
+Decides what a check asks and how its answer is told (what, why it matters, what to do). Changes nothing, signs nothing that
+leaves this machine as a trade, and prints no secret.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from edgegw.config import Config, read_secret
+from edgegw.core.events import StorageLevel
+from edgegw.errors import ConfigError, JournalError, LedgerError
+from edgegw.meters.profile import named_profile
+from edgegw.ops.adjtime import clock_state
+from edgegw.ops.storage import check_storage, level_of, room_of
+from edgegw.remedies import REMEDIES
+
+CONNECT_S = 3.0
+WARN_DAYS = 30
+
+
+class Verdict(StrEnum):
+    """From worst to best."""
+
+    FAILED = "failed"
+    WARNING = "warning"
+    OK = "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check's result; `hint` says what to do where it is not ok. `exit_78`: the daemon would refuse to start."""
+
+    check: str
+    verdict: Verdict
+    detail: str
+    hint: str = ""
+    exit_78: bool = False
+
+
+def _ok(check: str, detail: str) -> Finding:
+    return Finding(check=check, verdict=Verdict.OK, detail=detail)
+
+
+def _bad(check: str, detail: str, hint: str, *, exit_78: bool = False) -> Finding:
+    return Finding(check=check, verdict=Verdict.FAILED, detail=detail, hint=hint, exit_78=exit_78)
+
+
+def _warning(check: str, detail: str, hint: str) -> Finding:
+    return Finding(check=check, verdict=Verdict.WARNING, detail=detail, hint=hint)
+
+
+# --- without asking anybody ----------------------------------------------------------------------------------------
+
+
+def offline(config: Config) -> Iterator[Finding]:
+    """Files that the configuration names, the disk, and the journal."""
+    yield _ok("configuration", f"{len(config.chargers)} chargers, {len(config.meters)} meters, no fault")
+    yield from _secrets(config)
+    yield from _identities(config)
+    yield from _profiles(config)
+    yield from _tls(config)
+    yield from _folder(config)
+
+
+def _secrets(config: Config) -> Iterator[Finding]:
+    named = [("station key", config.station.key_file)]
+    if config.representative is not None:
+        named.append(("members' key", config.representative.key_file))
+    for name, path in named:
+        try:
+            read_secret(path)
+        except ConfigError as fault:
+            hint = "see the line above" if path.exists() else "edgegw init makes it"
+            yield _bad(name, str(fault), hint, exit_78=True)
+        else:
+            yield _ok(name, f"{path}: private, 32 bytes")
+
+
+def _identities(config: Config) -> Iterator[Finding]:
+    founded_later = config.peer is not None and not config.ledger.trust_file.exists()
+    if founded_later:
+        yield _warning(
+            "identity",
+            "the embedded peer makes it at its first start",
+            "edgegw run, or: edgegw init --sandbox",
+        )
+        return
+    folders = [("identity", config.ledger.identity)]
+    if config.representative is not None:
+        folders.append(("representative's identity", config.representative.identity))
+    for name, folder in folders:
+        yield pair(name, folder / "cert.pem", folder / "key.pem")
+    if not config.ledger.trust_file.is_file():
+        hint = "copy the organisations' authorities there (docs/install.md)"
+        yield _bad("trust", f"{config.ledger.trust_file}: no such file", hint, exit_78=True)
+
+
+def pair(name: str, certificate: Path, key: Path) -> Finding:
+    """Whether a certificate and its private key are there, private, in time and belong together."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        mode = key.stat().st_mode & 0o777
+        private = load_pem_private_key(key.read_bytes(), None)
+    except OSError as error:
+        return _bad(
+            name,
+            f"{error.filename}: {error.strerror}",
+            "run edgegw init, or name the right file",
+            exit_78=True,
+        )
+    except (ValueError, TypeError) as error:
+        return _bad(
+            name,
+            f"{certificate.parent}: {error}",
+            "both must be PEM, the key without a passphrase",
+            exit_78=True,
+        )
+    if mode & 0o077:
+        return _bad(name, f"EGW-4002 {key}: mode {mode:04o}, want 0600", f"chmod 600 {key}", exit_78=True)
+    same = _public(private.public_key()) == _public(found.public_key())
+    if not same:
+        detail = f"EGW-4003 public key of {certificate.name} differs from {key.name}"
+        return _bad(name, detail, REMEDIES["EGW-4003"].remedy, exit_78=True)
+    return _lifetime(name, certificate, found)
+
+
+def _lifetime(name: str, certificate: Path, found: x509.Certificate) -> Finding:
+    left = found.not_valid_after_utc - datetime.now(UTC)
+    until = f"{certificate}: until {found.not_valid_after_utc:%Y-%m-%d}"
+    if left.days < 0:
+        return _bad(name, f"{until}: has ended", "renew it")
+    if left.days < WARN_DAYS:
+        return _warning(name, f"{until}: {left.days} days", "renew it")
+    return _ok(name, until)
+
+
+def _public(key: object) -> bytes:
+    found: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]  # any kind of key has it
+    return found
+
+
+def _profiles(config: Config) -> Iterator[Finding]:
+    for name in sorted({meter.profile for meter in config.meters}):
+        try:
+            named_profile(name)
+        except ConfigError as fault:
+            yield _bad(
+                f"profile {name}", str(fault), "edgegw meter scan shows the profiles there are", exit_78=True
+            )
+        else:
+            yield _ok(f"profile {name}", "complete")
+
+
+def _tls(config: Config) -> Iterator[Finding]:
+    tls = config.ocpp.tls
+    if tls is None:
+        hint = "edgegw init makes certificates; see [ocpp.tls]"
+        yield _warning("TLS for chargers", "off: security profile 1 only", hint)
+        return
+    yield pair("TLS certificate", tls.certificate, tls.key_file)
+    if tls.rsa_certificate is not None and tls.rsa_key_file is not None:
+        yield pair("TLS certificate (RSA)", tls.rsa_certificate, tls.rsa_key_file)
+
+
+def _folder(config: Config) -> Iterator[Finding]:
+    folder = config.station.data_dir
+    present = next(place for place in (folder, *folder.parents) if place.exists())
+    if not os.access(present, os.W_OK | os.X_OK):
+        hint = f"run as the service's user: sudo -u edgegw edgegw …, or: chown -R edgegw: {folder}"
+        yield _bad("data folder", f"{folder}: this user may not write there", hint)
+    room = room_of(present)
+    level = level_of(room, missing_bytes=0, before=StorageLevel.OK)
+    detail = f"{folder}: {room.free // 1_000_000} MB free"
+    if level >= StorageLevel.NO_TELEMETRY:
+        yield _bad("disk", f"EGW-5001 {detail}", REMEDIES["EGW-5001"].remedy)
+    elif level is StorageLevel.WARN:
+        yield _warning("disk", f"EGW-5001 {detail}", REMEDIES["EGW-5001"].remedy)
+    else:
+        yield _ok("disk", detail)
+    for fault in check_storage(config):
+        yield _bad("offline days", fault, REMEDIES["EGW-4001"].remedy, exit_78=True)
+    if config.journal_path.exists():
+        yield _journal(config.journal_path)
+
+
+def _journal(path: Path) -> Finding:
+    from edgegw.store.chain import verify_chain  # noqa: PLC0415 - the store is loaded only where there is a journal
+
+    try:
+        broken = verify_chain(path)
+    except JournalError as fault:
+        return _bad("journal", str(fault), fault.hint or "edgegw db status")
+    if broken is not None:
+        return _bad("journal", f"fact {broken} was altered", "keep the file, then: edgegw db restore")
+    return _ok("journal", f"{path}: hash chain verified")
+
+
+# --- asking devices and servers -------------------------------------------------------------------------------------
+
+
+async def online(config: Config) -> list[Finding]:
+    """Clock, peer, broker and meters, all at once."""
+    asked = [_clock(), _peer(config), *(_meter(meter.id, meter.host, meter.port) for meter in config.meters)]
+    if config.mqtt is not None:
+        asked.append(_reach("broker", config.mqtt.host, config.mqtt.port, hint="edgegw mqtt test"))
+    return list(await asyncio.gather(*asked))
+
+
+async def _clock() -> Finding:
+    state = clock_state()
+    if state.synchronized:
+        return _ok("clock", f"kept by NTP, within {state.error_s:.3f} s")
+    hint = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"
+    return _warning("clock", "nothing keeps it (NTP)", hint)
+
+
+async def _peer(config: Config) -> Finding:
+    from edgegw.ledger import LedgerClient  # noqa: PLC0415 - gRPC is heavy; only this check needs it
+    from edgegw.ledger.identity import load_signer, load_trust  # noqa: PLC0415 - same
+
+    place = config.ledger
+    hint = "is it running? the daemon starts an embedded one by itself" if config.peer else "is it running?"
+    if not place.trust_file.exists():
+        return _warning("ledger", f"{place.endpoint}: no identity yet", hint)
+    try:
+        signer, roots = load_signer(place.identity), load_trust(place.trust_file)
+        client = LedgerClient(place.endpoint, signer, roots, channel=place.channel, chaincode=place.chaincode)
+        async with asyncio.timeout(CONNECT_S), client:
+            began_s = time.monotonic()
+            supply = await client.evaluate("totalSupply", {})
+            took_ms = (time.monotonic() - began_s) * 1000
+    except (LedgerError, TimeoutError, OSError) as fault:
+        return _bad("ledger", f"{place.endpoint}: {str(fault) or 'no answer'}", hint)
+    return _ok(
+        "ledger",
+        f"{place.endpoint}: answers in {took_ms:.0f} ms, supply {supply.get('supply', '?')} milli-token",
+    )
+
+
+async def _meter(meter_id: str, host: str, port: int) -> Finding:
+    return await _reach(f"meter {meter_id}", host, port, hint=f"edgegw meter diagnose {meter_id}")
+
+
+async def _reach(check: str, host: str, port: int, *, hint: str) -> Finding:
+    began_s = time.monotonic()
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+            await writer.wait_closed()
+    except (OSError, TimeoutError) as error:
+        reason = getattr(error, "strerror", None) or "no answer"
+        return _bad(check, f"{host}:{port}: {reason}", hint)
+    return _ok(check, f"{host}:{port}: answers in {(time.monotonic() - began_s) * 1000:.0f} ms")
+
+
+# --- the machine ----------------------------------------------------------------------------------------------------
+
+
+def machine(config: Config, *, running: bool) -> Iterator[Finding]:
+    """Versions, ports and the service."""
+    yield _ok("versions", f"Python {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}, {_sqlite()}")
+    if not running:
+        hint = "sudo systemctl start edgegw; then: journalctl -u edgegw"
+        yield _warning("daemon", "not running", hint)
+        yield from _ports(config)
+    else:
+        yield _ok("daemon", "running")
+
+
+def _sqlite() -> str:
+    import sqlite3  # noqa: PLC0415 - only for its version
+
+    return f"SQLite {sqlite3.sqlite_version}"
+
+
+def _ports(config: Config) -> Iterator[Finding]:
+    wanted = [
+        ("OCPP", config.ocpp.host, config.ocpp.port),
+        ("health", config.health.host, config.health.port),
+    ]
+    if config.ocpp.tls is not None:
+        wanted.append(("OCPP with TLS", config.ocpp.host, config.ocpp.tls.port))
+    for name, host, port in wanted:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                yield _bad(
+                    f"{name} port", f"{host}:{port}: {error.strerror}", "another program has it: ss -ltnp"
+                )
+            else:
+                yield _ok(f"{name} port", f"{host}:{port} is free")
+
+
+def told(status: Mapping[str, Any] | None) -> Iterator[Finding]:
+    """What the running daemon says of its own parts."""
+    verdicts = {"ok": Verdict.OK, "degraded": Verdict.WARNING, "down": Verdict.FAILED}
+    for part in (status or {}).get("parts", ()):
+        yield Finding(
+            check=f"daemon: {part['part']}",
+            verdict=verdicts[part["level"]],
+            detail=part["reason"],
+            hint=part["hint"],
+        )
+
+
+def worst(findings: Sequence[Finding]) -> Verdict:
+    """The worst verdict of all."""
+    order = list(Verdict)
+    return min((finding.verdict for finding in findings), key=order.index, default=Verdict.OK)

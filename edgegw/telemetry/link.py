@@ -1,0 +1,201 @@
+"""One MQTT 5 connection: paho and its thread on one side, an asyncio loop on the other. The only file that knows paho.
+
+Decides how a connection is opened, kept and given up, and how its troubles are worded. Never decides what is published.
+Every call returns at once: sockets, name look-ups and handshakes are the thread's. Source: experience §2.4; MQTT 5.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edgegw.telemetry.settings import BrokerSettings
+from edgegw.telemetry.topics import Message
+
+QUEUED_MAX: Final = 100  # in paho; whoever uses a link keeps fewer under way
+PACKET_BYTES_MAX: Final = 8_192  # the broker keeps anything larger to itself
+CONNECT_S: Final = 3.0
+STOP_S: Final = 2.0
+_NO_LISTENER: Final = 0x10
+_NOT_ALLOWED: Final = frozenset(
+    {0x86, 0x87, 0x8A, 0x8C}
+)  # bad user or password, not authorized, banned, method
+
+AWAY: Final = "EGW-6002"
+NOT_ALLOWED: Final = "EGW-6003"
+NOT_TRUSTED: Final = "EGW-6004"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """The broker took us; the subscriptions are asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """There is no connection, or there is none yet; it is tried again. `code` is one of `remedies`."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """The broker has, or has refused, the message that `Link.publish` numbered `mid`."""
+
+    mid: int
+    refused: str | None  # why
+    heard: bool  # False where the broker says that nobody subscribed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """What the broker said to the subscriptions; `refused` holds its reasons."""
+
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A message on a subscribed topic."""
+
+    topic: str
+    payload: bytes
+
+
+Happening = Connected | Lost | Acknowledged | Subscribed | Arrived
+
+
+class Link:
+    """Connects, and connects again, until `stop`; what happens is told in the loop that made it."""
+
+    def __init__(
+        self,
+        broker: BrokerSettings,
+        tell: Callable[[Happening], None],
+        *,
+        client_id: str = "",
+        will: Message | None = None,
+        topics: Sequence[str] = (),
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tell = tell
+        self._topics = [(topic, 1) for topic in topics]
+        self._stopped = False
+        self._refused = False  # the broker said why; that it then closes says nothing more
+        self._client = client = Client(
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5
+        )
+        client.reconnect_delay_set(1, broker.retry_s_max)
+        client.max_queued_messages_set(QUEUED_MAX)
+        client.connect_timeout = CONNECT_S
+        if broker.username is not None:
+            client.username_pw_set(broker.username, broker.password)
+        if broker.tls is not None:
+            client.tls_set_context(broker.tls)
+        if will is not None:
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
+        limits.MaximumPacketSize = PACKET_BYTES_MAX
+        client.connect_async(
+            broker.host, broker.port, keepalive=broker.keepalive_s, clean_start=True, properties=limits
+        )
+        client.loop_start()
+
+    def publish(self, message: Message) -> int:
+        """Hand a message over and return its number; `Acknowledged` will bear it, after a lost connection too."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own gap
+        if message.expiry_s is not None:
+            properties.MessageExpiryInterval = message.expiry_s
+        if message.schema:
+            properties.ContentType = "application/json"
+            properties.UserProperty = ("schema", message.schema)
+        done = self._client.publish(
+            message.topic, message.payload, message.qos, message.retain, properties=properties
+        )
+        assert done.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE, "more under way than QUEUED_MAX"
+        return done.mid
+
+    async def stop(self) -> None:
+        """Say goodbye and end the thread; one that hangs in a system call is left to end by itself."""
+        self._client.disconnect()
+        ended = asyncio.Event()
+
+        def join() -> None:
+            self._client.loop_stop()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(ended.set)
+
+        threading.Thread(target=join, daemon=True, name="mqtt goodbye").start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await ended.wait()
+        self._stopped = True
+
+    # --- in paho's thread ---------------------------------------------------------------------------------------------
+
+    def _say(self, happening: Happening) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._hear, happening)
+
+    def _on_connect(self, client: Client, *told: Any) -> None:
+        _user, _flags, reason, _properties = told
+        self._refused = reason.is_failure
+        if reason.is_failure:
+            self._say(Lost(code=NOT_ALLOWED if reason.value in _NOT_ALLOWED else AWAY, reason=str(reason)))
+            return
+        if self._topics:
+            client.subscribe(self._topics)
+        self._say(Connected())
+
+    def _on_connect_fail(self, *_told: Any) -> None:
+        fault = sys.exception()  # paho calls this where it caught it
+        self._say(Lost(code=NOT_TRUSTED if isinstance(fault, ssl.SSLError) else AWAY, reason=worded(fault)))
+
+    def _on_disconnect(self, *told: Any) -> None:
+        _client, _user, _flags, reason, _properties = told
+        if not self._refused:
+            self._say(Lost(code=AWAY, reason=str(reason)))
+        self._refused = False
+
+    def _on_publish(self, *told: Any) -> None:
+        _client, _user, mid, reason, _properties = told
+        refused = str(reason) if reason.is_failure else None
+        self._say(Acknowledged(mid=mid, refused=refused, heard=reason.value != _NO_LISTENER))
+
+    def _on_subscribe(self, *told: Any) -> None:
+        _client, _user, _mid, reasons, _properties = told
+        self._say(Subscribed(refused=tuple(str(reason) for reason in reasons if reason.is_failure)))
+
+    def _on_message(self, _client: Client, _user: Any, message: MQTTMessage) -> None:
+        self._say(Arrived(topic=message.topic, payload=bytes(message.payload)))
+
+    # --- in the loop --------------------------------------------------------------------------------------------------
+
+    def _hear(self, happening: Happening) -> None:
+        if not self._stopped:
+            self._tell(happening)
+
+
+def worded(fault: BaseException | None) -> str:
+    """A connection's fault in a few words."""
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return fault.verify_message
+    if isinstance(fault, OSError) and fault.strerror:
+        return fault.strerror
+    return str(fault) if fault is not None and str(fault) else "no connection"

@@ -1,0 +1,82 @@
+"""What the MQTT edge is told of the configuration: broker, names of topics, and the secrets as they were read.
+
+Decides what a broker's settings must have together. Reads the password's file and the authorities; raises ConfigError.
+"""
+
+import ssl
+from dataclasses import dataclass, field
+
+from edgegw.config import Config, MqttConfig, read_password
+from edgegw.errors import ConfigError
+from edgegw.telemetry.topics import topic_root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """Where the broker is and how it is spoken to; `tls` None is plain text."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+    keepalive_s: int = 30
+    retry_s_max: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherSettings:
+    """All that a publisher needs: the broker, and which topics are this station's."""
+
+    broker: BrokerSettings
+    station_id: str
+    topic_prefix: str = "edgegw"
+    discovery_prefix: str = "homeassistant"  # empty: no discovery
+    price_topic: str | None = None
+
+    @property
+    def root(self) -> str:
+        """Every topic of this station starts with it."""
+        return topic_root(self.topic_prefix, self.station_id)
+
+
+def publisher_settings(config: Config, mqtt: MqttConfig) -> PublisherSettings:
+    """The settings of `[mqtt]`, secrets read; raises ConfigError."""
+    if mqtt.password_file is not None and mqtt.username is None:
+        raise ConfigError(("mqtt.password_file: needs mqtt.username beside it",))
+    return PublisherSettings(
+        broker=BrokerSettings(
+            host=_host(mqtt),
+            port=mqtt.port,
+            username=mqtt.username,
+            password=None if mqtt.password_file is None else read_password(mqtt.password_file),
+            tls=_tls(mqtt),
+        ),
+        station_id=config.station.id,
+        topic_prefix=mqtt.topic_prefix,
+        discovery_prefix=mqtt.discovery_prefix,
+        price_topic=mqtt.price_topic,
+    )
+
+
+def _host(mqtt: MqttConfig) -> str:
+    """The host, if its name can be looked up at all; whether it exists is seen later, again and again."""
+    try:
+        mqtt.host.encode("idna")
+    except UnicodeError as fault:
+        raise ConfigError((f"mqtt.host: {mqtt.host!r} is no name of a host",)) from fault
+    if not mqtt.host:
+        raise ConfigError(("mqtt.host: is empty",))
+    return mqtt.host
+
+
+def _tls(mqtt: MqttConfig) -> ssl.SSLContext | None:
+    if mqtt.ca_file is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=str(mqtt.ca_file))
+    except OSError as fault:  # SSLError is one
+        reason = fault.strerror or "no certificate in PEM in it"
+        raise ConfigError((f"mqtt.ca_file: {mqtt.ca_file}: {reason}",)) from fault
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,146 @@
+"""Conditions: the worst first, each with its reason and what to do."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from edgegw.condition import Level, Part, Signs, assess, with_since, worst
+from edgegw.core.settlement import State, Submission
+from edgegw.core.state import Station
+from edgegw.core.trouble import Trouble
+from tests.core_bench import Bench
+
+
+def station() -> Station:
+    return Bench().station
+
+
+def told(signs: Signs) -> Mapping[str, Part]:
+    return {part.part: part for part in assess(signs)}
+
+
+def test_a_station_in_order_has_nothing_to_look_at() -> None:
+    """Every part is ok, and so is the whole."""
+    parts = assess(Signs(now_ns=0, station=station()))
+    assert worst(parts) is Level.OK
+    assert {part.part for part in parts} == {"daemon", "disk", "chargers", "meters", "ledger"}
+
+
+def offline(*evse_ids: str) -> Station:
+    found = station()
+    evses = {
+        name: replace(evse, online=evse.online and name not in evse_ids) for name, evse in found.evses.items()
+    }
+    return replace(found, evses=evses)
+
+
+def stuck() -> Station:
+    waiting = Submission(
+        submission_id="s", number=1, lane="l", purpose="trades", subject="", function="RecordTrades",
+        arguments_json="{}", state=State.IN_DOUBT, attempt=3,
+    )  # fmt: skip
+    return replace(station(), submissions={"s": waiting})
+
+
+def unread() -> Station:
+    found = station()
+    return replace(found, meters={**found.meters, "MA1": replace(found.meters["MA1"], last=None)})
+
+
+@pytest.mark.parametrize(
+    ("signs", "part", "level", "words"),
+    [
+        (Signs(now_ns=0, station=station(), starved_by="journal"), "daemon", Level.DOWN, "journal"),
+        (Signs(now_ns=0, station=station(), lag_ns=2 * 10**9), "daemon", Level.DEGRADED, "2000 ms"),
+        (Signs(now_ns=0, station=replace(station(), draining=True)), "daemon", Level.DEGRADED, "drains"),
+        (
+            Signs(now_ns=0, station=station(), storage_level="WARN", storage_free_bp=1_900),
+            "disk",
+            Level.DEGRADED,
+            "19 % free",
+        ),
+        (
+            Signs(now_ns=0, station=station(), storage_level="NO_SESSIONS", storage_free_bp=400),
+            "disk",
+            Level.DOWN,
+            "new sessions are refused",
+        ),
+        (Signs(now_ns=0, station=offline("B1")), "chargers", Level.DEGRADED, "1 of 2 not connected: B"),
+        (Signs(now_ns=0, station=offline("A1", "A2", "B1")), "chargers", Level.DOWN, "2 of 2"),
+        (
+            Signs(now_ns=0, station=offline("B1"), refused={"EGW-1103": 4, "EGW-1101": 1}),
+            "chargers",
+            Level.DEGRADED,
+            "EGW-1103 the password is wrong",
+        ),
+        (
+            Signs(now_ns=0, station=station(), waiting=("a", "b", "c", "d")),
+            "unknown chargers",
+            Level.DEGRADED,
+            "4 wait for approval: a, b, c and 1 more",
+        ),
+        (
+            Signs(
+                now_ns=0,
+                station=station(),
+                meter_faults={"MA1": Trouble(code="EGW-2005", detail="", since_ns=0)},
+            ),
+            "meter MA1",
+            Level.DOWN,
+            "EGW-2005 the meter does not answer",
+        ),
+        (Signs(now_ns=0, station=unread()), "meters", Level.DEGRADED, "not read yet: MA1"),
+        (Signs(now_ns=0, station=stuck()), "ledger", Level.DEGRADED, "no commit status"),
+        (
+            Signs(now_ns=0, station=station(), mqtt_connected=False),
+            "mqtt",
+            Level.DEGRADED,
+            "edgegw mqtt test",
+        ),
+        (Signs(now_ns=0, station=station(), mqtt_connected=True), "mqtt", Level.OK, "connected"),
+        (
+            Signs(now_ns=0, station=station(), participants_running=False),
+            "participants",
+            Level.DEGRADED,
+            "not running",
+        ),
+        (Signs(now_ns=0, station=station(), clock_synchronized=False), "clock", Level.DEGRADED, "NTP"),
+        (
+            Signs(now_ns=0, station=station(), certificates={"OCPP": 86_400 * 10**9}),
+            "certificate of OCPP",
+            Level.DEGRADED,
+            "ends in 1 days",
+        ),
+        (
+            Signs(now_ns=5, station=station(), certificates={"OCPP": 5}),
+            "certificate of OCPP",
+            Level.DOWN,
+            "has ended",
+        ),
+    ],
+)
+def test_each_trouble_is_a_part_with_its_level_and_words(
+    signs: Signs, part: str, level: Level, words: str
+) -> None:
+    """What is wrong is named, and what can be done about it stands beside it; whatever is worst comes first."""
+    found = told(signs)[part]
+    assert found.level is level
+    assert words in f"{found.reason} {found.hint}"
+    assert assess(signs)[0].level is level or level is Level.OK
+
+
+def test_a_station_without_chargers_says_how_to_get_one() -> None:
+    """The first thing an installer sees is what to do next."""
+    bare = station()
+    bare = replace(bare, evses={}, settings=replace(bare.settings, evses={}))
+    assert told(Signs(now_ns=0, station=bare))["chargers"].hint.startswith("edgegw charger url")
+
+
+def test_since_is_when_the_level_changed() -> None:
+    """A new reason at the same level keeps its time; another level begins anew."""
+    first = with_since((Part(part="x", level=Level.OK, reason="a"),), {}, 5)
+    assert first[0].since_ns == 5
+    known = {"x": first[0]}
+    assert with_since((Part(part="x", level=Level.OK, reason="b"),), known, 9)[0].since_ns == 5
+    assert with_since((Part(part="x", level=Level.DOWN, reason="b"),), known, 9)[0].since_ns == 9
