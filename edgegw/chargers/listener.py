@@ -39,7 +39,7 @@ _VERSIONS: dict[str, VersionName] = {
 }  # in our order of preference
 _NO_COMMON_VERSION = 1002
 _REFUSED = 4001
-_WINDOW_BITS = 10  # 1 KiB: enough for one message that resembles the last, 14 KiB a connection instead of 64
+_WINDOW_BITS = 10  # 1 KiB: enough for one message that resembles the last
 _TLS_HANDSHAKE = 0x16  # first byte of a ClientHello
 _BACKLOG = 100
 _AGAIN_S = 0.1
@@ -171,6 +171,7 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
     settings = hall.settings()
     listener = settings.listener
     compression = ServerPerMessageDeflateFactory(
+        server_no_context_takeover=True,  # our answers are short, and nothing is kept between them
         server_max_window_bits=_WINDOW_BITS,
         client_max_window_bits=_WINDOW_BITS,
         compress_settings={"memLevel": 3},
@@ -307,6 +308,9 @@ async def _handle(hall: Hall, connection: ServerConnection) -> None:
         connection.refuse("EGW-1004", charger_id=admission.charger_id, detail=f"offered: {offered}")
         await connection.close(_NO_COMMON_VERSION, f"sub-protocols spoken here: {spoken}")
         return
+    for handshake in (connection.request, connection.response):  # 5 KiB, which nobody reads any more
+        if handshake is not None:
+            handshake.headers.clear()
     await hall.welcome(admission, version, WebSocket(connection))
 
 
