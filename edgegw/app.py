@@ -22,6 +22,7 @@ from edgegw.clock import StationClock
 from edgegw.config import Config
 from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
 from edgegw.daemon import Daemon
+from edgegw.database import NewerSchemaError
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
 from edgegw.hosted import hosted_participants, hosted_peer
@@ -60,6 +61,9 @@ def run(path: Path, config: Config) -> int:
     except* ConfigError as refused:
         sys.stderr.write("".join(f"{fault}\n" for fault in leaves(refused)))
         status_code = 78
+    except* NewerSchemaError as refused:
+        sys.stderr.write("".join(f"{fault}\n" for fault in leaves(refused)))
+        status_code = 78
     except* EdgegwError as failed:
         for fault in leaves(failed):
             remedy = fault.hint if isinstance(fault, EdgegwError) else ""
@@ -89,6 +93,7 @@ async def _serve(path: Path, config: Config) -> None:
             config.journal_path, backups_kept=config.storage.backups_kept, make_room=storage.ballast.release
         )
         stack.callback(journal.close)
+        _hold_promise(config, journal)
         if config.peer is not None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
         if config.sandbox is not None:
@@ -144,11 +149,18 @@ async def _serve(path: Path, config: Config) -> None:
         await daemon.run(coroutines)
 
 
-def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> StorageWatch:
-    """The watch over the disk, after a first look; raises ConfigError where the disk cannot hold what is promised."""
+def _hold_promise(config: Config, journal: SqliteJournal) -> None:
+    """Raises ConfigError where the disk cannot hold what is promised; not while trades wait, whose room is taken already."""
     faults = check_storage(config)
-    if faults:
+    if not faults:
+        return
+    if not journal.rows("lines/"):
         raise ConfigError(tuple(faults))
+    log_event("storage.promise_broken", {"reason": "; ".join(faults)}, level="warning")
+
+
+def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> StorageWatch:
+    """The watch over the disk, after a first look."""
 
     def emit(event: Event) -> None:
         inbox.put(event)

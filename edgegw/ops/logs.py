@@ -64,6 +64,7 @@ EVENTS = frozenset({
     "participants.lost",
     "journal.restored",
     "storage.level_changed",
+    "storage.promise_broken",
 })  # fmt: skip
 
 _TEXT_MAX = 200

@@ -16,7 +16,8 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from edgegw.clock import StationClock
 from edgegw.core.events import RegisterRead
-from edgegw.core.metering import MeterAccount, measure as accept
+from edgegw.core.metering import MeterAccount
+from edgegw.core.metering import measure as accept
 from edgegw.meters.bus import BusSettings, MeterBus, UnitSettings
 from edgegw.meters.profile import Profile, load_profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
@@ -70,9 +71,14 @@ class Reader:
 
 def measure(_folder: Path, *, short: bool) -> list[Figure]:
     """Readings per second of both."""
-    reads, rounds = (20, 1) if short else (400, 25)  # short ones, so that both sides of a pair see the same machine
+    reads, rounds = (
+        (20, 1) if short else (400, 25)
+    )  # short ones, so that both sides of a pair see the same machine
     profile = load_profile(configs() / "meters" / f"{METER}.json")
-    with part("tests.bench.modbus_meters", METER) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+    with (
+        part("tests.bench.modbus_meters", METER) as server,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
+    ):
         port = server.hear()["port"]
         reader, client = loop.run(_opened(profile, port))
         task = loop.get_loop().create_task(reader.run())

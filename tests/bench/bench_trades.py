@@ -120,7 +120,9 @@ class Bench:
                     id_token_hash=driver, at_ns=time.time_ns(),
                 )
             )  # fmt: skip
-        await self._until(lambda: all(evse.phase is Phase.ACTIVE for evse in self.gateway.station.evses.values()))
+        await self._until(
+            lambda: all(evse.phase is Phase.ACTIVE for evse in self.gateway.station.evses.values())
+        )
 
     async def settle(self, count: int) -> float:
         """Trades per second for one segment of each of `count` sessions."""
@@ -144,7 +146,7 @@ class Bench:
 
     async def _until(self, reached: Any) -> None:
         async with asyncio.timeout(20):
-            while not reached():  # noqa: ASYNC110 - a condition over the station's state, not one event
+            while not reached():
                 for task in self._tasks:
                     if task.done():
                         task.result()

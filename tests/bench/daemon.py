@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.chargers.security import hash_password
-from edgegw.demo.documents import toml
+from edgegw.commissioning.toml import toml
 from tests.bench.ledger_world import GATEWAY, STATION, ZONE, peer_arguments, world_of
 from tests.bench.ocpp_load import PASSWORD
 from tests.bench.ocpp_messages import VERSIONS
@@ -127,11 +126,7 @@ def _free_port() -> int:
 def _shares(chargers: int) -> dict[str, int]:
     """How many speak which version: as equal as it goes, the oldest first."""
     share, rest = divmod(chargers, len(VERSIONS))
-    return {
-        version: count
-        for number, version in enumerate(VERSIONS)
-        if (count := share + (number < rest))
-    }
+    return {version: count for number, version in enumerate(VERSIONS) if (count := share + (number < rest))}
 
 
 def _tables(endpoint: str, *, port: int, meters: list[int]) -> dict[str, Any]:

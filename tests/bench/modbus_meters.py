@@ -10,7 +10,6 @@ import signal
 import struct
 import sys
 from functools import lru_cache
-from pathlib import Path
 from typing import cast
 
 import uvloop

@@ -7,7 +7,6 @@ answer, validation as it is by default. `echo` sends each frame back and knows n
 """
 
 import asyncio
-import json
 import signal
 import sys
 from collections.abc import Callable
