@@ -5,7 +5,7 @@ against export registers, never takes a missing quantity for zero.
 Source: OCPP 1.6 §7.31 and §7.43-7.45; OCPP 2.1 Part 2 §2.48 (SampledValueType), §3.59 (measurands); the field's habits.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -109,17 +109,21 @@ def _value(sampled: Mapping[str, Any], quantity: Quantity, flaws: Flaws) -> Deci
     unit = unit_of_measure.get("unit", sampled.get("unit"))
     if number is None or multiplier is None or abs(multiplier) > _MULTIPLIER_MAX:
         return None
-    number = number.scaleb(multiplier)
+    if multiplier:
+        number = number.scaleb(multiplier)
     if quantity is Quantity.SOC:
         fits = unit is None or (isinstance(unit, str) and unit.lower() in _SOC_UNITS)
         return number if fits and 0 <= number <= 100 else None
     if unit is None and quantity in _REGISTERS:
         flaws.add(NO_UNIT, quantity.value)
     factor = 1 if unit is None else _UNIT_FACTORS.get(unit.lower()) if isinstance(unit, str) else None
-    if factor is None or abs(number * factor) > _VALUE_MAX:
+    if factor is None:
         return None
+    number *= factor
     # 2.1 §3.59 note 4: registers are never negative. Negative import power is a quirk that means export.
-    return None if quantity in _REGISTERS and number < 0 else number * factor
+    if number < 0:
+        return None if quantity in _REGISTERS or number < -_VALUE_MAX else number
+    return number if number <= _VALUE_MAX else None
 
 
 def _decimal(value: Any) -> Decimal | None:
@@ -156,8 +160,10 @@ def _phase(sampled: Mapping[str, Any]) -> int | None:
     return None if phase is None else _PHASES.get(phase, 0) if isinstance(phase, str) else 0
 
 
-def _total(readings: Iterable[_Reading]) -> Decimal | None:
+def _total(readings: Sequence[_Reading]) -> Decimal | None:
     """The best total; where none was sent, the sum of the phases of the best rank."""
+    if len(readings) == 1 and readings[0].phase is None:  # nearly always
+        return readings[0].value
     ordered = sorted(readings, key=lambda reading: reading.rank)
     totals = [reading for reading in ordered if reading.phase is None]
     if totals:

@@ -232,5 +232,4 @@ def _printable(code: str) -> str:
     return "".join(character for character in code[:50] if character.isascii() and character.isprintable())
 
 
-def _dumps(frame: list[Any]) -> str:
-    return json.dumps(frame, separators=(",", ":"))
+_dumps = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps would make it for every frame

@@ -21,6 +21,8 @@ def text(value: Any) -> str | None:
 
 def integer(value: Any) -> int | None:
     """A whole number, also when written as 12.0 or "12"; a fraction is rounded."""
+    if type(value) is int:  # most are
+        return value if -INTEGER_MAX < value < INTEGER_MAX else None
     if isinstance(value, bool):
         return None
     try:
