@@ -1,4 +1,4 @@
-# make demo: set up and run a station day.  make test: set up and run every check.  Nothing here needs root.
+# make demo: set up and run a station day.  make test: set up and run every check.  Nothing here needs root; as root, `test` installs what its tests need.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -13,7 +13,7 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo test soak format wheel deb
+.PHONY: help setup demo tools test soak format wheel deb
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
@@ -29,7 +29,19 @@ setup: $(DEVELOPMENT)
 demo: $(RUNTIME)
 	@$(BIN)/edgegw demo
 
-test: $(DEVELOPMENT)
+# What tests need beside Python. Without root they are skipped, each with one line that says what is missing.
+TOOLS := mosquitto:mosquitto strace:strace debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd
+
+tools:
+	@missing=(); for tool in $(TOOLS); do \
+	  PATH="$$PATH:/usr/sbin:/sbin" command -v "$${tool%:*}" >/dev/null || missing+=("$${tool#*:}"); done; \
+	if [ $${#missing[@]} -eq 0 ]; then :; \
+	elif [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing $${missing[*]} (once)"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null; \
+	else echo "some tests will be skipped; as root: apt-get install $${missing[*]}"; fi
+
+test: $(DEVELOPMENT) tools
 	$(STEP) 'ruff format'
 	@$(BIN)/ruff format --check .
 	$(STEP) 'ruff check'
