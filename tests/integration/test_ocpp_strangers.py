@@ -127,6 +127,27 @@ async def test_sixteen_wait_and_no_more() -> None:
             assert (await ask(late, "Heartbeat", {}))[0] == 3
 
 
+async def test_a_crowd_at_once_is_no_way_around_it() -> None:
+    """However many come at the same moment, sixteen stay; the others are told with a status or a close reason."""
+    async with running(listener=OPEN) as station:
+
+        async def come(number: int) -> str:
+            try:
+                socket = await dial(station, f"N{number}")
+            except InvalidStatus as refused:
+                return str(refused.response.status_code)
+            try:
+                answered = (await ask(socket, "Heartbeat", {}))[0] == 3
+            except ConnectionClosed:
+                return socket.close_reason or ""
+            return "waits" if answered else "?"
+
+        found = sorted(await asyncio.gather(*(come(number) for number in range(WAITING_MAX + 6))))
+        assert found.count("waits") == WAITING_MAX
+        assert set(found) <= {"waits", "503", "too many wait already"}
+        assert len([each for each in station.chargers.strangers() if each.connected]) == WAITING_MAX
+
+
 async def test_who_waits_keeps_its_place() -> None:
     """While a stranger is alive nobody else can be it, and its password cannot be replaced; when it is dead another is."""
     async with running(listener=OPEN) as station:
