@@ -91,7 +91,9 @@ class Daemon:
             starved_by=None if self.watchdog is None else self.watchdog.starved_by,
             mqtt_connected=None if self.publisher is None else self.publisher.connected,
             lag_ns=self.lag.percentile_ns(50),
-            clock_synchronized=self.clock.mapping is not None or clock_state().synchronized,
+            clock_synchronized=self.clock.mapping is not None
+            or (clock := clock_state()) is None
+            or clock.synchronized,
         )
 
     def _refused_lately(self) -> dict[str, int]:

@@ -222,6 +222,8 @@ async def online(config: Config) -> list[Finding]:
 
 async def _clock() -> Finding:
     state = clock_state()
+    if state is None:
+        return _warning("clock", "the kernel does not tell who keeps it", "timedatectl")
     if state.synchronized:
         return _ok("clock", f"kept by NTP, within {state.error_s:.3f} s")
     hint = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"

@@ -131,7 +131,10 @@ def plan(scenario: Path) -> None:
 
 
 @main.command()
-@click.option("--csms", required=True, help="WebSocket address without the charger's id.")
+@click.option(
+    "--csms", required=True, help="WebSocket address without the charger's id; wss:// for security profile 2."
+)
+@click.option("--ca-file", type=FILE, help="The authority to trust with wss://, instead of the system's.")
 @click.option("--id", "charger_id", required=True, help="The charger's identity.")
 @click.option("--ocpp", type=click.Choice(VERSIONS), default="2.1", show_default=True)
 @click.option("--password", default="", help="Basic auth password; the user name is the identity.")
@@ -146,6 +149,7 @@ def plan(scenario: Path) -> None:
 def charger(  # noqa: PLR0913 - one parameter an option
     *,
     csms: str,
+    ca_file: Path | None,
     charger_id: str,
     ocpp: str,
     password: str,
@@ -181,6 +185,7 @@ def charger(  # noqa: PLR0913 - one parameter an option
         utc_start_ns=now_ns,
         utc_end_ns=now_ns,
         csms=csms,
+        ca_file=str(ca_file or ""),
         answer_timeout_s=10,
         evses=(evse,),
         visits=(visit,),

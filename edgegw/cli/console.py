@@ -101,6 +101,8 @@ def _load(context: click.Context, option: click.Parameter, path: Path) -> Config
             asked = context.get_parameter_source(option.name or "") != ParameterSource.DEFAULT
             others = "" if asked else f" (and no {PLACES[1]})"
             message += f"{others}\nsudo edgegw init writes one; --config FILE or EDGEGW_CONFIG names another"
+        elif exit_code(fault) is Exit.NOT_ALLOWED:
+            message += "\nrun as the service's user: sudo -u edgegw edgegw …"
         raise Ended(message, exit_code(fault)) from fault
 
 
@@ -110,7 +112,7 @@ config_option = click.option(
     envvar="EDGEGW_CONFIG",
     default=default_config,
     callback=_load,
-    help="The configuration file (or EDGEGW_CONFIG); default: edgegw.toml, here or in /etc/edgegw.",
+    help="The gateway's configuration file (or EDGEGW_CONFIG).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
@@ -141,9 +143,14 @@ def lines_of(value: object, *, indent: str = "") -> list[str]:
     return lines
 
 
+def printable(text: str) -> str:
+    """Text, from a device perhaps, that cannot do anything to a terminal."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _plain(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return json.dumps(value) if isinstance(value, Mapping | list) else str(value)
+    return json.dumps(value) if isinstance(value, Mapping | list) else printable(str(value))

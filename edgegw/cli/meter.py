@@ -288,7 +288,7 @@ def _candidate_row(one: "Candidate", meter_id: str | None) -> dict[str, object]:
         "reason": one.reason,
         "others": ", ".join(one.others) or None,
         "serial": one.serial,
-        "toml": as_toml(one, f"M-{one.serial or one.unit_id}"),
+        "toml": as_toml(one),
     }
 
 

@@ -1,0 +1,51 @@
+"""Resident memory of the daemon with 2 and with 200 chargers, and the time from its start to READY.
+
+Measured: Rss of /proc/PID/smaps_rollup of a real `edgegw run`, shared libraries included, after every meter was read and
+registered and every charger has booted, been configured and been quiet for some seconds. Two daemons of their own: one
+configured for 2 chargers and one for 200, each charger with its EVSE and meter, so that a further charger costs all that
+belongs to it; the connection alone is the same daemon before and after its chargers dial in.
+No TLS; the chargers offer no compression (it would add some 14 KiB each). The embedded peer is a process of its own and
+not counted, nor are MQTT and the sandbox. READY is what the daemon tells its service manager.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+
+from tests.bench.daemon import Daemon, daemon
+from tests.bench.figures import Figure
+from tests.bench.processes import Part, part
+
+FEW, MANY = 2, 200
+QUIET_S = 5.0
+MB, KIB = 1_000_000, 1024
+
+
+def measure(folder: Path, *, short: bool) -> list[Figure]:
+    """A small and a large station."""
+    many = FEW + 2 if short else MANY
+    with contextlib.ExitStack() as stack:
+        load = stack.enter_context(part("tests.bench.ocpp_load"))
+        with daemon(folder / "few", chargers=FEW, poll_s=60) as small:
+            ready_s = small.ready_s
+            few_bytes, _ = _connected(small, load, quiet_s=0.1 if short else QUIET_S)
+        with daemon(folder / "many", chargers=many, poll_s=60) as large:
+            many_bytes, connections = _connected(large, load, quiet_s=0.1 if short else QUIET_S)
+    further = (many_bytes - few_bytes) / (many - FEW)
+    return [
+        Figure(name="memory.two_chargers", value=few_bytes / MB, unit="MB"),
+        Figure(name="memory.two_hundred_chargers", value=many_bytes / MB, unit="MB"),
+        Figure(name="memory.further_charger", value=further / KIB, unit="KiB"),
+        Figure(name="memory.connection", value=connections / many / KIB, unit="KiB"),
+        Figure(name="start.ready", value=ready_s, unit="s"),
+    ]
+
+
+def _connected(station: Daemon, load: Part, *, quiet_s: float) -> tuple[int, int]:
+    """Memory with all chargers connected, and how much of it their connections added."""
+    time.sleep(quiet_s)
+    before = station.process.rss_bytes()
+    station.connect(load)
+    time.sleep(quiet_s)
+    after = station.process.rss_bytes()
+    return after, after - before

@@ -1,0 +1,174 @@
+"""A real daemon for a benchmark: `edgegw run` with as many chargers, EVSEs and meters as wanted, beside a peer of its own.
+
+Every charger has one EVSE and every EVSE its meter; up to 32 meters share a connection, as on an RS-485 line behind a
+gateway. The peer, the meters and the chargers are other processes. Passwords are hashed as `edgegw` hashes them.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edgegw.chargers.security import hash_password
+from edgegw.commissioning.toml import toml
+from tests.bench.ledger_world import GATEWAY, STATION, ZONE, peer_arguments, world_of
+from tests.bench.ocpp_load import PASSWORD
+from tests.bench.ocpp_messages import VERSIONS
+from tests.bench.processes import Part, part
+
+METERS_A_LINE = 32
+READY_S = 60.0
+HEARTBEAT_S = 300  # as the daemon asks for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """A running daemon; `ready_s` is how long it took to say READY=1 to its service manager."""
+
+    process: Part
+    port: int
+    ready_s: float
+    chargers: int
+    status_file: Path
+
+    def status(self) -> dict[str, Any]:
+        """What it last said of itself; empty before it did."""
+        try:
+            said: dict[str, Any] = json.loads(self.status_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return said
+
+    def wait_for(self, **counts: int) -> None:
+        """Until its status tells these; raises TimeoutError."""
+        deadline_s = time.monotonic() + READY_S
+        while any(self.status().get(name) != count for name, count in counts.items()):
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"wanted {counts}, have {self.status()}")
+            time.sleep(0.1)
+
+    def connect(self, load: Part, *, deflate: bool = False) -> None:
+        """Every charger dials in, boots and beats, in three versions."""
+        for version, count in _shares(self.chargers).items():
+            order = {"name": f"{self.port}/{version}", "port": self.port, "version": version, "count": count}
+            load.ask(open={**order, "deflate": deflate, "start": False, "beats_s": HEARTBEAT_S})
+        self.wait_for(chargers_online=self.chargers)
+
+
+@contextlib.contextmanager
+def daemon(folder: Path, *, chargers: int, poll_s: int) -> Iterator[Daemon]:
+    """A daemon whose meters have all been read and registered, and nobody connected; ended with the block."""
+    folder.mkdir()
+    data = folder / "peer"
+    with contextlib.ExitStack() as stack:
+        lines = -(-chargers // METERS_A_LINE)
+        meters = [
+            stack.enter_context(part("tests.bench.modbus_meters", "eastron-sdm630")) for _ in range(lines)
+        ]
+        world = world_of(stack.enter_context(part(*peer_arguments(data))), data)
+        asyncio.run(world.found(0))
+        port = _free_port()
+        config = folder / "edgegw.toml"
+        tables = _tables(world.endpoint, port=port, meters=[meter.hear()["port"] for meter in meters])
+        tables |= _equipment(chargers, [table["port"] for table in tables.pop("lines")], poll_s)
+        config.write_text(toml(tables), encoding="utf-8")
+        key = folder / "station.key"
+        key.touch(mode=0o600)
+        key.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+        manager = stack.enter_context(_service_manager(folder / "notify"))
+        began = time.monotonic()
+        process = stack.enter_context(
+            part(
+                *("edgegw.cli", "run", "--config", str(config)),
+                environment={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
+                log=folder / "daemon.log",
+            )
+        )
+        _wait_ready(manager)
+        ready_s = time.monotonic() - began
+        running = Daemon(
+            process=process, port=port, ready_s=ready_s, chargers=chargers,
+            status_file=folder / "data" / "status.json",
+        )  # fmt: skip
+        running.wait_for(meters_read=chargers)
+        yield running
+
+
+@contextlib.contextmanager
+def _service_manager(path: Path) -> Iterator[socket.socket]:
+    """The socket that systemd would listen on (sd_notify(3))."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(path))
+        listener.settimeout(READY_S)
+        yield listener
+
+
+def _wait_ready(manager: socket.socket) -> None:
+    while b"READY=1" not in manager.recv(4096).split(b"\n"):
+        pass
+
+
+def _free_port() -> int:
+    """A port that is free now: the daemon is asked for it by name, because its clients have to be told."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _shares(chargers: int) -> dict[str, int]:
+    """How many speak which version: as equal as it goes, the oldest first."""
+    share, rest = divmod(chargers, len(VERSIONS))
+    return {version: count for number, version in enumerate(VERSIONS) if (count := share + (number < rest))}
+
+
+def _tables(endpoint: str, *, port: int, meters: list[int]) -> dict[str, Any]:
+    crypto = Path("peer") / "crypto"
+    return {
+        "station": {"id": STATION, "zone": ZONE, "data_dir": "data", "key_file": "station.key"},
+        "ocpp": {"port": port},
+        "ledger": {
+            "gateway_id": GATEWAY,
+            "endpoint": endpoint,
+            "identity": str(crypto / "EVUserMSP" / GATEWAY),
+            "trust_file": str(crypto / "trust.json"),
+        },
+        "log": {"format": "json"},
+        "lines": [{"port": number} for number in meters],
+    }
+
+
+def _equipment(chargers: int, lines: list[int], poll_s: int) -> dict[str, Any]:
+    names = [f"{version}-{number}" for version, count in _shares(chargers).items() for number in range(count)]
+    return {
+        "chargers": [
+            {
+                "id": f"CP-{name}",
+                "password_hash": _password_hash(),
+                "evses": [{"number": 1, "id": f"E-{name}", "meter": f"M-{name}", "rated_w": 11_000}],
+            }
+            for name in names
+        ],
+        "meters": [
+            {
+                "id": f"M-{name}",
+                "profile": "eastron-sdm630",
+                "port": lines[at // METERS_A_LINE],
+                "unit": at % METERS_A_LINE + 1,
+                "poll_s": poll_s,
+            }
+            for at, name in enumerate(names)
+        ],
+    }
+
+
+@cache
+def _password_hash() -> str:
+    return hash_password(PASSWORD)

@@ -1,0 +1,177 @@
+"""The result of the benchmarks: `build/bench.json`, and the table of docs/benchmarks.md that is made of it.
+
+Decides the form of a figure and what each name means. A figure is `{value, unit, baseline, ratio}`: `baseline` is what the
+other side of the comparison did in the same run (or the goal's own unit, None where there is no other side), `ratio` is
+value / baseline. Never measures.
+"""
+
+import json
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+KEYS = ("value", "unit", "baseline", "ratio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One measured figure, and the other side's in the same run."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours over theirs."""
+        return None if not self.baseline else self.value / self.baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """A name's row in the table. `goal` bounds `field`, from below or from above; None: no goal was set."""
+
+    text: str
+    baseline: str = "-"
+    field: str = "ratio"
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def goal(self) -> str:
+        """The goal as people read it."""
+        what = "ratio " if self.field == "ratio" else ""
+        if self.least is not None:
+            return f"{what}≥ {self.least:g}"
+        return "-" if self.most is None else f"{what}≤ {self.most:g}"
+
+    def is_met(self, row: Mapping[str, Any]) -> bool | None:
+        """Whether the goal is met; None without a goal."""
+        measured = row[self.field]
+        if self.least is not None:
+            return bool(measured >= self.least)
+        return None if self.most is None else bool(measured <= self.most)
+
+
+_STORED = "answered after full validation and group commit on disk"
+_PACKAGE, _ECHO = "a server on the `ocpp` package with its defaults", "a bare `websockets` echo"
+MEANINGS: Mapping[str, Meaning] = {
+    "ocpp.1.6.meter_values": Meaning(text=f"1.6 MeterValues {_STORED}", baseline=_PACKAGE, least=5),
+    "ocpp.2.0.1.transaction_event": Meaning(
+        text=f"2.0.1 TransactionEvent {_STORED}", baseline=_PACKAGE, least=5
+    ),
+    "ocpp.2.1.transaction_event": Meaning(text=f"2.1 TransactionEvent {_STORED}", baseline=_PACKAGE, least=5),
+    "ocpp.1.6.meter_values.echo": Meaning(text="1.6 MeterValues, the same", baseline=_ECHO),
+    "ocpp.2.0.1.transaction_event.echo": Meaning(text="2.0.1 TransactionEvent, the same", baseline=_ECHO),
+    "ocpp.2.1.transaction_event.echo": Meaning(text="2.1 TransactionEvent, the same", baseline=_ECHO),
+    "meters.readings": Meaning(
+        text="register read, decoded and accepted by the core, one meter after the other",
+        baseline="bare `pymodbus` reads of the same registers",
+        least=0.8,
+    ),
+    "trades.batch": Meaning(
+        text="100 segments closed at once until all their trades are committed on the embedded peer",
+        baseline="one ECDSA P-256 signature and one SQLite FULL commit for each trade",
+    ),
+    "trades.single": Meaning(
+        text="one segment closed until its trade is committed on the embedded peer",
+        baseline="one ECDSA P-256 signature and one SQLite FULL commit",
+    ),
+    "memory.two_chargers": Meaning(text="resident memory, 2 chargers connected", field="value", most=110),
+    "memory.two_hundred_chargers": Meaning(
+        text="resident memory, 200 chargers connected", field="value", most=110
+    ),
+    "memory.further_charger": Meaning(
+        text="each further charger: its configuration, EVSE, meter and open connection",
+        field="value",
+        most=40,
+    ),
+    "memory.connection": Meaning(text="of that, the connection alone", field="value"),
+    "start.ready": Meaning(text="start of the process to READY, 2 chargers and 2 meters", field="value"),
+    "idle.each_second": Meaning(
+        text="CPU share of the daemon, 2 chargers, 2 meters read each second", field="value", most=3
+    ),
+    "idle.each_minute": Meaning(
+        text="the same, meters read each minute (the default)", field="value", most=3
+    ),
+}
+
+
+def rows_of(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:
+    """What is written: name -> value, unit, baseline, ratio. Raises KeyError for a name without a meaning."""
+    rows = {}
+    for figure in figures:
+        assert MEANINGS[figure.name] is not None
+        rows[figure.name] = {
+            "value": _rounded(figure.value),
+            "unit": figure.unit,
+            "baseline": None if figure.baseline is None else _rounded(figure.baseline),
+            "ratio": None if figure.ratio is None else _rounded(figure.ratio),
+        }
+    return rows
+
+
+def write(path: Path, figures: Sequence[Figure], *, keep: bool = False) -> dict[str, dict[str, Any]]:
+    """Write the file, `keep`ing figures of other names that are there; gives all rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = json.loads(path.read_text(encoding="utf-8")) if keep and path.exists() else {}
+    rows = {**before, **rows_of(figures)}
+    ordered = {name: rows[name] for name in MEANINGS if name in rows}
+    path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    return ordered
+
+
+def table(rows: Mapping[str, Mapping[str, Any]], *, when: datetime) -> str:
+    """The table with its date and machine, between its markers."""
+    lines = [
+        BEGIN,
+        f"`make bench` of {when.astimezone(UTC):%Y-%m-%d %H:%M} UTC, on {machine()}.",
+        "",
+        "| name | what | measured | beside it, in the same run | ratio | goal | met |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, row in rows.items():
+        meaning = MEANINGS[name]
+        met = {True: "yes", False: "**no**", None: "-"}[meaning.is_met(row)]
+        beside = "-" if row["baseline"] is None else f"{row['baseline']:g} {row['unit']}: {meaning.baseline}"
+        ratio = "-" if row["ratio"] is None else f"{row['ratio']:g}"
+        lines.append(
+            f"| `{name}` | {meaning.text} | {row['value']:g} {row['unit']} | {beside} | {ratio} | {meaning.goal} | {met} |"
+        )
+    return "\n".join([*lines, END])
+
+
+def put_table(document: Path, text: str) -> None:
+    """Replace what stands between the markers; raises ValueError where there are none."""
+    before, found, rest = document.read_text(encoding="utf-8").partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise ValueError(f"{document.name} has no {BEGIN} … {END}")
+    document.write_text(before + text + after, encoding="utf-8")
+
+
+def machine() -> str:
+    """Processor, number of cores, memory, system and Python: what a reader needs to compare, and no more."""
+    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    model = re.search(r"^model name\s*: (.+)$", cpuinfo, re.MULTILINE)
+    meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
+    memory = re.search(r"^MemTotal:\s+(\d+) kB$", meminfo, re.MULTILINE)
+    cores = len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE))
+    parts = [
+        f"{cores} virtual or real cores ({model[1].strip() if model else platform.machine()})",
+        f"{int(memory[1]) // 1024 // 1024 if memory else 0} GiB",
+        f"Linux {platform.release().split('-')[0]}",
+        f"Python {platform.python_version()}",
+    ]
+    return ", ".join(parts)
+
+
+def _rounded(number: float) -> float:
+    """Four significant digits: more were never measured."""
+    return float(f"{number:.4g}")

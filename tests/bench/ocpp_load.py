@@ -1,0 +1,140 @@
+"""The chargers of a benchmark, in a process of their own: each has one CALL outstanding, as the standard demands.
+
+Told over standard input: `{"open": {"name", "port", "version", "count", "deflate", "start", "beats_s"}}` opens connections,
+starts a transaction on each or lets it beat, `{"run": {"name", "messages"}}` sends so many samples over them and tells the
+wall seconds.
+Answers every CALL of the other side with yes. The other side may echo: then its own frame is the answer.
+"""
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvloop
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.bench import ocpp_messages
+from tests.bench.processes import say
+
+PASSWORD = "a long password"
+
+
+@dataclass
+class Charger:
+    """One connection with one running transaction."""
+
+    version: str
+    socket: ClientConnection
+    transaction: str
+    prepared: list[str] = field(default_factory=list)
+    numbers: Any = field(default_factory=lambda: itertools.count(1))
+    beating: asyncio.Task[None] | None = None
+
+    async def call(self, text: str) -> Any:
+        """Send a CALL; its answer, an echo included."""
+        await self.socket.send(text)
+        while True:
+            answer = await self.socket.recv()
+            assert isinstance(answer, str)
+            if not answer.startswith("[2,") or answer == text:
+                return answer
+            await self._accept(answer)
+
+    async def _accept(self, text: str) -> None:
+        _, message_id, action, payload = json.loads(text)
+        result: dict[str, Any] = {"status": "Accepted"}
+        if action == "SetVariables":
+            result = {
+                "setVariableResult": [
+                    {
+                        "attributeStatus": "Accepted",
+                        "component": item["component"],
+                        "variable": item["variable"],
+                    }
+                    for item in payload["setVariableData"]
+                ]
+            }
+        await self.socket.send(json.dumps([3, message_id, result]))
+
+    def prepare(self, count: int) -> None:
+        """Make texts before they are timed."""
+        self.prepared = [
+            ocpp_messages.sample(self.version, self.transaction, next(self.numbers)) for _ in range(count)
+        ]
+
+    async def beat(self, every_s: float) -> None:
+        """Be an idle charger: a Heartbeat now and then, and every CALL of the other side answered."""
+        for number in itertools.count():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    while True:
+                        frame = await self.socket.recv()
+                        if isinstance(frame, str) and frame.startswith("[2,"):
+                            await self._accept(frame)
+            await self.socket.send(ocpp_messages.call(f"beat{number}", "Heartbeat", {}))
+
+    async def send_prepared(self) -> None:
+        """All of them, one after the other."""
+        for text in self.prepared:
+            answer = await self.call(text)
+            assert answer.startswith("[3,") or answer == text, answer
+
+
+async def open_charger(port: int, version: str, number: int, *, deflate: bool, start: bool) -> Charger:
+    """Dial in, boot, and `start` a transaction."""
+    charger_id = f"CP-{version}-{number}"
+    credentials = base64.b64encode(f"{charger_id}:{PASSWORD}".encode()).decode()
+    socket = await connect(
+        f"ws://127.0.0.1:{port}/ocpp/{charger_id}",
+        additional_headers={"Authorization": f"Basic {credentials}"},
+        subprotocols=[ocpp_messages.VERSIONS[version]],  # type: ignore[list-item]  # plain texts
+        compression="deflate" if deflate else None,
+        ping_interval=None,
+        open_timeout=60,
+    )
+    charger = Charger(version, socket, f"{number + 1}")
+    await charger.call(ocpp_messages.boot(version))
+    if not start:
+        return charger
+    answer = json.loads(await charger.call(ocpp_messages.start(version, charger.transaction)))
+    if version == "1.6" and answer[0] == 3:
+        charger.transaction = str(answer[2]["transactionId"])
+    return charger
+
+
+async def serve() -> None:
+    """Do what is asked on standard input, one thing at a time."""
+    groups: dict[str, list[Charger]] = {}
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        question = json.loads(line)
+        if "open" in question:
+            order = question["open"]
+            groups[order["name"]] = [
+                await open_charger(
+                    order["port"], order["version"], number, deflate=order["deflate"], start=order["start"]
+                )
+                for number in range(order["count"])
+            ]
+            for charger in groups[order["name"]] if order.get("beats_s") else ():
+                charger.beating = asyncio.create_task(charger.beat(order["beats_s"]))
+            say(opened=order["count"])
+        else:
+            order = question["run"]
+            chargers = groups[order["name"]]
+            each = order["messages"] // len(chargers)
+            for charger in chargers:
+                charger.prepare(each)
+            began = time.perf_counter()
+            await asyncio.gather(*(charger.send_prepared() for charger in chargers))
+            say(messages=each * len(chargers), wall_s=time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())
