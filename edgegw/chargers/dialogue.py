@@ -107,6 +107,8 @@ class Dialogue:
 
     def _call(self, received: CallReceived, text: str, now_ns: int) -> Outcome:
         action = received.action
+        if action in self._version.handlers:  # a closed list, so that no charger makes up names to be counted
+            self._counts[f"received.{action}"] += 1
         if action in self._version.billing:
             return self._billing(received, text, now_ns)
         refused = self._refused(received)

@@ -108,7 +108,7 @@ def _load(context: click.Context, option: click.Parameter, path: Path) -> Config
 
 config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     envvar="EDGEGW_CONFIG",
     default=default_config,
     callback=_load,
