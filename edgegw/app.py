@@ -34,6 +34,7 @@ from edgegw.ops.control import serve_control
 from edgegw.ops.health import Views, serve_health
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
+from edgegw.ops.memory import return_memory
 from edgegw.ops.metrics import CONTENT_TYPE, Metrics
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.storage import StorageWatch, check_storage
@@ -52,6 +53,7 @@ FAR_END_S = 10**11
 
 def run(path: Path, config: Config) -> int:
     """Run the daemon of the configuration in `path` until SIGTERM or SIGINT."""
+    return_memory()
     configure(config.log.level, config.log.format)
     faulthandler.enable()  # also at SIGABRT, which is how the service manager's watchdog ends us: every thread's stack
     status_code = 0

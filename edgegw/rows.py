@@ -31,7 +31,7 @@ def _plain(value: object) -> object:
     kind: type = type(value)
     if value is None or kind in _PLAIN:
         return value
-    names = _names(kind)  # type: ignore[arg-type]  # every class can be hashed
+    names = _names(kind)
     if names is not None:
         return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):

@@ -289,6 +289,9 @@ async def _handle(hall: Hall, connection: ServerConnection) -> None:
         connection.refuse("EGW-1004", charger_id=admission.charger_id, detail=f"offered: {offered}")
         await connection.close(_NO_COMMON_VERSION, f"sub-protocols spoken here: {spoken}")
         return
+    for message in (connection.request, connection.response):
+        assert message is not None
+        message.headers.clear()  # some KiB that nobody asks for any more
     await hall.welcome(admission, version, WebSocket(connection))
 
 

@@ -70,9 +70,14 @@ class Reader:
 
 def measure(_folder: Path, *, short: bool) -> list[Figure]:
     """Readings per second of both."""
-    reads, rounds = (20, 1) if short else (400, 25)  # short ones, so that both sides of a pair see the same machine
+    reads, rounds = (
+        (20, 1) if short else (400, 25)
+    )  # short ones, so that both sides of a pair see the same machine
     profile = load_profile(configs() / "meters" / f"{METER}.json")
-    with part("tests.bench.modbus_meters", METER) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+    with (
+        part("tests.bench.modbus_meters", METER) as server,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop,
+    ):
         port = server.hear()["port"]
         reader, client = loop.run(_opened(profile, port))
         task = loop.get_loop().create_task(reader.run())

@@ -120,7 +120,9 @@ class Bench:
                     id_token_hash=driver, at_ns=time.time_ns(),
                 )
             )  # fmt: skip
-        await self._until(lambda: all(evse.phase is Phase.ACTIVE for evse in self.gateway.station.evses.values()))
+        await self._until(
+            lambda: all(evse.phase is Phase.ACTIVE for evse in self.gateway.station.evses.values())
+        )
 
     async def settle(self, count: int) -> float:
         """Trades per second for one segment of each of `count` sessions."""

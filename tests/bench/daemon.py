@@ -127,11 +127,7 @@ def _free_port() -> int:
 def _shares(chargers: int) -> dict[str, int]:
     """How many speak which version: as equal as it goes, the oldest first."""
     share, rest = divmod(chargers, len(VERSIONS))
-    return {
-        version: count
-        for number, version in enumerate(VERSIONS)
-        if (count := share + (number < rest))
-    }
+    return {version: count for number, version in enumerate(VERSIONS) if (count := share + (number < rest))}
 
 
 def _tables(endpoint: str, *, port: int, meters: list[int]) -> dict[str, Any]:
@@ -145,6 +141,7 @@ def _tables(endpoint: str, *, port: int, meters: list[int]) -> dict[str, Any]:
             "identity": str(crypto / "EVUserMSP" / GATEWAY),
             "trust_file": str(crypto / "trust.json"),
         },
+        "health": {"port": 0},
         "log": {"format": "json"},
         "lines": [{"port": number} for number in meters],
     }

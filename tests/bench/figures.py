@@ -88,14 +88,18 @@ MEANINGS: Mapping[str, Meaning] = {
         text="resident memory, 200 chargers connected", field="value", most=110
     ),
     "memory.further_charger": Meaning(
-        text="each further charger: its configuration, EVSE, meter and open connection", field="value", most=40
+        text="each further charger: its configuration, EVSE, meter and open connection",
+        field="value",
+        most=40,
     ),
     "memory.connection": Meaning(text="of that, the connection alone", field="value"),
     "start.ready": Meaning(text="start of the process to READY, 2 chargers and 2 meters", field="value"),
     "idle.each_second": Meaning(
         text="CPU share of the daemon, 2 chargers, 2 meters read each second", field="value", most=3
     ),
-    "idle.each_minute": Meaning(text="the same, meters read each minute (the default)", field="value", most=3),
+    "idle.each_minute": Meaning(
+        text="the same, meters read each minute (the default)", field="value", most=3
+    ),
 }
 
 
