@@ -12,12 +12,13 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo test soak format
+.PHONY: help setup demo test soak bench format
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
 	  'make test    format, lint, types, imports, all tests' \
 	  'make soak    the long forms of the tests' \
+	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory or idle)' \
 	  'make format  put the code into its form' \
 	  'make setup   only build .venv for development'
 
@@ -46,6 +47,9 @@ test: $(DEVELOPMENT)
 
 soak: $(DEVELOPMENT)
 	@$(BIN)/python -m pytest -m soak
+
+bench: $(DEVELOPMENT)
+	@$(BIN)/python -m tests.bench $(addprefix --only ,$(ONLY))
 
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff format .

@@ -34,7 +34,7 @@ from edgegw.ops.control import serve_control
 from edgegw.ops.health import Views, serve_health
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
-from edgegw.ops.memory import return_memory
+from edgegw.ops.memory import keep_returning, return_memory
 from edgegw.ops.metrics import CONTENT_TYPE, Metrics
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.storage import StorageWatch, check_storage
@@ -187,6 +187,7 @@ def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
     daemon.watchdog = watchdog
     return {
         "lag probe": daemon.lag.run(),
+        "memory": keep_returning(),
         "storage": daemon.storage.run(),
         "status": daemon.board.run(daemon.meters.counts),
         "watchdog": watchdog.run(interval_s(daemon.manager)),

@@ -16,7 +16,8 @@ from pymodbus.client import AsyncModbusTcpClient
 
 from edgegw.clock import StationClock
 from edgegw.core.events import RegisterRead
-from edgegw.core.metering import MeterAccount, measure as accept
+from edgegw.core.metering import MeterAccount
+from edgegw.core.metering import measure as accept
 from edgegw.meters.bus import BusSettings, MeterBus, UnitSettings
 from edgegw.meters.profile import Profile, load_profile
 from edgegw.meters.reading import ReadFailed, RegisterReading

@@ -146,7 +146,7 @@ class Bench:
 
     async def _until(self, reached: Any) -> None:
         async with asyncio.timeout(20):
-            while not reached():  # noqa: ASYNC110 - a condition over the station's state, not one event
+            while not reached():
                 for task in self._tasks:
                     if task.done():
                         task.result()

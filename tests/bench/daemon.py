@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.chargers.security import hash_password
-from edgegw.demo.documents import toml
+from edgegw.commissioning.toml import toml
 from tests.bench.ledger_world import GATEWAY, STATION, ZONE, peer_arguments, world_of
 from tests.bench.ocpp_load import PASSWORD
 from tests.bench.ocpp_messages import VERSIONS
@@ -56,12 +55,15 @@ class Daemon:
                 raise TimeoutError(f"wanted {counts}, have {self.status()}")
             time.sleep(0.1)
 
-    def connect(self, load: Part, *, deflate: bool = False) -> None:
-        """Every charger dials in, boots and beats, in three versions."""
-        for version, count in _shares(self.chargers).items():
-            order = {"name": f"{self.port}/{version}", "port": self.port, "version": version, "count": count}
-            load.ask(open={**order, "deflate": deflate, "start": False, "beats_s": HEARTBEAT_S})
-        self.wait_for(chargers_online=self.chargers)
+    def connect(self, load: Part, *, already: int = 0, until: int | None = None) -> None:
+        """So many chargers, all of them if not told, dial in, boot and beat, in three versions."""
+        wanted, there = _shares(self.chargers if until is None else until), _shares(already)
+        for version, count in wanted.items():
+            first = there.get(version, 0)
+            order = {"name": f"{self.port}/{version}/{first}", "port": self.port, "version": version}
+            beating = {"first": first, "count": count - first, "start": False, "beats_s": HEARTBEAT_S}
+            load.ask(open={**order, **beating})
+        self.wait_for(chargers_online=sum(wanted.values()))
 
 
 @contextlib.contextmanager

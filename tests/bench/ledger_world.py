@@ -11,12 +11,12 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from edgegw.clock import StationClock
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.participants.oracle import Oracle
 from edgegw.participants.schedule import Schedule
 from edgegw.participants.tariff import read_tariff
-from edgegw.clock import StationClock
 from edgegw.places import configs
 from tests.bench.processes import Part
 
