@@ -1,4 +1,4 @@
-# make demo: set up and run a station day.  make test: set up and run every check.  Nothing here needs root.
+# make demo: set up and run a station day.  make test: set up and run every check.  Nothing here needs root; as root, `test` installs what its tests need.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -8,11 +8,12 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+DIST := build/dist
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo test soak bench format
+.PHONY: help setup demo tools test soak bench format wheel deb
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
@@ -20,6 +21,8 @@ help:
 	  'make soak    the long forms of the tests' \
 	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory or idle)' \
 	  'make format  put the code into its form' \
+  'make wheel   build/dist/edgegw-*.whl, for pipx' \
+  'make deb     build/dist/edgegw_*.deb, for Debian 12' \
 	  'make setup   only build .venv for development'
 
 setup: $(DEVELOPMENT)
@@ -27,7 +30,19 @@ setup: $(DEVELOPMENT)
 demo: $(RUNTIME)
 	@$(BIN)/edgegw demo
 
-test: $(DEVELOPMENT)
+# What tests need beside Python. Without root they are skipped, each with one line that says what is missing.
+TOOLS := mosquitto:mosquitto strace:strace debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd
+
+tools:
+	@missing=(); for tool in $(TOOLS); do \
+	  PATH="$$PATH:/usr/sbin:/sbin" command -v "$${tool%:*}" >/dev/null || missing+=("$${tool#*:}"); done; \
+	if [ $${#missing[@]} -eq 0 ]; then :; \
+	elif [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing $${missing[*]} (once)"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null; \
+	else echo "some tests will be skipped; as root: apt-get install $${missing[*]}"; fi
+
+test: $(DEVELOPMENT) tools
 	$(STEP) 'ruff format'
 	@$(BIN)/ruff format --check .
 	$(STEP) 'ruff check'
@@ -54,6 +69,14 @@ bench: $(DEVELOPMENT)
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+wheel: $(RUNTIME)
+	@rm -rf build/lib build/bdist.* $(DIST)/*.whl
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps -w $(DIST) .
+	@ls $(DIST)/*.whl
+
+deb: wheel
+	@deb/build.sh $(DIST)/*.whl $(DIST)
 
 # The package itself is built with the locked setuptools, which stands in the development lock only.
 $(RUNTIME): requirements.lock requirements-dev.lock pyproject.toml | $(BIN)/python

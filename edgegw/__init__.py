@@ -12,7 +12,7 @@ Around the flow: `cli` starts what is asked for, `commissioning` makes what a st
 that are its children) from what `wiring` makes of `config` (whose files `config_parts` joins and whose faults `config_faults`
 words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files are kept,
 `ops` what an operator sees (logs, metrics, health, watchdog), `status` the daemon's present, judged by `condition`; `daemon`
-is what runs and is told to `reload`, or about chargers (`charger_commands`); `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
+is what runs and is told to `reload`, or about chargers (`charger_commands`), `certificates` when they end; `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
 strings that say nothing), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
 code), `places` (where the files that edgegw brings along stand).

@@ -22,6 +22,7 @@ from edgegw.clock import StationClock
 from edgegw.config import Config
 from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
 from edgegw.daemon import Daemon
+from edgegw.database import NewerSchemaError
 from edgegw.errors import ConfigError, EdgegwError, JournalError
 from edgegw.gateway import Adapters, Gateway, restore
 from edgegw.hosted import hosted_participants, hosted_peer
@@ -31,7 +32,7 @@ from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.identity import Evidence, load_signer, load_trust
 from edgegw.meters.port import Meters
 from edgegw.ops.control import serve_control
-from edgegw.ops.health import Views, serve_health
+from edgegw.ops.health import AddressTakenError, Views, serve_health
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
 from edgegw.ops.memory import keep_returning, return_memory
@@ -62,9 +63,13 @@ def run(path: Path, config: Config) -> int:
     except* ConfigError as refused:
         sys.stderr.write("".join(f"{fault}\n" for fault in leaves(refused)))
         status_code = 78
+    except* NewerSchemaError as refused:
+        sys.stderr.write("".join(f"{fault}\n" for fault in leaves(refused)))
+        status_code = 78
     except* EdgegwError as failed:
         for fault in leaves(failed):
-            log_event("gateway.failed", {"reason": str(fault)}, level="error")
+            remedy = fault.hint if isinstance(fault, EdgegwError) else ""
+            log_event("gateway.failed", {"reason": str(fault), "remedy": remedy}, level="error")
         status_code = 69
     return status_code
 
@@ -90,6 +95,7 @@ async def _serve(path: Path, config: Config) -> None:
             config.journal_path, backups_kept=config.storage.backups_kept, make_room=storage.ballast.release
         )
         stack.callback(journal.close)
+        _hold_promise(config, journal)
         if config.peer is not None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
         if config.sandbox is not None:
@@ -145,11 +151,18 @@ async def _serve(path: Path, config: Config) -> None:
         await daemon.run(coroutines)
 
 
-def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> StorageWatch:
-    """The watch over the disk, after a first look; raises ConfigError where the disk cannot hold what is promised."""
+def _hold_promise(config: Config, journal: SqliteJournal) -> None:
+    """Raises ConfigError where the disk cannot hold what is promised; not while trades wait, whose room is taken already."""
     faults = check_storage(config)
-    if faults:
+    if not faults:
+        return
+    if not journal.rows("lines/"):
         raise ConfigError(tuple(faults))
+    log_event("storage.promise_broken", {"reason": "; ".join(faults)}, level="warning")
+
+
+def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> StorageWatch:
+    """The watch over the disk, after a first look."""
 
     def emit(event: Event) -> None:
         inbox.put(event)
@@ -174,8 +187,12 @@ async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
         metrics=metrics.render,
         metrics_type=CONTENT_TYPE,
     )
-    port = stack.enter_context(serve_health(health.host, health.port, views))
-    log_event("health.listening", {"host": health.host, "port": port})
+    try:
+        port = stack.enter_context(serve_health(health.host, health.port, views))
+    except AddressTakenError as fault:  # who watches sees nothing; who charges is served all the same
+        log_event("health.failed", {"reason": str(fault), "remedy": fault.hint}, level="error")
+    else:
+        log_event("health.listening", {"host": health.host, "port": port})
 
 
 def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:

@@ -53,7 +53,6 @@ class Signs:
     storage_level: str = "OK"
     storage_free_bp: int | None = None
     mqtt_connected: bool | None = None
-    participants_running: bool | None = None
     starved_by: str | None = None
     lag_ns: int = 0
     certificates: Mapping[str, int] = field(default_factory=dict)  # what for -> UTC ns of its end
@@ -188,9 +187,6 @@ def _surroundings(signs: Signs) -> Iterator[Part]:
             if signs.mqtt_connected
             else Part(part="mqtt", level=Level.DEGRADED, reason="no broker", hint="edgegw mqtt test")
         )
-    if signs.participants_running is False:
-        hint = "see the log: participants.lost"
-        yield Part(part="participants", level=Level.DEGRADED, reason="not running", hint=hint)
     if not signs.clock_synchronized:
         yield Part(
             part="clock",

@@ -14,6 +14,7 @@ from typing import Any
 
 from edgegw import config as configuration
 from edgegw import wiring
+from edgegw.certificates import certificate_ends
 from edgegw.charger_commands import ChargerCommands
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
@@ -71,9 +72,11 @@ class Daemon:
     storage: StorageWatch
     lag: LagProbe
     watchdog: Watchdog | None = None
+    certificates: Mapping[str, int] = field(init=False)
     board: Board = field(init=False)
 
     def __post_init__(self) -> None:
+        self.certificates = certificate_ends(self.config)
         self.board = Board(self.config.run_dir / "status.json", lag=self.lag, signs=self.signs)
 
     # --- what it tells ----------------------------------------------------------------------------------------------
@@ -91,7 +94,10 @@ class Daemon:
             starved_by=None if self.watchdog is None else self.watchdog.starved_by,
             mqtt_connected=None if self.publisher is None else self.publisher.connected,
             lag_ns=self.lag.percentile_ns(50),
-            clock_synchronized=self.clock.mapping is not None or clock_state().synchronized,
+            certificates=self.certificates,
+            clock_synchronized=self.clock.mapping is not None
+            or (clock := clock_state()) is None
+            or clock.synchronized,
         )
 
     def _refused_lately(self) -> dict[str, int]:
@@ -177,6 +183,7 @@ class Daemon:
                 self.meters.adopt(meter)
         logs.configure(plan.effective.log.level, plan.effective.log.format)
         self.config = plan.effective
+        self.certificates = certificate_ends(self.config)
         told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
         log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})
         return told

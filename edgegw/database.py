@@ -126,6 +126,7 @@ def back_up(path: Path, schema: Schema, backups: Backups) -> Path:
     with faults_of(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         give_to_owner_of(path, folder)
+        sync_folder(path.parent)
     _require_room(path, folder)
     with closing(open_reader(path, schema, older=True)) as db:
         version = pragma(db, "user_version")
@@ -134,7 +135,7 @@ def back_up(path: Path, schema: Schema, backups: Backups) -> Path:
     try:
         copy_durably(path, target, schema=schema, verify=backups.verify)
     except JournalError as fault:
-        if _is_full(fault.__cause__):
+        if is_full(fault.__cause__):
             raise JournalError(explained("EGW-5004", str(folder))) from fault
         raise
     with faults_of(folder):
@@ -167,7 +168,7 @@ def copy_durably(
         try:
             with closing(_connect_to_read(source)) as db:
                 _check_owner(db, source, schema)
-                db.execute("VACUUM INTO ?", (str(part),))  # it takes an empty file, and does not sync it
+                db.execute("VACUUM INTO ?", (str(part),))  # it takes an empty file, and need not sync it
             check(part, schema, verify)
             give_to_owner_of(source, part)
             _sync(part)
@@ -220,9 +221,11 @@ def _require_room(path: Path, folder: Path) -> None:
         raise JournalError(explained("EGW-5004", detail))
 
 
-def _is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error says that the disk has no room: for a page, or for the memory map of the log (`-shm`)."""
     if isinstance(error, sqlite3.Error):
-        return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+        code = getattr(error, "sqlite_errorcode", None)  # absent where Python raised it
+        return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 

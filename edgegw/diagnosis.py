@@ -20,7 +20,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from edgegw.config import Config, read_secret
+from edgegw.config import Config, MqttConfig, read_secret
 from edgegw.core.events import StorageLevel
 from edgegw.errors import ConfigError, JournalError, LedgerError
 from edgegw.meters.profile import named_profile
@@ -216,12 +216,14 @@ async def online(config: Config) -> list[Finding]:
     """Clock, peer, broker and meters, all at once."""
     asked = [_clock(), _peer(config), *(_meter(meter.id, meter.host, meter.port) for meter in config.meters)]
     if config.mqtt is not None:
-        asked.append(_reach("broker", config.mqtt.host, config.mqtt.port, hint="edgegw mqtt test"))
+        asked.append(_broker(config, config.mqtt))
     return list(await asyncio.gather(*asked))
 
 
 async def _clock() -> Finding:
     state = clock_state()
+    if state is None:
+        return _warning("clock", "the kernel does not tell who keeps it", "timedatectl")
     if state.synchronized:
         return _ok("clock", f"kept by NTP, within {state.error_s:.3f} s")
     hint = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"
@@ -249,6 +251,20 @@ async def _peer(config: Config) -> Finding:
         "ledger",
         f"{place.endpoint}: answers in {took_ms:.0f} ms, supply {supply.get('supply', '?')} milli-token",
     )
+
+
+async def _broker(config: Config, mqtt: MqttConfig) -> Finding:
+    from edgegw.telemetry.probe import BrokerError, probe  # noqa: PLC0415 - the MQTT client is loaded only where there is a broker
+    from edgegw.telemetry.settings import publisher_settings  # noqa: PLC0415 - same
+
+    place = f"{mqtt.host}:{mqtt.port}"
+    try:
+        somebody_listens = await probe(publisher_settings(config, mqtt))
+    except (BrokerError, ConfigError) as fault:
+        return _bad("broker", str(fault), fault.hint or "edgegw mqtt test")
+    if not somebody_listens:
+        return _warning("broker", f"{place}: takes messages, and nobody listens", "edgegw mqtt watch")
+    return _ok("broker", f"{place}: takes messages, somebody listens")
 
 
 async def _meter(meter_id: str, host: str, port: int) -> Finding:

@@ -23,6 +23,7 @@ from firmware_sim import __version__
 from firmware_sim.audit.report import Sources
 from firmware_sim.audit.report import audit as recompute
 from firmware_sim.ev import PPM, Car
+from firmware_sim.places import MeterProfile
 from firmware_sim.plans import VERSIONS, EvsePlan, Scenario, ScenarioFault, VisitPlan
 from firmware_sim.scenario import build_scenario, read_scenario
 from firmware_sim.sealed_books import replace_file
@@ -35,7 +36,7 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True, readable=True)
 
 
 @click.group()
-@click.version_option(__version__)
+@click.version_option(__version__, prog_name="firmware-sim")
 def main() -> None:
     """Simulated chargers, meters and cars for any OCPP and Modbus system."""
 
@@ -130,7 +131,10 @@ def plan(scenario: Path) -> None:
 
 
 @main.command()
-@click.option("--csms", required=True, help="WebSocket address without the charger's id.")
+@click.option(
+    "--csms", required=True, help="WebSocket address without the charger's id; wss:// for security profile 2."
+)
+@click.option("--ca-file", type=FILE, help="The authority to trust with wss://, instead of the system's.")
 @click.option("--id", "charger_id", required=True, help="The charger's identity.")
 @click.option("--ocpp", type=click.Choice(VERSIONS), default="2.1", show_default=True)
 @click.option("--password", default="", help="Basic auth password; the user name is the identity.")
@@ -138,11 +142,14 @@ def plan(scenario: Path) -> None:
 @click.option("--wanted-wh", type=int, default=10_000, show_default=True, help="Energy the car wants.")
 @click.option("--minutes", type=int, default=60, show_default=True, help="How long the car stays.")
 @click.option("--sells", is_flag=True, help="The car can discharge.")
-@click.option("--meter-profile", type=PATH, help="Serve a Modbus meter of this profile too.")
+@click.option(
+    "--meter-profile", type=MeterProfile(), help="Serve a Modbus meter of this profile too: a name or a file."
+)
 @click.option("--meter-port", type=int, default=0)
 def charger(  # noqa: PLR0913 - one parameter an option
     *,
     csms: str,
+    ca_file: Path | None,
     charger_id: str,
     ocpp: str,
     password: str,
@@ -178,6 +185,7 @@ def charger(  # noqa: PLR0913 - one parameter an option
         utc_start_ns=now_ns,
         utc_end_ns=now_ns,
         csms=csms,
+        ca_file=str(ca_file or ""),
         answer_timeout_s=10,
         evses=(evse,),
         visits=(visit,),
@@ -187,7 +195,9 @@ def charger(  # noqa: PLR0913 - one parameter an option
 
 
 @main.command()
-@click.option("--profile", type=PATH, required=True, help="The meter's register map.")
+@click.option(
+    "--profile", type=MeterProfile(), required=True, help="The meter's register map: a name or a file."
+)
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", type=int, default=0, help="0: a free one, which is told.")
 @click.option("--unit", type=int, default=1, show_default=True)

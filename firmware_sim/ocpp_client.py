@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import ssl
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -102,6 +103,7 @@ class OcppClient:
         url: str,
         answer_timeout_s: float,
         chance: random.Random,
+        ca_file: str = "",
     ) -> None:
         self.charger = charger
         self.dialect = dialect
@@ -112,6 +114,7 @@ class OcppClient:
         self.heartbeat_s = HEARTBEAT_S
         self._clock = clock
         self._url = f"{url}/{charger.plan.charger_id}"
+        self._tls = ssl.create_default_context(cafile=ca_file or None) if url.startswith("wss:") else None
         self._answer_timeout_s = answer_timeout_s
         self._chance = chance
         self._queue: deque[Item] = deque()
@@ -197,6 +200,7 @@ class OcppClient:
                     ping_interval=None,
                     close_timeout=1,
                     proxy=None,
+                    ssl=self._tls,
                 ) as socket:
                     self._socket = socket
                     await self._converse(socket)

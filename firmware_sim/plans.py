@@ -77,7 +77,10 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """All of it. `csms` is the WebSocket address below which each charger finds its own path."""
+    """All of it. `csms` is the WebSocket address below which each charger finds its own path.
+
+    With wss:// the chargers trust the authority in `ca_file`, or, where it is empty, the system's.
+    """
 
     seed: int
     utc_start_ns: int
@@ -87,6 +90,7 @@ class Scenario:
     evses: tuple[EvsePlan, ...]
     visits: tuple[VisitPlan, ...]
     faults: tuple[FaultPlan, ...]
+    ca_file: str = ""
 
 
 def take(row: Mapping[str, Any], kind: type[Row], where: str) -> Row:

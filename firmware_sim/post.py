@@ -70,6 +70,7 @@ def build_post(plan: EvsePlan, scenario: Scenario, clock: Clock) -> Post:
         Dialect16(charger) if plan.ocpp == "1.6" else Dialect2(charger),
         clock=clock,
         url=scenario.csms,
+        ca_file=scenario.ca_file,
         answer_timeout_s=scenario.answer_timeout_s,
         chance=stream(scenario.seed, f"connection/{plan.evse}"),
     )

@@ -52,8 +52,9 @@ def charger_settings(
 def station_settings(*chargers: ChargerSettings, **more: Any) -> StationSettings:
     """Settings whose random numbers count up: transactions from 100042, messages from m1."""
     transactions, messages = itertools.count(100042), itertools.count(1)
+    listener = more.pop("listener", ListenerSettings(host="127.0.0.1", port=0))
     return StationSettings(
-        listener=ListenerSettings(host="127.0.0.1", port=0),
+        listener=listener,
         chargers=chargers or (charger_settings(),),
         hash_token=lambda token: f"hash-of-{token}",
         fresh_transaction_id=lambda: next(transactions),

@@ -107,6 +107,8 @@ class Dialogue:
 
     def _call(self, received: CallReceived, text: str, now_ns: int) -> Outcome:
         action = received.action
+        if action in self._version.handlers:  # a closed list, so that no charger makes up names to be counted
+            self._counts[f"received.{action}"] += 1
         if action in self._version.billing:
             return self._billing(received, text, now_ns)
         refused = self._refused(received)
@@ -156,21 +158,22 @@ class Dialogue:
         if received.broken is not None:
             return self._react(received, call, Reaction(events=(_quarantined(call, received.broken),)))
         reaction = self._version.handlers[action](call)
-        return self._react(received, call, replace(reaction, events=self._compared(call, reaction.events)))
+        differs = self._compared(call, reaction.events)
+        return self._react(received, call, reaction if differs is None else differs)
 
-    def _compared(self, call: Incoming, events: tuple[Event, ...]) -> tuple[Event, ...]:
-        """The same events, unless their key came before with other content: then the first one counts."""
+    def _compared(self, call: Incoming, events: tuple[Event, ...]) -> Reaction | None:
+        """What becomes of a message whose key came before with other content: the first one counts."""
         first = events[0]
         assert isinstance(first, TransactionStarted | TransactionUpdated | TransactionEnded)
         has_key = "seqNo" in call.payload or isinstance(first, TransactionEnded)
         if first.business_key is None or not has_key:
-            return events
+            return None
         flaw = self._repeats.differing(first.business_key, call.frame)
         if flaw is None:
-            return events
+            return None
         if isinstance(first, TransactionStarted):  # the core answers it as it answered the first one
-            return (replace(first, flaws=(*first.flaws, flaw)),)
-        return (_quarantined(call, flaw),)
+            return Reaction(events=(replace(first, flaws=(*first.flaws, flaw)),))
+        return Reaction(events=(_quarantined(call, flaw),))
 
     def _react(self, received: CallReceived, call: Incoming, reaction: Reaction) -> Outcome:
         """The outcome of a CALL that was understood; an id against the standard is told all the same."""

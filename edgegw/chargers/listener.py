@@ -10,7 +10,8 @@ one that may not be spoken is let in and closed with the reason.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -22,6 +23,7 @@ from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFact
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from edgegw.chargers.connection import FRAME_BYTES_MAX, Socket
@@ -37,8 +39,10 @@ _VERSIONS: dict[str, VersionName] = {
 }  # in our order of preference
 _NO_COMMON_VERSION = 1002
 _REFUSED = 4001
-_WINDOW_BITS = 10  # 1 KiB: enough for one message that resembles the last, 14 KiB a connection instead of 64
+_WINDOW_BITS = 10  # 1 KiB: enough for one message that resembles the last
 _TLS_HANDSHAKE = 0x16  # first byte of a ClientHello
+_BACKLOG = 100
+_AGAIN_S = 0.1
 _TEXTS = {
     401: "password needed\n",
     403: "not from here\n",
@@ -114,26 +118,21 @@ class WebSocket:
 
 
 class _Guest(ServerConnection):
-    """One socket from its first byte: through TLS where its server has it, then the WebSocket handshake."""
+    """One socket of the WebSocket library, from its first byte on: TLS, where there is any, lies below it."""
 
     admission: Admission | None = None
-    address: str = ""
     _spoke = False
     _refused = False
-    _opened = False
-    _lost = False
 
-    def __init__(self, *arguments: Any, hall: Hall, tls: Tls | None, **more: Any) -> None:
+    def __init__(self, *arguments: Any, hall: Hall, profile: int, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._hall = hall
-        self._tls = tls
-        self._early: list[bytes] = []
-        self._securing: asyncio.Task[None] | None = None
+        self.profile = profile
 
     @property
-    def profile(self) -> int:
-        """OCPP's security profile of this socket."""
-        return PLAIN if self._tls is None else TLS
+    def address(self) -> str:
+        """Where it comes from."""
+        return _address(self.transport.get_extra_info("peername"))
 
     def refuse(self, code: str, *, charger_id: str = "", detail: str = "") -> None:
         """Note why this socket got no further; once."""
@@ -144,113 +143,133 @@ class _Guest(ServerConnection):
                 code, address=self.address, charger_id=charger_id, path=path, detail=detail
             )
 
-    # --- asyncio.Protocol -----------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if peer else ""
-        if self._tls is None:
-            self._open(transport)
-            return
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "pause_reading")
-        transport.pause_reading()
-        self._securing = self.loop.create_task(self._secure(transport, self._tls))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
-        if self._opened:
-            super().connection_lost(exc)
-
     def data_received(self, data: bytes) -> None:
-        if not self._opened:  # TLS is up, and its task has not come round to `_open`
-            self._early.append(data)
-            return
+        """The library's; a ClientHello is no request, and would be waited for to end for ever."""
         if not self._spoke:
             self._spoke = True
-            if self._tls is None and data[0] == _TLS_HANDSHAKE:
+            if self.profile == PLAIN and data[0] == _TLS_HANDSHAKE:
                 self.refuse("EGW-1107", detail="TLS came to the plain port: use ws://, or the TLS port")
                 self.transport.abort()
                 return
         super().data_received(data)
-
-    def eof_received(self) -> None:
-        if self._opened:
-            super().eof_received()
-
-    async def _secure(self, transport: Any, tls: Tls) -> None:
-        """The TLS handshake; one that fails is a refusal with its cause."""
-        timeout_s = self._hall.settings().listener.open_timeout_s
-        try:
-            secured = await self.loop.start_tls(
-                transport, self, tls.context, server_side=True, ssl_handshake_timeout=timeout_s
-            )
-        except OSError as error:  # TLS faults and timeouts are among them
-            self.refuse("EGW-1107", detail=cause(error))
-            transport.abort()
-            return
-        if secured is not None and not self._lost:
-            self._open(secured)
-
-    def _open(self, transport: asyncio.BaseTransport) -> None:
-        self._opened = True
-        super().connection_made(transport)
-        for data in self._early:
-            self.data_received(data)
-        self._early.clear()
-
-    # --- the WebSocket handshake ----------------------------------------------------------------------------------
 
     async def handshake(self, *arguments: Any, **more: Any) -> None:
         """The library's, with a word on why it failed; a socket that never said anything is nobody's."""
         try:
             await super().handshake(*arguments, **more)
         finally:
-            if self.protocol.state is not OPEN and self._spoke and self.admission is None:
-                self.refuse("EGW-1008", detail=_handshake_fault(self.protocol.handshake_exc))
-            elif self.protocol.handshake_exc is not None:
+            fault = self.protocol.handshake_exc
+            is_unfinished = self.protocol.state is not OPEN and self.admission is None
+            if self._spoke and (is_unfinished or fault is not None):
                 charger_id = "" if self.admission is None else self.admission.charger_id
-                fault = _handshake_fault(self.protocol.handshake_exc)
-                self.refuse("EGW-1008", charger_id=charger_id, detail=fault)
+                self.refuse("EGW-1008", charger_id=charger_id, detail=_handshake_fault(fault))
 
 
 @contextlib.asynccontextmanager
 async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
     """Serve until the block is left."""
-    listener = hall.settings().listener
-    async with contextlib.AsyncExitStack() as stack:
-        plain = await stack.enter_async_context(_serve(hall, port=listener.port, tls=None))
-        secure: int | None = None
-        if tls is not None and listener.tls is not None:
-            secure = await stack.enter_async_context(_serve(hall, port=listener.tls.port, tls=tls))
-        yield Ports(plain=plain, tls=secure)
-
-
-@contextlib.asynccontextmanager
-async def _serve(hall: Hall, *, port: int, tls: Tls | None) -> AsyncIterator[int]:
     settings = hall.settings()
+    listener = settings.listener
     compression = ServerPerMessageDeflateFactory(
+        server_no_context_takeover=True,  # our answers are short, and nothing is kept between them
         server_max_window_bits=_WINDOW_BITS,
         client_max_window_bits=_WINDOW_BITS,
         compress_settings={"memLevel": 3},
     )
+    logger = _logger(settings.log)
+    limits: dict[str, Any] = {
+        "ping_interval": settings.ping_interval_s,
+        "ping_timeout": None,  # advisory: some chargers never answer a ping
+        "close_timeout": settings.probe_timeout_s,
+    }
     async with serve(
         partial(_handle, hall),
-        settings.listener.host,
-        port,
+        listener.host,
+        listener.port,
         process_request=partial(_process_request, hall),
         select_subprotocol=partial(_select_subprotocol, hall),
         compression=None,
         extensions=[compression],
-        open_timeout=settings.listener.open_timeout_s,
-        ping_interval=settings.ping_interval_s,
-        ping_timeout=None,  # advisory: some chargers never answer a ping
-        close_timeout=settings.probe_timeout_s,
+        open_timeout=listener.open_timeout_s,
         max_size=FRAME_BYTES_MAX,
         server_header=None,
-        logger=_logger(settings.log),
-        create_connection=partial(_Guest, hall=hall, tls=tls),  # type: ignore[arg-type]  # a factory is all it takes
+        logger=logger,
+        create_connection=partial(_Guest, hall=hall, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
+        **limits,
     ) as server:
-        yield next(iter(server.sockets)).getsockname()[1]
+        plain = next(iter(server.sockets)).getsockname()[1]
+        if tls is None or listener.tls is None:
+            yield Ports(plain=plain, tls=None)
+            return
+
+        def guest() -> _Guest:
+            """A connection of the plain server's, which differs in what lies below it only."""
+            protocol = ServerProtocol(
+                extensions=[compression],
+                select_subprotocol=lambda _, offered: _select_subprotocol(hall, made, offered),
+                max_size=FRAME_BYTES_MAX,
+                logger=logger,
+            )
+            made = _Guest(protocol, server, hall=hall, profile=TLS, **limits)
+            return made
+
+        async with _TlsDoor(hall, tls, guest, port=listener.tls.port) as port:
+            yield Ports(plain=plain, tls=port)
+
+
+class _TlsDoor:
+    """Accepts sockets and takes them through TLS, so that a handshake that fails is a refusal with cause and address.
+
+    asyncio's and uvloop's own TLS servers keep both to themselves.
+    """
+
+    def __init__(self, hall: Hall, tls: Tls, guest: Callable[[], _Guest], *, port: int) -> None:
+        self._hall = hall
+        self._tls = tls
+        self._guest = guest
+        self._port = port
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._socket: socket.socket | None = None
+
+    async def __aenter__(self) -> int:
+        host = self._hall.settings().listener.host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, self._port), family=family, backlog=_BACKLOG)
+        self._socket.setblocking(False)
+        self._keep(self._accept(self._socket))
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._socket is not None:
+            self._socket.close()
+
+    def _keep(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError:  # no file descriptor left, or gone already
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            self._keep(self._secure(accepted, _address(address)))
+
+    async def _secure(self, accepted: socket.socket, address: str) -> None:
+        timeout_s = self._hall.settings().listener.open_timeout_s
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._guest, accepted, ssl=self._tls.context, ssl_handshake_timeout=timeout_s
+            )
+        except OSError as error:  # TLS faults and timeouts are among them
+            self._hall.refusals.note("EGW-1107", address=address, detail=cause(error))
 
 
 async def _process_request(hall: Hall, connection: ServerConnection, request: Request) -> Response | None:
@@ -289,9 +308,9 @@ async def _handle(hall: Hall, connection: ServerConnection) -> None:
         connection.refuse("EGW-1004", charger_id=admission.charger_id, detail=f"offered: {offered}")
         await connection.close(_NO_COMMON_VERSION, f"sub-protocols spoken here: {spoken}")
         return
-    for message in (connection.request, connection.response):
-        assert message is not None
-        message.headers.clear()  # some KiB that nobody asks for any more
+    for handshake in (connection.request, connection.response):  # 5 KiB, which nobody reads any more
+        if handshake is not None:
+            handshake.headers.clear()
     await hall.welcome(admission, version, WebSocket(connection))
 
 
@@ -318,6 +337,10 @@ def _version(connection: ServerConnection, default: VersionName) -> VersionName 
 def _offered(connection: ServerConnection) -> list[str]:
     assert connection.request is not None
     return connection.request.headers.get_all("Sec-WebSocket-Protocol")
+
+
+def _address(peer: Any) -> str:
+    return str(peer[0]) if peer else ""
 
 
 def _names(headers: Sequence[str], word: str) -> bool:

@@ -133,7 +133,7 @@ class Chargers:
         that was approved.
         """
         old = self._take_over(settings)
-        changed = [each for each in self._connections if old[each] != self._chargers.get(each)]
+        changed = [each for each in self._connections if old.get(each) != self._chargers.get(each)]
         async with asyncio.TaskGroup() as closing:
             for charger_id in changed:
                 closing.create_task(self._connections[charger_id].dismiss("the configuration changed"))

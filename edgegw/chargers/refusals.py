@@ -43,7 +43,7 @@ class Refusals:
         """Keep and, where it is time, log one refusal; texts from outside are made harmless."""
         charger_id = wire.shown(charger_id, _ID_LENGTH_MAX)
         detail = wire.shown(detail, _DETAIL_LENGTH_MAX)
-        key = (code, charger_id, address)
+        key = (code, charger_id or detail, address)  # without an id the causes are told apart
         old = self._kept.pop(key, None)
         refusal = Refusal(
             at_ns=self._now_ns(), code=code, charger_id=charger_id, address=address, detail=detail

@@ -7,6 +7,8 @@ Source: OCPP security profiles 1 and 2 (A00.FR.205: password as text; 1.6 TC_085
 import asyncio
 import base64
 import binascii
+import contextlib
+import ctypes
 import hashlib
 import hmac
 import re
@@ -21,6 +23,9 @@ FAILURES_MAX = 5  # an id
 ADDRESS_FAILURES_MAX = 30  # chargers behind one router share an address
 FAILURE_WINDOW_S = 60.0
 _TRACKED_MAX = 1024
+_MMAP_THRESHOLD = -3  # malloc.h
+_LARGE_BLOCK_BYTES = 1 << 20
+_MADE_MAX = 64
 _AT_ONCE = 2  # 19 MiB each
 _KEY_BYTES_MAX = 20  # of a 1.6 AuthorizationKey
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{2,40}")
@@ -75,7 +80,9 @@ class Gatekeeper:
         self._good: dict[
             str, tuple[bytes, str]
         ] = {}  # digest of the password, and the hash it proved right against
+        self._made: dict[tuple[str, bytes], str] = {}  # hashes of what strangers presented
         self._failures: dict[tuple[str, str], deque[float]] = {}
+        _return_large_blocks()
         self._dummy_hash = hash_password(secrets.token_urlsafe(16))
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -106,18 +113,17 @@ class Gatekeeper:
 
     async def hash_of(self, charger_id: str, password: bytes, *, address: str) -> str | None:
         """The hash of a password that a stranger presented; None where it tries too many of them."""
-        digest = self._digest(password)
-        known_digest, known_hash = self._good.get(charger_id, (b"", ""))
-        if hmac.compare_digest(known_digest, digest):
-            return known_hash
+        key = (charger_id, self._digest(password))
+        if key in self._made:
+            return self._made[key]
         if self.is_locked(charger_id, address):
             return None
         self.count_failure(charger_id, address)  # making a hash costs as much as checking one
         async with self._turns:
             made = await asyncio.to_thread(hash_password, _spellings(password)[0])
-        self._good[charger_id] = (digest, made)
-        if len(self._good) > _TRACKED_MAX:
-            del self._good[next(iter(self._good))]
+        self._made[key] = made
+        if len(self._made) > _MADE_MAX:
+            del self._made[next(iter(self._made))]
         return made
 
     def is_locked(self, charger_id: str, address: str) -> bool:
@@ -162,6 +168,15 @@ def _spellings(password: bytes) -> tuple[str, ...]:
     elif len(password) <= _KEY_BYTES_MAX:
         found += [digits]
     return tuple(dict.fromkeys(found))
+
+
+def _return_large_blocks() -> None:
+    """Have freed blocks of a hash go back to the system: glibc would keep 19 MiB for every thread that ever made one.
+
+    Fixing its threshold also stops it from growing it (mallopt(3), M_MMAP_THRESHOLD). Other C libraries need no such word.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
 
 
 def _matches(stored: str, spellings: Sequence[str]) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgegw.cli.console import Ended, Exit, config_option, config_path, json_option, show
+from edgegw.cli.console import Ended, Exit, config_option, config_path, json_option, printable, show
 from edgegw.cli.daemon import DaemonAwayError, ask_daemon
 from edgegw.config import ChargerConfig, Config
 from edgegw.remedies import REMEDIES, explained
@@ -297,8 +297,10 @@ def _serving(config: Config) -> set[str]:
 
 
 def _number(question: str, default: int, option: str) -> int:
+    """The installer's answer; where nobody can be asked the default, which is said."""
     if not _asks():
-        raise click.UsageError(f"{option} is needed where nobody can be asked ({question.lower()})")
+        click.echo(f"{question}: {default} is taken; {option} says otherwise", err=True)
+        return default
     return int(click.prompt(question, type=click.IntRange(0), default=default, err=True))
 
 
@@ -381,6 +383,7 @@ def _time(at_ns: int) -> str:
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Columns as wide as they need; the last one runs on."""
+    rows = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head) - 1)]
     return [
         "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()

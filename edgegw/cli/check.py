@@ -57,7 +57,8 @@ def doctor(*, config: Config, as_json: bool) -> None:
     help="Default: edgegw-support-TIME.tar.gz in this folder.",
 )
 @config_option
-def support(*, output: Path | None, config: Config) -> None:
+@json_option
+def support(*, output: Path | None, config: Config, as_json: bool) -> None:
     """Write a bundle for whoever helps: configuration, condition, findings and log, without secrets, cards or members."""
     from edgegw import diagnosis
     from edgegw.bundle import write_bundle
@@ -75,7 +76,12 @@ def support(*, output: Path | None, config: Config) -> None:
         status=status,
         findings=[asdict(finding) for finding in findings],
     )
-    click.echo(f"{path}: look through it before you send it; it holds ids of chargers, meters and addresses")
+    if as_json:
+        show({"file": str(path)}, as_json=True)
+    else:
+        click.echo(
+            f"{path}: look through it before you send it; it holds ids of chargers, meters and addresses"
+        )
 
 
 def _status(config: Config) -> dict[str, Any] | None:

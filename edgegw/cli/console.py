@@ -4,12 +4,14 @@ Decides how a fault ends the process. Never prints a traceback for a fault that 
 """
 
 import json
+import os
 from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from edgegw.config import Config, load
 from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
@@ -61,12 +63,25 @@ def exit_code(fault: EdgegwError) -> Exit:
 
 _PATH = "edgegw.config_path"
 PLACES = (Path("edgegw.toml"), Path("/etc/edgegw/edgegw.toml"), Path("configs/edgegw.toml"))
-"""Where the configuration is looked for when nobody says; `edgegw init` writes the first or the second."""
+"""Where the configuration is looked for when nobody says; `edgegw init` writes the first, and as root the second."""
 
 
 def default_config() -> Path:
-    """The first that is there."""
-    return next((place for place in PLACES if place.exists()), PLACES[0])
+    """The first that is there; for root the installation's own before any of the folder it happens to stand in."""
+    as_root = os.geteuid() == 0
+    places = sorted(PLACES, key=lambda place: not place.is_absolute()) if as_root else PLACES
+    return next((place for place in places if _is_there(place)), PLACES[0])
+
+
+def _is_there(place: Path) -> bool:
+    """Whether there is such a file; one that is not ours to see is there: reading it will say so."""
+    try:
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def config_path() -> Path:
@@ -76,21 +91,28 @@ def config_path() -> Path:
     return path
 
 
-def _load(context: click.Context, _option: click.Parameter, path: Path) -> Config:
+def _load(context: click.Context, option: click.Parameter, path: Path) -> Config:
     context.meta[_PATH] = path
     try:
         return load(path)
     except ConfigError as fault:
-        raise Ended(str(fault), Exit.CONFIGURATION) from fault
+        message = str(fault)
+        if isinstance(fault.__cause__, FileNotFoundError):
+            asked = context.get_parameter_source(option.name or "") != ParameterSource.DEFAULT
+            others = "" if asked else f" (and no {PLACES[1]})"
+            message += f"{others}\nsudo edgegw init writes one; --config FILE or EDGEGW_CONFIG names another"
+        elif exit_code(fault) is Exit.NOT_ALLOWED:
+            message += "\nrun as the service's user: sudo -u edgegw edgegw …"
+        raise Ended(message, exit_code(fault)) from fault
 
 
 config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     envvar="EDGEGW_CONFIG",
     default=default_config,
     callback=_load,
-    help="The configuration file (or EDGEGW_CONFIG); default: edgegw.toml, here or in /etc/edgegw.",
+    help="The gateway's configuration file (or EDGEGW_CONFIG).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
@@ -121,9 +143,14 @@ def lines_of(value: object, *, indent: str = "") -> list[str]:
     return lines
 
 
+def printable(text: str) -> str:
+    """Text, from a device perhaps, that cannot do anything to a terminal."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def _plain(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return json.dumps(value) if isinstance(value, Mapping | list) else str(value)
+    return json.dumps(value) if isinstance(value, Mapping | list) else printable(str(value))

@@ -64,13 +64,17 @@ class NetworkType(click.ParamType[Network]):
 )
 @click.option("--trust", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Trust file.")
 @click.option("--gateway-id", default="gateway1", show_default=True, help="As in the identity's certificate.")
+@click.option("--reissue", is_flag=True, help="Only new server certificates, for this machine's new address.")
 @click.option("--yes", is_flag=True, help="Ask nothing: options and defaults.")
 @click.option("--no-qr", is_flag=True, help="Do not draw the address as a QR code.")
 @json_option
-def init(*, yes: bool, no_qr: bool, as_json: bool, **told: object) -> None:
+def init(*, reissue: bool, yes: bool, no_qr: bool, as_json: bool, **told: object) -> None:
     """Write a working configuration with keys and certificates, and show what to type into a charger."""
     from edgegw.commissioning.install import SANDBOX_CARD, install
 
+    if reissue:
+        _reissue(_folder(told), as_json=as_json)
+        return
     wishes = _wishes(told, asks=not yes)
     try:
         config = install(wishes, lambda line: click.echo(line, err=True))
@@ -86,11 +90,9 @@ def init(*, yes: bool, no_qr: bool, as_json: bool, **told: object) -> None:
 
 def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
     from edgegw.commissioning.addresses import is_loopback, local_addresses
-    from edgegw.commissioning.install import CONFIG, SYSTEM_CONFIG, ExistsError, Wishes
+    from edgegw.commissioning.install import CONFIG, ExistsError, Wishes
 
-    is_root = os.geteuid() == 0
-    folder = _path(told["folder"]) or (SYSTEM_CONFIG if is_root else Path())
-    folder = folder.absolute()
+    folder = _folder(told)
     if (folder / CONFIG).exists():  # before a question is asked
         raise ExistsError(f"{folder / CONFIG} is there already, and stays as it is")
     if asks and not _can_ask():
@@ -118,6 +120,21 @@ def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
         sandbox=ledger == "sandbox",
         health_port=told["health_port"] if isinstance(told["health_port"], int) else None,
     )
+
+
+def _folder(told: dict[str, object]) -> Path:
+    from edgegw.commissioning.install import SYSTEM_CONFIG
+
+    default = SYSTEM_CONFIG if os.geteuid() == 0 else Path()
+    return (_path(told["folder"]) or default).absolute()
+
+
+def _reissue(folder: Path, *, as_json: bool) -> None:
+    from edgegw.commissioning.install import CONFIG, reissue
+
+    authority = reissue(folder / CONFIG)
+    show({"authority": str(authority.certificate), "issued": str(authority.folder)}, as_json=as_json)
+    click.echo("the daemon reads them at: systemctl reload edgegw", err=True)
 
 
 def _can_ask() -> bool:

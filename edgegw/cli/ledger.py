@@ -27,8 +27,9 @@ class Instant(click.ParamType[int]):
             return int(value)
         try:
             at = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither epoch seconds nor a time as in 2026-11-22T17:00Z", param, ctx)
+        except ValueError as error:
+            form = "expected epoch seconds or a time as in 2026-11-22T17:00Z"
+            self.fail(f"{value!r}: {error}; {form}", param, ctx)
         return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
 

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.cli.console import Ended, Exit, config_option, default_config, json_option, show
 from edgegw.cli.table import show_table
 from edgegw.config import Config, MeterConfig, load
 from edgegw.errors import DeviceError, JournalError
@@ -32,9 +33,8 @@ config_path_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="EDGEGW_CONFIG",
-    default="configs/edgegw.toml",
-    show_default=True,
-    help="The gateway's configuration file (or EDGEGW_CONFIG).",
+    default=default_config,
+    help="The configuration file (or EDGEGW_CONFIG); default: edgegw.toml, here or in /etc/edgegw.",
 )
 
 
@@ -261,7 +261,7 @@ def scan(
     profiles = [named_profile(name) for name in shipped_profiles()]
     with _progress() as asked:
         found = asyncio.run(room.scan(hosts, unit_ids, profiles, asked=asked, **how))
-    configured = load(config).meters if config.exists() else ()
+    configured = load(config).meters if os.access(config, os.R_OK) else ()
     names = {(one.host, one.port, one.unit): one.id for one in configured}
     rows = [_candidate_row(one, names.get((one.host, one.port, one.unit_id))) for one in found]
     if as_json:
@@ -288,7 +288,7 @@ def _candidate_row(one: "Candidate", meter_id: str | None) -> dict[str, object]:
         "reason": one.reason,
         "others": ", ".join(one.others) or None,
         "serial": one.serial,
-        "toml": as_toml(one, f"M-{one.serial or one.unit_id}"),
+        "toml": as_toml(one),
     }
 
 

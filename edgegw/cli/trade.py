@@ -1,18 +1,22 @@
 """`edgegw trade`: what this station traded, by its own journal, held against the ledger."""
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import call_ledger
+from edgegw.cli.table import show_table
 from edgegw.config import Config
 
 if TYPE_CHECKING:
     from edgegw.ledger import LedgerClient
 
+COLUMNS = ("interval", "evse", "what", "wh", "kind", "tokens", "status", "block", "trade_id")
 OPEN_LINES = "lines/"  # rows of lines that are not settled yet
 TRADE, EVIDENCE = "trade", "evidence"  # facts
 
@@ -37,7 +41,27 @@ def trade() -> None:
 @json_option
 def list_trades(*, config: Config, as_json: bool) -> None:
     """All trades, oldest first, then the lines still on their way."""
-    show(list(_trades(config)), as_json=as_json)
+    trades = list(_trades(config))
+    if as_json:
+        show(trades, as_json=True)
+    else:
+        show_table([_row(one) for one in trades], COLUMNS, empty="no trades yet")
+
+
+def _row(one: Mapping[str, Any]) -> dict[str, object]:
+    """A trade for people: its quarter hour, what moved, what it cost, and where it stands."""
+    amount = one.get("amount_mtok")
+    return {
+        "interval": f"{datetime.fromtimestamp(one['interval'], UTC):%Y-%m-%d %H:%M}Z",
+        "evse": one["evse_id"],
+        "what": "delivered" if one["direction"] == "import" else "discharged",
+        "wh": one["end_wh"] - one["start_wh"],
+        "kind": one["kind"],
+        "tokens": None if amount is None else f"{amount // 1000}.{amount % 1000:03d}",
+        "status": one["status"],
+        "block": one.get("block"),
+        "trade_id": one["trade_id"],
+    }
 
 
 @trade.command("show")
@@ -48,7 +72,9 @@ def show_trade(*, trade_id: str, config: Config, as_json: bool) -> None:
     """One trade by the journal, its evidence, and the ledger's record of it."""
     found = next((one for one in _trades(config) if one["trade_id"] == trade_id), None)
     if found is None:
-        raise Ended(f"no trade {trade_id} in {config.journal_path}", Exit.PROBLEMS)
+        raise Ended(
+            f"no trade {trade_id} in {config.journal_path}{_nearest(config, trade_id)}", Exit.PROBLEMS
+        )
     evidence = next(
         (body["evidence"] for body in _facts(config, EVIDENCE) if body["trade_id"] == trade_id), None
     )
@@ -82,6 +108,11 @@ def verify(*, config: Config, as_json: bool) -> None:
     show({"verified": not faults, "trades": len(trades), "faults": faults}, as_json=as_json)
     if faults:
         raise click.exceptions.Exit(Exit.PROBLEMS)
+
+
+def _nearest(config: Config, trade_id: str) -> str:
+    near = difflib.get_close_matches(trade_id, [one["trade_id"] for one in _trades(config)], n=1, cutoff=0.3)
+    return f"; nearest: {near[0]}" if near else "; see: edgegw trade list"
 
 
 async def _differences(client: "LedgerClient", trades: list[dict[str, Any]]) -> list[str]:

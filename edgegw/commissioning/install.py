@@ -13,6 +13,8 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from edgegw.commissioning import addresses, market
 from edgegw.commissioning.authority import Authority
 from edgegw.commissioning.files import Owner, replaced, write_secrets
@@ -20,8 +22,9 @@ from edgegw.commissioning.market import Market
 from edgegw.commissioning.site import CHAINCODE, CHANNEL, GATEWAY, Desk, PeerPlace, Site
 from edgegw.commissioning.toml import explained, toml
 from edgegw.config import Config, OcppConfig, load
+from edgegw.config_faults import form_faults
 from edgegw.core.events import MemberTerms
-from edgegw.errors import EdgegwError
+from edgegw.errors import ConfigError, EdgegwError
 from edgegw.participants.members import MemberStatus, MemberStore
 from edgegw.participants.schedule import DAY_S
 from edgegw.participants.settings import LOAD, SUN, TARIFF
@@ -47,6 +50,12 @@ class ExistsError(EdgegwError):
     """There is a configuration already."""
 
     hint = "edit it and run: edgegw check --config FILE; to begin anew move it away first"
+
+
+class NoAuthorityError(EdgegwError):
+    """The station has no authority of its own to issue certificates by."""
+
+    hint = "issue new ones where these came from"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +101,8 @@ def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
     """Make it all; `tell` hears of each step. Raises ExistsError before anything is written, ConfigError, OSError."""
     if wishes.config.exists():
         raise ExistsError(f"{wishes.config} is there already, and stays as it is")
+    tables = _site(wishes).tables()
+    _check(tables)
     wishes.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     wishes.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_secrets(wishes.folder)
@@ -112,10 +123,36 @@ def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
     remarks = explained((configs() / CONFIG).read_text(encoding="utf-8"))
     head = f"# Written by edgegw init for station {wishes.station_id}. Every key there is: {configs() / CONFIG}\n"
     head += "# Chargers and meters stand in conf.d/*.toml beside this file: edgegw charger approve ID\n"
-    with replaced(wishes.config, head + toml(_site(wishes).tables(), remarks), owner=owner) as partial:
+    with replaced(wishes.config, head + toml(tables, remarks), owner=owner) as partial:
         config = load(partial)
     tell(f"configuration: {wishes.config}")
     return config
+
+
+def _check(tables: dict[str, Any]) -> None:
+    """What was wished makes a configuration; raises ConfigError before anything is written."""
+    try:
+        Config.model_validate(tables)
+    except ValidationError as error:
+        faults = form_faults(error, Config)
+        raise ConfigError(tuple(f"{'.'.join(map(str, at))}: {message}" for at, message in faults)) from error
+
+
+def reissue(place: Path) -> Authority:
+    """Server certificates for this machine's present names, under the authority that chargers trust already.
+
+    Raises ConfigError, NoAuthorityError.
+    """
+    config = load(place)
+    tls = config.ocpp.tls
+    authority = None if tls is None else Authority(folder=tls.certificate.parent)
+    if authority is None or not authority.key.exists():
+        raise NoAuthorityError(f"{place}: its certificates were not made by edgegw init")
+    authority.issue(addresses.server_names(addresses.public_host(config.ocpp), config.ocpp.host))
+    owner = Owner.of_daemon() if place.parent == SYSTEM_CONFIG else None
+    if owner is not None:
+        owner.take(*authority.server_keys)
+    return authority
 
 
 def _site(wishes: Wishes) -> Site:

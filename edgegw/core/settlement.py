@@ -28,6 +28,8 @@ ENDORSE_AGAIN = frozenset(
 )
 # Refusals of the contract that time heals, where its clock is a moment behind ours.
 HEALED_BY_TIME = frozenset({"CUT_OFF_OPEN", "INTERVAL_OPEN"})
+# Refusals of a meter's registration that end when others have done their part: configured the channel, registered us.
+HEALED_BY_OTHERS = frozenset({"NOT_CONFIGURED", "GATEWAY_UNKNOWN"})
 
 
 class State(StrEnum):
@@ -112,7 +114,8 @@ def on_endorse_failed(submission: Submission, event: EndorseFailed) -> tuple[Sub
     """The contract's refusal ends it; anything else is asked again later, under the same payload."""
     if submission.state is not State.ENDORSING:
         return submission, []
-    if event.kind == "business" and event.code not in HEALED_BY_TIME:
+    healed = HEALED_BY_TIME | HEALED_BY_OTHERS if submission.purpose == "meter" else HEALED_BY_TIME
+    if event.kind == "business" and event.code not in healed:
         return replace(submission, state=State.REFUSED, code=event.code, detail=event.detail), []
     return _again(submission, code=event.code or event.kind)
 

@@ -52,7 +52,8 @@ def decode_identity(identity: Identity, registers: Sequence[int]) -> int | str |
     """A unit's own number or text; None where it has none (all ones, or empty)."""
     if identity.kind == "ascii":
         text = b"".join(word.to_bytes(2, "big") for word in registers)
-        return text.split(b"\0", 1)[0].decode("ascii", "replace").strip() or None
+        read = text.split(b"\0", 1)[0].decode("ascii", "replace")
+        return "".join(character for character in read if character.isprintable()).strip() or None
     if all(word == 0xFFFF for word in registers):
         return None
     return int.from_bytes(b"".join(word.to_bytes(2, "big") for word in registers), "big")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 from edgegw.meters.decode import decode_energy
-from edgegw.meters.look import Observed, energy_text
+from edgegw.meters.look import MODEL, Observed, energy_text
 from edgegw.meters.profile import WORDS, Profile, Register
 from edgegw.remedies import REMEDIES
 
@@ -40,13 +40,14 @@ def diagnose(
     """All checks. `known_serial` is what the station remembers; `rated_w` the EVSE's power in both directions together."""
     findings = [
         _round_trip(profile, seen),
+        *_model(seen),
         _serial(profile, seen, known_serial),
-        _presence(seen),
+        present := _presence(seen),
         _words(profile, seen),
         _torn(profile, seen, rated_w or POWER_W_MAX),
         _clock(seen),
     ]
-    if findings[2].verdict == OK:
+    if present.verdict == OK:
         findings += [_energy_against_power(profile, seen), _sign(seen, swapped=swapped)]
     return tuple(findings)
 
@@ -65,6 +66,20 @@ def _round_trip(profile: Profile, seen: Observed) -> Finding:
         verdict=FAILED if slow else OK,
         remedy="look at the gateway and at other masters on the bus" if slow else "",
     )
+
+
+def _model(seen: Observed) -> list[Finding]:
+    """The registers that name the model, where the profile knows some."""
+    return [
+        Finding(
+            what="model",
+            measured=f"{one.address:#06x} holds {one.value}" + (f", {one.unit}" if one.unit else ""),
+            verdict=FAILED if one.unit else OK,
+            remedy=f"EGW-2010: {REMEDIES['EGW-2010'].remedy}" if one.unit else "",
+        )
+        for one in seen.first.shown
+        if one.name == MODEL
+    ]
 
 
 def _serial(profile: Profile, seen: Observed, known: str | None) -> Finding:

@@ -16,6 +16,7 @@ from edgegw.meters.line import Line, ReadError, RefusedError
 from edgegw.meters.profile import WORDS, Block, Field, Identity, Profile
 from edgegw.remedies import explained
 
+MODEL = "model"
 SAMPLE_S = 0.1
 SAMPLES_MOST = 50
 
@@ -133,7 +134,7 @@ async def sample(line: Line, unit_id: int, profile: Profile) -> Sample:
 
 async def look(line: Line, unit_id: int, profile: Profile) -> Look:
     """Read every register of the profile once, on an open line; raises ReadError where the energy gives none."""
-    shown = [await _identity(line, unit_id, match, name="model") for match in profile.match]
+    shown = [await _identity(line, unit_id, match, name=MODEL) for match in profile.match]
     serial = None
     if profile.serial is not None:
         shown.append(await _identity(line, unit_id, profile.serial, name="serial"))

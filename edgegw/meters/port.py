@@ -93,7 +93,8 @@ class Meters:
 
     def polls(self) -> Mapping[str, tuple[int, int]]:
         """Scheduled polls done and lost, by meter."""
-        counts = {meter_id: bus.counts(meter_id) for meter_id, bus in self._bus_of.items()}
+        buses = list(self._bus_of.items())  # a copy: also asked from other threads
+        counts = {meter_id: bus.counts(meter_id) for meter_id, bus in buses}
         return {meter_id: (item.done, item.lost) for meter_id, item in counts.items()}
 
     def counts(self) -> tuple[int, int]:

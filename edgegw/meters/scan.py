@@ -5,6 +5,7 @@ timeouts. Never touches an address that was not named.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
@@ -66,9 +67,9 @@ def unit_ids_of(text: str) -> list[int]:
     """Numbers and ranges, as 1-5,9; raises ConfigError."""
     found: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
+        first, dash, last = part.strip().partition("-")
         try:
-            ids = range(int(first), int(last or first) + 1)
+            ids = range(int(first), int(last if dash else first) + 1)
         except ValueError:
             ids = range(0)
         if not ids or ids[0] not in UNIT_IDS or ids[-1] not in UNIT_IDS:
@@ -205,9 +206,10 @@ def _plausible(profile: Profile, seen: Look) -> _Fit | None:
     return _Fit(profile=profile, points=points, reason=reason, serial=seen.serial)
 
 
-def as_toml(candidate: Candidate, meter_id: str) -> str:
-    """What to paste into the configuration."""
+def as_toml(candidate: Candidate) -> str:
+    """What to paste into the configuration; the id is made of the serial, as far as an id may look like it."""
     profile = candidate.profile_id or "PROFILE"
+    meter_id = "M-" + re.sub(r"[^A-Za-z0-9.-]", "-", candidate.serial or str(candidate.unit_id))[:40]
     return (
         f'[[meters]]\nid = "{meter_id}"\nprofile = "{profile}"\n'
         f'host = "{candidate.host}"\nport = {candidate.port}\nunit = {candidate.unit_id}\n'

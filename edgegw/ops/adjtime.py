@@ -29,10 +29,12 @@ class ClockState:
     error_s: float
 
 
-def clock_state() -> ClockState:
-    """Ask the kernel."""
+def clock_state() -> ClockState | None:
+    """Ask the kernel; None where it does not tell (a service that may not touch the clock may not look either)."""
     timex = _Timex(modes=0)
     state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
+    if state < 0:
+        return None
     return ClockState(
         synchronized=state != _TIME_ERROR and not timex.status & _STA_UNSYNC, error_s=timex.maxerror_us / 1e6
     )

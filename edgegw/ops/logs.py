@@ -20,6 +20,7 @@ EVENTS = frozenset({
     "watchdog.starved",
     "watchdog.recovered",
     "health.listening",
+    "health.failed",
     "charger.connected",
     "charger.disconnected",
     "charger.booted",
@@ -63,6 +64,7 @@ EVENTS = frozenset({
     "participants.lost",
     "journal.restored",
     "storage.level_changed",
+    "storage.promise_broken",
 })  # fmt: skip
 
 _TEXT_MAX = 200

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from edgegw.database import Backups, faults_of, give_to_owner_of, one, open_writer
+from edgegw.database import Backups, faults_of, give_to_owner_of, is_full, one, open_writer
 from edgegw.errors import JournalError
 from edgegw.ports import Fact
 from edgegw.remedies import explained
@@ -62,11 +62,20 @@ class SqliteJournal:
         self._lock = lock_journal(path)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="journal")
         try:
-            self._db, self._seq, self._sha = self._worker.submit(_open, path, backups_kept).result()
+            self._db, self._seq, self._sha = self._worker.submit(self._open, backups_kept).result()
         except BaseException:
             self._worker.shutdown()
             os.close(self._lock)
             raise
+
+    def _open(self, backups_kept: int) -> tuple[Database, int, bytes]:
+        """On the worker; on a full disk once more, where room can be made: or each start would fail as the last one."""
+        try:
+            return _open(self._path, backups_kept)
+        except JournalError as fault:
+            if not is_full(fault.__cause__) or not self._make_room():
+                raise
+            return _open(self._path, backups_kept)
 
     async def commit(self, facts: Sequence[Fact], rows: Mapping[str, str | None]) -> None:
         """Return when facts and rows are durable.
@@ -137,7 +146,7 @@ class SqliteJournal:
         try:
             self._write_once(batches)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not self._make_room():
+            if not is_full(error) or not self._make_room():
                 raise
             self._write_once(batches)
 

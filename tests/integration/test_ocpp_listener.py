@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -94,6 +96,29 @@ async def test_gatekeeper_remembers_good_passwords() -> None:
     assert await check("CP9", good) is Verdict.UNKNOWN
 
 
+def test_hashes_leave_no_memory_behind() -> None:
+    """Many checks at once, in as many threads, keep none of their 19 MiB each."""
+    script = """
+import asyncio
+from edgegw.chargers.security import Gatekeeper, hash_password
+
+def resident_kib():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+async def check():
+    gatekeeper = Gatekeeper({"A": hash_password("right")}, lambda: 0.0)
+    before = resident_kib()
+    checks = (gatekeeper.check(str(number), b"wrong", address=str(number)) for number in range(12))
+    await asyncio.gather(*checks)
+    print(resident_kib() - before)
+
+asyncio.run(check())
+"""
+    grown = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert int(grown) < 4_000
+
+
 async def test_an_address_has_its_limit_too() -> None:
     """Who tries one id after the other is locked out by address; other addresses are not."""
     gatekeeper = Gatekeeper({"CP1": password_hash()}, lambda: 0.0)
@@ -173,6 +198,37 @@ async def test_version_is_ours_to_choose(
         assert (await heartbeat(socket)) == [3, "h", {"currentTime": NOW}]
     assert station.events[0] == ChargerConnected(charger_id="CP|2", version=version)
     await station.until(ChargerDisconnected)
+
+
+async def test_a_version_belongs_to_its_connection(station: Station) -> None:
+    """A charger that looks in with 1.6 and comes back with 2.0.1 is spoken to in each connection's own version."""
+    async with dial(station, "CP|2", offered=("ocpp1.6",)) as probe:
+        assert (await heartbeat(probe))[0] == 3
+    await station.until(ChargerDisconnected)
+    async with dial(station, "CP|2", offered=("ocpp2.0.1",)) as socket:
+        await socket.send('[2,"t","StartTransaction",{}]')
+        async with asyncio.timeout(5):
+            while (answer := json.loads(await socket.recv()))[1] != "t":
+                """CALLs of the station come between."""
+        assert answer[:3] == [4, "t", "NotImplemented"]
+        assert (await heartbeat(socket))[0] == 3
+    assert [event.version for event in station.of(ChargerConnected)] == ["1.6", "2.0.1"]
+
+
+async def test_a_late_answer_is_nobodys() -> None:
+    """An answer that comes after its CALL timed out ends no other CALL; a charger that never answers is still served."""
+    async with running(call_timeout_s=0.05) as station, dial(station) as socket:
+        await socket.send('[2,"h","Heartbeat",{}]')
+        asked: list[str] = []
+        async with asyncio.timeout(5):
+            while len(asked) < 3:
+                frame = json.loads(await socket.recv())
+                if frame[0] == 2:
+                    asked.append(frame[1])
+        for message_id in asked[:2]:
+            await socket.send(json.dumps([3, message_id, {"status": "Accepted"}]))
+        assert (await heartbeat(socket))[0] == 3
+        assert station.chargers.counts["frame.late_answer"] == 2
 
 
 async def test_no_common_version(station: Station) -> None:

@@ -110,3 +110,36 @@ async def test_a_run_opens_trades_and_closes(
     if not by_signal:
         assert closed["producer_history"]["trade.recorded"] == 1
         assert closed["paid_out_mtok"] > 0
+
+
+async def test_each_part_is_served_by_a_process_of_its_own(peer: tuple[str, Path], tmp_path: Path) -> None:
+    """All five, started at once in real time, wait for each other, say that they are ready, and end at SIGTERM with 0."""
+    endpoint, crypto = peer
+    config = tmp_path / "participants.json"
+    told = settings(
+        endpoint=endpoint, channel=CHANNEL, chaincode=CHAINCODE, crypto=str(crypto), constants={}, changes=[]
+    )
+    config.write_text(told.model_dump_json())
+    parts = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edgegw.cli", "participant", "run", role, "--config", str(config)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        for role in ("oracle", "producer", "industry", "desk", "representative")
+    ]
+    try:
+        for part in parts:
+            assert part.stdout is not None
+            line = await asyncio.wait_for(part.stdout.readline(), SPAWN_S)
+            assert json.loads(line) == {"ready": True}
+        async with client(endpoint, crypto, "auditor") as auditor:
+            async with asyncio.timeout(SPAWN_S):
+                while True:
+                    totals = await auditor.evaluate("AuditTotals")
+                    if int(totals["tokens"]["supply"]) == sum(DEPOSITS.values()):
+                        break
+    finally:
+        for part in parts:
+            part.terminate()
+    assert [await asyncio.wait_for(part.wait(), SPAWN_S) for part in parts] == [0] * len(parts)

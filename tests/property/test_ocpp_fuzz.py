@@ -1,11 +1,14 @@
 """Whatever a charger sends, the dialogue stands, and every CALL is answered exactly once."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgegw.chargers.strangers import Stranger, WaitingRoom
+from edgegw.chargers.waiting import WaitingTalk
 from edgegw.core.effects import Acknowledge, Answer, AnswerCall, AuthorizeAnswer, IdTokenStatus, StartAnswer
 from edgegw.core.events import AuthorizeRequested, Event, TransactionStarted
 from tests.chargers_station import NOW_NS, Talk, loaded
@@ -52,6 +55,27 @@ JSON = st.recursive(
 PAYLOADS = st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8) | JSON
 
 
+class Nobody:
+    """A socket that is never used."""
+
+    overflowed = False
+
+    async def send(self, text: str) -> None:
+        raise NotImplementedError
+
+    def frames(self) -> AsyncIterator[str]:
+        raise NotImplementedError
+
+    async def is_alive(self, timeout_s: float) -> bool:
+        raise NotImplementedError
+
+    async def close(self, reason: str) -> None:
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        raise NotImplementedError
+
+
 def core_answer(event: Event) -> Answer:
     """An answer that fits the event."""
     match event:
@@ -70,6 +94,58 @@ def test_any_text_is_survived(version: str, text: str) -> None:
     outcome = Talk(version).dialogue.receive(text, NOW_NS)
     if outcome.text is not None:
         assert json.loads(outcome.text)[0] in {3, 4}
+
+
+BROKEN = st.sampled_from(
+    ["NaN", "-Infinity", "1e999", "9" * 5000, "[" * 50, '{"a":1,"a":2}', '"\\ud800"', "}", '"', ""]
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(version=VERSIONS, payload=PAYLOADS, broken=BROKEN, data=st.data())
+def test_a_billing_message_is_never_refused(
+    version: str, payload: Any, broken: str, data: st.DataObject
+) -> None:
+    """However its payload is broken, as long as id and action can be read it becomes one event and is acknowledged."""
+    talk = Talk(version)
+    action = data.draw(st.sampled_from(sorted(loaded()[version].billing)))
+    cut = data.draw(st.integers(0, 400))
+    head = f'[2,"id","{action}",'
+    text = f'{head}{{"x":{broken},"y":{json.dumps(payload)}}}]'
+    outcome = talk.dialogue.receive(text[: len(head) + cut], NOW_NS)
+    (event,) = [event for event in outcome.events if hasattr(event, "call")]
+    answered = talk.dialogue.answer(AnswerCall(call=event.call, answer=core_answer(event)))
+    assert answered is not None
+    assert json.loads(answered)[:2] == [3, "id"]
+    repr(event).encode()
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(version=VERSIONS, text=st.text(max_size=200) | JSON.map(json.dumps))
+def test_any_text_of_a_stranger_is_survived(version: str, text: str) -> None:
+    """A waiting charger may say anything as well; what comes back is valid JSON."""
+    heard = WaitingTalk(loaded()[version]).receive(text, NOW_NS)
+    assert heard.text is None or json.loads(heard.text)[0] in {3, 4}
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(version=VERSIONS, action=st.sampled_from(ACTIONS), payload=PAYLOADS)
+def test_a_strangers_call_is_answered_once(version: str, action: str, payload: Any) -> None:
+    """Every CALL gets one answer, and what it tells of itself stays short and storable, whatever it holds."""
+    text = json.dumps([2, "id", action, payload])
+    heard = WaitingTalk(loaded()[version]).receive(text, NOW_NS)
+    assert heard.text is not None
+    assert json.loads(heard.text)[1] == "id"
+    room = WaitingRoom()
+    stranger = Stranger(
+        charger_id="X", address="", version=version, security_profile=1, password_hash="",
+        first_seen_ns=0, last_seen_ns=0,
+    )  # fmt: skip
+    room.enter(stranger, Nobody())
+    room.heard("X", NOW_NS, boot=heard.boot, evse=heard.evse)
+    (known,) = room.all()
+    assert all(len(text) <= 50 and text.isprintable() for text in (known.vendor, known.model, known.serial))
+    repr(known).encode()
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

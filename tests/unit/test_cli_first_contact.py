@@ -67,7 +67,7 @@ WAITING = {
     "address": "192.168.7.31",
     "version": "1.6",
     "vendor": "ACME",
-    "model": "Wall 2",
+    "model": "Wall\x1b[2J 2",
     "serial": "77",
     "firmware": "1.0",
     "evses": [0, 1],
@@ -169,6 +169,7 @@ def test_the_worst_is_listed_first(config: Path) -> None:
     assert REMEDIES["EGW-1103"].remedy in lines[1]
     assert "4 times" in lines[1]
     assert "edgegw charger approve CP-1" in lines[2]
+    assert "ACME Wall\\x1b[2J 2 77" in lines[2], "a charger's text does nothing to the terminal"
     assert json.loads(listed.stdout) == CHARGERS
     assert shown["refused"][0]["remedy"].startswith("EGW-1103")
     assert "argon2id" not in json.dumps(shown)
@@ -239,17 +240,24 @@ def test_what_is_missing_is_asked_for_on_a_terminal(config: Path, monkeypatch: p
     [
         ("--evse", "x=B1"),
         ("--evse", "1=B1", "--evse", "2=B2", "--meter", "M-1"),
-        ("--evse", "1=B1", "--meter-profile", "abb-b23"),
         ("--evse", "1=B1", "--meter-profile", "abb-b23", "--meter-unit", "1", "--meter-unit", "2"),
-        ("--evse", "1=B1", "--meter", "M-1"),
         ("--evse", "1=B1"),
     ],
 )
 def test_an_incomplete_approval_is_a_usage_error(config: Path, arguments: tuple[str, ...]) -> None:
-    """Off a terminal nothing is guessed: exit 2, what is missing is named, nothing is written."""
+    """Which meter bills is never guessed: exit 2, what is missing is named, nothing is written."""
     done = charger(config, "approve", "CP-1", *arguments)
     assert (done.exit_code, "--" in done.stderr) == (Exit.USAGE, True)
     assert not (config.parent / "conf.d").exists()
+
+
+def test_defaults_that_are_taken_off_a_terminal_are_said(config: Path) -> None:
+    """Numbers with a usual value are taken where nobody can be asked, and the option that changes each is named."""
+    done = charger(config, "approve", "CP-1", "--evse", "1=B1", "--meter-profile", "abb-b23")
+    assert done.exit_code == Exit.DONE, done.output
+    assert "--meter-unit says otherwise" in done.stderr
+    assert "--rated-w says otherwise" in done.stderr
+    assert load(config).meters[-1].unit == 1
 
 
 def test_an_approval_that_breaks_the_configuration_is_refused(config: Path) -> None:
@@ -307,6 +315,10 @@ def test_init_writes_shows_and_never_overwrites(tmp_path: Path) -> None:
     ):
         assert part in done.stdout, part
     assert load(tmp_path / "edgegw.toml").sandbox is not None
+    root, server = (tmp_path / "tls" / "ca.pem"), (tmp_path / "tls" / "ecdsa.pem")
+    old = root.read_bytes(), server.read_bytes()
+    assert run("init", "--dir", str(tmp_path), "--reissue").exit_code == Exit.DONE
+    assert (root.read_bytes() == old[0], server.read_bytes() == old[1]) == (True, False)
     before = (tmp_path / "edgegw.toml").read_bytes()
     again = run(*told)
     assert (again.exit_code, "stays as it is" in again.stderr) == (Exit.PROBLEMS, True)
@@ -350,6 +362,13 @@ def test_init_refuses_what_it_cannot_use(tmp_path: Path, arguments: tuple[str, .
     assert list(tmp_path.iterdir()) == []
 
 
+def test_init_checks_what_it_was_told_before_it_writes(tmp_path: Path) -> None:
+    """A name that no configuration may have ends with 78 and the key; no file is made."""
+    done = run("init", "--dir", str(tmp_path / "new"), "--yes", "--sandbox", "--station-id", "dock 3")
+    assert (done.exit_code, "station.id" in done.stderr) == (Exit.CONFIGURATION, True)
+    assert not (tmp_path / "new").exists()
+
+
 def test_init_with_the_organisation_s_own_peer(tmp_path: Path) -> None:
     """Identity and trust file are tried at once; nothing of another organisation is made."""
     crypto = tmp_path / "crypto"
@@ -364,6 +383,12 @@ def test_init_with_the_organisation_s_own_peer(tmp_path: Path) -> None:
     assert (config.peer, config.representative, config.sandbox) == (None, None, None)
     wrong = run(*told, "--dir", str(tmp_path / "x"), *folder[2:], "--identity", str(crypto / "EVUserMSP"))
     assert (wrong.exit_code, (tmp_path / "x").exists()) == (Exit.CONFIGURATION, False)
+
+
+def test_certificates_of_others_are_not_issued_anew(config: Path) -> None:
+    """A station whose certificates edgegw did not make is told so."""
+    done = run("init", "--dir", str(config.parent), "--reissue")
+    assert (done.exit_code, "not made by edgegw init" in done.stderr) == (Exit.PROBLEMS, True)
 
 
 def test_a_disk_that_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,12 +99,6 @@ def unread() -> Station:
             "edgegw mqtt test",
         ),
         (Signs(now_ns=0, station=station(), mqtt_connected=True), "mqtt", Level.OK, "connected"),
-        (
-            Signs(now_ns=0, station=station(), participants_running=False),
-            "participants",
-            Level.DEGRADED,
-            "not running",
-        ),
         (Signs(now_ns=0, station=station(), clock_synchronized=False), "clock", Level.DEGRADED, "NTP"),
         (
             Signs(now_ns=0, station=station(), certificates={"OCPP": 86_400 * 10**9}),

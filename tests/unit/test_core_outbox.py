@@ -233,7 +233,7 @@ def test_a_late_answer_for_an_active_session_does_not_refuse_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "registered", "again"), [("ID_CONFLICT", True, False), ("GATEWAY_UNKNOWN", False, True)]
+    ("code", "registered", "again"), [("ID_CONFLICT", True, False), ("BAD_METER", False, True)]
 )
 def test_a_refused_meter(code: str, registered: bool, again: bool) -> None:
     """One that stands there otherwise is left to the contract's register; else it is asked for again at the tidy tick."""
@@ -246,6 +246,18 @@ def test_a_refused_meter(code: str, registered: bool, again: bool) -> None:
     assert bool(bench.waiting("RegisterMeter")) == again
     bench.tick(1800 + 450)
     assert len(bench.waiting("RegisterMeter")) == again
+
+
+@pytest.mark.parametrize("code", ["GATEWAY_UNKNOWN", "NOT_CONFIGURED"])
+def test_a_meter_registers_as_soon_as_others_have_done_their_part(code: str) -> None:
+    """A station that starts before its channel is configured does not wait a quarter hour for its first trade."""
+    bench = Bench()
+    bench.put(meters={"MA1": replace(bench.station.meters["MA1"], registered=False)})
+    bench.tick(450)
+    outcome = bench.refuse("RegisterMeter", code)
+    assert len(bench.of(EndorseSubmission, outcome)) == 1
+    bench.commit("RegisterMeter")
+    assert bench.station.meters["MA1"].registered
 
 
 def test_the_registration_of_an_older_epoch_registers_nothing() -> None:

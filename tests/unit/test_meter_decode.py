@@ -167,8 +167,9 @@ def test_float_beyond_its_domain_is_degraded_and_monotone() -> None:
 
 
 def test_identity_text_and_absent_number() -> None:
-    """ASCII ends at the first NUL; an all-ones serial number and an empty text are absent."""
+    """ASCII ends at the first NUL and holds what can be printed; an all-ones serial number and an empty text are absent."""
     block = Block(fc=3, start=0, count=2)
     assert decode_identity(Identity(block=block, kind="ascii"), [0x4142, 0x4300]) == "ABC"
+    assert decode_identity(Identity(block=block, kind="ascii"), [0x1B41, 0x0A42]) == "AB"
     assert decode_identity(Identity(block=block, kind="ascii"), [0, 0]) is None
     assert decode_identity(Identity(block=block, kind="u32"), [0xFFFF, 0xFFFF]) is None

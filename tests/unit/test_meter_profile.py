@@ -2,13 +2,14 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgegw.errors import ConfigError
-from edgegw.meters.profile import load_profile
+from edgegw.meters.profile import load_profile, named_profile, shipped_profiles
 
 PROFILES = sorted((Path(__file__).parents[2] / "configs" / "meters").glob("*.json"))
 ABB = next(path for path in PROFILES if path.stem == "abb-b23")
@@ -32,6 +33,28 @@ def _faults(tmp_path: Path, source: Path, *changes: tuple[str, Any]) -> str:
     with pytest.raises(ConfigError) as caught:
         load_profile(_written(tmp_path, raw))
     return str(caught.value)
+
+
+def test_profiles_by_name_and_by_file() -> None:
+    """One that edgegw brings goes by its name, any other by its file; a name that is none lists those there are."""
+    assert shipped_profiles() == [path.stem for path in PROFILES]
+    assert named_profile("abb-b23") == named_profile(str(ABB)) == load_profile(ABB)
+    with pytest.raises(ConfigError, match=r"profile 'abb': edgegw brings abb-b23, carlo"):
+        named_profile("abb")
+
+
+def test_every_shipped_profile_is_documented() -> None:
+    """docs/meters.md has a row for each profile, and for no other, with its serial's register and its step."""
+    text = (Path(__file__).parents[2] / "docs" / "meters.md").read_text()
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| .+ \| (.+) \| (\S+) \|$", text, re.MULTILINE)
+    told = {name: (step, serial) for name, step, serial in rows}
+    for name in shipped_profiles():
+        profile = named_profile(name)
+        step = (
+            "as the meter says" if profile.import_.field.sf_off else f"{profile.import_.lsb_mwh // 1000} Wh"
+        )
+        assert told.pop(name) == (step, f"{profile.serial.block.start:#06x}" if profile.serial else "none")
+    assert told == {}
 
 
 def test_the_promised_meters_are_shipped() -> None:

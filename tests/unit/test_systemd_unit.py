@@ -1,0 +1,103 @@
+"""The service's unit: what it promises to systemd, and how little it lets the daemon do."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgegw.daemon import DRAIN_S
+from edgegw.hosted import END_S
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "systemd" / "edgegw.service"
+EXPOSURE_MAX = 15  # tenths
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here: apt-get install systemd"
+)
+
+
+def directives(path: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^([A-Za-z]+)=(.*)$", path.read_text(), re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def test_the_unit_keeps_its_promises() -> None:
+    """Told when ready, watched, never restarted over a bad configuration, not started before there is one."""
+    unit = directives(UNIT)
+    expected = {
+        "Type": "notify",
+        "NotifyAccess": "main",
+        "WatchdogSec": "30s",
+        "Restart": "always",
+        "RestartPreventExitStatus": "78",
+        "StartLimitIntervalSec": "0",
+        "ConditionPathExists": "/etc/edgegw/edgegw.toml",
+        "ExecStart": "/usr/bin/edgegw run --config /etc/edgegw/edgegw.toml",
+        "ExecReload": "/bin/kill -HUP $MAINPID",
+        "User": "edgegw",
+        "UMask": "0077",
+        "StateDirectory": "edgegw",
+        "RuntimeDirectory": "edgegw",
+        "ConfigurationDirectory": "edgegw",
+        "WantedBy": "multi-user.target",
+    }
+    assert {name: unit.get(name) for name in expected} == {name: [value] for name, value in expected.items()}
+    assert "ExecStartPre" not in unit  # its failure would be tried again for ever, whatever its status
+    assert "time-sync.target" not in unit["After"][0]  # energy flows before the clock is right
+
+
+def test_the_daemon_has_time_to_settle() -> None:
+    """SIGTERM reaches the daemon alone, so that its peer outlives the drain, and systemd waits longer than all of it takes."""
+    unit = directives(UNIT)
+    assert unit["KillMode"] == ["mixed"]
+    assert int(unit["TimeoutStopSec"][0].removesuffix("s")) > DRAIN_S + 2 * END_S  # peer and participants
+
+
+def test_nothing_is_allowed_that_the_daemon_does_without() -> None:
+    """No privilege, no device, no writable code, no other user's files, nothing outside its own folders to write to."""
+    unit = directives(UNIT)
+    yes = (
+        "NoNewPrivileges RestrictSUIDSGID LockPersonality RestrictRealtime RestrictNamespaces ProtectHome PrivateTmp "
+        "PrivateDevices PrivateUsers PrivateMounts ProtectKernelTunables ProtectKernelModules ProtectKernelLogs "
+        "ProtectControlGroups ProtectClock ProtectHostname MemoryDenyWriteExecute RemoveIPC"
+    )
+    assert {name: unit.get(name) for name in yes.split()} == {name: ["yes"] for name in yes.split()}
+    assert unit["CapabilityBoundingSet"] == unit["AmbientCapabilities"] == [""]
+    assert unit["ProtectSystem"] == ["strict"]
+    assert "ReadWritePaths" not in unit
+    assert unit["SystemCallFilter"] == ["@system-service", "~@privileged @resources"]
+    assert unit["RestrictAddressFamilies"] == ["AF_UNIX AF_INET AF_INET6"]
+
+
+@needs_systemd
+def test_the_unit_is_hardened() -> None:
+    """The exposure that systemd itself reckons is 1.5 or better."""
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={EXPOSURE_MAX}", UNIT],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+@needs_systemd
+def test_systemd_understands_unit_and_example(tmp_path: Path) -> None:
+    """`systemd-analyze verify` has nothing to say about the unit with the example drop-in, its program being there."""
+    program = tmp_path / "edgegw"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = tmp_path / "edgegw.service"
+    text = UNIT.read_text().replace("/usr/bin/edgegw", str(program))
+    unit.write_text(re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE))
+    drop_in = tmp_path / "edgegw.service.d" / "lan.conf"
+    drop_in.parent.mkdir()
+    shutil.copy(ROOT / "systemd" / "edgegw-lan.conf", drop_in)
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
