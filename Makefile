@@ -13,12 +13,13 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo tools test soak format wheel deb
+.PHONY: help setup demo tools test soak bench format wheel deb
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
 	  'make test    format, lint, types, imports, all tests' \
 	  'make soak    the long forms of the tests' \
+	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory or idle)' \
 	  'make format  put the code into its form' \
   'make wheel   build/dist/edgegw-*.whl, for pipx' \
   'make deb     build/dist/edgegw_*.deb, for Debian 12' \
@@ -61,6 +62,9 @@ test: $(DEVELOPMENT) tools
 
 soak: $(DEVELOPMENT)
 	@$(BIN)/python -m pytest -m soak
+
+bench: $(DEVELOPMENT)
+	@$(BIN)/python -m tests.bench $(addprefix --only ,$(ONLY))
 
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff format .

@@ -35,6 +35,7 @@ from edgegw.ops.control import serve_control
 from edgegw.ops.health import AddressTakenError, Views, serve_health
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
+from edgegw.ops.memory import keep_returning, return_memory
 from edgegw.ops.metrics import CONTENT_TYPE, Metrics
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.storage import StorageWatch, check_storage
@@ -53,6 +54,7 @@ FAR_END_S = 10**11
 
 def run(path: Path, config: Config) -> int:
     """Run the daemon of the configuration in `path` until SIGTERM or SIGINT."""
+    return_memory()
     configure(config.log.level, config.log.format)
     faulthandler.enable()  # also at SIGABRT, which is how the service manager's watchdog ends us: every thread's stack
     status_code = 0
@@ -202,6 +204,7 @@ def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
     daemon.watchdog = watchdog
     return {
         "lag probe": daemon.lag.run(),
+        "memory": keep_returning(),
         "storage": daemon.storage.run(),
         "status": daemon.board.run(daemon.meters.counts),
         "watchdog": watchdog.run(interval_s(daemon.manager)),

@@ -29,6 +29,7 @@ _PRAGMAS = (
     ("trusted_schema", "OFF"),
     ("cell_size_check", "ON"),
     ("mmap_size", "0"),
+    ("cache_size", "-512"),  # KiB: few pages are ever touched again
     ("busy_timeout", "5000"),
 )
 

@@ -14,7 +14,7 @@ from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings, Station
 from edgegw.core.station import new_station
 from edgegw.meters.port import BUS_REAL_S, MeterSettings
-from edgegw.meters.profile import named_profile
+from edgegw.meters.profile import Profile, named_profile
 from edgegw.ops.logs import log_event
 from edgegw.pseudonyms import hash_token
 from edgegw.units import SECOND_NS
@@ -65,12 +65,13 @@ def accounts(config: Config, secret: bytes) -> Mapping[str, MeterAccount]:
     rated = {
         evse.meter: evse.rated_w + evse.discharge_w for charger in config.chargers for evse in charger.evses
     }
+    profiles = _profiles(config)
     return {
         meter.id: MeterAccount(
             meter_id=meter.id,
             meter_ref=hmac.digest(secret, f"meter:{meter.id}".encode(), "sha256").hex()[:32],
             power_w_max=rated.get(meter.id, 400_000),
-            step_mwh=named_profile(meter.profile).import_.lsb_mwh,
+            step_mwh=profiles[meter.profile].import_.lsb_mwh,
         )
         for meter in config.meters
     }
@@ -121,10 +122,11 @@ def _listener_settings(ocpp: OcppConfig) -> ListenerSettings:
 
 def meter_settings(config: Config) -> list[MeterSettings]:
     """What the Modbus edge is told of the configuration."""
+    profiles = _profiles(config)
     return [
         MeterSettings(
             meter_id=meter.id,
-            profile=named_profile(meter.profile),
+            profile=profiles[meter.profile],
             host=meter.host,
             port=meter.port,
             unit_id=meter.unit,
@@ -133,3 +135,8 @@ def meter_settings(config: Config) -> list[MeterSettings]:
         )
         for meter in config.meters
     ]
+
+
+def _profiles(config: Config) -> Mapping[str, Profile]:
+    """Each register map once, however many meters have it."""
+    return {name: named_profile(name) for name in {meter.profile for meter in config.meters}}

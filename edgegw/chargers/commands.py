@@ -52,21 +52,22 @@ class CommandQueue:
     def __init__(self) -> None:
         self._waiting: dict[str, tuple[int, int, Command]] = {}
         self._counter = itertools.count()
-        self._filled = asyncio.Event()
+        self._filled: asyncio.Future[None] | None = None  # while somebody waits
 
     def put(self, command: Command) -> Command | None:
         """Queue a command; returns the one it takes the place of."""
         key = _key(command)
         _, _, superseded = self._waiting.pop(key, (0, 0, None))
         self._waiting[key] = (_rank(command), next(self._counter), command)
-        self._filled.set()
+        if self._filled is not None and not self._filled.done():
+            self._filled.set_result(None)
         return superseded
 
     async def get(self) -> Command:
         """Wait for and take the most urgent command, the oldest of equals."""
         while not self._waiting:
-            self._filled.clear()
-            await self._filled.wait()
+            self._filled = asyncio.get_running_loop().create_future()
+            await self._filled
         key = min(self._waiting, key=lambda waiting: self._waiting[waiting][:2])
         return self._waiting.pop(key)[2]
 

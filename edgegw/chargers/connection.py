@@ -12,6 +12,7 @@ from typing import Protocol
 from edgegw.chargers.commands import Command, CommandQueue, Configuration, answered
 from edgegw.chargers.dialogue import Dialogue, Outcome
 from edgegw.chargers.exchange import Installed, Refusal, Request
+from edgegw.chargers.outbox import Outbox
 from edgegw.chargers.rpc import CallEnded
 from edgegw.chargers.seldom import Seldom
 from edgegw.chargers.settings import ChargerSettings, StationSettings
@@ -76,7 +77,7 @@ class Connection:
         dialogue: Dialogue,
     ) -> None:
         self.number = number
-        self.finished = asyncio.Event()
+        self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._station = station
         self._charger = charger
         self._version = version
@@ -84,12 +85,12 @@ class Connection:
         self._emit = emit
         self._clock = clock
         self._dialogue = dialogue
-        self._outbox: asyncio.Queue[str] = asyncio.Queue(OUTBOX_MAX)
+        self._outbox = Outbox(OUTBOX_MAX)
         self._commands = CommandQueue()
         self._current: Command | None = None
         self._ended: asyncio.Future[CallEnded] | None = None
         self._installed: dict[str, Installed] = {}
-        self._answered = asyncio.Event()
+        self._answered: asyncio.Event | None = None  # while reading pauses
         self._is_configured = False
         self._is_abandoned = False
         self._frames = 0
@@ -108,17 +109,13 @@ class Connection:
             for command in (self._current, *self._commands.drain()):
                 self._report(command, "lost")
             self._emit(ChargerDisconnected(charger_id=self._charger.charger_id))
-            self.finished.set()
+            self.finished.set_result(None)
 
     def answer(self, effect: AnswerCall) -> None:
         """Send the core's answer; nothing for a CALL that does not wait here."""
         text = self._dialogue.answer(effect)
-        self._answered.set()
-        if text is None:
-            return
-        try:
-            self._outbox.put_nowait(text)
-        except asyncio.QueueFull:
+        self._read_on()
+        if text is not None and not self._outbox.offer(text):
             self.abandon()
 
     def command(self, effect: ChargerCommand) -> None:
@@ -128,7 +125,7 @@ class Connection:
     async def dismiss(self, reason: str) -> None:
         """Close the socket with a reason; `finished` follows."""
         self._is_abandoned = True
-        self._answered.set()
+        self._read_on()
         await self._socket.close(reason)
 
     async def is_alive(self, timeout_s: float) -> bool:
@@ -139,7 +136,7 @@ class Connection:
     def abandon(self) -> None:
         """Drop the socket; `finished` follows."""
         self._is_abandoned = True
-        self._answered.set()
+        self._read_on()
         self._socket.abort()
 
     async def _read(self) -> None:
@@ -152,10 +149,14 @@ class Connection:
                 await self._outbox.put(outcome.text)
             self._follow_up(outcome)
             while self._dialogue.waiting >= WAITING_MAX and not self._is_abandoned:
-                self._answered.clear()
+                self._answered = asyncio.Event()
                 await self._answered.wait()
         if self._socket.overflowed:
             self._tell(Flaw(code=TOO_LARGE, detail=f"closed, at most {FRAME_BYTES_MAX} bytes"))
+
+    def _read_on(self) -> None:
+        if self._answered is not None:
+            self._answered.set()
 
     def _tell(self, flaw: Flaw) -> None:
         """One line a minute for each kind of flaw."""

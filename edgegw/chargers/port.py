@@ -171,7 +171,7 @@ class Chargers:
                     await self._refuse_second(admission, socket)
                     return
                 old.abandon()
-                await old.finished.wait()
+                await asyncio.wait((old.finished,))
                 self._settings.log("charger.replaced", {"charger_id": charger_id})
             if charger_id not in self._chargers:  # taken out while it came in
                 await socket.close("the configuration changed")

@@ -52,7 +52,7 @@ class Version:
 
 
 def load() -> Mapping[str, Version]:
-    """All versions, their validators compiled; some 150 ms, once, before anything is served."""
+    """All versions; their validators are compiled when they are needed first."""
     return {
         "1.6": Version(
             name="1.6",

@@ -37,7 +37,7 @@ def measure(folder: Path, *, short: bool) -> list[Figure]:
             port = server.hear()["port"]
             for version in VERSIONS:
                 order = {"name": f"{side}/{version}", "port": port, "version": version, "count": CHARGERS}
-                load.ask(open={**order, "deflate": False, "start": True})
+                load.ask(open={**order, "start": True})
         for version in VERSIONS:
             sides: dict[str, Callable[[], float]] = {
                 side: partial(_rate, server, load, name=f"{side}/{version}", messages=messages)

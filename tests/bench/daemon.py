@@ -55,12 +55,15 @@ class Daemon:
                 raise TimeoutError(f"wanted {counts}, have {self.status()}")
             time.sleep(0.1)
 
-    def connect(self, load: Part, *, deflate: bool = False) -> None:
-        """Every charger dials in, boots and beats, in three versions."""
-        for version, count in _shares(self.chargers).items():
-            order = {"name": f"{self.port}/{version}", "port": self.port, "version": version, "count": count}
-            load.ask(open={**order, "deflate": deflate, "start": False, "beats_s": HEARTBEAT_S})
-        self.wait_for(chargers_online=self.chargers)
+    def connect(self, load: Part, *, already: int = 0, until: int | None = None) -> None:
+        """So many chargers, all of them if not told, dial in, boot and beat, in three versions."""
+        wanted, there = _shares(self.chargers if until is None else until), _shares(already)
+        for version, count in wanted.items():
+            first = there.get(version, 0)
+            order = {"name": f"{self.port}/{version}/{first}", "port": self.port, "version": version}
+            beating = {"first": first, "count": count - first, "start": False, "beats_s": HEARTBEAT_S}
+            load.ask(open={**order, **beating})
+        self.wait_for(chargers_online=sum(wanted.values()))
 
 
 @contextlib.contextmanager
@@ -140,6 +143,7 @@ def _tables(endpoint: str, *, port: int, meters: list[int]) -> dict[str, Any]:
             "identity": str(crypto / "EVUserMSP" / GATEWAY),
             "trust_file": str(crypto / "trust.json"),
         },
+        "health": {"port": 0},
         "log": {"format": "json"},
         "lines": [{"port": number} for number in meters],
     }

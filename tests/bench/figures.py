@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+NOTHING = "\N{EN DASH}"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 KEYS = ("value", "unit", "baseline", "ratio")
 
@@ -38,7 +39,7 @@ class Meaning:
     """A name's row in the table. `goal` bounds `field`, from below or from above; None: no goal was set."""
 
     text: str
-    baseline: str = "-"
+    baseline: str = NOTHING
     field: str = "ratio"
     least: float | None = None
     most: float | None = None
@@ -49,7 +50,7 @@ class Meaning:
         what = "ratio " if self.field == "ratio" else ""
         if self.least is not None:
             return f"{what}≥ {self.least:g}"
-        return "-" if self.most is None else f"{what}≤ {self.most:g}"
+        return NOTHING if self.most is None else f"{what}≤ {self.most:g}"
 
     def is_met(self, row: Mapping[str, Any]) -> bool | None:
         """Whether the goal is met; None without a goal."""
@@ -92,7 +93,7 @@ MEANINGS: Mapping[str, Meaning] = {
         field="value",
         most=40,
     ),
-    "memory.connection": Meaning(text="of that, the connection alone", field="value"),
+    "memory.further_connection": Meaning(text="of that, its open connection", field="value", most=40),
     "start.ready": Meaning(text="start of the process to READY, 2 chargers and 2 meters", field="value"),
     "idle.each_second": Meaning(
         text="CPU share of the daemon, 2 chargers, 2 meters read each second", field="value", most=3
@@ -104,10 +105,10 @@ MEANINGS: Mapping[str, Meaning] = {
 
 
 def rows_of(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:
-    """What is written: name -> value, unit, baseline, ratio. Raises KeyError for a name without a meaning."""
+    """What is written: name -> value, unit, baseline, ratio. Raises AssertionError for a name without a meaning."""
     rows = {}
     for figure in figures:
-        assert MEANINGS[figure.name] is not None
+        assert figure.name in MEANINGS, figure.name
         rows[figure.name] = {
             "value": _rounded(figure.value),
             "unit": figure.unit,
@@ -138,9 +139,11 @@ def table(rows: Mapping[str, Mapping[str, Any]], *, when: datetime) -> str:
     ]
     for name, row in rows.items():
         meaning = MEANINGS[name]
-        met = {True: "yes", False: "**no**", None: "-"}[meaning.is_met(row)]
-        beside = "-" if row["baseline"] is None else f"{row['baseline']:g} {row['unit']}: {meaning.baseline}"
-        ratio = "-" if row["ratio"] is None else f"{row['ratio']:g}"
+        met = {True: "yes", False: "**no**", None: NOTHING}[meaning.is_met(row)]
+        beside = (
+            NOTHING if row["baseline"] is None else f"{row['baseline']:g} {row['unit']}: {meaning.baseline}"
+        )
+        ratio = NOTHING if row["ratio"] is None else f"{row['ratio']:g}"
         lines.append(
             f"| `{name}` | {meaning.text} | {row['value']:g} {row['unit']} | {beside} | {ratio} | {meaning.goal} | {met} |"
         )

@@ -6,6 +6,7 @@ simulator's `MeterModel`, whose registers are made once for each state and then 
 
 import asyncio
 import contextlib
+import os
 import signal
 import struct
 import sys
@@ -64,5 +65,5 @@ async def serve(profile: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # there is nothing to save
     uvloop.run(serve(sys.argv[1]))

@@ -1,6 +1,6 @@
 """The chargers of a benchmark, in a process of their own: each has one CALL outstanding, as the standard demands.
 
-Told over standard input: `{"open": {"name", "port", "version", "count", "deflate", "start", "beats_s"}}` opens connections,
+Told over standard input: `{"open": {"name", "port", "version", "first", "count", "start", "beats_s"}}` opens connections,
 starts a transaction on each or lets it beat, `{"run": {"name", "messages"}}` sends so many samples over them and tells the
 wall seconds.
 Answers every CALL of the other side with yes. The other side may echo: then its own frame is the answer.
@@ -86,15 +86,15 @@ class Charger:
             assert answer.startswith("[3,") or answer == text, answer
 
 
-async def open_charger(port: int, version: str, number: int, *, deflate: bool, start: bool) -> Charger:
-    """Dial in, boot, and `start` a transaction."""
+async def open_charger(port: int, version: str, number: int, *, start: bool) -> Charger:
+    """Dial in without compression, boot, and `start` a transaction."""
     charger_id = f"CP-{version}-{number}"
     credentials = base64.b64encode(f"{charger_id}:{PASSWORD}".encode()).decode()
     socket = await connect(
         f"ws://127.0.0.1:{port}/ocpp/{charger_id}",
         additional_headers={"Authorization": f"Basic {credentials}"},
         subprotocols=[ocpp_messages.VERSIONS[version]],  # type: ignore[list-item]  # plain texts
-        compression="deflate" if deflate else None,
+        compression=None,
         ping_interval=None,
         open_timeout=60,
     )
@@ -117,10 +117,8 @@ async def serve() -> None:
         if "open" in question:
             order = question["open"]
             groups[order["name"]] = [
-                await open_charger(
-                    order["port"], order["version"], number, deflate=order["deflate"], start=order["start"]
-                )
-                for number in range(order["count"])
+                await open_charger(order["port"], order["version"], number, start=order["start"])
+                for number in range(order.get("first", 0), order.get("first", 0) + order["count"])
             ]
             for charger in groups[order["name"]] if order.get("beats_s") else ():
                 charger.beating = asyncio.create_task(charger.beat(order["beats_s"]))

@@ -7,6 +7,7 @@ answer, validation as it is by default. `echo` sends each frame back and knows n
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -224,7 +225,7 @@ async def _serve(on_connect: Callable[[ServerConnection], Any]) -> None:
 
 def main(kind: str, *folder: str) -> None:
     """Serve until SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # there is nothing to save
     if kind == "gateway":
         uvloop.run(gateway(Path(folder[0])))
     elif kind == "package":

@@ -1,0 +1,17 @@
+"""Each benchmark's harness still runs: a few messages through its processes. No figure is judged and nothing is timed."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from tests.bench import figures
+
+
+@pytest.mark.parametrize("name", ["meters", "ocpp", "trades"])
+def test_a_harness_runs(tmp_path: Path, name: str) -> None:
+    """A few messages through each harness give figures that can be written; how fast they are is nobody's business here."""
+    measured = importlib.import_module(f"tests.bench.bench_{name}").measure(tmp_path, short=True)
+    rows = figures.rows_of(measured)
+    assert rows
+    assert all(row["value"] > 0 for row in rows.values())
