@@ -93,7 +93,9 @@ MEANINGS: Mapping[str, Meaning] = {
         field="value",
         most=40,
     ),
-    "memory.further_connection": Meaning(text="of that, its open connection", field="value", most=40),
+    "memory.further_connection": Meaning(
+        text="of that, its open connection (partly in pages that the start left free)", field="value", most=40
+    ),
     "start.ready": Meaning(text="start of the process to READY, 2 chargers and 2 meters", field="value"),
     "idle.each_second": Meaning(
         text="CPU share of the daemon, 2 chargers, 2 meters read each second", field="value", most=3
