@@ -138,8 +138,9 @@ def _judge(account: MeterAccount, registers: Registers, *, serial: str | None) -
     if registers.at_ns <= account.last.at_ns:
         return Measured(account=account, quarantined="older than the last reading")
     if _is_plausible(account.last, registers, account):
-        # Who has no serial yet has this one from now on.
-        return _accept(replace(account, serial=account.serial or serial), registers)
+        if account.serial is None and serial is not None:  # it is its own from now on
+            account = replace(account, serial=serial)
+        return _accept(account, registers)
     return _suspect(account, registers, serial=serial)
 
 
