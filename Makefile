@@ -53,7 +53,7 @@ test: $(DEVELOPMENT) tools
 	@$(BIN)/lint-imports --no-logo --no-cache
 	$(STEP) 'pytest'
 	@rm -f .coverage .coverage.*
-	@EDGEGW_COVERAGE=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak' | tee .venv/pytest.txt
+	@EDGEGW_COVERAGE=1 $(BIN)/python -m pytest -n 3 --dist worksteal --durations=12 -m 'not soak' | tee .venv/pytest.txt
 	$(STEP) 'coverage: 100 % in contract and core, 90 % over all'
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --include='edgegw/contract/*,edgegw/core/*' --fail-under=100

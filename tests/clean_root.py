@@ -103,7 +103,7 @@ def missing() -> str:
         with _lock("apt"):
             if not shutil.which(tool) and not _apt_install(package):
                 return f"{tool} is not here, and apt-get install {package} fails"
-    return ""
+    return _make_base_root()
 
 
 @functools.cache
@@ -124,7 +124,7 @@ def unbootable() -> str:
 
 @contextlib.contextmanager
 def clean_root() -> Iterator[CleanRoot]:
-    """A fresh copy of the base root; processes in it end with each command, the copy with the context."""
+    """A fresh copy of the base root; processes in it end with each command, the copy with the context. Ask `missing` first."""
     base = _base_root()
     folder = Path(tempfile.mkdtemp(prefix="layer-", dir=BUILD))
     folder.chmod(0o755)
@@ -228,21 +228,27 @@ def _fingerprint() -> str:
 
 
 def _base_root() -> Path:
-    """The root that all others are copies of; made where it is not there yet."""
-    base = BUILD / f"clean-root-{_release()['VERSION_CODENAME']}"
+    """The root that all others are copies of."""
+    return BUILD / f"clean-root-{_release()['VERSION_CODENAME']}"
+
+
+def _make_base_root() -> str:
+    """Make the base root where it is not there yet; what debootstrap said last where it cannot, which is not our fault."""
+    base = _base_root()
     with _lock("root"):
         if not base.is_dir():
             half = base.with_suffix(".half")
             shutil.rmtree(half, ignore_errors=True)
             made = subprocess.run(
                 ["debootstrap", "--variant=minbase", f"--include={INCLUDED}", _release()["VERSION_CODENAME"], str(half)],
-                capture_output=True, text=True, check=False,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
             )  # fmt: skip
-            assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+            if made.returncode != 0:
+                return f"debootstrap cannot make a root here: {made.stdout.strip().splitlines()[-1]}"
             # Copies are thrown away: dpkg need not wait for the disk.
             (half / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n", encoding="ascii")
             half.rename(base)
-    return base
+    return ""
 
 
 def _release() -> dict[str, str]:

@@ -7,8 +7,6 @@ Source: OCPP security profiles 1 and 2 (A00.FR.205: password as text; 1.6 TC_085
 import asyncio
 import base64
 import binascii
-import contextlib
-import ctypes
 import hashlib
 import hmac
 import re
@@ -23,8 +21,6 @@ FAILURES_MAX = 5  # an id
 ADDRESS_FAILURES_MAX = 30  # chargers behind one router share an address
 FAILURE_WINDOW_S = 60.0
 _TRACKED_MAX = 1024
-_MMAP_THRESHOLD = -3  # malloc.h
-_LARGE_BLOCK_BYTES = 1 << 20
 _MADE_MAX = 64
 _AT_ONCE = 2  # 19 MiB each
 _KEY_BYTES_MAX = 20  # of a 1.6 AuthorizationKey
@@ -82,7 +78,6 @@ class Gatekeeper:
         ] = {}  # digest of the password, and the hash it proved right against
         self._made: dict[tuple[str, bytes], str] = {}  # hashes of what strangers presented
         self._failures: dict[tuple[str, str], deque[float]] = {}
-        _return_large_blocks()
         self._dummy_hash = hash_password(secrets.token_urlsafe(16))
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
@@ -168,15 +163,6 @@ def _spellings(password: bytes) -> tuple[str, ...]:
     elif len(password) <= _KEY_BYTES_MAX:
         found += [digits]
     return tuple(dict.fromkeys(found))
-
-
-def _return_large_blocks() -> None:
-    """Have freed blocks of a hash go back to the system: glibc would keep 19 MiB for every thread that ever made one.
-
-    Fixing its threshold also stops it from growing it (mallopt(3), M_MMAP_THRESHOLD). Other C libraries need no such word.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
 
 
 def _matches(stored: str, spellings: Sequence[str]) -> bool:

@@ -138,9 +138,7 @@ def _judge(account: MeterAccount, registers: Registers, *, serial: str | None) -
     if registers.at_ns <= account.last.at_ns:
         return Measured(account=account, quarantined="older than the last reading")
     if _is_plausible(account.last, registers, account):
-        if account.serial is None and serial is not None:  # it is its own from now on
-            account = replace(account, serial=serial)
-        return _accept(account, registers)
+        return _accept(account, registers, serial=serial)
     return _suspect(account, registers, serial=serial)
 
 
@@ -252,7 +250,9 @@ def _decimal(thousandths: int, unit: str) -> str:
     return f"{thousandths // 1000}.{thousandths % 1000:03d} {unit}"
 
 
-def _accept(account: MeterAccount, registers: Registers, *, disputed: bool = False) -> Measured:
+def _accept(
+    account: MeterAccount, registers: Registers, *, serial: str | None = None, disputed: bool = False
+) -> Measured:
     last, cut = account.last, account.cut
     assert last is not None
     assert cut is not None
@@ -267,6 +267,7 @@ def _accept(account: MeterAccount, registers: Registers, *, disputed: bool = Fal
         boundary_ns += INTERVAL_NS
     after = replace(
         account,
+        serial=account.serial or serial,  # who has none yet has this one from now on
         last=registers,
         cut=cut,
         suspects=(),

@@ -11,11 +11,13 @@ import asyncio
 import logging
 import struct
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
+from pymodbus.framer import FramerSocket
 from pymodbus.pdu import ModbusPDU
 from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
@@ -79,33 +81,42 @@ class RefusedError(ReadError):
         self.exception_code = exception_code
 
 
-class _HoldingAnswer(ReadHoldingRegistersResponse):
-    """What pymodbus decodes word by word, in one go; it also spares the debug text that pymodbus makes of each answer."""
-
-    def decode(self, data: bytes) -> None:
-        """Registers of a response; raises struct.error, which pymodbus takes for a broken frame."""
-        self.registers = struct.unpack_from(f">{data[0] // 2}H", data, 1)
-
-    def __str__(self) -> str:
-        return "registers"
+def _read_holding(block: Block) -> ModbusPDU:
+    return ReadHoldingRegistersRequest(address=block.start, count=block.count)
 
 
-class _InputAnswer(_HoldingAnswer):
-    """The same of input registers."""
-
-    function_code = ReadInputRegistersResponse.function_code
-
-
-def _read_holding(start: int, count: int, unit_id: int) -> ModbusPDU:
-    return ReadHoldingRegistersRequest(address=start, count=count, dev_id=unit_id)
-
-
-def _read_inputs(start: int, count: int, unit_id: int) -> ModbusPDU:
-    return ReadInputRegistersRequest(address=start, count=count, dev_id=unit_id)
+def _read_inputs(block: Block) -> ModbusPDU:
+    return ReadInputRegistersRequest(address=block.start, count=block.count)
 
 
 # All that edgegw ever asks of a meter: reads. No function that writes is made anywhere (reliability reference, S13).
 _READS = {3: _read_holding, 4: _read_inputs}
+_ANSWERS = {3: ReadHoldingRegistersResponse, 4: ReadInputRegistersResponse}
+_HEAD = struct.Struct(">HHHBBB")  # transaction, protocol, length, unit, function, bytes
+
+
+@cache
+def encoded(block: Block) -> bytes:
+    """The request for a block, as pymodbus encodes it, without frame."""
+    request = _READS[block.fc](block)
+    return bytes([request.function_code]) + request.encode()
+
+
+class _Framer(FramerSocket):
+    """Modbus TCP frames: the everyday one, which is just the answer that is waited for, in a few steps; any other by pymodbus."""
+
+    def handleFrame(self, data: bytes, exp_devid: int, exp_tid: int) -> tuple[int, ModbusPDU | None]:  # noqa: N802 - pymodbus's name
+        """See FramerBase."""
+        size = len(data)
+        if size > _HEAD.size:
+            tid, protocol, length, unit, function, count = _HEAD.unpack_from(data)
+            expected = (tid, unit, protocol) == (exp_tid, exp_devid, 0)
+            whole = size == length + 6 == count + _HEAD.size and not count % 2
+            if expected and whole and function in _ANSWERS:
+                answer = _ANSWERS[function](dev_id=unit, transaction_id=tid)
+                answer.registers = list(struct.unpack_from(f">{count // 2}H", data, _HEAD.size))
+                return size, answer
+        return super().handleFrame(data, exp_devid, exp_tid)
 
 
 class Line:
@@ -148,8 +159,8 @@ class Line:
             trace_connect=self._connection_changed,
             trace_packet=self._packet_passed,
         )
-        self._client.register(_HoldingAnswer)
-        self._client.register(_InputAnswer)
+        if self._framer is FramerType.SOCKET:
+            self._client.ctx.framer = _Framer(self._client.ctx.framer.decoder)
         if not await self._client.connect():
             self.close()
             raise UnreachableError(
@@ -169,15 +180,16 @@ class Line:
 
         Raises RefusedError (the connection stays), or ReadError (it is closed).
         """
-        client = self._client
-        if client is None or not client.connected:
-            raise self._silence("closed", unit_id, block)
         if self.gap_s:
             await asyncio.sleep(max(0.0, self._quiet_until - asyncio.get_running_loop().time()))
+        client = self._client
+        if client is None or not client.connected:
+            self._heard = b""
+            raise self._silence("closed", unit_id, block)
         clean = False
         self._asking, self._heard = True, b""
         try:
-            answer = await self._answer(client, _READS[block.fc](block.start, block.count, unit_id))
+            answer = await self._answer(client, unit_id, encoded(block))
             registers = _checked(answer, unit_id, block)
             clean = True
         except ConnectionException as error:
@@ -194,19 +206,21 @@ class Line:
             raise RefusedError(answer.exception_code, block=block)
         return registers
 
-    async def _answer(self, client: AsyncModbusTcpClient, request: ModbusPDU) -> ModbusPDU:
+    async def _answer(self, client: AsyncModbusTcpClient, unit_id: int, request: bytes) -> ModbusPDU:
         """One transaction of pymodbus's own parts, for one caller and without retries: it needs no lock and no task.
 
         Raises TimeoutError, or ConnectionException when the peer hangs up.
         """
         transaction, loop = client.ctx, asyncio.get_running_loop()
         answer: asyncio.Future[ModbusPDU] = loop.create_future()
-        request.transaction_id = transaction.getNextTID()
+        transaction.request_dev_id = unit_id
+        transaction.request_transaction_id = tid = transaction.getNextTID()
         transaction.recv_buffer = b""
         transaction.response_future = answer
         timer = loop.call_later(self.timeout_s, _expire, answer)
         try:
-            transaction.pdu_send(request)
+            frame = transaction.framer.encode(request, unit_id, tid)
+            transaction.transport.write(frame)  # type: ignore[attr-defined]  # of TCP it is a WriteTransport
             return await answer
         finally:
             timer.cancel()

@@ -81,7 +81,14 @@ def test_golden_session() -> None:
     first, last, stop = ended.samples
     assert (first.import_wh, first.export_wh) == (1523400, 88210)
     assert (last.import_wh, last.export_wh, stop.import_wh) == (1524100, 93210, 1524100)
-    assert talk.counts == {}
+    assert talk.counts == {
+        "received.Authorize": 1,
+        "received.BootNotification": 1,
+        "received.MeterValues": 2,
+        "received.StartTransaction": 1,
+        "received.StatusNotification": 2,
+        "received.StopTransaction": 1,
+    }
 
 
 def test_start_keeps_frame_and_key() -> None:
@@ -247,7 +254,7 @@ def test_noncompliance_is_counted_not_punished() -> None:
     """A payload against the schema is flagged and used all the same."""
     talk = Talk("1.6")
     talk.event("4", "StartTransaction", {**START, "meterStart": 12.5})
-    assert talk.counts == {"noncompliant.StartTransaction": 1}
+    assert talk.counts == {"received.StartTransaction": 1, "noncompliant.StartTransaction": 1}
 
 
 def setpoint(**more: Any) -> ApplySetpoint:

@@ -93,7 +93,13 @@ def test_golden_session() -> None:
         TransactionUpdated,
         TransactionEnded,
     ]
-    assert talk.counts == {}
+    assert talk.counts == {
+        "received.Authorize": 1,
+        "received.BootNotification": 1,
+        "received.NotifyEVChargingNeeds": 1,
+        "received.StatusNotification": 2,
+        "received.TransactionEvent": 4,
+    }
     started, updated, ended = events[4], events[7], events[8]
     assert isinstance(started, TransactionStarted)
     assert isinstance(updated, TransactionUpdated)
