@@ -169,7 +169,7 @@ def machine() -> str:
     memory = re.search(r"^MemTotal:\s+(\d+) kB$", meminfo, re.MULTILINE)
     cores = len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE))
     parts = [
-        f"{cores} virtual or real cores ({model[1].strip() if model else platform.machine()})",
+        f"{cores} cores ({model[1].strip() if model else platform.machine()})",
         f"{int(memory[1]) // 1024 // 1024 if memory else 0} GiB",
         f"Linux {platform.release().split('-')[0]}",
         f"Python {platform.python_version()}",
