@@ -135,7 +135,7 @@ class Gateway:
         for outcome in outcomes:
             for effect in outcome.effects:
                 self._do(effect)
-        if self.station.draining and not self.station.lines and not self.station.submissions:
+        if self.station.draining and station.is_settled(self.station):
             self._settled.set()
 
     async def _commit(self, facts: Sequence[Fact], changes: Mapping[str, object]) -> None:

@@ -62,6 +62,17 @@ def new_station(settings: Settings, accounts: Mapping[str, MeterAccount]) -> Sta
     return Station(settings=settings, evses=evses, meters=dict(accounts))
 
 
+def is_settled(station: Station) -> bool:
+    """Nothing that was begun is on its way any more.
+
+    A meter's registration of which nothing left the station does not count: others hold it up, and it is asked again.
+    """
+    return not station.lines and all(
+        item.purpose == "meter" and item.state in {life.State.NEW, life.State.ENDORSING}
+        for item in station.submissions.values()
+    )
+
+
 def adopt(station: Station, fresh: Station) -> Station:
     """The station under new settings: EVSEs and meters that it did not have yet come in as they are in `fresh`."""
     return replace(
