@@ -78,7 +78,7 @@ def show_charger(*, charger_id: str, config: Config, as_json: bool) -> None:
     if len(known) == 1:
         raise Ended(f"no charger {charger_id}: edgegw charger list", Exit.PROBLEMS)
     for one in known.get("refused", ()):
-        one["remedy"] = _explained(one["code"])
+        one["remedy"] = _explained(one)
     show(known, as_json=as_json)
 
 
@@ -117,8 +117,8 @@ def url(*, charger_id: str, qr: bool, config: Config, as_json: bool) -> None:
     "--meter", "meters", multiple=True, help="A configured meter, one for each EVSE in their order."
 )
 @click.option("--meter-profile", help="A new meter's register map.")
-@click.option("--meter-host", default="127.0.0.1", show_default=True)
-@click.option("--meter-port", type=click.IntRange(1, 65535), default=502, show_default=True)
+@click.option("--meter-host", help="Where that meter, or its Modbus TCP gateway, is.  [default: 127.0.0.1]")
+@click.option("--meter-port", type=click.IntRange(1, 65535), help="[default: 502]")
 @click.option(
     "--meter-unit", "meter_units", type=click.IntRange(0, 247), multiple=True, help="One for each EVSE."
 )
@@ -235,6 +235,8 @@ def _evses(
             for number, meter in zip(numbers, meters, strict=True)
         )
     profile = told["meter_profile"] or _meter_profile(config)
+    host = told["meter_host"] or _host()
+    port = told["meter_port"] or (_number("Its Modbus TCP port", 502, "--meter-port") if _asks() else 502)
     units = list(told["meter_units"]) or [
         _number(f"Modbus unit of the meter of EVSE {number}", number, "--meter-unit") for number in numbers
     ]
@@ -247,8 +249,8 @@ def _evses(
             meter_id=f"M-{names[number]}"[:48],
             meter={
                 "profile": profile,
-                "host": told["meter_host"],
-                "port": told["meter_port"],
+                "host": host,
+                "port": port,
                 "unit": unit,
             },
         )
@@ -290,6 +292,14 @@ def _meter_profile(config: Config) -> str:
     if not _asks():
         raise click.UsageError(f"which meter bills it? give {hint}")
     return str(click.prompt("Register map of its meter", type=click.Choice(known), err=True))
+
+
+def _host() -> str:
+    """Where a new meter is; a simulated one is here."""
+    if not _asks():
+        click.echo("Address of its meter: 127.0.0.1 is taken; --meter-host says otherwise", err=True)
+        return "127.0.0.1"
+    return str(click.prompt("Address of its meter, or of its Modbus TCP gateway", err=True))
 
 
 def _serving(config: Config) -> set[str]:
@@ -350,11 +360,15 @@ def show_urls(config: Config, charger_id: str = "", *, qr: bool) -> None:
 
 def _refused_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
     times = f" ({one['count']} times, last {_time(one['at_ns'])})"
-    return (one["charger_id"] or "-", "refused", one["address"], _explained(one["code"]) + times)
+    return (one["charger_id"] or "-", "refused", one["address"], _explained(one) + times)
 
 
-def _explained(code: str) -> str:
-    return explained(code) if code in REMEDIES else code
+def _explained(one: Mapping[str, Any]) -> str:
+    """Cause and remedy of a refusal, which is told of the charger where it has a name."""
+    if one["code"] not in REMEDIES:
+        return str(one["code"])
+    text = explained(one["code"], one.get("detail") or "")
+    return text.replace("approve ID", f"approve {one['charger_id']}") if one["charger_id"] else text
 
 
 def _waiting_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
