@@ -188,6 +188,7 @@ def _ledger(told: dict[str, object], *, asks: bool) -> str:
 def _other_peer(told: dict[str, object]) -> "PeerPlace":
     """The organisation's own peer; its identity and trust file must be usable now."""
     from edgegw.commissioning.site import PeerPlace
+    from edgegw.errors import ConfigError
     from edgegw.ledger.identity import load_signer, load_trust
 
     identity, trust = _path(told["identity"]), _path(told["trust"])
@@ -196,8 +197,8 @@ def _other_peer(told: dict[str, object]) -> "PeerPlace":
     try:
         load_signer(identity)
         load_trust(trust)
-    except (OSError, ValueError) as fault:
-        raise Ended(f"{identity}, {trust}: {fault}", Exit.CONFIGURATION) from fault
+    except ConfigError as fault:
+        raise Ended(str(fault), Exit.CONFIGURATION) from fault
     return PeerPlace(
         endpoint=_endpoint(told["peer"]),
         identity=identity.absolute(),
