@@ -47,7 +47,8 @@ def _at_least_one(evses: tuple["EvseConfig", ...]) -> tuple["EvseConfig", ...]:
 
 
 FilePath = Annotated[Path, AfterValidator(_from_config_folder)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9*_=:+|@.-]{1,48}$")]  # OCPP's identifier characters
+NAME = r"^[A-Za-z0-9*_=:+|@.-]{1,48}$"  # OCPP's identifier characters
+Name = Annotated[str, Field(pattern=NAME)]
 Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, gt=0)]

@@ -175,7 +175,7 @@ def approve(
     if as_json:
         show(result, as_json=True)
     else:
-        _tell(config, result, knows_password=bool(stranger.get("password_hash")))
+        _tell(config, result, stranger)
 
 
 def _configured(config: Config, charger_id: str) -> ChargerConfig | None:
@@ -318,7 +318,7 @@ def _asks() -> bool:
     return sys.stdin.isatty()
 
 
-def _tell(config: Config, result: Mapping[str, Any], *, knows_password: bool) -> None:
+def _tell(config: Config, result: Mapping[str, Any], stranger: Mapping[str, Any]) -> None:
     charger_id, reloaded = result["charger_id"], result["reload"]
     if result["file"]:
         click.echo(f"{charger_id} is approved: {result['file']}")
@@ -328,9 +328,13 @@ def _tell(config: Config, result: Mapping[str, Any], *, knows_password: bool) ->
         click.echo(f"Password of {charger_id}, shown this once: {result['password']}")
         click.echo(f"Set it in the charger as its {PASSWORD_PLACE}, with the user name {charger_id}.")
         show_urls(config, charger_id, qr=False)
-    elif knows_password:
+    elif stranger.get("password_hash"):  # whoever came first under this name chose it: say who that was
+        nameplate = printable(
+            " ".join(str(stranger[name]) for name in ("vendor", "model", "serial") if stranger.get(name))
+        )
         click.echo(
-            "It keeps the password it came with, and is let in when it connects again, within minutes."
+            f"It keeps the password that {nameplate or 'it'} at {stranger['address']} came with, and is let in when it "
+            "connects again, within minutes. If that is not your charger: --new-password."
         )
     if not result["file"]:
         return

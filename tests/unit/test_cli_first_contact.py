@@ -201,6 +201,10 @@ def test_a_waiting_charger_is_approved_with_its_own_password(config: Path) -> No
     assert [(evse.number, evse.id, evse.meter) for evse in added.evses] == [(1, "CP-1-1", "M-1")]
     again = charger(config, "approve", "CP-1")
     assert (again.exit_code, "approved already" in again.stderr) == (Exit.PROBLEMS, True)
+    (config.parent / "conf.d" / "charger-CP-1.toml").unlink()
+    with serving(config.parent / "var", FakeDaemon(stranger=known)):
+        told = charger(config, "approve", "CP-1", "--meter", "M-1", "--rated-w", "22000").stdout
+    assert "the password that ACME Wall\\x1b[2J 2 77 at 192.168.7.31 came with" in told, "whoever that was"
 
 
 def test_a_charger_that_sent_no_password_gets_one(config: Path) -> None:
@@ -353,8 +357,9 @@ def test_init_asks_what_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         folder = tmp_path / answer
         with monkeypatch.context() as patch:
             patch.setattr(init_module, "_can_ask", lambda: True)
-            done = run("init", "--dir", str(folder), answers=f"dock-3\n\n\nembedded\n{answer}\n")
+            done = run("init", "--dir", str(folder), answers=f"dock 3\ndock-3\n\n\nembedded\n{answer}\n")
         assert done.exit_code == Exit.DONE, done.output
+        assert "'dock 3': 1 to 48 of" in done.stderr, "asked again at once, not refused at the end"
         assert "pass for a charger" in done.stderr
         config = load(folder / "edgegw.toml")
         assert (config.station.id, config.ocpp.host, config.sandbox) == ("dock-3", "192.168.7.2", None)
