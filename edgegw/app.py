@@ -71,6 +71,10 @@ def run(path: Path, config: Config) -> int:
             remedy = fault.hint if isinstance(fault, EdgegwError) else ""
             log_event("gateway.failed", {"reason": str(fault), "remedy": remedy}, level="error")
         status_code = 69
+    except* OSError as failed:  # a folder or socket that the system refuses
+        for fault in leaves(failed):
+            log_event("gateway.failed", {"reason": f"{type(fault).__name__}: {fault}"}, level="error")
+        status_code = 69
     return status_code
 
 

@@ -4,7 +4,8 @@ Decides what an operator should look at. A broker or peer out of reach is degrad
 nothing is lost.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -70,6 +71,17 @@ def assess(signs: Signs) -> tuple[Part, ...]:
         *_surroundings(signs),
     ]
     return tuple(sorted(parts, key=lambda part: _ORDER[part.level]))
+
+
+def refused_lately(refused: Iterable[tuple[str, str, int]], away: Collection[str]) -> Mapping[str, int]:
+    """Of refusals (code, charger, count) those that may explain why chargers are away: theirs, else those without a name."""
+    theirs, nameless = Counter[str](), Counter[str]()
+    for code, charger_id, count in refused:
+        if charger_id in away:
+            theirs[code] += count
+        elif not charger_id:
+            nameless[code] += count
+    return theirs or nameless
 
 
 def with_since(parts: Sequence[Part], before: Mapping[str, Part], now_ns: int) -> tuple[Part, ...]:

@@ -6,7 +6,6 @@ Decides nothing about trades. `app` builds it; signals and the control socket sp
 import asyncio
 import contextlib
 import signal
-from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from edgegw.certificates import certificate_ends
 from edgegw.charger_commands import ChargerCommands
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
-from edgegw.condition import Signs, assess, worst
+from edgegw.condition import Signs, assess, refused_lately, worst
 from edgegw.config import Config
 from edgegw.core.metering import faults
 from edgegw.errors import ConfigError
@@ -100,13 +99,16 @@ class Daemon:
             or clock.synchronized,
         )
 
-    def _refused_lately(self) -> dict[str, int]:
+    def _refused_lately(self) -> Mapping[str, int]:
         since_ns = self.clock.now_ns() - LATELY_NS
-        found = Counter[str]()
-        for refusal in self.chargers.refusals():
-            if refusal.at_ns >= since_ns:
-                found[refusal.code] += refusal.count
-        return dict(found)
+        return refused_lately(
+            (
+                (one.code, one.charger_id, one.count)
+                for one in self.chargers.refusals()
+                if one.at_ns >= since_ns
+            ),
+            {charger.id for charger in self.config.chargers} - set(self.chargers.connected()),
+        )
 
     def counts(self) -> Counts:
         """What adapters counted."""

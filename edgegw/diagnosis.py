@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from edgegw.config import Config, MqttConfig, read_secret
 from edgegw.core.events import StorageLevel
+from edgegw.database import NewerSchemaError
 from edgegw.errors import ConfigError, JournalError, LedgerError
 from edgegw.meters.profile import named_profile
 from edgegw.ops.adjtime import clock_state
@@ -203,7 +204,10 @@ def _journal(path: Path) -> Finding:
     try:
         broken = verify_chain(path)
     except JournalError as fault:
-        return _bad("journal", str(fault), fault.hint or "edgegw db status")
+        is_newer = isinstance(fault, NewerSchemaError)
+        return _bad(
+            "journal", str(fault), fault.hint or "edgegw db list; edgegw db restore", exit_78=is_newer
+        )
     if broken is not None:
         return _bad("journal", f"fact {broken} was altered", "keep the file, then: edgegw db restore")
     return _ok("journal", f"{path}: hash chain verified")
@@ -245,7 +249,7 @@ async def _peer(config: Config) -> Finding:
             began_s = time.monotonic()
             supply = await client.evaluate("totalSupply", {})
             took_ms = (time.monotonic() - began_s) * 1000
-    except (LedgerError, TimeoutError, OSError) as fault:
+    except (ConfigError, LedgerError, TimeoutError, OSError) as fault:
         return _bad("ledger", f"{place.endpoint}: {str(fault) or 'no answer'}", hint)
     return _ok(
         "ledger",

@@ -4,6 +4,7 @@ Decides the form only; `condition` judges. The same value is rewritten each seco
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -83,9 +84,11 @@ class Board:
         }
 
     def _replace(self, text: str) -> None:
+        """A file that cannot be written (a full disk, no descriptor left) costs its readers, never the daemon."""
         waiting = self._path.with_suffix(".new")
-        waiting.write_text(text)
-        waiting.replace(self._path)
+        with contextlib.suppress(OSError):
+            waiting.write_text(text)
+            waiting.replace(self._path)
 
 
 def present(station: Station, now_ns: int, *, polls: tuple[int, int]) -> dict[str, object]:

@@ -176,11 +176,10 @@ def _on_authorize(turn: Turn, event: AuthorizeRequested) -> None:
     """Identity, status and balance; moves nothing. Without an answer from the peer the start decides."""
     terms = turn.members.get(event.id_token_hash)
     if terms is None:
-        answer = AuthorizeAnswer(status=IdTokenStatus.INVALID)
-        turn.emit(AnswerCall(call=event.call, answer=answer))
+        _refuse_authorize(turn, event.call, IdTokenStatus.INVALID, code="UNKNOWN_TOKEN")
         return
     if not turn.admits:
-        turn.emit(AnswerCall(call=event.call, answer=AuthorizeAnswer(status=IdTokenStatus.BLOCKED)))
+        _refuse_authorize(turn, event.call, IdTokenStatus.BLOCKED, code="DISK_FULL")
         return
     query_id = f"authorize/{event.call.charger_id}/{event.call.connection}/{event.call.message_id}"
     turn.queries.put(query_id, "V2G" if terms.sells else "")
@@ -192,8 +191,17 @@ def _answer_authorize(turn: Turn, query_id: str, result: Mapping[str, object] | 
     call = CallRef(charger_id=charger_id, connection=int(connection), message_id=message_id)
     tokens = None if result is None else result.get("tokens")
     available = tokens.get("available") if isinstance(tokens, Mapping) else None
-    status = IdTokenStatus.BLOCKED if available == "0" and not sells else IdTokenStatus.ACCEPTED
-    turn.emit(AnswerCall(call=call, answer=AuthorizeAnswer(status=status, bidirectional=sells)))
+    if available == "0" and not sells:
+        _refuse_authorize(turn, call, IdTokenStatus.BLOCKED, code="INSUFFICIENT_TOKENS")
+        return
+    answer = AuthorizeAnswer(status=IdTokenStatus.ACCEPTED, bidirectional=sells)
+    turn.emit(AnswerCall(call=call, answer=answer))
+
+
+def _refuse_authorize(turn: Turn, call: CallRef, status: IdTokenStatus, *, code: str) -> None:
+    """Nothing began, so that nothing is counted; a line tells whoever asks why this driver was sent away."""
+    turn.emit(AnswerCall(call=call, answer=AuthorizeAnswer(status=status)))
+    turn.log("authorization.refused", charger_id=call.charger_id, code=code)
 
 
 def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:

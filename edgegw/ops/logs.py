@@ -35,6 +35,7 @@ EVENTS = frozenset({
     "frame.quarantined",
     "frame.flawed",
     "call.failed",
+    "authorization.refused",
     "session.started",
     "session.refused",
     "session.finished",

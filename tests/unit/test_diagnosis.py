@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import sqlite3
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,17 @@ def test_an_altered_journal_is_found(place: Path) -> None:
     assert findings(place)["journal"].verdict is Verdict.OK
     (place.parent / "var" / "station.db").write_bytes(b"rubbish" * 100)
     assert findings(place)["journal"].verdict is Verdict.FAILED
+
+
+def test_a_journal_of_a_later_edgegw_is_what_the_daemon_would_refuse(place: Path) -> None:
+    """EGW-5002 ends the daemon with 78, and so does the check that precedes it."""
+    journal = load(place).journal_path
+    SqliteJournal(journal).close()
+    with closing(sqlite3.connect(journal)) as db:
+        db.execute("PRAGMA user_version = 99")
+    found = findings(place)["journal"]
+    assert (found.verdict, found.exit_78) == (Verdict.FAILED, True)
+    assert found.detail.startswith("EGW-5002")
 
 
 def test_online_checks_name_what_is_out_of_reach(place: Path) -> None:

@@ -69,3 +69,11 @@ async def test_it_is_rewritten_until_cancelled(tmp_path: Path, monkeypatch: pyte
         await task
     monkeypatch.setattr(status, "ALIVE_S", 0.0)
     assert shown.alive()["ok"] is False
+
+
+def test_a_file_that_cannot_be_written_costs_its_readers_only(tmp_path: Path) -> None:
+    """A full disk, or no descriptor left: the present is renewed all the same, and the daemon goes on."""
+    shown = board(tmp_path / "nowhere" / "status.json", Bench().station)
+    shown.write()
+    assert shown.alive()["ok"] is True
+    assert shown.present()["station_id"] == "ST"
