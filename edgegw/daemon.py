@@ -77,7 +77,9 @@ class Daemon:
 
     def __post_init__(self) -> None:
         self.certificates = certificate_ends(self.config)
-        self.board = Board(self.config.run_dir / "status.json", lag=self.lag, signs=self.signs)
+        self.board = Board(
+            self.config.run_dir / "status.json", lag=self.lag, signs=self.signs, polls=self.meters.counts
+        )
 
     # --- what it tells ----------------------------------------------------------------------------------------------
 
@@ -109,7 +111,7 @@ class Daemon:
         return dict(found)
 
     def counts(self) -> Counts:
-        """What adapters counted."""
+        """What adapters counted; asked from the health server's threads."""
         return Counts(
             ocpp=dict(self.chargers.counts),
             polls=self.meters.polls(),
@@ -117,10 +119,7 @@ class Daemon:
             inbox_dropped=self.inbox.dropped,
             mqtt_published=0 if self.publisher is None else self.publisher.counts.published,
             mqtt_dropped=0 if self.publisher is None else self.publisher.counts.dropped,
-            lag_s={
-                quantile: self.lag.percentile_ns(percent) / 1e9
-                for quantile, percent in (("0.5", 50), ("0.99", 99), ("1", 100))
-            },
+            lag_s={f"{percent / 100:g}": lag_ns / 1e9 for percent, lag_ns in self.board.lag_ns.items()},
         )
 
     def ready(self) -> Mapping[str, object]:

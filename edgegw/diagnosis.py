@@ -25,7 +25,7 @@ from edgegw.core.events import StorageLevel
 from edgegw.errors import ConfigError, JournalError, LedgerError
 from edgegw.meters.profile import named_profile
 from edgegw.ops.adjtime import clock_state
-from edgegw.ops.storage import check_storage, level_of, room_of
+from edgegw.ops.storage import check_storage, existing, level_of, room_of
 from edgegw.remedies import REMEDIES
 
 CONNECT_S = 3.0
@@ -91,6 +91,8 @@ def _secrets(config: Config) -> Iterator[Finding]:
 
 
 def _identities(config: Config) -> Iterator[Finding]:
+    from edgegw.ledger.identity import load_trust  # noqa: PLC0415 - gRPC comes with it
+
     founded_later = config.peer is not None and not config.ledger.trust_file.exists()
     if founded_later:
         yield _warning(
@@ -104,9 +106,11 @@ def _identities(config: Config) -> Iterator[Finding]:
         folders.append(("representative's identity", config.representative.identity))
     for name, folder in folders:
         yield pair(name, folder / "cert.pem", folder / "key.pem")
-    if not config.ledger.trust_file.is_file():
+    try:
+        load_trust(config.ledger.trust_file)
+    except ConfigError as fault:
         hint = "copy the organisations' authorities there (docs/install.md)"
-        yield _bad("trust", f"{config.ledger.trust_file}: no such file", hint, exit_78=True)
+        yield _bad("trust", str(fault), hint, exit_78=True)
 
 
 def pair(name: str, certificate: Path, key: Path) -> Finding:
@@ -178,11 +182,16 @@ def _tls(config: Config) -> Iterator[Finding]:
 
 def _folder(config: Config) -> Iterator[Finding]:
     folder = config.station.data_dir
-    present = next(place for place in (folder, *folder.parents) if place.exists())
-    if not os.access(present, os.W_OK | os.X_OK):
-        hint = f"run as the service's user: sudo -u edgegw edgegw …, or: chown -R edgegw: {folder}"
-        yield _bad("data folder", f"{folder}: this user may not write there", hint)
-    room = room_of(present)
+    for place, name in {config.run_dir: "run folder", folder: "data folder"}.items():
+        if name == "run folder" and not place.exists():  # the service manager makes it
+            continue
+        present = next(one for one in (place, *place.parents) if one.exists())
+        if not present.is_dir():
+            yield _bad(name, f"{present}: is no folder", "name another one in [station]")
+        elif not os.access(present, os.W_OK | os.X_OK):
+            hint = f"run as the service's user: sudo -u edgegw edgegw …, or: chown -R edgegw: {place}"
+            yield _bad(name, f"{place}: this user may not write there", hint)
+    room = room_of(existing(folder))
     level = level_of(room, missing_bytes=0, before=StorageLevel.OK)
     detail = f"{folder}: {room.free // 1_000_000} MB free"
     if level >= StorageLevel.NO_TELEMETRY:
@@ -245,7 +254,7 @@ async def _peer(config: Config) -> Finding:
             began_s = time.monotonic()
             supply = await client.evaluate("totalSupply", {})
             took_ms = (time.monotonic() - began_s) * 1000
-    except (LedgerError, TimeoutError, OSError) as fault:
+    except (LedgerError, ConfigError, TimeoutError, OSError) as fault:
         return _bad("ledger", f"{place.endpoint}: {str(fault) or 'no answer'}", hint)
     return _ok(
         "ledger",

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -31,6 +31,7 @@ from edgegw.chargers.door import PLAIN, TLS, Admission, Attempt, Door
 from edgegw.chargers.refusals import Refusals
 from edgegw.chargers.settings import Log, StationSettings, VersionName
 from edgegw.chargers.tls import Tls, cause
+from edgegw.errors import AddressTakenError, leaves
 
 _VERSIONS: dict[str, VersionName] = {
     "ocpp2.1": "2.1",
@@ -167,7 +168,7 @@ class _Guest(ServerConnection):
 
 @contextlib.asynccontextmanager
 async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
-    """Serve until the block is left."""
+    """Serve until the block is left; raises AddressTakenError."""
     settings = hall.settings()
     listener = settings.listener
     compression = ServerPerMessageDeflateFactory(
@@ -182,21 +183,24 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
         "ping_timeout": None,  # advisory: some chargers never answer a ping
         "close_timeout": settings.probe_timeout_s,
     }
-    async with serve(
-        partial(_handle, hall),
-        listener.host,
-        listener.port,
-        process_request=partial(_process_request, hall),
-        select_subprotocol=partial(_select_subprotocol, hall),
-        compression=None,
-        extensions=[compression],
-        open_timeout=listener.open_timeout_s,
-        max_size=FRAME_BYTES_MAX,
-        server_header=None,
-        logger=logger,
-        create_connection=partial(_Guest, hall=hall, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
-        **limits,
-    ) as server:
+    async with contextlib.AsyncExitStack() as stack:
+        with _bound("ocpp.host, ocpp.port", listener.host, listener.port):
+            serving = serve(
+                partial(_handle, hall),
+                listener.host,
+                listener.port,
+                process_request=partial(_process_request, hall),
+                select_subprotocol=partial(_select_subprotocol, hall),
+                compression=None,
+                extensions=[compression],
+                open_timeout=listener.open_timeout_s,
+                max_size=FRAME_BYTES_MAX,
+                server_header=None,
+                logger=logger,
+                create_connection=partial(_Guest, hall=hall, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
+                **limits,
+            )
+            server = await stack.enter_async_context(serving)
         plain = next(iter(server.sockets)).getsockname()[1]
         if tls is None or listener.tls is None:
             yield Ports(plain=plain, tls=None)
@@ -217,6 +221,15 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
             yield Ports(plain=plain, tls=port)
 
 
+@contextlib.contextmanager
+def _bound(keys: str, host: str, port: int) -> Iterator[None]:
+    """What is bound inside the block is told by the keys that name it where that fails."""
+    try:
+        yield
+    except OSError as error:
+        raise AddressTakenError(keys, f"{host}:{port}", error) from error
+
+
 class _TlsDoor:
     """Accepts sockets and takes them through TLS, so that a handshake that fails is a refusal with cause and address.
 
@@ -234,7 +247,8 @@ class _TlsDoor:
     async def __aenter__(self) -> int:
         host = self._hall.settings().listener.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, self._port), family=family, backlog=_BACKLOG)
+        with _bound("ocpp.host, ocpp.tls.port", host, self._port):
+            self._socket = socket.create_server((host, self._port), family=family, backlog=_BACKLOG)
         self._socket.setblocking(False)
         self._keep(self._accept(self._socket))
         port: int = self._socket.getsockname()[1]
@@ -367,13 +381,8 @@ class _Witness(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         fault = record.exc_info[1] if record.exc_info else None
-        self.log("charger.failed", {"reason": f"{record.getMessage()}: {'; '.join(_leaves(fault))}"})
-
-
-def _leaves(fault: BaseException | None) -> list[str]:
-    if isinstance(fault, BaseExceptionGroup):
-        return [leaf for inner in fault.exceptions for leaf in _leaves(inner)]
-    return [] if fault is None else [f"{type(fault).__name__}: {fault}"]
+        told = [] if fault is None else [f"{type(leaf).__name__}: {leaf}" for leaf in leaves(fault)]
+        self.log("charger.failed", {"reason": f"{record.getMessage()}: {'; '.join(told)}"})
 
 
 def _logger(log: Log) -> logging.Logger:

@@ -21,6 +21,8 @@ EVENTS = frozenset({
     "watchdog.recovered",
     "health.listening",
     "health.failed",
+    "control.failed",
+    "status.failed",
     "charger.connected",
     "charger.disconnected",
     "charger.booted",

@@ -168,8 +168,8 @@ def check_storage(config: Config) -> list[str]:
 
 
 def existing(folder: Path) -> Path:
-    """The folder itself, or what stands where it will be made."""
-    return folder if folder.exists() else existing(folder.parent)
+    """The folder itself, or the one in which it will be made."""
+    return folder if folder.is_dir() else existing(folder.parent)
 
 
 def _megabytes(count: int) -> str:
