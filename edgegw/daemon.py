@@ -74,6 +74,9 @@ class Daemon:
     watchdog: Watchdog | None = None
     certificates: Mapping[str, int] = field(init=False)
     board: Board = field(init=False)
+    _reloads: asyncio.Lock = field(
+        init=False, default_factory=asyncio.Lock
+    )  # one at a time: each starts from what holds
 
     def __post_init__(self) -> None:
         self.certificates = certificate_ends(self.config)
@@ -166,20 +169,26 @@ class Daemon:
 
     async def reload(self) -> Mapping[str, object]:
         """Read the configuration again and let hold what can; raises ReloadRefusedError, and then nothing changed."""
+        async with self._reloads:
+            return await self._reload()
+
+    async def _reload(self) -> Mapping[str, object]:
         try:
             plan = plan_reload(self.config, configuration.load(self.path))
             fresh = wiring.fresh_station(plan.effective, self.clock)
-            settings = wiring.charger_settings(plan.effective)
-            self.chargers.reload_tls()
+            chargers = wiring.charger_settings(plan.effective)
+            meters = wiring.meter_settings(plan.effective)
+            self.chargers.reload_tls()  # the last that may refuse
         except ConfigError as refused:
             for fault in refused.faults:
                 log_event("config.rejected", {"fault": fault}, level="error")
             raise ReloadRefusedError(refused.faults) from refused
-        self.gateway.adopt(fresh)
-        await self.chargers.adopt(settings)
-        for meter in wiring.meter_settings(plan.effective):
+        # Meters and core in one go of the loop: neither may speak of a meter that the other does not know yet.
+        for meter in meters:
             if not self.meters.knows(meter.meter_id):
                 self.meters.adopt(meter)
+        self.gateway.adopt(fresh)
+        await self.chargers.adopt(chargers)
         logs.configure(plan.effective.log.level, plan.effective.log.format)
         self.config = plan.effective
         self.certificates = certificate_ends(self.config)
