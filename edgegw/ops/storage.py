@@ -86,7 +86,10 @@ class Ballast:
     def make(self) -> bool:
         """Take the room; False, and nothing kept, where there is not enough of it."""
         with self._one_at_a_time:
-            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+            except OSError:  # no inode left, or a file system that turned read-only
+                return False
             try:
                 os.posix_fallocate(descriptor, 0, self.size_bytes)
             except OSError:
