@@ -39,7 +39,7 @@ from edgegw.reload import plan_reload
 from edgegw.status import Board
 from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
-from edgegw.telemetry.publisher import Publisher
+from edgegw.telemetry.publisher import Publisher, price_fields
 from edgegw.units import SECOND_NS
 
 DRAIN_S = 20.0
@@ -103,6 +103,9 @@ class Daemon:
             clock_synchronized=self.clock.mapping is not None
             or (clock := clock_state()) is None
             or clock.synchronized,
+            grid_price=None
+            if self.publisher is None or (price := self.publisher.grid_price()) is None
+            else price_fields(price),
         )
 
     def _refused_lately(self) -> dict[str, int]:

@@ -20,6 +20,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from edgegw.condition import CERTIFICATE_WARN_DAYS, NTP_HINT
 from edgegw.config import Config, MqttConfig, read_secret
 from edgegw.core.events import StorageLevel
 from edgegw.errors import ConfigError, JournalError, LedgerError
@@ -29,7 +30,6 @@ from edgegw.ops.storage import check_storage, existing, level_of, room_of
 from edgegw.remedies import REMEDIES
 
 CONNECT_S = 3.0
-WARN_DAYS = 30
 
 
 class Verdict(StrEnum):
@@ -147,7 +147,7 @@ def _lifetime(name: str, certificate: Path, found: x509.Certificate) -> Finding:
     until = f"{certificate}: until {found.not_valid_after_utc:%Y-%m-%d}"
     if left.days < 0:
         return _bad(name, f"{until}: has ended", "renew it")
-    if left.days < WARN_DAYS:
+    if left.days < CERTIFICATE_WARN_DAYS:
         return _warning(name, f"{until}: {left.days} days", "renew it")
     return _ok(name, until)
 
@@ -235,8 +235,7 @@ async def _clock() -> Finding:
         return _warning("clock", "the kernel does not tell who keeps it", "timedatectl")
     if state.synchronized:
         return _ok("clock", f"kept by NTP, within {state.error_s:.3f} s")
-    hint = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"
-    return _warning("clock", "nothing keeps it (NTP)", hint)
+    return _warning("clock", "nothing keeps it (NTP)", NTP_HINT)
 
 
 async def _peer(config: Config) -> Finding:

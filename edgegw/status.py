@@ -89,6 +89,7 @@ class Board:
             "level": worst(parts),
             "parts": [asdict(part) for part in parts],
             **present(signs.station, signs.now_ns, polls=self._polls()),
+            "grid_price": signs.grid_price,
             "clock_lag_s": {
                 name: lag_ns // 1_000_000 / 1000
                 for name, lag_ns in zip(("p50", "p99", "max"), self.lag_ns.values(), strict=True)

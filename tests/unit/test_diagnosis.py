@@ -257,6 +257,7 @@ def test_the_bundle_holds_no_secret(place: Path, tmp_path: Path) -> None:
     """Configuration, condition and findings are in it; hashes, keys and long ids are not; only its owner reads it."""
     place.write_text(place.read_text() + '\n[mqtt]\nusername = "station"\npassword_file = "mqtt.password"\n')
     out = tmp_path / "b.tar.gz"
+    out.touch(mode=0o644)  # of an earlier try, or another program's
     with daemon(place.parent / "var"):
         code, output = run("support", "--output", str(out), config=place)
     assert code == 0, output

@@ -28,7 +28,7 @@ def board(path: Path, station: Station) -> Board:
     return Board(
         path,
         lag=LagProbe(clock),
-        signs=lambda: Signs(now_ns=clock.at_ns, station=station),
+        signs=lambda: Signs(now_ns=clock.at_ns, station=station, grid_price={"price": "1.5"}),
         polls=lambda: (10, 1),
     )
 
@@ -45,6 +45,7 @@ def test_the_present_of_a_station(tmp_path: Path) -> None:
     board(path, bench.station).write()
     present = json.loads(path.read_text())
     assert (present["sessions"], present["chargers_online"], present["holds_open"]) == (1, 3, 1)
+    assert present["grid_price"] == {"price": "1.5"}
     assert (present["import_w"], present["export_w"]) == (14_400, 3_240)
     assert present["prices"] == {"CHARGE": 100_000}
     assert present["interval"] == T0_S
