@@ -16,16 +16,16 @@ from typing import Any
 
 import uvloop
 
-from edgegw import wiring
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.config import Config
 from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
-from edgegw.daemon import Daemon
+from edgegw.daemon import wiring
+from edgegw.daemon.hosted import hosted_participants, hosted_peer
+from edgegw.daemon.running import Daemon
 from edgegw.database import NewerSchemaError, faults_of
 from edgegw.errors import AddressTakenError, ConfigError, EdgegwError, JournalError, leaves
 from edgegw.gateway import Adapters, Gateway, restore
-from edgegw.hosted import hosted_participants, hosted_peer
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient

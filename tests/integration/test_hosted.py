@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from edgegw import hosted
-from edgegw.hosted import Hosted, PeerFailedError, hosted_peer
+from edgegw.daemon import hosted
+from edgegw.daemon.hosted import Hosted, PeerFailedError, hosted_peer
 
 
 def child(told: list[str], source: str, *, ready_s: float | None = None) -> Hosted:

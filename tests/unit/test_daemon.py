@@ -11,7 +11,7 @@ from edgegw.app import exit_status
 from edgegw.clock import StationClock
 from edgegw.config import load
 from edgegw.core.station import new_station
-from edgegw.daemon import Daemon, ReloadRefusedError
+from edgegw.daemon.running import Daemon, ReloadRefusedError
 from edgegw.database import NewerSchemaError
 from edgegw.errors import AddressTakenError, ConfigError, JournalError, leaves
 from edgegw.ops.lag import LagProbe

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from edgegw import status
 from edgegw.condition import Signs
 from edgegw.core.market import CHARGE
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Station
 from edgegw.core.station import new_station
+from edgegw.daemon import status
+from edgegw.daemon.status import Board
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure
-from edgegw.status import Board
 from tests.core_bench import T0_S, Bench, S, settings
 from tests.gateway_fakes import FakeClock
 

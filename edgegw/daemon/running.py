@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from edgegw import config as configuration
-from edgegw import wiring
-from edgegw.certificates import certificate_ends
-from edgegw.charger_commands import ChargerCommands
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.condition import Signs, assess, worst
 from edgegw.config import Config
 from edgegw.core.metering import faults
+from edgegw.daemon import wiring
+from edgegw.daemon.certificates import certificate_ends
+from edgegw.daemon.charger_commands import ChargerCommands
+from edgegw.daemon.reload import plan_reload
+from edgegw.daemon.status import Board
 from edgegw.errors import ConfigError
 from edgegw.gateway import Gateway
 from edgegw.inbox import Inbox
@@ -35,8 +37,6 @@ from edgegw.ops.metrics import Counts
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.storage import StorageWatch
 from edgegw.ops.watchdog import Watchdog
-from edgegw.reload import plan_reload
-from edgegw.status import Board
 from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
 from edgegw.telemetry.publisher import Publisher, price_fields
