@@ -9,6 +9,7 @@ import contextlib
 import faulthandler
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,14 +43,16 @@ from edgegw.ops.storage import StorageWatch, check_storage
 from edgegw.ops.watchdog import Watchdog, interval_s
 from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
-from edgegw.participants.schedule import Schedule
+from edgegw.participants.schedule import NEVER_S, Schedule
+from edgegw.seldom import Seldom
 from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
 
 MEMBERS_EVERY_S = 1.0
-FAR_END_S = 10**11
+REPEATED = {"frame.quarantined": ("charger_id", "code"), "setpoint.refused": ("evse_id", "reason")}
+"""Events that a device can bring about with each message, and the fields that tell one kind from another."""
 
 
 def run(path: Path, config: Config) -> int:
@@ -110,7 +113,7 @@ async def _serve(path: Path, config: Config) -> None:
             meters=meters,
             ledger=ledger,
             representative=representative or _Silent(),
-            log=log_event if publisher is None else teed(publisher),
+            log=gateway_log(publisher),
             sign_evidence=lambda text: signer.sign(
                 Evidence(message=text.encode("utf-8", "surrogatepass"))
             ).hex(),
@@ -232,7 +235,7 @@ async def _representative(
     """The EV users' representative, where it runs beside the gateway."""
     if config.representative is None:
         return None
-    schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=FAR_END_S)
+    schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=NEVER_S)
     ledger = await connect(config.representative.identity)
     return Representative(ledger, zone=config.station.zone, schedule=schedule)
 
@@ -244,12 +247,17 @@ def publisher_for(config: Config, clock: StationClock) -> Publisher | None:
     return Publisher(publisher_settings(config, config.mqtt), clock=clock, log=log_event)
 
 
-def teed(publisher: Publisher) -> Callable[[str, Mapping[str, object]], None]:
-    """The gateway's log, which the publisher hears too; it decides by itself what it passes on."""
+def gateway_log(publisher: Publisher | None) -> Callable[[str, Mapping[str, object]], None]:
+    """The gateway's log: what a device repeats is one line a minute. The publisher hears all of it, and decides by itself."""
+    seldom = Seldom(time.monotonic)
 
     def log(name: str, fields: Mapping[str, object]) -> None:
-        log_event(name, fields)
-        publisher.note(name, fields)
+        if publisher is not None:
+            publisher.note(name, fields)
+        if name not in REPEATED:
+            log_event(name, fields)
+        elif count := seldom.due((name, *(fields.get(key) for key in REPEATED[name]))):
+            log_event(name, {**fields, "count": count})
 
     return log
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from edgegw.chargers import seldom
+from edgegw import seldom
 from edgegw.chargers.connection import Connection
 from edgegw.chargers.settings import ListenerSettings
 from tests.chargers_running import Station, basic, dial, heartbeat, running

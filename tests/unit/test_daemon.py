@@ -1,13 +1,15 @@
 """The daemon around its parts: how a reload goes through them, and with which status a fault ends it."""
 
 import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from edgegw.app import exit_status
+from edgegw import app
+from edgegw.app import exit_status, gateway_log
 from edgegw.clock import StationClock
 from edgegw.config import load
 from edgegw.core.station import new_station
@@ -157,3 +159,23 @@ def test_leaves_of_a_group_and_of_a_single_fault() -> None:
     one, two = ValueError("1"), ValueError("2")
     assert leaves(ExceptionGroup("a", [ExceptionGroup("b", [one]), two])) == [one, two]
     assert leaves(one) == [one]
+
+
+def test_what_a_device_repeats_is_one_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A charger with a wrong clock marks each of its messages: the journal keeps all, the log one of each kind."""
+    logged: list[tuple[str, object]] = []
+    monkeypatch.setattr(app, "log_event", lambda name, fields: logged.append((name, fields.get("count"))))
+    now_s = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now_s[0])
+    log = gateway_log(None)
+    for code in ("EGW-1214", "EGW-1214", "EGW-1215", "EGW-1214"):
+        log("frame.quarantined", {"charger_id": "CP-1", "code": code})
+    log("trade.recorded", {})
+    log("trade.recorded", {})
+    now_s[0] = 61.0
+    log("frame.quarantined", {"charger_id": "CP-1", "code": "EGW-1214"})
+    assert logged == [
+        *(("frame.quarantined", 1), ("frame.quarantined", 1)),
+        *(("trade.recorded", None), ("trade.recorded", None)),
+        ("frame.quarantined", 3),
+    ]
