@@ -106,10 +106,12 @@ class Connection:
                 for helper in helpers:
                     helper.cancel()
         finally:
+            self.finished.set_result(
+                None
+            )  # first: what follows may fail, and a successor must not wait for ever
             for command in (self._current, *self._commands.drain()):
                 self._report(command, "lost")
             self._emit(ChargerDisconnected(charger_id=self._charger.charger_id))
-            self.finished.set_result(None)
 
     def answer(self, effect: AnswerCall) -> None:
         """Send the core's answer; nothing for a CALL that does not wait here."""
