@@ -124,6 +124,13 @@ class Connection:
         """Queue a command; a setpoint or start that was still waiting for the same EVSE is superseded."""
         self._report(self._commands.put(effect), "superseded")
 
+    def adopt(self, station: StationSettings) -> None:
+        """Go on under these; a charger that was told how often to sample is told anew where that changed."""
+        is_told = self._is_configured and station.sample_interval_s != self._station.sample_interval_s
+        self._station = station
+        if is_told:
+            self._configure()
+
     async def dismiss(self, reason: str) -> None:
         """Close the socket with a reason; `finished` follows."""
         self._is_abandoned = True
@@ -180,8 +187,11 @@ class Connection:
             self._is_configured = False
         if not self._is_configured:  # by its first CALL a charger shows that it is ready to be spoken to
             self._is_configured = True
-            for alternatives in self._version.configuration(self._station, self._charger):
-                self._commands.put(Configuration(alternatives=alternatives))
+            self._configure()
+
+    def _configure(self) -> None:
+        for alternatives in self._version.configuration(self._station, self._charger):
+            self._commands.put(Configuration(alternatives=alternatives))
 
     async def _write(self) -> None:
         while True:
