@@ -119,6 +119,7 @@ async def _serve(path: Path, config: Config) -> None:
             ).hex(),
         )
         gateway = Gateway(restore(fresh, journal.rows), adapters, inbox)
+        gateway.adopt(fresh)  # what was restored has the limits of its day
         daemon = Daemon(
             path=path,
             config=config,
