@@ -16,8 +16,10 @@ from edgegw.remedies import REMEDIES
 from edgegw.units import SECOND_NS
 
 ATTEMPTS_TOLERATED = 2
-CERTIFICATE_WARN_NS = 30 * 86_400 * SECOND_NS
+CERTIFICATE_WARN_DAYS = 30
+NTP_HINT = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"
 LAG_TOLERATED_NS = SECOND_NS
+_DAY_NS = 86_400 * SECOND_NS
 
 
 class Level(StrEnum):
@@ -58,6 +60,7 @@ class Signs:
     lag_ns: int = 0
     certificates: Mapping[str, int] = field(default_factory=dict)  # what for -> UTC ns of its end
     clock_synchronized: bool = True
+    grid_price: Mapping[str, object] | None = None  # as it came over MQTT, shown and nothing else
 
 
 def assess(signs: Signs) -> tuple[Part, ...]:
@@ -204,12 +207,12 @@ def _surroundings(signs: Signs) -> Iterator[Part]:
             part="clock",
             level=Level.DEGRADED,
             reason="not kept by NTP",
-            hint="timedatectl set-ntp true; a peer refuses what is more than 15 minutes off",
+            hint=NTP_HINT,
         )
     for name, end_ns in sorted(signs.certificates.items()):
         left_ns = end_ns - signs.now_ns
-        if left_ns < CERTIFICATE_WARN_NS:
-            days = left_ns // (86_400 * SECOND_NS)
+        if left_ns < CERTIFICATE_WARN_DAYS * _DAY_NS:
+            days = left_ns // _DAY_NS
             yield Part(
                 part=f"certificate of {name}",
                 level=Level.DOWN if left_ns <= 0 else Level.DEGRADED,

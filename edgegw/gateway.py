@@ -106,8 +106,10 @@ class Gateway:
         await asyncio.shield(probe)
 
     def adopt(self, fresh: Station) -> None:
-        """Go on under new settings, with the EVSEs and meters that came new."""
+        """Go on under new settings, with the EVSEs and meters that came new, and new limits for those that were there."""
         self.station = station.adopt(self.station, fresh)
+        for event in station.rerated(fresh):
+            self._inbox.put(event)
 
     async def drain(self, timeout_s: float) -> bool:
         """Close the open segments and wait until all lines are settled; False when some had to be left for later."""

@@ -10,7 +10,6 @@ one that may not be spoken is let in and closed with the reason.
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +32,7 @@ from edgegw.chargers.lobby import Lobby
 from edgegw.chargers.refusals import Refusals
 from edgegw.chargers.settings import Log, StationSettings, VersionName
 from edgegw.chargers.tls import Tls, cause
-from edgegw.errors import DeviceError
+from edgegw.errors import AddressTakenError, leaves
 
 _VERSIONS: dict[str, VersionName] = {
     "ocpp2.1": "2.1",
@@ -57,14 +56,6 @@ _TEXTS = {
 
 Welcome = Callable[[Admission, str, Socket], Awaitable[None]]
 """Takes who was admitted, version and socket, and returns when the socket is done with."""
-
-
-class ListenError(DeviceError):
-    """Chargers cannot be listened for."""
-
-    hint = (
-        "another program has the port (ss -ltnp), or ocpp.host is no address of this machine: edgegw doctor"
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +191,7 @@ class _Guest(ServerConnection):
 
 @contextlib.asynccontextmanager
 async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
-    """Serve until the block is left."""
+    """Serve until the block is left; raises AddressTakenError."""
     settings = hall.settings()
     listener = settings.listener
     compression = ServerPerMessageDeflateFactory(
@@ -215,24 +206,24 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
         "ping_timeout": None,  # advisory: some chargers never answer a ping
         "close_timeout": settings.probe_timeout_s,
     }
-    starting = serve(
-        partial(_handle, hall),
-        listener.host,
-        listener.port,
-        process_request=partial(_process_request, hall),
-        select_subprotocol=partial(_select_subprotocol, hall),
-        compression=None,
-        extensions=[compression],
-        open_timeout=listener.open_timeout_s,
-        max_size=FRAME_BYTES_MAX,
-        server_header=None,
-        logger=logger,
-        create_connection=partial(_Guest, hall=hall, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
-        **limits,
-    )
     async with contextlib.AsyncExitStack() as stack:
-        with _usable(listener.host, listener.port, "ocpp.port"):
-            server = await stack.enter_async_context(starting)
+        with _bound("ocpp.host, ocpp.port", listener.host, listener.port):
+            serving = serve(
+                partial(_handle, hall),
+                listener.host,
+                listener.port,
+                process_request=partial(_process_request, hall),
+                select_subprotocol=partial(_select_subprotocol, hall),
+                compression=None,
+                extensions=[compression],
+                open_timeout=listener.open_timeout_s,
+                max_size=FRAME_BYTES_MAX,
+                server_header=None,
+                logger=logger,
+                create_connection=partial(_Guest, hall=hall, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
+                **limits,
+            )
+            server = await stack.enter_async_context(serving)
         plain = next(iter(server.sockets)).getsockname()[1]
         if tls is None or listener.tls is None:
             yield Ports(plain=plain, tls=None)
@@ -254,14 +245,12 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
 
 
 @contextlib.contextmanager
-def _usable(host: str, port: int, key: str) -> Iterator[None]:
-    """Raises ListenError where an address cannot be listened at."""
+def _bound(keys: str, host: str, port: int) -> Iterator[None]:
+    """What is bound inside the block is told by the keys that name it where that fails."""
     try:
         yield
     except OSError as error:
-        number = error.errno or 0  # a resolver's numbers are negative, and in words already
-        reason = os.strerror(number) if number > 0 else error.strerror
-        raise ListenError(f"ocpp.host {host}, {key} {port}: {reason}") from error
+        raise AddressTakenError(keys, f"{host}:{port}", error) from error
 
 
 class _TlsDoor:
@@ -281,7 +270,7 @@ class _TlsDoor:
     async def __aenter__(self) -> int:
         host = self._hall.settings().listener.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with _usable(host, self._port, "ocpp.tls.port"):
+        with _bound("ocpp.host, ocpp.tls.port", host, self._port):
             self._socket = socket.create_server((host, self._port), family=family, backlog=_BACKLOG)
         self._socket.setblocking(False)
         self._keep(self._accept(self._socket))
@@ -424,13 +413,8 @@ class _Witness(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         fault = record.exc_info[1] if record.exc_info else None
-        self.log("charger.failed", {"reason": f"{record.getMessage()}: {'; '.join(_leaves(fault))}"})
-
-
-def _leaves(fault: BaseException | None) -> list[str]:
-    if isinstance(fault, BaseExceptionGroup):
-        return [leaf for inner in fault.exceptions for leaf in _leaves(inner)]
-    return [] if fault is None else [f"{type(fault).__name__}: {fault}"]
+        told = [] if fault is None else [f"{type(leaf).__name__}: {leaf}" for leaf in leaves(fault)]
+        self.log("charger.failed", {"reason": f"{record.getMessage()}: {'; '.join(told)}"})
 
 
 def _logger(log: Log) -> logging.Logger:

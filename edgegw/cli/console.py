@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from edgegw.config import Config, load
 from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
+from edgegw.harmless import harmless
 
 
 class Exit(IntEnum):
@@ -152,7 +153,7 @@ def lines_of(value: object, *, indent: str = "") -> list[str]:
 
 def printable(text: str) -> str:
     """Text, from a device perhaps, that cannot do anything to a terminal."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return harmless(text)
 
 
 def _plain(value: object) -> str:

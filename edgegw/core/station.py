@@ -39,6 +39,7 @@ from edgegw.core.events import (
     MembersChanged,
     MeterAdopted,
     MeterReadFailed,
+    MeterRerated,
     QueryAnswered,
     RegisterRead,
     RemoteStartAnswered,
@@ -80,6 +81,14 @@ def adopt(station: Station, fresh: Station) -> Station:
         settings=fresh.settings,
         evses={**fresh.evses, **station.evses},
         meters={**fresh.meters, **station.meters},
+    )
+
+
+def rerated(fresh: Station) -> tuple[MeterRerated, ...]:
+    """What to tell a station that goes on under the configuration of `fresh`: accounts that it had keep their limits till then."""
+    return tuple(
+        MeterRerated(meter_id=meter_id, power_w_max=account.power_w_max, step_mwh=account.step_mwh)
+        for meter_id, account in fresh.meters.items()
     )
 
 
@@ -389,6 +398,7 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     RegisterRead: readings.on_read,
     MeterReadFailed: readings.on_read_failed,
     MeterAdopted: readings.on_adopted,
+    MeterRerated: readings.on_rerated,
     ClockTicked: _on_tick,
     TimerFired: _on_timer,
     Endorsed: outbox.on_answer,

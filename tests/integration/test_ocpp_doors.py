@@ -10,7 +10,8 @@ import pytest
 import uvloop
 from websockets.exceptions import InvalidMessage
 
-from edgegw.chargers import lobby, seldom
+from edgegw import seldom
+from edgegw.chargers import lobby
 from edgegw.chargers.connection import Connection
 from edgegw.chargers.settings import ListenerSettings, TlsSettings
 from tests.certificates import Authority

@@ -124,7 +124,8 @@ def test_a_complete_configuration_passes(place: Path) -> None:
             "identity",
             "EVUserMSP/gateway1",
         ),
-        (lambda root: (root / "trust.json").unlink(), "trust", "no such file"),
+        (lambda root: (root / "trust.json").unlink(), "trust", "No such file"),
+        (lambda root: (root / "trust.json").write_text("no"), "trust", "want a JSON object"),
     ],
 )
 def test_what_the_daemon_would_refuse_is_exit_status_78(
@@ -137,6 +138,17 @@ def test_what_the_daemon_would_refuse_is_exit_status_78(
     assert words in output
     assert findings(place)[check].verdict is Verdict.FAILED
     assert KEY not in output
+
+
+def test_folders_that_are_none_are_found(place: Path) -> None:
+    """A file where a folder should be is named; a run folder that is not there yet is the service manager's to make."""
+    text = place.read_text()
+    place.write_text(text.replace("key_file", 'run_dir = "run"\nkey_file', 1))
+    assert "run folder" not in findings(place)
+    (place.parent / "run").touch()
+    assert "run: is no folder" in findings(place)["run folder"].detail
+    place.write_text(text.replace('"var"', '"run/var"'))
+    assert "run: is no folder" in findings(place)["data folder"].detail
 
 
 def test_a_key_of_another_certificate_is_found(place: Path) -> None:
@@ -257,6 +269,7 @@ def test_the_bundle_holds_no_secret(place: Path, tmp_path: Path) -> None:
     """Configuration, condition and findings are in it; hashes, keys and long ids are not; only its owner reads it."""
     place.write_text(place.read_text() + '\n[mqtt]\nusername = "station"\npassword_file = "mqtt.password"\n')
     out = tmp_path / "b.tar.gz"
+    out.touch(mode=0o644)  # of an earlier try, or another program's
     with daemon(place.parent / "var"):
         code, output = run("support", "--output", str(out), config=place)
     assert code == 0, output
