@@ -168,7 +168,7 @@ def _meters(signs: Signs) -> Iterator[Part]:
             part=f"meter {meter_id}",
             level=Level.DOWN,
             reason=f"{fault.code} {fault.detail or REMEDIES[fault.code].problem}",
-            hint=REMEDIES[fault.code].remedy,
+            hint=REMEDIES[fault.code].remedy.replace(" ID", f" {meter_id}"),
         )
     unread = sorted(
         meter_id

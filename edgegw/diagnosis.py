@@ -291,7 +291,8 @@ async def _reach(check: str, host: str, port: int, *, hint: str) -> Finding:
             writer.close()
             await writer.wait_closed()
     except (OSError, TimeoutError) as error:
-        reason = getattr(error, "strerror", None) or "no answer"
+        number = getattr(error, "errno", None) or 0  # a resolver's are negative, and in words already
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or "no answer"
         return _bad(check, f"{host}:{port}: {reason}", hint)
     return _ok(check, f"{host}:{port}: answers in {(time.monotonic() - began_s) * 1000:.0f} ms")
 

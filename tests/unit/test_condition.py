@@ -88,7 +88,7 @@ def unread() -> Station:
             ),
             "meter MA1",
             Level.DOWN,
-            "EGW-2005 the meter does not answer",
+            "EGW-2005 the meter does not answer check cable, address and port: edgegw meter read MA1",
         ),
         (Signs(now_ns=0, station=unread()), "meters", Level.DEGRADED, "not read yet: MA1"),
         (Signs(now_ns=0, station=stuck()), "ledger", Level.DEGRADED, "no commit status"),

@@ -193,7 +193,7 @@ def test_online_checks_name_what_is_out_of_reach(place: Path) -> None:
     assert code == 1
     found = {one["check"]: one for one in json.loads(output)["findings"]}
     assert found["meter M-1"]["verdict"] == "failed"
-    assert "127.0.0.1:1" in found["meter M-1"]["detail"]
+    assert found["meter M-1"]["detail"] == "127.0.0.1:1: Connection refused"
     assert found["meter M-1"]["hint"] == "edgegw meter diagnose M-1"
     assert found["ledger"]["verdict"] == "failed"
 
