@@ -8,6 +8,8 @@ EdgegwError
   AddressTakenError  a port or address of ours: free it, or change the key that names it
 """
 
+import os
+
 
 class EdgegwError(Exception):
     """Root of all faults; `hint` says what the operator can do."""
@@ -39,7 +41,8 @@ class AddressTakenError(EdgegwError):
     """A server cannot listen where the configuration says."""
 
     def __init__(self, keys: str, place: str, error: OSError) -> None:
-        super().__init__(f"{keys}: {place}: {error.strerror or error}")
+        number = error.errno or 0  # a resolver's numbers are negative, and in words already
+        super().__init__(f"{keys}: {place}: {os.strerror(number) if number > 0 else error.strerror or error}")
         self.hint = f"another program has it (ss -ltnp), or this machine has no such address: change {keys}"
 
 
