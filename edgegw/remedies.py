@@ -1,7 +1,7 @@
 """The closed list of refusals a user meets: a stable code, what was wrong, and what to do about it.
 
 Decides wording only. Whoever refuses something logs the code with what it knows (charger, meter, value) and the remedy;
-what a stranger is told on the wire is shorter and never says whether an id exists. Explained in docs/errors.md.
+what a stranger is told on the wire is shorter. Explained in docs/errors.md.
 """
 
 from collections.abc import Mapping

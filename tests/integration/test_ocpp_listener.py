@@ -14,6 +14,7 @@ from edgegw.chargers.port import Chargers
 from edgegw.chargers.security import (
     ADDRESS_FAILURES_MAX,
     FAILURES_MAX,
+    ID_FAILURES_MAX,
     Gatekeeper,
     Presented,
     Verdict,
@@ -99,6 +100,23 @@ async def test_gatekeeper_remembers_good_passwords() -> None:
     assert await check("CP1", good) is Verdict.ADMITTED
     now[0] = 61.0
     assert await check("CP9", good) is Verdict.UNKNOWN
+
+
+async def test_a_neighbour_does_not_lock_a_charger_out() -> None:
+    """Failures under another's id count at the address they come from; only very many of them, from many, close the id."""
+    gatekeeper = Gatekeeper({"CP1": password_hash()}, lambda: 0.0)
+    good = PASSWORD.encode()
+    for _ in range(ADDRESS_FAILURES_MAX):
+        gatekeeper.count_failure("CP1", "10.0.0.66")
+    assert await gatekeeper.check("CP1", good, address="10.0.0.66") is Verdict.TOO_MANY
+    for number in range(ID_FAILURES_MAX - ADDRESS_FAILURES_MAX - 1):
+        gatekeeper.count_failure("CP1", f"10.0.1.{number}")
+    assert not gatekeeper.is_locked("CP1", "10.0.0.1")
+    gatekeeper.count_failure("CP1", "10.0.2.1")
+    assert gatekeeper.is_locked("CP1", "10.0.0.1")
+    other = Gatekeeper({"CP1": password_hash()}, lambda: 0.0)
+    other.count_failure("CP1", "10.0.0.66")
+    assert await other.check("CP1", good, address="10.0.0.1") is Verdict.ADMITTED
 
 
 async def test_an_address_has_its_limit_too() -> None:
