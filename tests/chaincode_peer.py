@@ -51,14 +51,13 @@ class FakePeer:
     query_limit: int = 10_000
     accepts: bool = True
     faulty_key: str = "no such key"
-    answering: asyncio.Event = field(default_factory=asyncio.Event)
+    holding: bool = False
+    held: list[ChaincodeMessage] = field(default_factory=list)
+    arrived: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     echoes: int = 0
     calls: dict[str, Outcome] = field(default_factory=dict)
     outgoing: asyncio.Queue[ChaincodeMessage | None] = field(default_factory=asyncio.Queue)
-
-    def __post_init__(self) -> None:
-        self.answering.set()
 
     async def call(self, creator: bytes, function: str, *args: str, at_ms: int = 1_000) -> Outcome:
         """One call to its end; its writes are not applied."""
@@ -100,6 +99,20 @@ class FakePeer:
         """A keepalive, which the chaincode has to send back."""
         self.outgoing.put_nowait(ChaincodeMessage(type=ChaincodeMessage.KEEPALIVE))
 
+    async def requests(self, count: int) -> None:
+        """Wait until so many more requests have come; with `holding` they are left unanswered."""
+        for _ in range(count):
+            await self.arrived.acquire()
+
+    def release(self) -> None:
+        """Answer what is held, and from now on everything at once."""
+        self.holding = False
+        while self.held:
+            message = self.held.pop(0)
+            outcome = self.calls[message.txid]
+            outcome.busy = False
+            self.outgoing.put_nowait(self._answer(message, outcome))
+
     def leave(self) -> None:
         """End the stream from this side."""
         self.outgoing.put_nowait(None)
@@ -112,9 +125,9 @@ class FakePeer:
     async def listen(self, stream: Any) -> None:
         """Take what the chaincode sends until the stream ends; raises AioRpcError where it ended badly."""
         async for message in stream:
-            await self._take(message)
+            self._take(message)
 
-    async def _take(self, message: ChaincodeMessage) -> None:
+    def _take(self, message: ChaincodeMessage) -> None:
         if message.type == ChaincodeMessage.REGISTER:
             self.package_id = decode(peer_pb2.ChaincodeID, message.payload).name
             if self.accepts:
@@ -142,9 +155,10 @@ class FakePeer:
         else:
             assert not outcome.busy, "a second request before the first was answered"
             outcome.busy = True
-            await self.answering.wait()
-            outcome.busy = False
-            self.outgoing.put_nowait(self._answer(message, outcome))
+            self.held.append(message)
+            self.arrived.release()
+            if not self.holding:
+                self.release()
 
     def _answer(self, message: ChaincodeMessage, outcome: Outcome) -> ChaincodeMessage:
         kind = ChaincodeMessage.Type.Name(message.type)

@@ -97,6 +97,7 @@ async def serving(options: Options) -> AsyncIterator[str]:
         finally:
             await _drain(desk)
             lost = desk.calls
+            desk.leaving.set()
             await server.stop(_STOP_GRACE_S)
             await desk.idle.wait()
             options.log("chaincode.stopped", {"calls_finished": desk.finished, "calls_lost": lost})
@@ -125,13 +126,24 @@ def _handlers(options: Options, desk: Desk) -> Any:
         outgoing: asyncio.Queue[ChaincodeMessage] = asyncio.Queue()
         session = Session(desk, options.package_id, peer=context.peer(), send=outgoing.put_nowait)
         session.open()
-        writing = asyncio.ensure_future(_write(outgoing, context))
+        conversing = asyncio.ensure_future(_converse(session, context))
+        others = [
+            asyncio.ensure_future(_write(outgoing, context)),
+            asyncio.ensure_future(desk.leaving.wait()),
+        ]
         try:
-            await _converse(session, context, desk.log)
+            await asyncio.wait([conversing, *others], return_when=asyncio.FIRST_COMPLETED)
+            reason = await conversing if conversing.done() else ""
+            if desk.leaving.is_set():
+                await outgoing.join()
         finally:
             session.close()
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            for task in (conversing, *others):
+                task.cancel()
+            await asyncio.gather(conversing, *others, return_exceptions=True)
+        if reason:
+            desk.log("chaincode.refused", {"peer": context.peer(), "reason": reason}, level="warning")
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason)
 
     return grpc.method_handlers_generic_handler(
         _SERVICE,
@@ -142,24 +154,22 @@ def _handlers(options: Options, desk: Desk) -> Any:
 async def _write(outgoing: asyncio.Queue[ChaincodeMessage], context: Any) -> None:
     while True:
         await context.write(await outgoing.get())
+        outgoing.task_done()
 
 
-async def _converse(session: Session, context: Any, log: Log) -> None:
-    """Read until the peer ends the stream, or until it is of no use."""
-    reason = ""
+async def _converse(session: Session, context: Any) -> str:
+    """Read until the peer ends the stream, or until it is of no use: then with the reason."""
     try:
         async with asyncio.timeout(REGISTRATION_S):
-            while not reason and not session.registered.is_set():
+            while not session.registered.is_set():
                 message = await context.read()
                 if message is grpc.aio.EOF:
-                    return
-                reason = session.receive(message)
+                    return ""
+                if reason := session.receive(message):
+                    return reason
     except TimeoutError:
-        reason = f"the peer did not accept the package id within {REGISTRATION_S:.0f} s"
-    while not reason:
-        message = await context.read()
-        if message is grpc.aio.EOF:
-            return
-        reason = session.receive(message)
-    log("chaincode.refused", {"peer": context.peer(), "reason": reason}, level="warning")
-    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason)
+        return f"the peer did not accept the package id within {REGISTRATION_S:.0f} s"
+    while (message := await context.read()) is not grpc.aio.EOF:
+        if reason := session.receive(message):
+            return reason
+    return ""

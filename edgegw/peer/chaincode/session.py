@@ -44,7 +44,10 @@ class PeerFailedError(Exception):
 
 @dataclass(slots=True)
 class Desk:
-    """What all streams share: the contract, the threads that run it, and whether new calls are taken."""
+    """What all streams share: the contract, the threads that run it, and whether new calls are taken.
+
+    `idle` is set while no call is under way, `leaving` once all streams are to end.
+    """
 
     contract: Contract
     threads: ThreadPoolExecutor
@@ -54,6 +57,7 @@ class Desk:
     finished: int = 0
     draining: bool = False
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.idle.set()
