@@ -1,6 +1,5 @@
 """`edgegw chaincode`: the contract as an external service of Hyperledger Fabric peers, and the package that names it."""
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -50,6 +49,8 @@ def serve(  # noqa: PLR0913 - one parameter an option
     log_format: str,
 ) -> None:
     """Serve the contract until told to end; prints one JSON line with the address, then logs to standard error."""
+    import uvloop
+
     from edgegw.ops.logs import configure, log_event
     from edgegw.peer.__main__ import announce, load_contract
     from edgegw.peer.chaincode.server import Options, Tls, run
@@ -70,7 +71,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
         calls_max=calls_max,
     )
     try:
-        asyncio.run(run(options, announce))
+        uvloop.run(run(options, announce))
     except StartRefusedError as fault:
         raise Ended(str(fault), Exit.CONFIGURATION) from fault
 
