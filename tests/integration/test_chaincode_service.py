@@ -2,12 +2,7 @@
 
 import asyncio
 import json
-import signal
-import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +12,15 @@ import pytest
 
 from edgegw.contract import Creator, Response, Stub, invoke
 from edgegw.fabric.identity import Identity
-from edgegw.ops.logs import EVENTS
+from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
+from edgegw.fabric.wire import encode
 from edgegw.peer import membership
-from edgegw.peer.call import Contract, caller
-from edgegw.peer.chaincode import server
-from edgegw.peer.chaincode.server import Options, Tls, serving
+from edgegw.peer.call import caller
+from edgegw.peer.chaincode import server, session
 from tests import contract_world as cw
-from tests.certificates import Authority
+from tests.chaincode_host import OVERALL_S, PACKAGE_ID, adding, connected_service, service
 from tests.chaincode_peer import FakePeer, connected
 from tests.contract_world import MemoryStub, World
-from tests.integration.peer_process import ROOT
-
-PACKAGE_ID = "edgegw_1:" + "0" * 64
-OVERALL_S = 60
-
-
-@dataclass
-class Lines:
-    """What was logged."""
-
-    written: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    def __call__(self, name: str, fields: Mapping[str, object], *, level: str = "info") -> None:
-        assert name in EVENTS
-        self.written.append((name, {**fields, "level": level}))
-
-    def of(self, name: str) -> list[dict[str, Any]]:
-        return [fields for written, fields in self.written if written == name]
-
-
-@asynccontextmanager
-async def service(contract: Contract = invoke, **more: Any) -> AsyncIterator[tuple[str, Lines]]:
-    """A running service on a free port, and its log."""
-    log = Lines()
-    options = Options(address="127.0.0.1:0", package_id=PACKAGE_ID, contract=contract, log=log, **more)
-    async with asyncio.timeout(OVERALL_S), serving(options) as address:
-        yield address, log
 
 
 class Members:
@@ -169,13 +137,6 @@ async def test_refusals_read_as_the_embedded_peers(someone: bytes) -> None:
     assert log.of("chaincode.failed") == []
 
 
-def adding(stub: Stub, function: str, args: tuple[str, ...]) -> Response:
-    """A contract that reads `args`, adds up and writes its name."""
-    total = sum(int(stub.get(key) or b"0") for key in args)
-    stub.put(function, str(total).encode())
-    return Response(status=200, payload=str(total).encode())
-
-
 async def test_twenty_calls_at_once(someone: bytes) -> None:
     """Twenty calls on one stream are answered each with its own; all are under way at the same time."""
     peer = FakePeer({str(number): str(number).encode() for number in range(21)})
@@ -233,7 +194,7 @@ async def test_a_fault_of_ours_is_logged_and_ends_the_call(someone: bytes) -> No
         assert failed.fault == "the contract could not be run: ValueError"
     (line,) = log.of("chaincode.failed")
     assert (line["tx_id"], line["function"], line["level"]) == (failed.tx_id, "s", "error")
-    assert "test_chaincode_service.py" in line["where"]
+    assert "chaincode_host.py" in line["where"]
 
 
 async def test_keepalive_comes_back(someone: bytes) -> None:
@@ -267,9 +228,7 @@ async def test_a_lost_stream_frees_its_calls(someone: bytes) -> None:
     peer.holding = True
     async with service(adding, threads=1) as (address, log):
         channel = grpc.aio.insecure_channel(address)
-        connect = channel.stream_stream(
-            "/protos.Chaincode/Connect", lambda message: message.SerializeToString(), lambda data: data
-        )
+        connect = channel.stream_stream("/protos.Chaincode/Connect", encode, ChaincodeMessage.FromString)
         lost = connect(peer.messages())
         await lost.read()
         peer.outgoing.put_nowait(_message("REGISTERED"))
@@ -285,9 +244,7 @@ async def test_a_lost_stream_frees_its_calls(someone: bytes) -> None:
     assert log.of("chaincode.failed") == []
 
 
-def _message(kind: str) -> Any:
-    from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
-
+def _message(kind: str) -> ChaincodeMessage:
     return ChaincodeMessage(type=ChaincodeMessage.Type.Value(kind))
 
 
@@ -304,6 +261,51 @@ async def test_a_peer_that_does_not_accept_the_package(monkeypatch: pytest.Monke
     assert log.of("chaincode.registered") == []
 
 
+async def test_a_peer_that_refuses_the_package_or_leaves_at_once() -> None:
+    """An ERROR to our registration ends the stream with the peer's reason; a peer that just leaves is no event."""
+    async with service() as (address, log):
+        stubborn = FakePeer(accepts=False)
+        refusal = _message("ERROR")
+        refusal.payload = b"unknown package"
+        stubborn.outgoing.put_nowait(refusal)
+        with pytest.raises(grpc.aio.AioRpcError, match="unknown package"):
+            async with connected(address, stubborn):
+                pass
+        fleeting = FakePeer(accepts=False)
+        fleeting.leave()
+        async with grpc.aio.insecure_channel(address) as channel:
+            connect = channel.stream_stream("/protos.Chaincode/Connect", encode, ChaincodeMessage.FromString)
+            await fleeting.listen(connect(fleeting.messages()))
+    assert [line["reason"] for line in log.of("chaincode.refused")] == [
+        "the peer does not accept the package: unknown package"
+    ]
+
+
+async def test_a_peer_that_never_answers(someone: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that waits beyond what any peer allows ends with an ERROR, and its thread is free again."""
+    monkeypatch.setattr(session, "ANSWER_S", 0.05)
+    peer = FakePeer({"a": b"1"}, holding=True)
+    async with service(adding, threads=1) as (address, _), connected(address, peer):
+        silent = await peer.call(someone, "s", "a")
+        assert silent.fault.startswith("no answer from the peer within")
+        monkeypatch.setattr(session, "ANSWER_S", OVERALL_S)
+        peer.held.clear()
+        peer.holding = False
+        assert (await peer.call(someone, "s", "a")).response.payload == b"1"
+
+
+async def test_stopping_does_not_wait_for_ever(someone: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that its peer leaves hanging is broken off when the time for finishing is over, and counted."""
+    monkeypatch.setattr(server, "DRAIN_S", 0.05)
+    peer = FakePeer(holding=True)
+    async with connected_service(adding, peer) as (stop, stopped, log):
+        peer.begin(someone, "s", "a")
+        await peer.requests(1)
+        stop.set()
+        await stopped
+    assert log.of("chaincode.stopped") == [{"calls_finished": 0, "calls_lost": 1, "level": "info"}]
+
+
 async def test_a_peer_that_breaks_the_protocol() -> None:
     """A message out of place ends the stream with the reason; the service goes on."""
     peer = FakePeer()
@@ -314,59 +316,6 @@ async def test_a_peer_that_breaks_the_protocol() -> None:
         async with connected(address):
             pass
     assert "phase READY" in log.of("chaincode.refused")[0]["reason"]
-
-
-@dataclass(frozen=True)
-class Secured:
-    """Certificates of a service and of a peer, each from an authority of its own."""
-
-    tls: Tls
-    service_ca: bytes
-    peer: tuple[bytes, bytes]
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Secured:
-    folder = tmp_path_factory.mktemp("tls")
-    ours, theirs = Authority(folder, "ours"), Authority(folder, "theirs")
-    pair, peer = ours.issue("service"), theirs.issue("peer")
-    return Secured(
-        Tls(certificate=pair.certificate, key=pair.key_file, client_ca=theirs.ca_file),
-        ours.ca_file.read_bytes(),
-        (peer.key_file.read_bytes(), peer.certificate.read_bytes()),
-    )
-
-
-async def test_mutual_tls(secured: Secured, someone: bytes) -> None:
-    """A peer with a certificate of the named authority is served; one without is not, nor is plain text."""
-    async with service(adding, tls=secured.tls) as (address, log):
-        key, certificate = secured.peer
-        known = grpc.ssl_channel_credentials(secured.service_ca, key, certificate)
-        async with connected(address, FakePeer({"a": b"3"}), credentials=known) as peer:
-            assert (await peer.call(someone, "s", "a")).response.payload == b"3"
-        for credentials in (grpc.ssl_channel_credentials(secured.service_ca), None):
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                async with connected(address, credentials=credentials):
-                    pass
-            assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
-    assert log.of("chaincode.listening")[0]["mutual_tls"] is True
-    assert len(log.of("chaincode.registered")) == 1
-
-
-async def test_tls_without_client_certificates(secured: Secured, someone: bytes) -> None:
-    """Without a client authority any peer that trusts our certificate is served."""
-    tls = Tls(certificate=secured.tls.certificate, key=secured.tls.key)
-    async with service(adding, tls=tls) as (address, log):
-        trusting = grpc.ssl_channel_credentials(secured.service_ca)
-        async with connected(address, FakePeer({"a": b"3"}), credentials=trusting) as peer:
-            assert (await peer.call(someone, "s", "a")).response.payload == b"3"
-    assert log.of("chaincode.listening")[0] == {
-        "address": address,
-        "package_id": PACKAGE_ID,
-        "tls": True,
-        "mutual_tls": False,
-        "level": "info",
-    }
 
 
 async def test_stopping_finishes_what_runs(someone: bytes) -> None:
@@ -385,57 +334,3 @@ async def test_stopping_finishes_what_runs(someone: bytes) -> None:
     assert late.fault == "the chaincode service is stopping"
     assert running.response.payload == b"4"
     assert log.of("chaincode.stopped")[0]["calls_lost"] == 0
-
-
-@asynccontextmanager
-async def connected_service(
-    contract: Contract, peer: FakePeer
-) -> AsyncIterator[tuple[asyncio.Event, asyncio.Task[None], Lines]]:
-    """A service that ends when told to, with a peer on it."""
-    stop, where = asyncio.Event(), asyncio.get_running_loop().create_future()
-    log = Lines()
-
-    async def serve() -> None:
-        async with service(contract) as (address, lines):
-            log.written = lines.written
-            where.set_result(address)
-            await stop.wait()
-
-    serving_task = asyncio.ensure_future(serve())
-    async with connected(await where, peer):
-        yield stop, serving_task, log
-
-
-async def start(*options: str) -> tuple[asyncio.subprocess.Process, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edgegw.cli", "chaincode", "serve"),
-        *("--package-id", PACKAGE_ID, "--log-format", "json", *options),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-    )
-    assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), 20)
-    return process, json.loads(line)["listening"]
-
-
-async def test_the_process_killed_started_again_and_told_to_end(someone: bytes) -> None:
-    """A killed service is a lost stream; the next one at the same address serves, and SIGTERM ends it with status 0."""
-    process, address = await start("--address", "127.0.0.1:0")
-    with pytest.raises(grpc.aio.AioRpcError) as lost:  # noqa: PT012 - the stream fails when it is left
-        async with connected(address) as peer:
-            assert (await peer.call(someone, "totalSupply")).response.status == 200
-            process.kill()
-            await process.wait()
-    assert lost.value.code() == grpc.StatusCode.UNAVAILABLE
-    process, address = await start("--address", address)
-    async with connected(address) as peer:
-        assert (await peer.call(someone, "totalSupply")).response.status == 200
-    process.send_signal(signal.SIGTERM)
-    _, log = await asyncio.wait_for(process.communicate(), 20)
-    assert process.returncode == 0
-    names = [json.loads(line)["event"] for line in log.splitlines()]
-    assert names == [
-        *("chaincode.listening", "chaincode.registered", "chaincode.disconnected", "chaincode.stopped")
-    ]
-    assert set(names) <= EVENTS

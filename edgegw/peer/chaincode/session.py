@@ -67,10 +67,10 @@ class Desk:
         self.calls += 1
         self.idle.clear()
 
-    def ended(self) -> None:
-        """One call less."""
+    def ended(self, *, answered: bool) -> None:
+        """One call less; `answered` = its peer was still there to be told."""
         self.calls -= 1
-        self.finished += 1
+        self.finished += answered
         if self.calls == 0:
             self.idle.set()
 
@@ -191,7 +191,7 @@ class Session:
             self._send(message)
 
     def _ended(self, call: Call, running: asyncio.Future[tuple[Response, tuple[str, bytes] | None]]) -> None:
-        self._desk.ended()
+        self._desk.ended(answered=not self._closed)
         del self._lines[call.call_id]
         fault = running.exception()
         if fault is None:
