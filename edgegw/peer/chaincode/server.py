@@ -26,7 +26,8 @@ THREADS = 32
 CALLS_MAX = 1000
 REGISTRATION_S = 10.0
 DRAIN_S = 10.0
-_STOP_GRACE_S = 0.5
+FLUSH_S = 2.0
+_STOP_GRACE_S = 2 * FLUSH_S
 _MESSAGE_BYTES = 100 * 1024 * 1024
 _SERVICE = "protos.Chaincode"
 _SERVER_OPTIONS = (
@@ -127,20 +128,18 @@ def _handlers(options: Options, desk: Desk) -> Any:
         session = Session(desk, options.package_id, peer=context.peer(), send=outgoing.put_nowait)
         session.open()
         conversing = asyncio.ensure_future(_converse(session, context))
-        others = [
-            asyncio.ensure_future(_write(outgoing, context)),
-            asyncio.ensure_future(desk.leaving.wait()),
-        ]
+        writing = asyncio.ensure_future(_write(outgoing, context))
+        leaving = asyncio.ensure_future(desk.leaving.wait())
         try:
-            await asyncio.wait([conversing, *others], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([conversing, writing, leaving], return_when=asyncio.FIRST_COMPLETED)
             reason = await conversing if conversing.done() else ""
-            if desk.leaving.is_set():
-                await outgoing.join()
+            session.close()
+            await _flush(outgoing, writing)
         finally:
             session.close()
-            for task in (conversing, *others):
+            for task in (conversing, writing, leaving):
                 task.cancel()
-            await asyncio.gather(conversing, *others, return_exceptions=True)
+            await asyncio.gather(conversing, writing, leaving, return_exceptions=True)
         if reason:
             desk.log("chaincode.refused", {"peer": context.peer(), "reason": reason}, level="warning")
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason)
@@ -155,6 +154,13 @@ async def _write(outgoing: asyncio.Queue[ChaincodeMessage], context: Any) -> Non
     while True:
         await context.write(await outgoing.get())
         outgoing.task_done()
+
+
+async def _flush(outgoing: asyncio.Queue[ChaincodeMessage], writing: asyncio.Future[None]) -> None:
+    """Let what is said already reach the peer: a stream cannot be ended in the middle of a write."""
+    flushed = asyncio.ensure_future(outgoing.join())
+    await asyncio.wait([flushed, writing], timeout=FLUSH_S, return_when=asyncio.FIRST_COMPLETED)
+    flushed.cancel()
 
 
 async def _converse(session: Session, context: Any) -> str:

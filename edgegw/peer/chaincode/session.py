@@ -155,7 +155,9 @@ class Session:
         return ""
 
     def close(self) -> None:
-        """The stream is gone: running calls end without an answer."""
+        """The stream is gone: running calls end without an answer. May be called again."""
+        if self._closed:
+            return
         self._closed = True
         for line in self._lines.values():
             line.cut()
