@@ -248,6 +248,33 @@ def _message(kind: str) -> ChaincodeMessage:
     return ChaincodeMessage(type=ChaincodeMessage.Type.Value(kind))
 
 
+async def test_streams_cut_anywhere(someone: bytes) -> None:
+    """However often and wherever streams are cut, no call is counted twice, and none keeps its thread."""
+    rounds, width = 25, 12
+    async with service(adding, threads=4) as (address, log):
+        for number in range(rounds):
+            peer = FakePeer({"a": b"1"})
+            channel = grpc.aio.insecure_channel(address)
+            connect = channel.stream_stream("/protos.Chaincode/Connect", encode, ChaincodeMessage.FromString)
+            stream = connect(peer.messages())
+            listening = asyncio.ensure_future(peer.listen(stream))
+            await peer.ready.wait()
+            for _ in range(width):
+                peer.begin(someone, "s", "a", "b", "a")
+            await peer.requests(number + 1)
+            await channel.close()
+            await asyncio.gather(listening, return_exceptions=True)
+        async with connected(address, FakePeer({"a": b"7"})) as last:
+            outcomes = await asyncio.gather(*(last.call(someone, "s", "a") for _ in range(width)))
+        assert {outcome.response.payload for outcome in outcomes} == {b"7"}
+    lost = sum(line["calls_lost"] for line in log.of("chaincode.disconnected"))
+    (stopped,) = log.of("chaincode.stopped")
+    assert stopped["calls_lost"] == 0
+    assert width <= stopped["calls_finished"] <= (rounds + 1) * width - lost
+    assert lost > 0
+    assert log.of("chaincode.failed") == []
+
+
 async def test_a_peer_that_does_not_accept_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that says nothing to our registration is left with the reason, and the log says it."""
     monkeypatch.setattr(server, "REGISTRATION_S", 0.05)
