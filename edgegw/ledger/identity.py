@@ -13,6 +13,7 @@ from edgegw.errors import ConfigError
 from edgegw.fabric.identity import Identity, KeySigner
 from edgegw.fabric.transaction import EndorsedTransaction, EventsQuery, Proposal, StatusQuery
 from edgegw.fabric.trust import Roots
+from edgegw.fabric.wire import MalformedMessageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +43,30 @@ class Signer(Protocol):
 def load_signer(folder: Path) -> Signer:
     """The identity in `<MSP>/<name>/` (`cert.pem`, `key.pem`); the organisation is the folder above.
 
-    Raises:
-        OSError: a file is missing or may not be read.
-        ConfigError: others than its owner may read the key.
-        MalformedMessageError: key and certificate do not belong together.
+    Raises ConfigError: a file is missing, others than its owner may read the key, or the two do not belong together.
     """
-    identity = Identity(
-        msp_id=folder.resolve().parent.name, certificate_pem=(folder / "cert.pem").read_bytes()
-    )
     key = folder / "key.pem"
-    mode = key.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise ConfigError((f"{key}: mode {mode:04o}, want 0600: chmod 600 {key}",))
-    return KeySigner(identity, key.read_bytes())
+    try:
+        identity = Identity(
+            msp_id=folder.resolve().parent.name, certificate_pem=(folder / "cert.pem").read_bytes()
+        )
+        mode = key.stat().st_mode & 0o777
+        if mode & 0o077:
+            raise ConfigError((f"{key}: mode {mode:04o}, want 0600: chmod 600 {key}",))
+        return KeySigner(identity, key.read_bytes())
+    except OSError as error:
+        raise ConfigError((f"{error.filename}: {error.strerror}",)) from error
+    except MalformedMessageError as error:
+        raise ConfigError((f"{folder}: {error}",)) from error
 
 
 def load_trust(path: Path) -> Roots:
-    """The organisations' roots from a trust file: JSON object, organisation to certificate (PEM)."""
-    return Roots({msp_id: pem.encode() for msp_id, pem in json.loads(path.read_text()).items()})
+    """The organisations' roots from a trust file: JSON object, organisation to certificate (PEM); raises ConfigError."""
+    try:
+        return Roots({msp_id: pem.encode() for msp_id, pem in json.loads(path.read_text()).items()})
+    except OSError as error:
+        raise ConfigError((f"{path}: {error.strerror}",)) from error
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(
+            (f"{path}: want a JSON object, organisation to certificate in PEM: {error}",)
+        ) from error

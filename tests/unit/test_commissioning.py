@@ -332,3 +332,11 @@ def test_passwords_fit_every_version() -> None:
     assert len(set(made)) == 100
     assert not set("".join(made)) & set("01loi")
     assert json.dumps(made)
+
+
+def test_a_secret_is_its_owners_also_where_a_file_was_there_before(tmp_path: Path) -> None:
+    """The mode is set before the text is written, not only when the file is made."""
+    place = tmp_path / "station.key"
+    place.touch(mode=0o644)
+    files.write_private(place, "secret")
+    assert (place.stat().st_mode & 0o777, place.read_text()) == (0o600, "secret")
