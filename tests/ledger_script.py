@@ -6,7 +6,7 @@ Played against the embedded peer and against Hyperledger Fabric with the chainco
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgegw.fabric.identity import parse_identity
@@ -15,10 +15,11 @@ from edgegw.fabric.transaction import parse_transaction
 from edgegw.fabric.wire import decode
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.commit import Committed
-from edgegw.ledger.errors import BusinessRefusal, Mismatch
+from edgegw.ledger.errors import BusinessRefusal, Mismatch, Unavailable
 
 MEMBERS = 130
 """More than a peer's page of 100."""
+READY_S = 60
 ALL = ["EVUserMSP", "IndustryMSP", "ProducerMSP"]
 ClientFor = Callable[[str], LedgerClient]
 
@@ -34,6 +35,19 @@ def sign_up(member_id: str) -> dict[str, Any]:
         "commitment": digest(member_id),
         "dupTag": digest(f"tag {member_id}"),
     }
+
+
+async def reachable(clients: Sequence[LedgerClient]) -> None:
+    """Wait until each client's peer has the contract, and finds the other organisations' peers."""
+    for client in clients:
+        async with asyncio.timeout(READY_S):
+            while True:
+                try:
+                    await client.evaluate("totalSupply")
+                    await client.endorse("totalSupply")
+                    break
+                except (Unavailable, Mismatch):
+                    await asyncio.sleep(0.2)
 
 
 async def code_of(client: LedgerClient, function: str, args: dict[str, Any] | None = None) -> str:
@@ -82,6 +96,7 @@ async def outcomes(client_for: ClientFor) -> dict[str, Any]:
     auditor = client_for("EVUserMSP/auditor")
     clients = (admin, representative, desk, auditor)
     try:
+        await reachable(clients)
         found["before"] = await code_of(desk, "Mint", {"memberId": "A", "amount": "1", "depositRef": "d"})
         configured = await admin.execute("Configure", {"channel": "energych"})
         found["configured"] = configured["channel"]
