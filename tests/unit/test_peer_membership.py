@@ -11,8 +11,9 @@ from edgegw.fabric.identity import parse_identity
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.peer import membership
 from edgegw.peer.faults import Faults
+from edgegw.peer.listening import StartRefusedError
 from edgegw.peer.membership import Enrolment
-from edgegw.peer.server import Options, StartRefusedError, serve
+from edgegw.peer.server import Options, serve
 from tests.integration import toy_contract
 from tests.unit.peer_network import Network
 
