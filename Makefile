@@ -97,7 +97,7 @@ fabric-bin:
 	elif ! command -v go >/dev/null; then \
 	  echo 'fabric-bin: skipped, no Go toolchain (1.26.4 or newer); FABRIC_BIN=FOLDER names programs you have'; \
 	elif ! (cd / && $(GO_BUILD) list -m github.com/hyperledger/fabric@$(FABRIC_MODULE)) >/dev/null 2>&1; then \
-	  echo 'fabric-bin: skipped, no Go module proxy can be reached; FABRIC_BIN=FOLDER names programs you have'; \
+	  echo 'fabric-bin: skipped, the Go module proxy does not give github.com/hyperledger/fabric; FABRIC_BIN=FOLDER names programs you have'; \
 	else echo 'building Fabric $(FABRIC_VERSION) (once, some minutes)'; cd / && $(GO_BUILD) install \
 	  -ldflags '-s -w -X github.com/hyperledger/fabric/common/metadata.Version=$(FABRIC_VERSION)' \
 	  $(FABRIC_PROGRAMS:%=github.com/hyperledger/fabric/cmd/%@$(FABRIC_MODULE)); fi

@@ -67,15 +67,17 @@ def status(*, folder: Path, as_json: bool) -> None:
 @devnet.command()
 @folder_option
 @click.option("--keep", is_flag=True, help="Keep its files: the next `up` goes on with the same ledger.")
-def down(*, folder: Path, keep: bool) -> None:
+@json_option
+def down(*, folder: Path, keep: bool, as_json: bool) -> None:
     """End every process of the network, and delete its files."""
     from edgegw.devnet.network import remove
 
     network = _network(folder)
+    ended = network.processes.names
     network.end()
     if not keep:
         remove(folder)
-    click.echo("ended" if keep else "ended, and deleted", err=True)
+    show({"ended": ended, "files": "kept" if keep else "deleted"}, as_json=as_json)
 
 
 @devnet.command()

@@ -69,7 +69,7 @@ def _orderer(layout: Layout) -> dict[str, Value]:
         "BatchSize": {
             "MaxMessageCount": ordering.batch_messages_max,
             "AbsoluteMaxBytes": "64 MB",
-            "PreferredMaxBytes": f"{ordering.batch_bytes_preferred} B",
+            "PreferredMaxBytes": ordering.batch_bytes_preferred,
         },
         "Policies": _meta(
             Readers="ANY Readers",

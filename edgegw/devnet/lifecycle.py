@@ -50,7 +50,7 @@ def deploy(network: Network, programs: Programs, contract: Contract) -> dict[str
         raise DevnetError(f"no package for {', '.join(sorted(lacking))}")
     ids = {msp_id: package_id(package) for msp_id, package in contract.packages.items()}
     for peer in layout.peers:
-        install(network, programs, peer, contract.packages[peer.member.msp_id])
+        install(network, programs, peer, package=contract.packages[peer.member.msp_id])
     for member in layout.organisations:
         approve(network, programs, contract, msp_id=member.msp_id)
     commit(network, programs, contract)
@@ -67,11 +67,11 @@ def committed_sequence(network: Network, programs: Programs, name: str) -> int:
         network.as_admin(peer),
         timeout_s=CALL_S,
     )
-    definitions = json.loads(said[said.index("{") :]).get("chaincode_definitions") or []
+    definitions = json.loads(said).get("chaincode_definitions") or []
     return next((int(one["sequence"]) for one in definitions if one["name"] == name), 0)
 
 
-def install(network: Network, programs: Programs, peer: Node, package: Path) -> None:
+def install(network: Network, programs: Programs, peer: Node, *, package: Path) -> None:
     """Install a package at one peer, where that is not yet done."""
     arguments = ("lifecycle", "chaincode", "install", str(package))
     try:

@@ -61,14 +61,13 @@ class Programs:
         *,
         timeout_s: float = CALL_S,
     ) -> str:
-        """Run one to its end; gives what it said on both streams. Raises DevnetError."""
+        """Run one to its end; gives its standard output. Raises DevnetError, with the end of what it said otherwise."""
         try:
             done = subprocess.run(  # noqa: S603 - the folder was named by who runs us
                 (str(self.path(name)), *arguments),
                 env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                capture_output=True,
                 encoding="utf-8",
                 errors="replace",
                 timeout=timeout_s,
@@ -79,7 +78,8 @@ class Programs:
         except OSError as fault:
             raise NoProgramsError(f"{self.path(name)}: {fault.strerror}") from fault
         if done.returncode:
-            said = "\n".join(done.stdout.strip().splitlines()[-_SAID_LINES:])
+            lines = [*done.stdout.strip().splitlines(), *done.stderr.strip().splitlines()]
+            said = "\n".join(lines[-_SAID_LINES:])
             raise DevnetError(f"{name} {_verb(arguments)}: exit status {done.returncode}\n{said}")
         return done.stdout
 
