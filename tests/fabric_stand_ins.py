@@ -10,7 +10,7 @@ from pathlib import Path
 NAMES = ("peer", "orderer", "configtxgen", "cryptogen", "osnadmin")
 
 _SCRIPT = """#!{python}
-import http.server, os, pathlib, re, signal, socketserver, sys, threading
+import http.server, os, pathlib, re, socketserver, sys, threading
 here, name, arguments = pathlib.Path(__file__).parent, pathlib.Path(__file__).name, sys.argv[1:]
 with (here / "calls.txt").open("a") as calls:
     calls.write(" ".join((name, *arguments)) + "\\n")
@@ -36,8 +36,6 @@ def serve(ports, metrics_port, gauge):
     socketserver.TCPServer.allow_reuse_address = True
     servers = [socketserver.TCPServer(("127.0.0.1", port), socketserver.BaseRequestHandler) for port in ports]
     servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", metrics_port), Metrics))
-    if (here / "stubborn").exists():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print(name, "serves", flush=True)
     for server in servers[1:]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -65,8 +63,6 @@ def authority(folder, domain, stem):
     (folder / "priv_sk").write_bytes(key.private_bytes(serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
 
-if name in ("orderer", "peer") and "slow" in os.listdir(here):
-    signal.pause()
 if name == "orderer":
     text = configuration("orderer.yaml")
     if "refusing" in os.listdir(here):

@@ -44,6 +44,8 @@ class Network:
 
     layout: Layout
     processes: Processes
+    fabric: tuple[int, int]
+    """Version of the programs that made it: older ones cannot read what newer ones write."""
 
     @classmethod
     def at(cls, folder: Path, *, tied: bool = False) -> "Network":
@@ -53,14 +55,20 @@ class Network:
             said = json.loads((place / _NETWORK_FILE).read_text(encoding="utf-8"))
             definition = Definition.model_validate(said["definition"])
             layout = lay_out(definition, place, said["ports"])
+            major, minor = said["fabric"]
         except OSError as fault:
             raise NoNetworkError(f"{place}: no network") from fault
         except (ValueError, KeyError, TypeError, AssertionError) as fault:
             raise NoNetworkError(f"{place / _NETWORK_FILE}: cannot be used: {fault}") from fault
-        return cls(layout=layout, processes=Processes(place, tied))
+        return cls(layout=layout, processes=Processes(place, tied), fabric=(major, minor))
 
     def start(self, programs: Programs) -> None:
         """Start every node that does not run, and wait until all serve and an orderer leads; raises DevnetError."""
+        if programs.version < self.fabric:
+            raise DevnetError(
+                f"{self.layout.folder} was made by Fabric {_dotted(self.fabric)}, "
+                f"{programs.folder} has {_dotted(programs.version)}"
+            )
         for node in self.layout.nodes:
             if self.processes.pid(node.name) is None:
                 self.start_node(programs, node)
@@ -218,9 +226,13 @@ def make(definition: Definition, folder: Path, programs: Programs, *, tied: bool
     channel = ("-profile", PROFILE, "-channelID", definition.channel)
     programs.call("configtxgen", (*channel, "-outputBlock", str(layout.genesis), "-configPath", str(place)))
     make_identities(layout)
-    said = {"definition": definition.model_dump(mode="json"), "ports": list(ports)}
+    said = {
+        "definition": definition.model_dump(mode="json"),
+        "ports": list(ports),
+        "fabric": programs.version,
+    }
     (place / _NETWORK_FILE).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    return Network(layout=layout, processes=Processes(place, tied))
+    return Network(layout=layout, processes=Processes(place, tied), fabric=programs.version)
 
 
 def files_of(layout: Layout, fabric: tuple[int, int]) -> dict[Path, str]:
@@ -266,6 +278,10 @@ def _is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
 
 
 def is_open(host: str, port: int) -> bool:

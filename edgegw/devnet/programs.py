@@ -26,6 +26,8 @@ _SAID_LINES = 6
 class DevnetError(EdgegwError):
     """The network did not do what it was told."""
 
+    hint = "edgegw devnet status shows what runs, edgegw devnet down ends it"
+
 
 class NoProgramsError(DevnetError):
     """Fabric's programs are not here."""
