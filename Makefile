@@ -13,7 +13,7 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo tools test soak bench format wheel deb
+.PHONY: help setup demo tools test soak bench format wheel deb fabric-bin fabric-up fabric-down
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
@@ -23,6 +23,8 @@ help:
 	  'make format  put the code into its form' \
 	  'make wheel   build/dist/edgegw-*.whl, for pipx' \
 	  'make deb     build/dist/edgegw_*.deb, for Debian 12' \
+	  'make fabric-up, fabric-down  a Hyperledger Fabric network on this machine (FABRIC_VERSION=2.5.16 for the LTS)' \
+	  'make fabric-bin  only build its programs; FABRIC_BIN=FOLDER names those you have' \
 	  'make setup   only build .venv for development'
 
 setup: $(DEVELOPMENT)
@@ -77,6 +79,34 @@ wheel: $(RUNTIME)
 
 deb: wheel
 	@deb/build.sh $(DIST)/*.whl $(DIST)
+
+# Hyperledger Fabric's programs. Its tags are no versions to Go, whose module path ends in no /v3: a pseudo-version names the commit.
+FABRIC_VERSION ?= 3.1.5
+FABRIC_MODULE_3.1.5 := v1.4.0-rc1.0.20260618074816-86c1172bec37
+FABRIC_MODULE_2.5.16 := v1.4.0-rc1.0.20260617221605-f871cf92a026
+FABRIC_MODULE = $(FABRIC_MODULE_$(FABRIC_VERSION))
+FABRIC_PROGRAMS := peer orderer configtxgen cryptogen osnadmin
+FABRIC_BIN ?= build/fabric/$(FABRIC_VERSION)/bin
+export FABRIC_BIN
+FABRIC_HAS = for program in $(FABRIC_PROGRAMS); do test -x '$(FABRIC_BIN)'/$$program || exit 1; done
+GO_BUILD = env GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-trimpath GOBIN='$(abspath $(FABRIC_BIN))' go
+
+fabric-bin:
+	@if ($(FABRIC_HAS)); then echo 'Fabric programs: $(FABRIC_BIN)'; \
+	elif [ -z '$(FABRIC_MODULE)' ]; then echo 'fabric-bin: FABRIC_VERSION is one of 3.1.5, 2.5.16' >&2; exit 2; \
+	elif ! command -v go >/dev/null; then \
+	  echo 'fabric-bin: skipped, no Go toolchain (1.26.4 or newer); FABRIC_BIN=FOLDER names programs you have'; \
+	elif ! (cd / && $(GO_BUILD) list -m github.com/hyperledger/fabric@$(FABRIC_MODULE)) >/dev/null 2>&1; then \
+	  echo 'fabric-bin: skipped, the Go module proxy does not give github.com/hyperledger/fabric; FABRIC_BIN=FOLDER names programs you have'; \
+	else echo 'building Fabric $(FABRIC_VERSION) (once, some minutes)'; cd / && $(GO_BUILD) install \
+	  -ldflags '-s -w -X github.com/hyperledger/fabric/common/metadata.Version=$(FABRIC_VERSION)' \
+	  $(FABRIC_PROGRAMS:%=github.com/hyperledger/fabric/cmd/%@$(FABRIC_MODULE)); fi
+
+fabric-up: $(RUNTIME) fabric-bin
+	@if ($(FABRIC_HAS)); then $(BIN)/edgegw devnet up; fi
+
+fabric-down: $(RUNTIME)
+	@$(BIN)/edgegw devnet down
 
 # The package itself is built with the locked setuptools, which stands in the development lock only.
 $(RUNTIME): requirements.lock requirements-dev.lock pyproject.toml | $(BIN)/python

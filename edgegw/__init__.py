@@ -10,7 +10,8 @@ MQTT broker (`telemetry`).
 Around the flow: `cli` starts what is asked for, `commissioning` makes what a station needs before its first day
 (configuration, keys, certificates, a sandbox, a charger's part), `app` builds the `daemon` (what runs, reloads, tells of
 itself, and hosts processes as its children) from `config` (whose files `config_parts` joins and whose faults
-`config_faults` words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files
+`config_faults` words), `demo` plays a whole station day, `devnet` is
+a Hyperledger Fabric network on this machine. `clock` is real or accelerated time, `database` how SQLite files
 are kept, `ops` what an operator sees (logs, metrics, health, watchdog), `condition` judges the station's parts;
 `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as

@@ -13,6 +13,7 @@ from edgegw.cli.check import check, doctor, support
 from edgegw.cli.console import EdgegwGroup
 from edgegw.cli.db import db
 from edgegw.cli.demo import demo
+from edgegw.cli.devnet import devnet
 from edgegw.cli.init import init
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
@@ -34,7 +35,7 @@ def main() -> None:
 COMMANDS = (
     (init, run, check, status, doctor, support),
     (charger, meter, member, trade, ledger),
-    (peer, chaincode, participant, mqtt, db, demo),
+    (peer, chaincode, participant, mqtt, db, demo, devnet),
 )
 for command in (command for group in COMMANDS for command in group):
     main.add_command(command)

@@ -87,6 +87,7 @@ class Changes:
 async def connections(settings: Settings) -> AsyncIterator[Connect]:
     """One client per identity under `crypto`, all closed at the end."""
     roots = load_trust(settings.crypto / TRUST_FILE)
+    tls = None if settings.tls_ca_file is None else settings.tls_ca_file.read_bytes()
     async with AsyncExitStack() as stack:
         clients: list[LedgerClient] = []
 
@@ -97,6 +98,7 @@ async def connections(settings: Settings) -> AsyncIterator[Connect]:
                 roots,
                 channel=settings.channel,
                 chaincode=settings.chaincode,
+                tls=tls,
             )
             clients.append(client)
             stack.push_async_callback(client.close)

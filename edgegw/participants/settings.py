@@ -142,6 +142,8 @@ class Settings(_Table):
     """The whole file. `end_s`: UTC, default the clock's end, or none. `constants` absent: somebody else writes them."""
 
     endpoint: str
+    tls_ca_file: FilePath | None = None
+    """Authority of the peer's server certificate; absent: no TLS, for loopback."""
     channel: str
     chaincode: str
     crypto: FilePath

@@ -15,7 +15,7 @@ from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, L
 from edgegw.ports import Fact
 from edgegw.store.journal import SqliteJournal
 
-WITHOUT_STATION = {"chaincode"}
+WITHOUT_STATION = {"chaincode", "devnet"}
 """Groups for machines that have no station: an organisation's peers."""
 CONFIG = """\
 [station]

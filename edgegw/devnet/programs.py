@@ -1,0 +1,125 @@
+"""Fabric's own programs: where they are, which version, and one call of one, always with a deadline.
+
+Decides where they are looked for: FABRIC_BIN, else what `make fabric-bin` built in this checkout. Never fetches any.
+A call for a block that is not there yet would wait for ever: no call is made without a deadline.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from edgegw.errors import EdgegwError
+from edgegw.places import configs
+
+NAMES = ("peer", "orderer", "configtxgen", "cryptogen", "osnadmin")
+VARIABLE = "FABRIC_BIN"
+BUILT = Path("build") / "fabric"
+CALL_S = 60.0
+_KEPT = ("PATH", "HOME", "TMPDIR", "LANG")  # nothing that would change a program's configuration
+_SAID_LINES = 6
+
+
+class DevnetError(EdgegwError):
+    """The network did not do what it was told."""
+
+    hint = "edgegw devnet status shows what runs, edgegw devnet down ends it"
+
+
+class NoProgramsError(DevnetError):
+    """Fabric's programs are not here."""
+
+    hint = "make fabric-bin builds them; FABRIC_BIN=FOLDER names those you have"
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A folder that holds all of them."""
+
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=lambda: clean_environment(os.environ))
+
+    def path(self, name: str) -> Path:
+        """One of them."""
+        return self.folder / name
+
+    @cached_property
+    def version(self) -> tuple[int, int]:
+        """Major and minor, as `peer version` says."""
+        said = self.call("peer", ("version",))
+        found = re.search(r"Version: *v?(\d+)\.(\d+)", said)
+        if found is None:
+            raise DevnetError(f"{self.path('peer')} does not tell its version")
+        return int(found[1]), int(found[2])
+
+    def call(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        *,
+        timeout_s: float = CALL_S,
+    ) -> str:
+        """Run one to its end; gives its standard output. Raises DevnetError, with the end of what it said otherwise."""
+        try:
+            done = subprocess.run(  # noqa: S603 - the folder was named by who runs us
+                (str(self.path(name)), *arguments),
+                env={**self.environment, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as fault:
+            raise DevnetError(f"{name} {_verb(arguments)}: no end after {timeout_s:.0f} s") from fault
+        except OSError as fault:
+            raise NoProgramsError(f"{self.path(name)}: {fault.strerror}") from fault
+        if done.returncode:
+            lines = [*done.stdout.strip().splitlines(), *done.stderr.strip().splitlines()]
+            said = "\n".join(lines[-_SAID_LINES:])
+            raise DevnetError(f"{name} {_verb(arguments)}: exit status {done.returncode}\n{said}")
+        return done.stdout
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a program sees of ours: CORE_* and ORDERER_* of somebody's shell must not change a network."""
+    return {name: value for name, value in environment.items() if name in _KEPT}
+
+
+def find_programs(environment: Mapping[str, str] | None = None) -> Programs:
+    """The folder with all programs; raises NoProgramsError, which says what is missing where."""
+    seen = os.environ if environment is None else environment
+    named = seen.get(VARIABLE, "")
+    places = (Path(named),) if named else _built()
+    for place in places:
+        missing = [name for name in NAMES if not os.access(place / name, os.X_OK)]
+        if not missing:
+            return Programs(place.absolute())
+        if named:
+            raise NoProgramsError(f"{place} has no {', '.join(missing)}")
+    raise NoProgramsError("Hyperledger Fabric's programs are not built")
+
+
+def _built() -> tuple[Path, ...]:
+    """What `make fabric-bin` built beside the configurations, the highest version first."""
+    built = configs().parent / BUILT
+    return tuple(sorted(built.glob("*/bin"), key=lambda place: _numbers(place.parent.name), reverse=True))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"\d+", version))
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """What was asked, without its options."""
+    words = []
+    for argument in arguments:
+        if argument.startswith("-"):
+            break
+        words.append(argument)
+    return " ".join(words)
