@@ -21,6 +21,7 @@ from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.config import Config
 from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
+from edgegw.core.state import Tally
 from edgegw.daemon import Daemon
 from edgegw.database import NewerSchemaError
 from edgegw.errors import ConfigError, EdgegwError, JournalError
@@ -139,7 +140,7 @@ async def _serve(path: Path, config: Config) -> None:
         coroutines = {
             "gateway": gateway.run(),
             "meters": meters.run(),
-            "ledger": ledger.run(from_block=max(0, gateway.station.tally["all"].event_block)),
+            "ledger": _followed(ledger, gateway.station.tally["all"]),
             "chargers": chargers.run(),
             **_duties(daemon),
         }
@@ -149,6 +150,11 @@ async def _serve(path: Path, config: Config) -> None:
         if publisher is not None:
             coroutines["mqtt"] = publisher.run(lambda: gateway.station)
         await daemon.run(coroutines)
+
+
+def _followed(ledger: LedgerAdapter, tally: Tally) -> Coroutine[Any, Any, None]:
+    """The ledger's events from behind the last one that the journal knows."""
+    return ledger.run(from_block=max(0, tally.event_block), after_tx_id=tally.event_tx)
 
 
 def _hold_promise(config: Config, journal: SqliteJournal) -> None:

@@ -231,16 +231,14 @@ async def _clock() -> Finding:
 
 
 async def _peer(config: Config) -> Finding:
-    from edgegw.ledger import LedgerClient  # noqa: PLC0415 - gRPC is heavy; only this check needs it
-    from edgegw.ledger.identity import load_signer, load_trust  # noqa: PLC0415 - same
+    from edgegw.ledger.opening import open_client  # noqa: PLC0415 - gRPC is heavy; only this check needs it
 
     place = config.ledger
     hint = "is it running? the daemon starts an embedded one by itself" if config.peer else "is it running?"
     if not place.trust_file.exists():
         return _warning("ledger", f"{place.endpoint}: no identity yet", hint)
     try:
-        signer, roots = load_signer(place.identity), load_trust(place.trust_file)
-        client = LedgerClient(place.endpoint, signer, roots, channel=place.channel, chaincode=place.chaincode)
+        client = open_client(place)
         async with asyncio.timeout(CONNECT_S), client:
             began_s = time.monotonic()
             supply = await client.evaluate("totalSupply", {})

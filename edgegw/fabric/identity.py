@@ -90,6 +90,10 @@ class Identity:
         except (ValueError, KeyError, TypeError, AttributeError):
             return {}
 
+    def expired(self, at_ns: int) -> bool:
+        """Whether the certificate has ended by this UTC instant."""
+        return at_ns > int(self.certificate.not_valid_after_utc.timestamp()) * 1_000_000_000
+
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this identity's, in DER with low S, over `message`."""
         try:
