@@ -30,7 +30,9 @@ from edgegw.hosted import hosted_participants, hosted_peer
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
-from edgegw.ledger.identity import Evidence, load_signer, load_trust
+from edgegw.ledger.identity import Evidence, Signer
+from edgegw.ledger.opening import open_client
+from edgegw.ledger.renewal import RenewableSigner
 from edgegw.meters.port import Meters
 from edgegw.ops.control import serve_control
 from edgegw.ops.health import AddressTakenError, Views, serve_health
@@ -101,9 +103,9 @@ async def _serve(path: Path, config: Config) -> None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
         if config.sandbox is not None:
             await stack.enter_async_context(hosted_participants(config.sandbox.participants))
-        signer = load_signer(place.identity)
+        signer = _identity(place.identity)
         connect = partial(_client_for, stack, config)
-        ledger = LedgerAdapter(await connect(place.identity), inbox.put)
+        ledger = LedgerAdapter(await connect(signer), inbox.put)
         profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
         chargers = Chargers(wiring.charger_settings(config), inbox.put, clock, profiles=profiles)
         meters = Meters(wiring.meter_settings(config), clock, inbox.put)
@@ -217,26 +219,34 @@ def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
     }
 
 
-async def _client_for(stack: contextlib.AsyncExitStack, config: Config, identity: Path) -> LedgerClient:
-    place = config.ledger
-    client = LedgerClient(
-        place.endpoint,
-        load_signer(identity),
-        load_trust(place.trust_file),
-        channel=place.channel,
-        chaincode=place.chaincode,
-    )
-    return await stack.enter_async_context(client)
+async def _client_for(stack: contextlib.AsyncExitStack, config: Config, signer: Signer) -> LedgerClient:
+    return await stack.enter_async_context(open_client(config.ledger, signer=signer))
+
+
+def _identity(folder: Path) -> RenewableSigner:
+    """The identity in a folder, renewed while it is used; raises ConfigError where there is none that can be used."""
+    try:
+        return RenewableSigner(
+            folder,
+            renewed=lambda fields: log_event("identity.renewed", fields),
+            rejected=lambda fields: log_event("identity.rejected", fields, level="error"),
+        )
+    except OSError as fault:
+        raise ConfigError(
+            (f"{fault.filename}: {fault.strerror}; edgegw enroll makes an identity",)
+        ) from fault
+    except ValueError as fault:
+        raise ConfigError((f"{folder}: {fault}",)) from fault
 
 
 async def _representative(
-    config: Config, clock: StationClock, connect: Callable[[Path], Awaitable[LedgerClient]]
+    config: Config, clock: StationClock, connect: Callable[[Signer], Awaitable[LedgerClient]]
 ) -> Representative | None:
     """The EV users' representative, where it runs beside the gateway."""
     if config.representative is None:
         return None
     schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=FAR_END_S)
-    ledger = await connect(config.representative.identity)
+    ledger = await connect(_identity(config.representative.identity))
     return Representative(ledger, zone=config.station.zone, schedule=schedule)
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from edgegw import config as configuration
 from edgegw import wiring
-from edgegw.certificates import certificate_ends
+from edgegw.certificates import certificate_lives
 from edgegw.charger_commands import ChargerCommands
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
-from edgegw.condition import Signs, assess, worst
+from edgegw.condition import CertificateLife, Signs, assess, worst
 from edgegw.config import Config
 from edgegw.core.metering import faults
 from edgegw.errors import ConfigError
@@ -72,11 +72,11 @@ class Daemon:
     storage: StorageWatch
     lag: LagProbe
     watchdog: Watchdog | None = None
-    certificates: Mapping[str, int] = field(init=False)
+    certificates: Mapping[str, CertificateLife] = field(init=False)
     board: Board = field(init=False)
 
     def __post_init__(self) -> None:
-        self.certificates = certificate_ends(self.config)
+        self.certificates = certificate_lives(self.config)
         self.board = Board(self.config.run_dir / "status.json", lag=self.lag, signs=self.signs)
 
     # --- what it tells ----------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ class Daemon:
                 self.meters.adopt(meter)
         logs.configure(plan.effective.log.level, plan.effective.log.format)
         self.config = plan.effective
-        self.certificates = certificate_ends(self.config)
+        self.certificates = certificate_lives(self.config)
         told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
         log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})
         return told

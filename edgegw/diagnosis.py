@@ -103,10 +103,26 @@ def _identities(config: Config) -> Iterator[Finding]:
     if config.representative is not None:
         folders.append(("representative's identity", config.representative.identity))
     for name, folder in folders:
-        yield pair(name, folder / "cert.pem", folder / "key.pem")
+        yield _identity(name, folder)
     if not config.ledger.trust_file.is_file():
         hint = "copy the organisations' authorities there (docs/install.md)"
         yield _bad("trust", f"{config.ledger.trust_file}: no such file", hint, exit_78=True)
+
+
+def _identity(name: str, folder: Path) -> Finding:
+    """A pair in plain files, or a certificate whose key is somewhere else, or is being renewed."""
+    if not any((folder / place).exists() for place in ("key.uri", "key.next.pem", "key.next.uri")):
+        return pair(name, folder / "cert.pem", folder / "key.pem")
+    from edgegw.ledger.identity import load_signer  # noqa: PLC0415 - gRPC is heavy; only a key elsewhere needs it
+
+    try:
+        found = load_signer(folder).identity.certificate
+    except OSError as error:
+        hint = "edgegw enroll makes an identity"
+        return _bad(name, f"{error.filename}: {error.strerror}", hint, exit_78=True)
+    except (ConfigError, ValueError) as error:
+        return _bad(name, str(error), "edgegw enroll makes an identity", exit_78=True)
+    return _lifetime(name, folder / "cert.pem", found)
 
 
 def pair(name: str, certificate: Path, key: Path) -> Finding:

@@ -12,6 +12,7 @@ from edgegw.cli.check import check, doctor, support
 from edgegw.cli.console import EdgegwGroup
 from edgegw.cli.db import db
 from edgegw.cli.demo import demo
+from edgegw.cli.enroll import enroll
 from edgegw.cli.init import init
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
@@ -31,7 +32,7 @@ def main() -> None:
 
 
 COMMANDS = (
-    (init, run, check, status, doctor, support),
+    (init, enroll, run, check, status, doctor, support),
     (charger, meter, member, trade, ledger),
     (peer, participant, mqtt, db, demo),
 )

@@ -60,6 +60,8 @@ EVENTS = frozenset({
     "price.ignored",
     "peer.started",
     "peer.lost",
+    "identity.renewed",
+    "identity.rejected",
     "participants.started",
     "participants.lost",
     "journal.restored",

@@ -115,15 +115,18 @@ async def test_a_peer_that_lags_behind_is_not_asked(tmp_path: Path) -> None:
     """After a change of peers a call is judged by a state that has what we saw committed, or not at all."""
     async with running_peer(tmp_path / "ahead") as ahead, doors(ahead.endpoint, 1) as places:
         shutil.copytree(ahead.data / "crypto", tmp_path / "behind" / "crypto")
-        async with running_peer(tmp_path / "behind") as behind, doors(behind.endpoint, 1) as others:
-            async with client_of(ahead, [*places, *others], behind_s=0.3) as client:
-                await client.execute("Add", {"key": "k", "n": 1})
-                await places[0].shut()
-                with pytest.raises(Unavailable, match="lags behind block 0"):
-                    await client.evaluate("Get", {"key": "k"})
-                async with behind.client() as filler:
-                    await filler.execute("Add", {"key": "k", "n": 7})
-                assert await client.evaluate("Get", {"key": "k"}) == {"value": "7"}
+        async with (
+            running_peer(tmp_path / "behind") as behind,
+            doors(behind.endpoint, 1) as others,
+            client_of(ahead, [*places, *others], behind_s=0.3) as client,
+        ):
+            await client.execute("Add", {"key": "k", "n": 1})
+            await places[0].shut()
+            with pytest.raises(Unavailable, match="lags behind block 0"):
+                await client.evaluate("Get", {"key": "k"})
+            async with behind.client() as filler:
+                await filler.execute("Add", {"key": "k", "n": 7})
+            assert await client.evaluate("Get", {"key": "k"}) == {"value": "7"}
 
 
 async def test_with_no_peer_left_nothing_hangs(tmp_path: Path) -> None:
