@@ -71,7 +71,9 @@ def block_faults(raw: bytes, neighbours: Neighbours, roots: Roots) -> Iterator[s
     }
     yield from (f"{name} differs" for name, holds in checks.items() if not holds)
     for creator, message, signature in blocks.orderer_signatures(block):
-        if _identity(creator).msp_id in roots.msp_ids and not _signed(roots, creator, message, signature):
+        if _identity(creator).msp_id in roots.msp_ids and not _signed(
+            roots, creator, message=message, signature=signature
+        ):
             yield f"the signature of {_name(creator)} on the block does not hold"
     for position, (raw_envelope, code) in enumerate(zip(envelopes, codes, strict=False)):
         if code == peer_pb2.VALID:
@@ -95,7 +97,7 @@ def _transaction_faults(raw: bytes, roots: Roots) -> Iterator[str]:
         == transaction.transaction_id(call.nonce, call.creator),
         "the endorsed proposal is another": call.proposal_hash == call.expected_hash,
         "the creator's signature does not hold": _signed(
-            roots, call.creator, envelope.payload, envelope.signature
+            roots, call.creator, message=envelope.payload, signature=envelope.signature
         ),
         f"fewer than {ORGANISATIONS_LEAST} organisations' endorsements hold": len(_endorsing(call, roots))
         >= ORGANISATIONS_LEAST,
@@ -108,7 +110,7 @@ def _endorsing(call: EndorsedTransaction, roots: Roots) -> set[str]:
     return {
         _identity(endorser).msp_id
         for endorser, signature in call.endorsements
-        if _signed(roots, endorser, call.response_payload + endorser, signature)
+        if _signed(roots, endorser, message=call.response_payload + endorser, signature=signature)
         and "peer" in _identity(endorser).node_roles
     }
 
@@ -146,7 +148,7 @@ def _derived(record: Mapping[str, Any]) -> int | None:
     return quote(record["formula"], window, supply_wh=supply_wh, demand_wh=demand_wh).price
 
 
-def _signed(roots: Roots, serialized: bytes, message: bytes, signature: bytes) -> bool:
+def _signed(roots: Roots, serialized: bytes, *, message: bytes, signature: bytes) -> bool:
     identity = _identity(serialized)
     return roots.issued(identity) and identity.verify(message, signature)
 
