@@ -261,7 +261,9 @@ class LedgerClient:
             # Refused or not, it may have been taken: only the outcome tells.
             with suppress(Unavailable):
                 await self.submit(endorsed.envelope)
-            outcome = await self.commit_status(endorsed.tx_id)
+            outcome: Outcome = Unknown("not asked")
+            with suppress(Unavailable):  # a token that cannot sign the question, for one
+                outcome = await self.commit_status(endorsed.tx_id)
             if not isinstance(outcome, Unknown):
                 return outcome
             if time.monotonic() >= until:

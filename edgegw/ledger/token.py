@@ -83,7 +83,7 @@ class TokenKey(ec.EllipticCurvePrivateKey):
             try:  # the token was taken out, or its library forgot the session
                 self._key, self._public = self._open()
                 raw = self._raw(digest)
-            except pkcs11.PKCS11Error as fault:
+            except (pkcs11.PKCS11Error, ConfigError, OSError) as fault:
                 raise Unavailable(f"token: {type(fault).__name__} {fault}") from fault
         return encode_dss_signature(int.from_bytes(raw[:_HALF]), int.from_bytes(raw[_HALF:]))
 
