@@ -103,13 +103,14 @@ async def _serve(path: Path, config: Config) -> None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
         if config.sandbox is not None:
             await stack.enter_async_context(hosted_participants(config.sandbox.participants))
-        signer = _identity(place.identity)
+        identities = _identities(config)
+        signer = identities["gateway"]
         connect = partial(_client_for, stack, config)
         ledger = LedgerAdapter(await connect(signer), inbox.put)
         profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
         chargers = Chargers(wiring.charger_settings(config), inbox.put, clock, profiles=profiles)
         meters = Meters(wiring.meter_settings(config), clock, inbox.put)
-        representative = await _representative(config, clock, connect)
+        representative = await _representative(config, clock, identities, connect=connect)
         adapters = Adapters(
             clock=clock,
             journal=journal,
@@ -137,6 +138,7 @@ async def _serve(path: Path, config: Config) -> None:
             publisher=publisher,
             storage=storage,
             lag=LagProbe(clock),
+            identities=tuple(identities.values()),
         )
         await _watched(daemon, stack)
         coroutines = {
@@ -223,6 +225,14 @@ async def _client_for(stack: contextlib.AsyncExitStack, config: Config, signer: 
     return await stack.enter_async_context(open_client(config.ledger, signer=signer))
 
 
+def _identities(config: Config) -> Mapping[str, RenewableSigner]:
+    """The gateway's, and the representative's where it runs beside it."""
+    folders = {"gateway": config.ledger.identity}
+    if config.representative is not None:
+        folders["representative"] = config.representative.identity
+    return {name: _identity(folder) for name, folder in folders.items()}
+
+
 def _identity(folder: Path) -> RenewableSigner:
     """The identity in a folder, renewed while it is used; raises ConfigError where there is none that can be used."""
     try:
@@ -240,13 +250,17 @@ def _identity(folder: Path) -> RenewableSigner:
 
 
 async def _representative(
-    config: Config, clock: StationClock, connect: Callable[[Signer], Awaitable[LedgerClient]]
+    config: Config,
+    clock: StationClock,
+    identities: Mapping[str, RenewableSigner],
+    *,
+    connect: Callable[[Signer], Awaitable[LedgerClient]],
 ) -> Representative | None:
     """The EV users' representative, where it runs beside the gateway."""
     if config.representative is None:
         return None
     schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=FAR_END_S)
-    ledger = await connect(_identity(config.representative.identity))
+    ledger = await connect(identities["representative"])
     return Representative(ledger, zone=config.station.zone, schedule=schedule)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from edgegw.core.metering import faults
 from edgegw.errors import ConfigError
 from edgegw.gateway import Gateway
 from edgegw.inbox import Inbox
+from edgegw.ledger.renewal import RenewableSigner
 from edgegw.meters.adopt import adopt_command
 from edgegw.meters.port import Meters
 from edgegw.ops import logs
@@ -71,6 +72,7 @@ class Daemon:
     publisher: Publisher | None
     storage: StorageWatch
     lag: LagProbe
+    identities: Sequence[RenewableSigner] = ()
     watchdog: Watchdog | None = None
     certificates: Mapping[str, CertificateLife] = field(init=False)
     board: Board = field(init=False)
@@ -183,6 +185,8 @@ class Daemon:
                 self.meters.adopt(meter)
         logs.configure(plan.effective.log.level, plan.effective.log.format)
         self.config = plan.effective
+        for identity in self.identities:
+            identity.look()
         self.certificates = certificate_lives(self.config)
         told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
         log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})

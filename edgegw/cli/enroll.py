@@ -41,7 +41,7 @@ def enroll(
     wanted = _wanted(config, representative=representative)
     try:
         if asked is not None:
-            _sign(config, wanted, asked, days=days)
+            _sign(config, wanted, asked, days=days, as_json=as_json)
         elif signed is not None:
             _install(config, wanted, signed, as_json=as_json)
         else:
@@ -99,7 +99,7 @@ def _install(config: Config, wanted: "Wanted", signed: Path, *, as_json: bool) -
     show(shown, as_json=as_json)
 
 
-def _sign(config: Config, wanted: "Wanted", asked: Path, *, days: int) -> None:
+def _sign(config: Config, wanted: "Wanted", asked: Path, *, days: int, as_json: bool) -> None:
     from edgegw.peer.membership import sign_request
 
     if config.peer is None:
@@ -109,4 +109,7 @@ def _sign(config: Config, wanted: "Wanted", asked: Path, *, days: int) -> None:
         )
     crypto = config.peer.data_dir / "crypto"
     pem = sign_request(crypto, wanted.msp_id, asked.read_bytes(), lasts=timedelta(days=days))
-    click.echo(pem.decode(), nl=False)
+    if as_json:
+        show({"certificate": pem.decode()}, as_json=True)
+    else:
+        click.echo(pem.decode(), nl=False)

@@ -32,11 +32,15 @@ class RenewableSigner:
     @property
     def identity(self) -> Identity:
         """Organisation and certificate, as they are now."""
+        self.look()
+        return self._current.identity
+
+    def look(self) -> None:
+        """See whether there is a new certificate, or a key that makes one usable."""
         mark = self._mark()
         if mark is not None and mark != self._seen:
             self._seen = mark
             self._renew()
-        return self._current.identity
 
     def sign(self, document: Document) -> bytes:
         """By the identity that the document names as its creator; what names none, by the current one."""
