@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edgegw.commissioning.files import Owner
 from edgegw.errors import ConfigError, EdgegwError
 from edgegw.fabric.identity import GATEWAY_ATTRIBUTE, ROLE_ATTRIBUTE, Identity, attributes_extension
 from edgegw.fabric.trust import Roots
@@ -69,7 +70,11 @@ def request(wanted: Wanted, *, key_uri: str | None = None, keep_key: bool = Fals
     Raises:
         OSError, ConfigError, MalformedMessageError: a key that is there already cannot be used.
     """
-    wanted.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not wanted.folder.exists():
+        wanted.folder.mkdir(parents=True, mode=0o700)
+        daemon = Owner.of_daemon()
+        if daemon is not None:
+            daemon.take(wanted.folder)
     in_use = (wanted.folder / CERTIFICATE).exists()
     stem = NEXT if in_use and not keep_key else CURRENT
     pem, uri = wanted.folder / f"{stem}.pem", wanted.folder / f"{stem}.uri"
