@@ -180,7 +180,10 @@ def _server_certificate(folder: Path) -> tuple[Path, Path]:
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("peer.example")]
+            ),
+            False,
         )
         .sign(key, hashes.SHA256())
     )
@@ -199,9 +202,12 @@ async def test_the_wire_can_be_encrypted(tmp_path: Path) -> None:
     async with running_peer(tmp_path / "net", "--tls-cert", str(certificate), "--tls-key", str(key)) as peer:
         async with peer.client(tls=certificate.read_bytes()) as client:
             assert await client.execute("Add", {"key": "k", "n": 1}) == {"value": 1}
-        async with peer.client() as plain:
+        async with peer.client(tls=certificate.read_bytes(), tls_name="peer.example") as named:
+            assert (await named.evaluate("Whoami"))["role"] == "gateway"
+        for refused in (peer.client(), peer.client(tls=certificate.read_bytes(), tls_name="other.example")):
             with pytest.raises(Unavailable):
-                await plain.evaluate("Whoami")
+                await refused.evaluate("Whoami")
+            await refused.close()
 
 
 async def test_one_peer_a_folder_and_one_a_port(tmp_path: Path) -> None:
