@@ -117,8 +117,8 @@ async def test_an_identity_is_renewed_without_a_restart(tmp_path: Path) -> None:
     """Request, signature, installation beside the running daemon: it signs as the new one, and tells its new end."""
     config = await installed(tmp_path)
     option = ("--config", str(config))
-    async with managed(config, tmp_path) as (running, manager):
-        await manager.hears("READY=1")
+    async with daemon(config) as running:
+        await running.says("gateway.started")
         (listening,) = await running.says("health.listening")
 
         async def seconds_left() -> float:
