@@ -21,8 +21,8 @@ help:
 	  'make soak    the long forms of the tests' \
 	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory or idle)' \
 	  'make format  put the code into its form' \
-  'make wheel   build/dist/edgegw-*.whl, for pipx' \
-  'make deb     build/dist/edgegw_*.deb, for Debian 12' \
+	  'make wheel   build/dist/edgegw-*.whl, for pipx' \
+	  'make deb     build/dist/edgegw_*.deb, for Debian 12' \
 	  'make setup   only build .venv for development'
 
 setup: $(DEVELOPMENT)

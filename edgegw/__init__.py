@@ -8,14 +8,15 @@ peer (`peer`); the consortium's other roles (`participants`) are clients of the 
 MQTT broker (`telemetry`).
 
 Around the flow: `cli` starts what is asked for, `commissioning` makes what a station needs before its first day
-(configuration, keys, certificates, a sandbox, a charger's part), `app` wires the daemon (and `hosted`, the processes
-that are its children) from what `wiring` makes of `config` (whose files `config_parts` joins and whose faults `config_faults`
-words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files are kept,
-`ops` what an operator sees (logs, metrics, health, watchdog), `status` the daemon's present, judged by `condition`; `daemon`
-is what runs and is told to `reload`, or about chargers (`charger_commands`), `certificates` when they end; `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
+(configuration, keys, certificates, a sandbox, a charger's part), `app` builds the `daemon` (what runs, reloads, tells of
+itself, and hosts processes as its children) from `config` (whose files `config_parts` joins and whose faults
+`config_faults` words), `demo` plays a whole station day. `clock` is real or accelerated time, `database` how SQLite files
+are kept, `ops` what an operator sees (logs, metrics, health, watchdog), `condition` judges the station's parts;
+`diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
 strings that say nothing), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
-code), `places` (where the files that edgegw brings along stand).
+code), `harmless` (text from outside, as it may be shown), `seldom` (how often
+the same is told), `places` (where the files that edgegw brings along stand).
 """
 
 __version__ = "0.1.0"

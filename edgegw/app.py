@@ -1,7 +1,7 @@
 """Composition root: configuration -> adapters -> gateway -> one TaskGroup. The only module that imports everything.
 
 Decides how the parts are wired, in which order they start and how they stop. Exit status: 0 drained, 69 the journal or
-an adapter failed, 78 the configuration cannot be used.
+an adapter failed and another start may help, 78 the configuration or what it names cannot be used.
 """
 
 import asyncio
@@ -9,24 +9,25 @@ import contextlib
 import faulthandler
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from edgegw import wiring
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.config import Config
 from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
 from edgegw.core.state import Tally
-from edgegw.daemon import Daemon
-from edgegw.database import NewerSchemaError
-from edgegw.errors import ConfigError, EdgegwError, JournalError
+from edgegw.daemon import wiring
+from edgegw.daemon.hosted import hosted_participants, hosted_peer
+from edgegw.daemon.running import Daemon
+from edgegw.database import NewerSchemaError, faults_of
+from edgegw.errors import AddressTakenError, ConfigError, EdgegwError, JournalError, leaves
 from edgegw.gateway import Adapters, Gateway, restore
-from edgegw.hosted import hosted_participants, hosted_peer
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
@@ -34,8 +35,8 @@ from edgegw.ledger.identity import Evidence, Signer
 from edgegw.ledger.opening import open_client
 from edgegw.ledger.renewal import RenewableSigner
 from edgegw.meters.port import Meters
-from edgegw.ops.control import serve_control
-from edgegw.ops.health import AddressTakenError, Views, serve_health
+from edgegw.ops.control import RunFolderError, serve_control
+from edgegw.ops.health import Views, serve_health
 from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure, log_event
 from edgegw.ops.memory import keep_returning, return_memory
@@ -45,14 +46,16 @@ from edgegw.ops.storage import StorageWatch, check_storage
 from edgegw.ops.watchdog import Watchdog, interval_s
 from edgegw.participants.members import MemberReader
 from edgegw.participants.representative import Representative
-from edgegw.participants.schedule import Schedule
+from edgegw.participants.schedule import NEVER_S, Schedule
+from edgegw.seldom import Seldom
 from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
 
 MEMBERS_EVERY_S = 1.0
-FAR_END_S = 10**11
+REPEATED = {"frame.quarantined": ("charger_id", "code"), "setpoint.refused": ("evse_id", "reason")}
+"""Events that a device can bring about with each message, and the fields that tell one kind from another."""
 
 
 def run(path: Path, config: Config) -> int:
@@ -60,29 +63,25 @@ def run(path: Path, config: Config) -> int:
     return_memory()
     configure(config.log.level, config.log.format)
     faulthandler.enable()  # also at SIGABRT, which is how the service manager's watchdog ends us: every thread's stack
-    status_code = 0
+    faults: list[BaseException] = []
     try:
         uvloop.run(_serve(path, config))
-    except* ConfigError as refused:
-        sys.stderr.write("".join(f"{fault}\n" for fault in leaves(refused)))
-        status_code = 78
-    except* NewerSchemaError as refused:
-        sys.stderr.write("".join(f"{fault}\n" for fault in leaves(refused)))
-        status_code = 78
-    except* EdgegwError as failed:
-        for fault in leaves(failed):
-            remedy = fault.hint if isinstance(fault, EdgegwError) else ""
-            log_event("gateway.failed", {"reason": str(fault), "remedy": remedy}, level="error")
-        status_code = 69
-    return status_code
+    except* (EdgegwError, OSError) as failed:  # the latter: a folder or socket that the system refuses
+        faults = leaves(failed)
+    return exit_status(faults)
 
 
-def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The faults inside a group, however deep."""
-    found: list[BaseException] = []
-    for fault in group.exceptions:
-        found += leaves(fault) if isinstance(fault, BaseExceptionGroup) else [fault]
-    return found
+def exit_status(faults: Sequence[BaseException]) -> int:
+    """Say why the daemon ends. 78 stops the restarts, so that it takes faults that no further start can mend, and no other."""
+    if not faults:
+        return 0
+    if all(isinstance(fault, ConfigError | NewerSchemaError) for fault in faults):
+        sys.stderr.write("".join(f"{fault}\n" for fault in faults))
+        return 78
+    for fault in faults:
+        remedy = fault.hint if isinstance(fault, EdgegwError) else ""
+        log_event("gateway.failed", {"reason": str(fault), "remedy": remedy}, level="error")
+    return 69
 
 
 async def _serve(path: Path, config: Config) -> None:
@@ -118,12 +117,13 @@ async def _serve(path: Path, config: Config) -> None:
             meters=meters,
             ledger=ledger,
             representative=representative or _Silent(),
-            log=log_event if publisher is None else teed(publisher),
+            log=gateway_log(publisher),
             sign_evidence=lambda text: signer.sign(
                 Evidence(message=text.encode("utf-8", "surrogatepass"))
             ).hex(),
         )
         gateway = Gateway(restore(fresh, journal.rows), adapters, inbox)
+        gateway.adopt(fresh)  # what was restored has the limits of its day
         daemon = Daemon(
             path=path,
             config=config,
@@ -172,22 +172,29 @@ def _hold_promise(config: Config, journal: SqliteJournal) -> None:
 
 
 def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> StorageWatch:
-    """The watch over the disk, after a first look."""
+    """The watch over the disk, after a first look; raises JournalError where the data folder cannot be made."""
 
     def emit(event: Event) -> None:
         inbox.put(event)
         if publisher is not None and isinstance(event, StorageChanged):
             publisher.paused = event.level >= StorageLevel.NO_TELEMETRY
 
-    config.station.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with faults_of(config.station.data_dir):
+        config.station.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     watch = StorageWatch(config.station.data_dir, emit, log_event)
     watch.tell(watch.look())
     return watch
 
 
 async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
-    """Open the doors for those who watch: the control socket and the health server."""
-    await stack.enter_async_context(serve_control(daemon.config.run_dir, daemon.commands()))
+    """Open the doors for those who watch: the control socket and the health server.
+
+    Where one cannot be opened, who watches sees nothing; who charges is served all the same.
+    """
+    try:
+        await stack.enter_async_context(serve_control(daemon.config.run_dir, daemon.commands()))
+    except RunFolderError as fault:
+        log_event("control.failed", {"reason": str(fault), "remedy": fault.hint}, level="error")
     metrics = Metrics(lambda: daemon.board.signs, daemon.counts)
     health = daemon.config.health
     views = Views(
@@ -199,7 +206,7 @@ async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
     )
     try:
         port = stack.enter_context(serve_health(health.host, health.port, views))
-    except AddressTakenError as fault:  # who watches sees nothing; who charges is served all the same
+    except AddressTakenError as fault:
         log_event("health.failed", {"reason": str(fault), "remedy": fault.hint}, level="error")
     else:
         log_event("health.listening", {"host": health.host, "port": port})
@@ -216,7 +223,7 @@ def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
         "lag probe": daemon.lag.run(),
         "memory": keep_returning(),
         "storage": daemon.storage.run(),
-        "status": daemon.board.run(daemon.meters.counts),
+        "status": daemon.board.run(),
         "watchdog": watchdog.run(interval_s(daemon.manager)),
     }
 
@@ -235,18 +242,11 @@ def _identities(config: Config) -> Mapping[str, RenewableSigner]:
 
 def _identity(folder: Path) -> RenewableSigner:
     """The identity in a folder, renewed while it is used; raises ConfigError where there is none that can be used."""
-    try:
-        return RenewableSigner(
-            folder,
-            renewed=lambda fields: log_event("identity.renewed", fields),
-            rejected=lambda fields: log_event("identity.rejected", fields, level="error"),
-        )
-    except OSError as fault:
-        raise ConfigError(
-            (f"{fault.filename}: {fault.strerror}; edgegw enroll makes an identity",)
-        ) from fault
-    except ValueError as fault:
-        raise ConfigError((f"{folder}: {fault}",)) from fault
+    return RenewableSigner(
+        folder,
+        renewed=lambda fields: log_event("identity.renewed", fields),
+        rejected=lambda fields: log_event("identity.rejected", fields, level="error"),
+    )
 
 
 async def _representative(
@@ -259,7 +259,7 @@ async def _representative(
     """The EV users' representative, where it runs beside the gateway."""
     if config.representative is None:
         return None
-    schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=FAR_END_S)
+    schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=NEVER_S)
     ledger = await connect(identities["representative"])
     return Representative(ledger, zone=config.station.zone, schedule=schedule)
 
@@ -271,12 +271,17 @@ def publisher_for(config: Config, clock: StationClock) -> Publisher | None:
     return Publisher(publisher_settings(config, config.mqtt), clock=clock, log=log_event)
 
 
-def teed(publisher: Publisher) -> Callable[[str, Mapping[str, object]], None]:
-    """The gateway's log, which the publisher hears too; it decides by itself what it passes on."""
+def gateway_log(publisher: Publisher | None) -> Callable[[str, Mapping[str, object]], None]:
+    """The gateway's log: what a device repeats is one line a minute. The publisher hears all of it, and decides by itself."""
+    seldom = Seldom(time.monotonic)
 
     def log(name: str, fields: Mapping[str, object]) -> None:
-        log_event(name, fields)
-        publisher.note(name, fields)
+        if publisher is not None:
+            publisher.note(name, fields)
+        if name not in REPEATED:
+            log_event(name, fields)
+        elif count := seldom.due((name, *(fields.get(key) for key in REPEATED[name]))):
+            log_event(name, {**fields, "count": count})
 
     return log
 

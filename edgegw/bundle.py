@@ -52,6 +52,7 @@ def write_bundle(
         **{f"config/{file.name}": file.read_text() for file in _configuration(config_file)},
     }
     path.touch(mode=0o600)
+    path.chmod(0o600)  # also one that was there before
     with tarfile.open(path, "w:gz") as archive:
         for name, text in parts.items():
             body = redacted(text).encode()

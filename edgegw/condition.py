@@ -4,7 +4,8 @@ Decides what an operator should look at. A broker or peer out of reach is degrad
 nothing is lost.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -15,7 +16,10 @@ from edgegw.remedies import REMEDIES
 from edgegw.units import SECOND_NS
 
 ATTEMPTS_TOLERATED = 2
+CERTIFICATE_WARN_DAYS = 30  # of a server's certificate
+NTP_HINT = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"
 LAG_TOLERATED_NS = SECOND_NS
+_DAY_NS = 86_400 * SECOND_NS
 
 
 class Level(StrEnum):
@@ -64,6 +68,7 @@ class Signs:
     lag_ns: int = 0
     certificates: Mapping[str, CertificateLife] = field(default_factory=dict)  # by what each is for
     clock_synchronized: bool = True
+    grid_price: Mapping[str, object] | None = None  # as it came over MQTT, shown and nothing else
 
 
 def assess(signs: Signs) -> tuple[Part, ...]:
@@ -77,6 +82,17 @@ def assess(signs: Signs) -> tuple[Part, ...]:
         *_surroundings(signs),
     ]
     return tuple(sorted(parts, key=lambda part: _ORDER[part.level]))
+
+
+def refused_lately(refused: Iterable[tuple[str, str, int]], away: Collection[str]) -> Mapping[str, int]:
+    """Of refusals (code, charger, count) those that may explain why chargers are away: theirs, else those without a name."""
+    theirs, nameless = Counter[str](), Counter[str]()
+    for code, charger_id, count in refused:
+        if charger_id in away:
+            theirs[code] += count
+        elif not charger_id:
+            nameless[code] += count
+    return theirs or nameless
 
 
 def with_since(parts: Sequence[Part], before: Mapping[str, Part], now_ns: int) -> tuple[Part, ...]:
@@ -160,7 +176,7 @@ def _meters(signs: Signs) -> Iterator[Part]:
             part=f"meter {meter_id}",
             level=Level.DOWN,
             reason=f"{fault.code} {fault.detail or REMEDIES[fault.code].problem}",
-            hint=REMEDIES[fault.code].remedy,
+            hint=REMEDIES[fault.code].remedy.replace(" ID", f" {meter_id}"),
         )
     unread = sorted(
         meter_id
@@ -199,12 +215,12 @@ def _surroundings(signs: Signs) -> Iterator[Part]:
             part="clock",
             level=Level.DEGRADED,
             reason="not kept by NTP",
-            hint="timedatectl set-ntp true; a peer refuses what is more than 15 minutes off",
+            hint=NTP_HINT,
         )
     for name, life in sorted(signs.certificates.items()):
         left_ns = life.end_ns - signs.now_ns
         if left_ns <= 0 or signs.now_ns >= life.warn_ns:
-            days = left_ns // (86_400 * SECOND_NS)
+            days = left_ns // _DAY_NS
             yield Part(
                 part=f"certificate of {name}",
                 level=Level.DOWN if left_ns <= 0 else Level.DEGRADED,

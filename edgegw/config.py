@@ -35,6 +35,11 @@ def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
     return Path(os.path.normpath(info.context["folder"] / path)) if info.context else path
 
 
+def _register_map(profile: str, info: ValidationInfo) -> str:
+    """A file of one's own is a path like any other; anything else is the name of one that edgegw brings."""
+    return str(_from_config_folder(Path(profile), info)) if profile.endswith(".json") else profile
+
+
 def _at_least_one(evses: tuple["EvseConfig", ...]) -> tuple["EvseConfig", ...]:
     if not evses:
         raise ValueError("needs at least one [[chargers.evses]]")
@@ -42,7 +47,8 @@ def _at_least_one(evses: tuple["EvseConfig", ...]) -> tuple["EvseConfig", ...]:
 
 
 FilePath = Annotated[Path, AfterValidator(_from_config_folder)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9*_=:+|@.-]{1,48}$")]  # OCPP's identifier characters
+NAME = r"^[A-Za-z0-9*_=:+|@.-]{1,48}$"  # OCPP's identifier characters
+Name = Annotated[str, Field(pattern=NAME)]
 Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, gt=0)]
@@ -123,7 +129,7 @@ class MeterConfig(Section):
     """One Modbus meter; `profile` is a file, or the name of one that edgegw brings."""
 
     id: Name
-    profile: str
+    profile: Annotated[str, AfterValidator(_register_map)]
     host: str = "127.0.0.1"
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 502
     unit: Annotated[int, Field(strict=True, ge=0, le=247)] = 1
@@ -301,6 +307,12 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
         yield from (
             (at, f"{kind} {name!r} is named more than once") for at, name in names.items() if name in repeated
         )
+    ocpp = raw.get("ocpp")
+    tls = ocpp.get("tls") if isinstance(ocpp, Mapping) else None
+    if isinstance(ocpp, Mapping) and isinstance(tls, Mapping):
+        port = ocpp.get("port", OcppConfig.model_fields["port"].default)
+        if port and port == tls.get("port", TlsConfig.model_fields["port"].default):
+            yield ("ocpp", "tls", "port"), f"{port} is ocpp.port already: TLS has a port of its own"
     meters = {name for _, name in _values(raw, "meters", "*", "id")}
     serving: dict[str, Location] = {}
     for location, name in _values(raw, "chargers", "*", "evses", "*", "meter"):

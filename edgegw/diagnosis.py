@@ -20,16 +20,17 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from edgegw.condition import CERTIFICATE_WARN_DAYS, NTP_HINT
 from edgegw.config import Config, MqttConfig, read_secret
 from edgegw.core.events import StorageLevel
+from edgegw.database import NewerSchemaError
 from edgegw.errors import ConfigError, JournalError, LedgerError
 from edgegw.meters.profile import named_profile
 from edgegw.ops.adjtime import clock_state
-from edgegw.ops.storage import check_storage, level_of, room_of
+from edgegw.ops.storage import check_storage, existing, level_of, room_of
 from edgegw.remedies import REMEDIES
 
 CONNECT_S = 3.0
-WARN_DAYS = 30
 
 
 class Verdict(StrEnum):
@@ -91,6 +92,8 @@ def _secrets(config: Config) -> Iterator[Finding]:
 
 
 def _identities(config: Config) -> Iterator[Finding]:
+    from edgegw.ledger.identity import load_trust  # noqa: PLC0415 - gRPC comes with it
+
     founded_later = config.peer is not None and not config.ledger.trust_file.exists()
     if founded_later:
         yield _warning(
@@ -104,9 +107,11 @@ def _identities(config: Config) -> Iterator[Finding]:
         folders.append(("representative's identity", config.representative.identity))
     for name, folder in folders:
         yield _identity(name, folder)
-    if not config.ledger.trust_file.is_file():
+    try:
+        load_trust(config.ledger.trust_file)
+    except ConfigError as fault:
         hint = "copy the organisations' authorities there (docs/install.md)"
-        yield _bad("trust", f"{config.ledger.trust_file}: no such file", hint, exit_78=True)
+        yield _bad("trust", str(fault), hint, exit_78=True)
 
 
 def _identity(name: str, folder: Path) -> Finding:
@@ -117,9 +122,6 @@ def _identity(name: str, folder: Path) -> Finding:
 
     try:
         found = load_signer(folder).identity.certificate
-    except OSError as error:
-        hint = "edgegw enroll makes an identity"
-        return _bad(name, f"{error.filename}: {error.strerror}", hint, exit_78=True)
     except (ConfigError, ValueError) as error:
         return _bad(name, str(error), "edgegw enroll makes an identity", exit_78=True)
     return _lifetime(name, folder / "cert.pem", found)
@@ -159,7 +161,7 @@ def _lifetime(name: str, certificate: Path, found: x509.Certificate) -> Finding:
     until = f"{certificate}: until {found.not_valid_after_utc:%Y-%m-%d}"
     if left.days < 0:
         return _bad(name, f"{until}: has ended", "renew it")
-    if left.days < WARN_DAYS:
+    if left.days < CERTIFICATE_WARN_DAYS:
         return _warning(name, f"{until}: {left.days} days", "renew it")
     return _ok(name, until)
 
@@ -194,11 +196,16 @@ def _tls(config: Config) -> Iterator[Finding]:
 
 def _folder(config: Config) -> Iterator[Finding]:
     folder = config.station.data_dir
-    present = next(place for place in (folder, *folder.parents) if place.exists())
-    if not os.access(present, os.W_OK | os.X_OK):
-        hint = f"run as the service's user: sudo -u edgegw edgegw …, or: chown -R edgegw: {folder}"
-        yield _bad("data folder", f"{folder}: this user may not write there", hint)
-    room = room_of(present)
+    for place, name in {config.run_dir: "run folder", folder: "data folder"}.items():
+        if name == "run folder" and not place.exists():  # the service manager makes it
+            continue
+        present = next(one for one in (place, *place.parents) if one.exists())
+        if not present.is_dir():
+            yield _bad(name, f"{present}: is no folder", "name another one in [station]")
+        elif not os.access(present, os.W_OK | os.X_OK):
+            hint = f"run as the service's user: sudo -u edgegw edgegw …, or: chown -R edgegw: {place}"
+            yield _bad(name, f"{place}: this user may not write there", hint)
+    room = room_of(existing(folder))
     level = level_of(room, missing_bytes=0, before=StorageLevel.OK)
     detail = f"{folder}: {room.free // 1_000_000} MB free"
     if level >= StorageLevel.NO_TELEMETRY:
@@ -219,7 +226,10 @@ def _journal(path: Path) -> Finding:
     try:
         broken = verify_chain(path)
     except JournalError as fault:
-        return _bad("journal", str(fault), fault.hint or "edgegw db status")
+        is_newer = isinstance(fault, NewerSchemaError)
+        return _bad(
+            "journal", str(fault), fault.hint or "edgegw db list; edgegw db restore", exit_78=is_newer
+        )
     if broken is not None:
         return _bad("journal", f"fact {broken} was altered", "keep the file, then: edgegw db restore")
     return _ok("journal", f"{path}: hash chain verified")
@@ -242,8 +252,7 @@ async def _clock() -> Finding:
         return _warning("clock", "the kernel does not tell who keeps it", "timedatectl")
     if state.synchronized:
         return _ok("clock", f"kept by NTP, within {state.error_s:.3f} s")
-    hint = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"
-    return _warning("clock", "nothing keeps it (NTP)", hint)
+    return _warning("clock", "nothing keeps it (NTP)", NTP_HINT)
 
 
 async def _peer(config: Config) -> Finding:
@@ -259,7 +268,7 @@ async def _peer(config: Config) -> Finding:
             began_s = time.monotonic()
             supply = await client.evaluate("totalSupply", {})
             took_ms = (time.monotonic() - began_s) * 1000
-    except (LedgerError, TimeoutError, OSError) as fault:
+    except (LedgerError, ConfigError, TimeoutError, OSError) as fault:
         return _bad("ledger", f"{place.endpoint}: {str(fault) or 'no answer'}", hint)
     return _ok(
         "ledger",
@@ -293,7 +302,8 @@ async def _reach(check: str, host: str, port: int, *, hint: str) -> Finding:
             writer.close()
             await writer.wait_closed()
     except (OSError, TimeoutError) as error:
-        reason = getattr(error, "strerror", None) or "no answer"
+        number = getattr(error, "errno", None) or 0  # a resolver's are negative, and in words already
+        reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or "no answer"
         return _bad(check, f"{host}:{port}: {reason}", hint)
     return _ok(check, f"{host}:{port}: answers in {(time.monotonic() - began_s) * 1000:.0f} ms")
 

@@ -5,7 +5,10 @@ EdgegwError
   JournalError       we cannot remember: stop
   DeviceError        a charger or meter is out of reach or breaks its protocol: count it, try again
   LedgerError        see ledger: refused, mismatch, unavailable, clock, identity
+  AddressTakenError  a port or address of ours: free it, or change the key that names it
 """
+
+import os
 
 
 class EdgegwError(Exception):
@@ -32,3 +35,19 @@ class DeviceError(EdgegwError):
 
 class LedgerError(EdgegwError):
     """The ledger could not be asked or did not take what was sent."""
+
+
+class AddressTakenError(EdgegwError):
+    """A server cannot listen where the configuration says."""
+
+    def __init__(self, keys: str, place: str, error: OSError) -> None:
+        number = error.errno or 0  # a resolver's numbers are negative, and in words already
+        super().__init__(f"{keys}: {place}: {os.strerror(number) if number > 0 else error.strerror or error}")
+        self.hint = f"another program has it (ss -ltnp), or this machine has no such address: change {keys}"
+
+
+def leaves(fault: BaseException) -> list[BaseException]:
+    """The faults inside a group, however deep; any other fault is its own only leaf."""
+    if isinstance(fault, BaseExceptionGroup):
+        return [leaf for inner in fault.exceptions for leaf in leaves(inner)]
+    return [fault]

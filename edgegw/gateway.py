@@ -106,8 +106,10 @@ class Gateway:
         await asyncio.shield(probe)
 
     def adopt(self, fresh: Station) -> None:
-        """Go on under new settings, with the EVSEs and meters that came new."""
+        """Go on under new settings, with the EVSEs and meters that came new, and new limits for those that were there."""
         self.station = station.adopt(self.station, fresh)
+        for event in station.rerated(fresh):
+            self._inbox.put(event)
 
     async def drain(self, timeout_s: float) -> bool:
         """Close the open segments and wait until all lines are settled; False when some had to be left for later."""
@@ -135,7 +137,7 @@ class Gateway:
         for outcome in outcomes:
             for effect in outcome.effects:
                 self._do(effect)
-        if self.station.draining and not self.station.lines and not self.station.submissions:
+        if self.station.draining and station.is_settled(self.station):
             self._settled.set()
 
     async def _commit(self, facts: Sequence[Fact], changes: Mapping[str, object]) -> None:

@@ -1,7 +1,7 @@
 """The closed list of refusals a user meets: a stable code, what was wrong, and what to do about it.
 
 Decides wording only. Whoever refuses something logs the code with what it knows (charger, meter, value) and the remedy;
-what a stranger is told on the wire is shorter and never says whether an id exists. Explained in docs/errors.md.
+what a stranger is told on the wire is shorter. Explained in docs/errors.md.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,10 @@ REMEDIES: Mapping[str, Remedy] = {
         "look for a second charger with the same identity, or wait until its old connection is dead",
     ),
     "EGW-1008": _remedy("this is no WebSocket handshake", "enter the address as ws:// or wss:// into the charger, not into a browser"),
+    "EGW-1009": _remedy(
+        "too many connections at once of which nobody knows whose they are",
+        "look who opens them: ss -tn; chargers that are connected stay so",
+    ),
     # who it is
     "EGW-1101": _remedy("the charger sent no password", "set Basic authentication in the charger; edgegw charger approve shows how"),
     "EGW-1102": _remedy("the user name is not the id in the URL", "the charger's Basic user name must be its identity"),

@@ -77,7 +77,10 @@ def _run(station: Station, ready_file: Path | None = None) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await station.run(stop, tell)
 
-    uvloop.run(go())
+    try:
+        uvloop.run(go())
+    except OSError as fault:
+        raise click.ClickException(str(fault)) from fault
 
 
 @main.command()

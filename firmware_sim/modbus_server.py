@@ -114,7 +114,10 @@ async def serve_meter(
         framer=FramerType.RTU if rtu_frames else FramerType.SOCKET,
         trace_pdu=hear,  # type: ignore[arg-type]  # None means dropped, see ServerRequestHandler.callback_data
     )
-    await meter.server.serve_forever(background=True)
+    try:
+        await meter.server.serve_forever(background=True)
+    except RuntimeError as fault:  # the library's word for an address that cannot be used
+        raise OSError(f"a meter cannot listen at {host}:{port}: is the port in use?") from fault
     listener = meter.server.transport
     meter.port = listener.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # an asyncio.Server in truth
     return meter

@@ -12,6 +12,7 @@ import asyncio
 import base64
 import random
 import ssl
+import sys
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -124,6 +125,7 @@ class OcppClient:
         self._dark_until_ns = 0
         self._socket: ClientConnection | None = None
         self._duplicates = 0
+        self._trouble = ""
 
     # --- charger.Link ---
     def post(self, event: TxEvent) -> None:
@@ -204,11 +206,17 @@ class OcppClient:
                 ) as socket:
                     self._socket = socket
                     await self._converse(socket)
-            except (OSError, WebSocketException, TimeoutError):
-                pass  # the next attempt tells
+            except (OSError, WebSocketException, TimeoutError) as fault:
+                self._say(str(fault) or type(fault).__name__)
             backoff_s = BACKOFF_FIRST_S if self.online else min(BACKOFF_LAST_S, backoff_s * 2)
             self._went_offline()
             await asyncio.sleep(backoff_s * (0.5 + self._chance.random()))
+
+    def _say(self, trouble: str) -> None:
+        """Why there is no connection, once until it changes: a charger's display would show no less."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            sys.stderr.write(f"{self.charger.plan.charger_id}: {self._url}: {trouble}\n")
 
     def _credentials(self) -> dict[str, str]:
         if not self.charger.plan.password:

@@ -20,6 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edgegw.commissioning.addresses import free_port
+
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 MISSING = "mosquitto is missing: apt-get install mosquitto"
 ACL = Path(__file__).parents[1] / "configs" / "mosquitto" / "edgegw.acl"
@@ -38,7 +40,7 @@ class Broker:
     """mosquitto as a process; `lines` are added to its configuration."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._folder = folder
         self._log = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
@@ -146,12 +148,6 @@ def _builder(subject: str, issuer: x509.Name) -> x509.CertificateBuilder:
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return int(door.getsockname()[1])
 
 
 @dataclass

@@ -15,13 +15,13 @@ from typing import Any
 from edgegw.clock import StationClock
 from edgegw.core.state import Station
 from edgegw.core.station import new_station
+from edgegw.daemon.wiring import accounts, station_settings
 from edgegw.database import open_reader
 from edgegw.errors import EdgegwError
 from edgegw.gateway import restore
 from edgegw.store.chain import require_chain
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.migrations import JOURNAL
-from edgegw.wiring import accounts, station_settings
 from tests.cut_disk import MODES, WRITES, Disk, events_of
 from tests.recorded_station import Recording
 

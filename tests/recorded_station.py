@@ -27,13 +27,13 @@ from edgegw.commissioning.files import write_private, write_secrets
 from edgegw.commissioning.market import certificate_sha256
 from edgegw.commissioning.site import GATEWAY
 from edgegw.config import Config, load
+from edgegw.daemon.hosted import die_with_parent
 from edgegw.demo import documents, opening
 from edgegw.demo.documents import Places
 from edgegw.demo.opening import Origin
 from edgegw.demo.plan import EvsePlan, Wishes, plan_day, read_sessions
 from edgegw.demo.processes import Nursery, nursery
 from edgegw.demo.stage import Stage, free_ports
-from edgegw.hosted import die_with_parent
 from edgegw.participants.consortium import Consortium, Span
 from edgegw.participants.runner import connections
 from edgegw.participants.settings import read_settings

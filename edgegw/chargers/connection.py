@@ -14,7 +14,6 @@ from edgegw.chargers.dialogue import Dialogue, Outcome
 from edgegw.chargers.exchange import Installed, Refusal, Request
 from edgegw.chargers.outbox import Outbox
 from edgegw.chargers.rpc import CallEnded
-from edgegw.chargers.seldom import Seldom
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.versions import Version, is_accepted
 from edgegw.core.effects import (
@@ -28,6 +27,7 @@ from edgegw.core.effects import (
 from edgegw.core.events import ChargerConnected, ChargerDisconnected, Flaw
 from edgegw.ports import Clock, Emit
 from edgegw.remedies import REMEDIES
+from edgegw.seldom import Seldom
 
 OUTBOX_MAX = 256  # texts; a charger that takes no more is cut off
 WAITING_MAX = 64  # unanswered billing messages; beyond that reading pauses
@@ -94,7 +94,7 @@ class Connection:
         self._is_configured = False
         self._is_abandoned = False
         self._frames = 0
-        self._flaws = Seldom(asyncio.get_running_loop().time)
+        self._seldom = Seldom(asyncio.get_running_loop().time)
 
     async def serve(self) -> None:
         """Run until the socket is closed; every setpoint or start without outcome by then is reported lost."""
@@ -106,10 +106,12 @@ class Connection:
                 for helper in helpers:
                     helper.cancel()
         finally:
+            self.finished.set_result(
+                None
+            )  # first: what follows may fail, and a successor must not wait for ever
             for command in (self._current, *self._commands.drain()):
                 self._report(command, "lost")
             self._emit(ChargerDisconnected(charger_id=self._charger.charger_id))
-            self.finished.set_result(None)
 
     def answer(self, effect: AnswerCall) -> None:
         """Send the core's answer; nothing for a CALL that does not wait here."""
@@ -121,6 +123,13 @@ class Connection:
     def command(self, effect: ChargerCommand) -> None:
         """Queue a command; a setpoint or start that was still waiting for the same EVSE is superseded."""
         self._report(self._commands.put(effect), "superseded")
+
+    def adopt(self, station: StationSettings) -> None:
+        """Go on under these; a charger that was told how often to sample is told anew where that changed."""
+        is_told = self._is_configured and station.sample_interval_s != self._station.sample_interval_s
+        self._station = station
+        if is_told:
+            self._configure()
 
     async def dismiss(self, reason: str) -> None:
         """Close the socket with a reason; `finished` follows."""
@@ -160,7 +169,7 @@ class Connection:
 
     def _tell(self, flaw: Flaw) -> None:
         """One line a minute for each kind of flaw."""
-        count = self._flaws.due(flaw.code)
+        count = self._seldom.due(flaw.code)
         if count:
             told = {"charger_id": self._charger.charger_id, "code": flaw.code, "detail": flaw.detail}
             self._station.log("frame.flawed", {**told, "remedy": REMEDIES[flaw.code].remedy, "count": count})
@@ -178,8 +187,11 @@ class Connection:
             self._is_configured = False
         if not self._is_configured:  # by its first CALL a charger shows that it is ready to be spoken to
             self._is_configured = True
-            for alternatives in self._version.configuration(self._station, self._charger):
-                self._commands.put(Configuration(alternatives=alternatives))
+            self._configure()
+
+    def _configure(self) -> None:
+        for alternatives in self._version.configuration(self._station, self._charger):
+            self._commands.put(Configuration(alternatives=alternatives))
 
     async def _write(self) -> None:
         while True:
@@ -238,7 +250,8 @@ class Connection:
         reason = await self._call(request)
         if reason:
             failed = {"charger_id": self._charger.charger_id, "action": request.action, "reason": reason}
-            self._station.log("call.failed", failed)
+            if count := self._seldom.due((request.action, reason)):
+                self._station.log("call.failed", {**failed, "count": count})
         return reason
 
     async def _call(self, request: Request) -> str:

@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -28,9 +28,11 @@ from websockets.typing import Subprotocol
 
 from edgegw.chargers.connection import FRAME_BYTES_MAX, Socket
 from edgegw.chargers.door import PLAIN, TLS, Admission, Attempt, Door
+from edgegw.chargers.lobby import Lobby
 from edgegw.chargers.refusals import Refusals
 from edgegw.chargers.settings import Log, StationSettings, VersionName
 from edgegw.chargers.tls import Tls, cause
+from edgegw.errors import AddressTakenError, leaves
 
 _VERSIONS: dict[str, VersionName] = {
     "ocpp2.1": "2.1",
@@ -73,6 +75,7 @@ class Hall:
     refusals: Refusals
     welcome: Welcome
     expected: Callable[[str], VersionName | None]
+    lobby: Lobby = field(default_factory=Lobby)
 
 
 class WebSocket:
@@ -123,6 +126,7 @@ class _Guest(ServerConnection):
     admission: Admission | None = None
     _spoke = False
     _refused = False
+    _counted: str | None = None  # the address it is counted under in the lobby
 
     def __init__(self, *arguments: Any, hall: Hall, profile: int, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -142,6 +146,26 @@ class _Guest(ServerConnection):
             self._hall.refusals.note(
                 code, address=self.address, charger_id=charger_id, path=path, detail=detail
             )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The library's, for no more sockets of nobody's than the lobby holds."""
+        super().connection_made(transport)
+        if self._hall.lobby.enter(self.address):
+            self._counted = self.address
+        else:
+            self.refuse("EGW-1009")
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The library's; whoever it was is gone."""
+        self.leave_lobby()
+        super().connection_lost(exc)
+
+    def leave_lobby(self) -> None:
+        """It is counted no more among those that nobody knows."""
+        if self._counted is not None:
+            self._hall.lobby.leave(self._counted)
+            self._counted = None
 
     def data_received(self, data: bytes) -> None:
         """The library's; a ClientHello is no request, and would be waited for to end for ever."""
@@ -167,7 +191,7 @@ class _Guest(ServerConnection):
 
 @contextlib.asynccontextmanager
 async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
-    """Serve until the block is left."""
+    """Serve until the block is left; raises AddressTakenError."""
     settings = hall.settings()
     listener = settings.listener
     compression = ServerPerMessageDeflateFactory(
@@ -182,21 +206,24 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
         "ping_timeout": None,  # advisory: some chargers never answer a ping
         "close_timeout": settings.probe_timeout_s,
     }
-    async with serve(
-        partial(_handle, hall),
-        listener.host,
-        listener.port,
-        process_request=partial(_process_request, hall),
-        select_subprotocol=partial(_select_subprotocol, hall),
-        compression=None,
-        extensions=[compression],
-        open_timeout=listener.open_timeout_s,
-        max_size=FRAME_BYTES_MAX,
-        server_header=None,
-        logger=logger,
-        create_connection=partial(_Guest, hall=hall, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
-        **limits,
-    ) as server:
+    async with contextlib.AsyncExitStack() as stack:
+        with _bound("ocpp.host, ocpp.port", listener.host, listener.port):
+            serving = serve(
+                partial(_handle, hall),
+                listener.host,
+                listener.port,
+                process_request=partial(_process_request, hall),
+                select_subprotocol=partial(_select_subprotocol, hall),
+                compression=None,
+                extensions=[compression],
+                open_timeout=listener.open_timeout_s,
+                max_size=FRAME_BYTES_MAX,
+                server_header=None,
+                logger=logger,
+                create_connection=partial(_Guest, hall=hall, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
+                **limits,
+            )
+            server = await stack.enter_async_context(serving)
         plain = next(iter(server.sockets)).getsockname()[1]
         if tls is None or listener.tls is None:
             yield Ports(plain=plain, tls=None)
@@ -217,6 +244,15 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
             yield Ports(plain=plain, tls=port)
 
 
+@contextlib.contextmanager
+def _bound(keys: str, host: str, port: int) -> Iterator[None]:
+    """What is bound inside the block is told by the keys that name it where that fails."""
+    try:
+        yield
+    except OSError as error:
+        raise AddressTakenError(keys, f"{host}:{port}", error) from error
+
+
 class _TlsDoor:
     """Accepts sockets and takes them through TLS, so that a handshake that fails is a refusal with cause and address.
 
@@ -234,7 +270,8 @@ class _TlsDoor:
     async def __aenter__(self) -> int:
         host = self._hall.settings().listener.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, self._port), family=family, backlog=_BACKLOG)
+        with _bound("ocpp.host, ocpp.tls.port", host, self._port):
+            self._socket = socket.create_server((host, self._port), family=family, backlog=_BACKLOG)
         self._socket.setblocking(False)
         self._keep(self._accept(self._socket))
         port: int = self._socket.getsockname()[1]
@@ -260,9 +297,14 @@ class _TlsDoor:
             except OSError:  # no file descriptor left, or gone already
                 await asyncio.sleep(_AGAIN_S)
                 continue
-            self._keep(self._secure(accepted, _address(address)))
+            if self._hall.lobby.enter(_address(address)):
+                self._keep(self._secure(accepted, _address(address)))
+            else:
+                accepted.close()
+                self._hall.refusals.note("EGW-1009", address=_address(address))
 
     async def _secure(self, accepted: socket.socket, address: str) -> None:
+        """Counted in the lobby until TLS stands; then the guest is."""
         timeout_s = self._hall.settings().listener.open_timeout_s
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -270,6 +312,8 @@ class _TlsDoor:
             )
         except OSError as error:  # TLS faults and timeouts are among them
             self._hall.refusals.note("EGW-1107", address=address, detail=cause(error))
+        finally:
+            self._hall.lobby.leave(address)
 
 
 async def _process_request(hall: Hall, connection: ServerConnection, request: Request) -> Response | None:
@@ -286,6 +330,8 @@ async def _process_request(hall: Hall, connection: ServerConnection, request: Re
     admitted = await hall.door.admit(attempt)
     if isinstance(admitted, Admission):
         connection.admission = admitted
+        if admitted.password_hash is None:
+            connection.leave_lobby()
         return None
     connection._refused = True  # noqa: SLF001 - of this very file
     response = connection.respond(admitted, _TEXTS[admitted])
@@ -367,13 +413,8 @@ class _Witness(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         fault = record.exc_info[1] if record.exc_info else None
-        self.log("charger.failed", {"reason": f"{record.getMessage()}: {'; '.join(_leaves(fault))}"})
-
-
-def _leaves(fault: BaseException | None) -> list[str]:
-    if isinstance(fault, BaseExceptionGroup):
-        return [leaf for inner in fault.exceptions for leaf in _leaves(inner)]
-    return [] if fault is None else [f"{type(fault).__name__}: {fault}"]
+        told = [] if fault is None else [f"{type(leaf).__name__}: {leaf}" for leaf in leaves(fault)]
+        self.log("charger.failed", {"reason": f"{record.getMessage()}: {'; '.join(told)}"})
 
 
 def _logger(log: Log) -> logging.Logger:

@@ -134,6 +134,9 @@ class Chargers:
         """
         old = self._take_over(settings)
         changed = [each for each in self._connections if old.get(each) != self._chargers.get(each)]
+        for charger_id, connection in self._connections.items():
+            if charger_id not in changed:
+                connection.adopt(settings)
         async with asyncio.TaskGroup() as closing:
             for charger_id in changed:
                 closing.create_task(self._connections[charger_id].dismiss("the configuration changed"))

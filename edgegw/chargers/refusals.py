@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edgegw.chargers import wire
-from edgegw.chargers.seldom import Seldom
 from edgegw.chargers.settings import Log
 from edgegw.remedies import REMEDIES
+from edgegw.seldom import Seldom
 
 KEPT_MAX = 50
 _ID_LENGTH_MAX = 60

@@ -17,7 +17,8 @@ from enum import Enum
 
 import argon2
 
-FAILURES_MAX = 5  # an id
+FAILURES_MAX = 5  # an id from one address
+ID_FAILURES_MAX = 60  # an id, wherever they come from
 ADDRESS_FAILURES_MAX = 30  # chargers behind one router share an address
 FAILURE_WINDOW_S = 60.0
 _TRACKED_MAX = 1024
@@ -101,7 +102,8 @@ class Gatekeeper:
         known = charger_id in self._hashes
         if known and matches and self._hashes[charger_id] == stored:
             self._good[charger_id] = (digest, stored)
-            self._failures.pop(("id", charger_id), None)
+            for key in ((charger_id, ""), (charger_id, address)):
+                self._failures.pop(key, None)
             return Verdict.ADMITTED
         self.count_failure(charger_id, address)
         return Verdict.REFUSED if known else Verdict.UNKNOWN
@@ -122,15 +124,12 @@ class Gatekeeper:
         return made
 
     def is_locked(self, charger_id: str, address: str) -> bool:
-        """Whether this id, or this address, has failed too often within the last minute."""
-        return (
-            self._recent(("id", charger_id)) >= FAILURES_MAX
-            or self._recent(("address", address)) >= ADDRESS_FAILURES_MAX
-        )
+        """Whether this id at this address, this address, or this id anywhere has failed too often within the last minute."""
+        return any(self._recent(key) >= most for key, most in _bounds(charger_id, address))
 
     def count_failure(self, charger_id: str, address: str) -> None:
         """Remember one more; made-up ids must not fill the memory."""
-        for key, most in ((("id", charger_id), FAILURES_MAX), (("address", address), ADDRESS_FAILURES_MAX)):
+        for key, most in _bounds(charger_id, address):
             if key not in self._failures and len(self._failures) >= _TRACKED_MAX:
                 del self._failures[next(iter(self._failures))]
             self._failures.setdefault(key, deque(maxlen=most)).append(self._now_s())
@@ -145,6 +144,18 @@ class Gatekeeper:
 
     def _digest(self, password: bytes) -> bytes:
         return hashlib.blake2b(password, key=self._digest_key).digest()
+
+
+def _bounds(charger_id: str, address: str) -> tuple[tuple[tuple[str, str], int], ...]:
+    """What failures are counted by, and how many are borne a minute.
+
+    One address can lock itself out of an id, and not the charger that has this id elsewhere.
+    """
+    return (
+        ((charger_id, address), FAILURES_MAX),
+        (("", address), ADDRESS_FAILURES_MAX),
+        ((charger_id, ""), ID_FAILURES_MAX),
+    )
 
 
 def _spellings(password: bytes) -> tuple[str, ...]:

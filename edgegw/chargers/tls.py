@@ -59,6 +59,8 @@ def _load(context: ssl.SSLContext, certificate: Path, key_file: Path) -> str:
     try:
         if key_file.stat().st_mode & _READABLE_BY_OTHERS:
             return explained("EGW-4002", f"{key_file}: mode {key_file.stat().st_mode & 0o777:04o}, want 0600")
+        # alone first: beside another pair OpenSSL holds a key of the other kind against the other certificate
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key_file, password="")
         context.load_cert_chain(certificate, key_file, password="")
     except ssl.SSLError as error:
         reason = (error.reason or "no PEM").replace("_", " ").lower()

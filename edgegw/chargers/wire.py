@@ -6,6 +6,8 @@ What cannot be read is None ("not told"). Text is made storable: unpaired surrog
 import json
 from typing import Any
 
+from edgegw.harmless import harmless
+
 TEXT_LENGTH_MAX = 255
 INTEGER_MAX = 10**15
 
@@ -35,11 +37,7 @@ def integer(value: Any) -> int | None:
 
 def shown(value: str, length_max: int) -> str:
     """Text from a device for people's eyes: what is not printable escaped, length bounded."""
-    safe = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in value[:length_max]
-    )
-    return safe if len(value) <= length_max and len(safe) <= length_max else f"{safe[: length_max - 1]}…"
+    return harmless(value, length_max=length_max)
 
 
 def short(value: Any) -> str:

@@ -7,6 +7,7 @@ Exit status: 0 done, 1 found problems, 2 usage, then sysexits: 69 unavailable, 7
 import click
 
 from edgegw import __version__
+from edgegw.cli.chaincode import chaincode
 from edgegw.cli.charger import charger
 from edgegw.cli.check import check, doctor, support
 from edgegw.cli.console import EdgegwGroup
@@ -34,7 +35,7 @@ def main() -> None:
 COMMANDS = (
     (init, enroll, run, check, status, doctor, support),
     (charger, meter, member, trade, ledger),
-    (peer, participant, mqtt, db, demo),
+    (peer, chaincode, participant, mqtt, db, demo),
 )
 for command in (command for group in COMMANDS for command in group):
     main.add_command(command)

@@ -78,7 +78,7 @@ def show_charger(*, charger_id: str, config: Config, as_json: bool) -> None:
     if len(known) == 1:
         raise Ended(f"no charger {charger_id}: edgegw charger list", Exit.PROBLEMS)
     for one in known.get("refused", ()):
-        one["remedy"] = _explained(one["code"])
+        one["remedy"] = _explained(one)
     show(known, as_json=as_json)
 
 
@@ -117,8 +117,8 @@ def url(*, charger_id: str, qr: bool, config: Config, as_json: bool) -> None:
     "--meter", "meters", multiple=True, help="A configured meter, one for each EVSE in their order."
 )
 @click.option("--meter-profile", help="A new meter's register map.")
-@click.option("--meter-host", default="127.0.0.1", show_default=True)
-@click.option("--meter-port", type=click.IntRange(1, 65535), default=502, show_default=True)
+@click.option("--meter-host", help="Where that meter, or its Modbus TCP gateway, is.  [default: 127.0.0.1]")
+@click.option("--meter-port", type=click.IntRange(1, 65535), help="[default: 502]")
 @click.option(
     "--meter-unit", "meter_units", type=click.IntRange(0, 247), multiple=True, help="One for each EVSE."
 )
@@ -175,7 +175,7 @@ def approve(
     if as_json:
         show(result, as_json=True)
     else:
-        _tell(config, result, knows_password=bool(stranger.get("password_hash")))
+        _tell(config, result, stranger)
 
 
 def _configured(config: Config, charger_id: str) -> ChargerConfig | None:
@@ -235,6 +235,8 @@ def _evses(
             for number, meter in zip(numbers, meters, strict=True)
         )
     profile = told["meter_profile"] or _meter_profile(config)
+    host = told["meter_host"] or _host()
+    port = told["meter_port"] or (_number("Its Modbus TCP port", 502, "--meter-port") if _asks() else 502)
     units = list(told["meter_units"]) or [
         _number(f"Modbus unit of the meter of EVSE {number}", number, "--meter-unit") for number in numbers
     ]
@@ -247,8 +249,8 @@ def _evses(
             meter_id=f"M-{names[number]}"[:48],
             meter={
                 "profile": profile,
-                "host": told["meter_host"],
-                "port": told["meter_port"],
+                "host": host,
+                "port": port,
                 "unit": unit,
             },
         )
@@ -292,6 +294,14 @@ def _meter_profile(config: Config) -> str:
     return str(click.prompt("Register map of its meter", type=click.Choice(known), err=True))
 
 
+def _host() -> str:
+    """Where a new meter is; a simulated one is here."""
+    if not _asks():
+        click.echo("Address of its meter: 127.0.0.1 is taken; --meter-host says otherwise", err=True)
+        return "127.0.0.1"
+    return str(click.prompt("Address of its meter, or of its Modbus TCP gateway", err=True))
+
+
 def _serving(config: Config) -> set[str]:
     return {evse.meter for one in config.chargers for evse in one.evses}
 
@@ -308,7 +318,7 @@ def _asks() -> bool:
     return sys.stdin.isatty()
 
 
-def _tell(config: Config, result: Mapping[str, Any], *, knows_password: bool) -> None:
+def _tell(config: Config, result: Mapping[str, Any], stranger: Mapping[str, Any]) -> None:
     charger_id, reloaded = result["charger_id"], result["reload"]
     if result["file"]:
         click.echo(f"{charger_id} is approved: {result['file']}")
@@ -318,9 +328,13 @@ def _tell(config: Config, result: Mapping[str, Any], *, knows_password: bool) ->
         click.echo(f"Password of {charger_id}, shown this once: {result['password']}")
         click.echo(f"Set it in the charger as its {PASSWORD_PLACE}, with the user name {charger_id}.")
         show_urls(config, charger_id, qr=False)
-    elif knows_password:
+    elif stranger.get("password_hash"):  # whoever came first under this name chose it: say who that was
+        nameplate = printable(
+            " ".join(str(stranger[name]) for name in ("vendor", "model", "serial") if stranger.get(name))
+        )
         click.echo(
-            "It keeps the password it came with, and is let in when it connects again, within minutes."
+            f"It keeps the password that {nameplate or 'it'} at {stranger['address']} came with, and is let in when it "
+            "connects again, within minutes. If that is not your charger: --new-password."
         )
     if not result["file"]:
         return
@@ -350,11 +364,15 @@ def show_urls(config: Config, charger_id: str = "", *, qr: bool) -> None:
 
 def _refused_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
     times = f" ({one['count']} times, last {_time(one['at_ns'])})"
-    return (one["charger_id"] or "-", "refused", one["address"], _explained(one["code"]) + times)
+    return (one["charger_id"] or "-", "refused", one["address"], _explained(one) + times)
 
 
-def _explained(code: str) -> str:
-    return explained(code) if code in REMEDIES else code
+def _explained(one: Mapping[str, Any]) -> str:
+    """Cause and remedy of a refusal, which is told of the charger where it has a name."""
+    if one["code"] not in REMEDIES:
+        return str(one["code"])
+    text = explained(one["code"], one.get("detail") or "")
+    return text.replace("approve ID", f"approve {one['charger_id']}") if one["charger_id"] else text
 
 
 def _waiting_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:

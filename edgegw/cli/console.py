@@ -3,6 +3,7 @@
 Decides how a fault ends the process. Never prints a traceback for a fault that has a class of its own.
 """
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from click.core import ParameterSource
 
 from edgegw.config import Config, load
 from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
+from edgegw.harmless import harmless
 
 
 class Exit(IntEnum):
@@ -41,11 +43,17 @@ class EdgegwGroup(click.Group):
     """A group whose commands end in our exit codes when one of our faults comes up."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; raises Ended for every EdgegwError."""
+        """Run the command; raises Ended for every EdgegwError, and for a file that the system refuses."""
         try:
             return super().invoke(ctx)
         except EdgegwError as fault:
             raise Ended(f"{fault}\n{fault.hint}".strip(), exit_code(fault)) from fault
+        except OSError as fault:
+            if fault.errno == errno.EPIPE:  # whoever read our output has enough: click ends quietly
+                raise
+            place = "" if fault.filename is None else f"{fault.filename}: "
+            code = Exit.NOT_ALLOWED if isinstance(fault, PermissionError) else Exit.PROBLEMS
+            raise Ended(f"{place}{fault.strerror or fault}", code) from fault
 
 
 def exit_code(fault: EdgegwError) -> Exit:
@@ -145,7 +153,7 @@ def lines_of(value: object, *, indent: str = "") -> list[str]:
 
 def printable(text: str) -> str:
     """Text, from a device perhaps, that cannot do anything to a terminal."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return harmless(text)
 
 
 def _plain(value: object) -> str:

@@ -35,7 +35,7 @@ def ask_daemon(config: Config, command: str, **arguments: object) -> Any:
             f"{place}: not yours to ask; run as: sudo -u edgegw edgegw …", Exit.NOT_ALLOWED
         ) from fault
     except OSError as fault:
-        message = f"the daemon is not running (socket {place}: {fault.strerror}); systemctl status edgegw"
+        message = f"the daemon is not running (socket {place}: {fault.strerror or 'no answer'}); systemctl status edgegw"
         raise DaemonAwayError(message, Exit.UNAVAILABLE) from fault
     answer = json.loads(line or b'{"error": "the daemon ended"}')
     if "error" in answer:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.cli.table import show_table
 from edgegw.config import Config
 from edgegw.units import SECOND_NS
 
@@ -87,7 +88,10 @@ def list_backups(*, config: Config, as_json: bool) -> None:
             row["verified"] = True
         except JournalError as fault:
             row |= {"verified": False, "fault": str(fault)}
-    show(rows, as_json=as_json)
+    if as_json:
+        show(rows, as_json=True)
+    else:
+        show_table(rows, list(rows[0]) if rows else (), empty="no backups yet: edgegw db backup")
     if not all(row["verified"] for row in rows):
         raise click.exceptions.Exit(Exit.PROBLEMS)
 

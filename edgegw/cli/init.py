@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgegw.cli.console import Ended, Exit, json_option, show
+from edgegw.config import NAME
 
 if TYPE_CHECKING:
     from edgegw.commissioning.install import Wishes
@@ -97,8 +99,8 @@ def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
         raise ExistsError(f"{folder / CONFIG} is there already, and stays as it is")
     if asks and not _can_ask():
         raise click.UsageError("no terminal to ask on: give --yes, and options for what is not the default")
-    station_id = told["station_id"] or _ask("This station's name", _default_name(), asks=asks)
-    zone = told["zone"] or _ask("The ledger's price zone", "KR-SEOUL", asks=asks)
+    station_id = told["station_id"] or _ask("This station's name", _default_name(), asks=asks, fits=_name)
+    zone = told["zone"] or _ask("The ledger's price zone", "KR-SEOUL", asks=asks, fits=_name)
     near = next((str(one.address) for one in local_addresses()), "127.0.0.1") if asks else "127.0.0.1"
     host = str(told["host"] or _ask("Address to listen on for chargers", near, asks=asks))
     ledger = _ledger(told, asks=asks)
@@ -141,8 +143,15 @@ def _can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-def _ask(question: str, default: str, *, asks: bool) -> str:
-    return str(click.prompt(question, default=default, err=True)) if asks else default
+def _ask(question: str, default: str, *, asks: bool, fits: Callable[[str], str] = str) -> str:
+    """The answer; one that does not fit is asked for again."""
+    return str(click.prompt(question, default=default, err=True, value_proc=fits)) if asks else default
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(NAME, text):
+        raise click.BadParameter(f"{text!r}: 1 to 48 of A-Z a-z 0-9 * - _ = : + | @ . and no blanks")
+    return text
 
 
 def _default_name() -> str:
@@ -188,6 +197,7 @@ def _ledger(told: dict[str, object], *, asks: bool) -> str:
 def _other_peer(told: dict[str, object]) -> "PeerPlace":
     """The organisation's own peer; its identity and trust file must be usable now."""
     from edgegw.commissioning.site import PeerPlace
+    from edgegw.errors import ConfigError
     from edgegw.ledger.identity import load_signer, load_trust
 
     identity, trust = _path(told["identity"]), _path(told["trust"])
@@ -196,8 +206,8 @@ def _other_peer(told: dict[str, object]) -> "PeerPlace":
     try:
         load_signer(identity)
         load_trust(trust)
-    except (OSError, ValueError) as fault:
-        raise Ended(f"{identity}, {trust}: {fault}", Exit.CONFIGURATION) from fault
+    except ConfigError as fault:
+        raise Ended(str(fault), Exit.CONFIGURATION) from fault
     return PeerPlace(
         endpoint=_endpoint(told["peer"]),
         identity=identity.absolute(),

@@ -38,12 +38,19 @@ def ledger() -> None:
     """Supply, balances, prices and blocks of the consortium's ledger."""
 
 
+def _tell_units(*, as_json: bool) -> None:
+    """The ledger's words and numbers are shown as they stand there; people are told what they count."""
+    if not as_json:
+        click.echo("tokens in milli-token (1,000 are one token), energy in Wh", err=True)
+
+
 @ledger.command()
 @config_option
 @json_option
 def supply(*, config: Config, as_json: bool) -> None:
     """Tokens issued, minted and burned (milli-token)."""
     show(ask(config, "totalSupply"), as_json=as_json)
+    _tell_units(as_json=as_json)
 
 
 @ledger.command()
@@ -53,6 +60,7 @@ def supply(*, config: Config, as_json: bool) -> None:
 def balance(*, member_id: str, config: Config, as_json: bool) -> None:
     """A member's tokens (milli-token) and energy (Wh): available, held, pending."""
     show(ask(config, "balanceOf", memberId=member_id), as_json=as_json)
+    _tell_units(as_json=as_json)
 
 
 @ledger.command()
@@ -65,6 +73,7 @@ def history(*, member_id: str, page_size: int, bookmark: str, config: Config, as
     """A member's transactions, newest first."""
     page = ask(config, "historyAPI", memberId=member_id, pageSize=page_size, bookmark=bookmark)
     show(page, as_json=as_json)
+    _tell_units(as_json=as_json)
 
 
 @ledger.command()

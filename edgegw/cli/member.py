@@ -8,6 +8,7 @@ import click
 
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import call_ledger
+from edgegw.cli.table import show_table
 from edgegw.config import Config, RepresentativeConfig, read_secret
 from edgegw.core.events import MemberTerms
 
@@ -142,10 +143,11 @@ def list_members(*, config: Config, as_json: bool) -> None:
     """All members, with their status and number of cards."""
     with _store(_representative(config)) as store:
         found = store.members()
-    show(
-        [{"member_id": one.member_id, "status": one.status.value, "cards": one.cards} for one in found],
-        as_json=as_json,
-    )
+    rows = [{"member_id": one.member_id, "status": one.status.value, "cards": one.cards} for one in found]
+    if as_json:
+        show(rows, as_json=True)
+    else:
+        show_table(rows, ("member_id", "status", "cards"), empty="no members yet: edgegw member add")
 
 
 def _representative(config: Config) -> RepresentativeConfig:

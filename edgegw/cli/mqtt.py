@@ -18,6 +18,7 @@ _EXITS = {
     "EGW-6004": Exit.CONFIGURATION,
 }
 _SHOWN_MAX = 4_000
+_TOPIC_MAX = 200
 
 
 @click.group(cls=EdgegwGroup)
@@ -70,7 +71,7 @@ def watch(config: Config, *, as_json: bool) -> None:
 
 
 async def _print_all(settings: "PublisherSettings", *, as_json: bool) -> None:
-    from edgegw.ops.logs import sanitised
+    from edgegw.harmless import harmless
     from edgegw.telemetry.link import Arrived
     from edgegw.telemetry.probe import listen
 
@@ -78,8 +79,8 @@ async def _print_all(settings: "PublisherSettings", *, as_json: bool) -> None:
         if not isinstance(happening, Arrived):
             click.echo(f"listening to {settings.root}/# until Ctrl-C", err=True)
             continue
-        payload = sanitised(happening.payload.decode("utf-8", "replace"), length_max=_SHOWN_MAX)
-        topic = sanitised(happening.topic)
+        payload = harmless(happening.payload.decode("utf-8", "replace"), length_max=_SHOWN_MAX)
+        topic = harmless(happening.topic, length_max=_TOPIC_MAX)
         line = json.dumps({"topic": topic, "payload": payload}) if as_json else f"{topic} {payload}"
         click.echo(line)
 

@@ -6,11 +6,16 @@ asks for the route. Source: OCPP-J 1.6 §3.1.1 (URL), RFC 5737 (documentation ad
 
 import fcntl
 import ipaddress
+import itertools
+import os
 import secrets
 import socket
 import struct
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from edgegw.config import OcppConfig
 
@@ -19,6 +24,8 @@ _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
 ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 LOOPBACK = frozenset({"localhost"})
 PORTS = range(20_000, 32_000)  # below Linux's ephemeral ones
+OWN_PORTS = 100
+TRIES_AMONG_OWN = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +78,30 @@ def is_loopback(host: str) -> bool:
 
 def free_port(first: int | None = None) -> int:
     """A port of the loopback interface that is free now: `first`, or one that no outgoing connection will be given."""
-    port = PORTS.start + secrets.randbelow(len(PORTS)) if first is None else first
-    while not _is_free(port):
-        port = PORTS.start + secrets.randbelow(len(PORTS))
-    return port
+    if first is not None and _is_free(first):
+        return first
+    for tries in itertools.count():
+        ports = _own_ports() if tries < TRIES_AMONG_OWN else PORTS
+        port = ports.start + secrets.randbelow(len(ports))
+        if _is_free(port):
+            return port
+    raise AssertionError("it counts for ever")
+
+
+@cache
+def _own_ports() -> range:
+    """Some ports from which no other process of ours picks as long as this one lives: what is free now is bound only later."""
+    starts = list(range(PORTS.start, PORTS.stop, OWN_PORTS))
+    secrets.SystemRandom().shuffle(starts)
+    for start in starts:
+        try:
+            place = Path(tempfile.gettempdir()) / f"edgegw-ports-{start}.lock"
+            lock = os.open(place, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # somebody else's
+            continue
+        return range(start, start + OWN_PORTS)  # the lock stays ours until this process ends
+    return PORTS
 
 
 def _is_free(port: int) -> bool:

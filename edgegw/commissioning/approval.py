@@ -18,6 +18,7 @@ from edgegw.commissioning.toml import toml
 from edgegw.config import load
 from edgegw.config_parts import part_folder
 from edgegw.errors import ConfigError, EdgegwError
+from edgegw.meters.profile import named_profile
 
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another at a charger's keypad
 PASSWORD_LENGTH = 20  # what 1.6 (at most 20 bytes) and 2.x (16 to 40) both take; 99 bits
@@ -110,7 +111,7 @@ def with_password(config: Path, charger_id: str, password_hash: str) -> dict[str
 
 
 def check_with(config: Path, place: Path, text: str) -> None:
-    """Read the whole configuration as if `place` held `text`; raises ConfigError, told of the real files."""
+    """Read the whole configuration and the register maps it names as if `place` held `text`; raises ConfigError."""
     with tempfile.TemporaryDirectory(prefix="edgegw-check-") as folder:
         copy = Path(folder) / config.name
         shutil.copyfile(config, copy)
@@ -119,8 +120,16 @@ def check_with(config: Path, place: Path, text: str) -> None:
         for file in part_folder(config).glob("*.toml"):
             shutil.copyfile(file, parts / file.name)
         (parts / place.name).write_text(text, encoding="utf-8")
+        real = str(config.absolute().parent)
         try:
-            load(copy)
+            meters = load(copy).meters
         except ConfigError as fault:
-            real = str(config.absolute().parent)
             raise ConfigError(tuple(line.replace(folder, real) for line in fault.faults)) from fault
+    faults: list[str] = []
+    for meter in meters:
+        try:
+            named_profile(meter.profile.replace(folder, real))
+        except ConfigError as fault:
+            faults += [f"meter {meter.id}: {line}" for line in fault.faults]
+    if faults:
+        raise ConfigError(tuple(faults))

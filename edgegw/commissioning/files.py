@@ -19,6 +19,7 @@ SECRET_FILES = ("station.key", "members.key")
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner reads."""
     path.touch(mode=0o600)
+    path.chmod(0o600)  # also one that was there before
     path.write_text(text, encoding="utf-8")
 
 

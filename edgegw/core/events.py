@@ -229,6 +229,15 @@ class MeterAdopted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeterRerated:
+    """The configuration gives a meter another limit, or a register map with another step."""
+
+    meter_id: str
+    power_w_max: int
+    step_mwh: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockTicked:
     """A business instant the core asked for (`station.next_tick_ns`) has come."""
 
@@ -356,6 +365,7 @@ Event = (
     | RegisterRead
     | MeterReadFailed
     | MeterAdopted
+    | MeterRerated
     | ClockTicked
     | TimerFired
     | Endorsed

@@ -164,6 +164,18 @@ def cut_at_last(account: MeterAccount) -> tuple[MeterAccount, Segment | None]:
     return replace(account, cut=end), segment
 
 
+def rerate(account: MeterAccount, *, power_w_max: int, step_mwh: int) -> Measured:
+    """Go on under another limit. Where it differs, a new epoch begins at the last registers: the ledger knows one limit an epoch."""
+    rated = replace(account, power_w_max=power_w_max, step_mwh=step_mwh, suspects=())
+    if account.last is None or power_w_max == account.power_w_max:
+        return Measured(account=rated)
+    rated, closed = cut_at_last(rated)
+    opened = replace(
+        rated, epoch=rated.epoch + 1, first=account.last, cut=_cut_from(account.last), registered=False
+    )
+    return Measured(account=opened, segments=() if closed is None else (closed,), epoch_opened=True)
+
+
 def running_wh(account: MeterAccount) -> tuple[int, int]:
     """Whole Wh delivered and discharged since the last cut: they stand on no line yet."""
     last, cut = account.last, account.cut

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from edgegw.core import control, session
 from edgegw.core.effects import ReadMeter
-from edgegw.core.events import MeterAdopted, MeterReadFailed, RegisterRead
-from edgegw.core.metering import Measured, MeterAccount, measure
+from edgegw.core.events import MeterAdopted, MeterReadFailed, MeterRerated, RegisterRead
+from edgegw.core.metering import Measured, MeterAccount, measure, rerate
+from edgegw.core.state import Evse
 from edgegw.core.trade import register_meter, settle_segment
 from edgegw.core.trouble import after
 from edgegw.core.turn import Turn
@@ -27,13 +28,7 @@ def on_read(turn: Turn, event: RegisterRead) -> None:
         return
     _recover(turn, measured.account)
     evse = turn.evse_of(event.meter_id)
-    owner = None
-    if evse is not None:
-        owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
-    for segment in measured.segments:
-        settle_segment(turn, segment, evse=evse, session=owner)
-    if measured.epoch_opened:
-        _open_epoch(turn, turn.meters[event.meter_id])
+    _settle(turn, measured, evse)
     if evse is not None:
         session.on_reading(turn, turn.evses[evse.evse_id], event.t0_ns)
         if account.stranger is not None:
@@ -59,6 +54,27 @@ def on_adopted(turn: Turn, event: MeterAdopted) -> None:
     turn.note("meter_adopted", meter_id=event.meter_id, was=account.serial, serial=event.serial)
     turn.log("meter.adopted", meter_id=event.meter_id, was=account.serial, serial=event.serial)
     turn.emit(ReadMeter(meter_id=event.meter_id))
+
+
+def on_rerated(turn: Turn, event: MeterRerated) -> None:
+    """Another limit holds from the last reading on; a meter that has it already goes on as it was."""
+    account = turn.meters.get(event.meter_id)
+    if account is None or (account.power_w_max, account.step_mwh) == (event.power_w_max, event.step_mwh):
+        return
+    measured = rerate(account, power_w_max=event.power_w_max, step_mwh=event.step_mwh)
+    turn.meters.put(event.meter_id, measured.account)
+    _settle(turn, measured, turn.evse_of(event.meter_id))
+
+
+def _settle(turn: Turn, measured: Measured, evse: Evse | None) -> None:
+    """Settle closed segments for whoever charged or sold in them, then tell the ledger of a new epoch."""
+    owner = None
+    if evse is not None:
+        owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
+    for segment in measured.segments:
+        settle_segment(turn, segment, evse=evse, session=owner)
+    if measured.epoch_opened:
+        _open_epoch(turn, turn.meters[measured.account.meter_id])
 
 
 def _on_quarantined(turn: Turn, measured: Measured, *, reason: str) -> None:

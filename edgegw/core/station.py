@@ -39,6 +39,7 @@ from edgegw.core.events import (
     MembersChanged,
     MeterAdopted,
     MeterReadFailed,
+    MeterRerated,
     QueryAnswered,
     RegisterRead,
     RemoteStartAnswered,
@@ -62,6 +63,17 @@ def new_station(settings: Settings, accounts: Mapping[str, MeterAccount]) -> Sta
     return Station(settings=settings, evses=evses, meters=dict(accounts))
 
 
+def is_settled(station: Station) -> bool:
+    """Nothing that was begun is on its way any more.
+
+    A meter's registration of which nothing left the station does not count: others hold it up, and it is asked again.
+    """
+    return not station.lines and all(
+        item.purpose == "meter" and item.state in {life.State.NEW, life.State.ENDORSING}
+        for item in station.submissions.values()
+    )
+
+
 def adopt(station: Station, fresh: Station) -> Station:
     """The station under new settings: EVSEs and meters that it did not have yet come in as they are in `fresh`."""
     return replace(
@@ -69,6 +81,14 @@ def adopt(station: Station, fresh: Station) -> Station:
         settings=fresh.settings,
         evses={**fresh.evses, **station.evses},
         meters={**fresh.meters, **station.meters},
+    )
+
+
+def rerated(fresh: Station) -> tuple[MeterRerated, ...]:
+    """What to tell a station that goes on under the configuration of `fresh`: accounts that it had keep their limits till then."""
+    return tuple(
+        MeterRerated(meter_id=meter_id, power_w_max=account.power_w_max, step_mwh=account.step_mwh)
+        for meter_id, account in fresh.meters.items()
     )
 
 
@@ -165,11 +185,10 @@ def _on_authorize(turn: Turn, event: AuthorizeRequested) -> None:
     """Identity, status and balance; moves nothing. Without an answer from the peer the start decides."""
     terms = turn.members.get(event.id_token_hash)
     if terms is None:
-        answer = AuthorizeAnswer(status=IdTokenStatus.INVALID)
-        turn.emit(AnswerCall(call=event.call, answer=answer))
+        _refuse_authorize(turn, event.call, IdTokenStatus.INVALID, code="UNKNOWN_TOKEN")
         return
     if not turn.admits:
-        turn.emit(AnswerCall(call=event.call, answer=AuthorizeAnswer(status=IdTokenStatus.BLOCKED)))
+        _refuse_authorize(turn, event.call, IdTokenStatus.BLOCKED, code="DISK_FULL")
         return
     query_id = f"authorize/{event.call.charger_id}/{event.call.connection}/{event.call.message_id}"
     turn.queries.put(query_id, "V2G" if terms.sells else "")
@@ -181,8 +200,17 @@ def _answer_authorize(turn: Turn, query_id: str, result: Mapping[str, object] | 
     call = CallRef(charger_id=charger_id, connection=int(connection), message_id=message_id)
     tokens = None if result is None else result.get("tokens")
     available = tokens.get("available") if isinstance(tokens, Mapping) else None
-    status = IdTokenStatus.BLOCKED if available == "0" and not sells else IdTokenStatus.ACCEPTED
-    turn.emit(AnswerCall(call=call, answer=AuthorizeAnswer(status=status, bidirectional=sells)))
+    if available == "0" and not sells:
+        _refuse_authorize(turn, call, IdTokenStatus.BLOCKED, code="INSUFFICIENT_TOKENS")
+        return
+    answer = AuthorizeAnswer(status=IdTokenStatus.ACCEPTED, bidirectional=sells)
+    turn.emit(AnswerCall(call=call, answer=answer))
+
+
+def _refuse_authorize(turn: Turn, call: CallRef, status: IdTokenStatus, *, code: str) -> None:
+    """Nothing began, so that nothing is counted; a line tells whoever asks why this driver was sent away."""
+    turn.emit(AnswerCall(call=call, answer=AuthorizeAnswer(status=status)))
+    turn.log("authorization.refused", charger_id=call.charger_id, code=code)
 
 
 def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
@@ -371,6 +399,7 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     RegisterRead: readings.on_read,
     MeterReadFailed: readings.on_read_failed,
     MeterAdopted: readings.on_adopted,
+    MeterRerated: readings.on_rerated,
     ClockTicked: _on_tick,
     TimerFired: _on_timer,
     Endorsed: outbox.on_answer,

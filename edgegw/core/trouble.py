@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 NO_NUMBER = "EGW-2003"
 JUMP = "EGW-2004"
-SILENT = "EGW-2005"
 WENT_BACK = "EGW-2006"
 REPLACED = "EGW-2007"
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgegw.daemon.hosted import die_with_parent
 from edgegw.errors import EdgegwError
-from edgegw.hosted import die_with_parent
 
 END_S = 10.0
 _LINE_BYTES_MAX = 1 << 24

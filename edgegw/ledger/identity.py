@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgegw.errors import ConfigError
 from edgegw.fabric.identity import Identity
 from edgegw.fabric.transaction import EndorsedTransaction, EventsQuery, Proposal, StatusQuery
 from edgegw.fabric.trust import Roots
+from edgegw.fabric.wire import MalformedMessageError
 from edgegw.ledger.keys import CERTIFICATE, signer_of
 
 
@@ -42,19 +44,26 @@ class Signer(Protocol):
 def load_signer(folder: Path) -> Signer:
     """The identity in `<MSP>/<name>/` (`cert.pem`, and its key: `keys`); the organisation is the folder above.
 
-    Raises:
-        OSError: a file is missing or may not be read.
-        ConfigError: others than its owner may read the key, or its place cannot be used.
-        MalformedMessageError: key and certificate do not belong together.
+    Raises ConfigError: a file is missing, others than its owner may read the key, or the two do not belong together.
     """
-    return signer_of(folder, load_identity(folder))
-
-
-def load_identity(folder: Path) -> Identity:
-    """Organisation and certificate of `<MSP>/<name>/`; raises OSError."""
-    return Identity(msp_id=folder.resolve().parent.name, certificate_pem=(folder / CERTIFICATE).read_bytes())
+    try:
+        identity = Identity(
+            msp_id=folder.resolve().parent.name, certificate_pem=(folder / CERTIFICATE).read_bytes()
+        )
+        return signer_of(folder, identity)
+    except OSError as error:
+        raise ConfigError((f"{error.filename}: {error.strerror}",)) from error
+    except MalformedMessageError as error:
+        raise ConfigError((f"{folder}: {error}",)) from error
 
 
 def load_trust(path: Path) -> Roots:
-    """The organisations' roots from a trust file: JSON object, organisation to certificate (PEM)."""
-    return Roots({msp_id: pem.encode() for msp_id, pem in json.loads(path.read_text()).items()})
+    """The organisations' roots from a trust file: JSON object, organisation to certificate (PEM); raises ConfigError."""
+    try:
+        return Roots({msp_id: pem.encode() for msp_id, pem in json.loads(path.read_text()).items()})
+    except OSError as error:
+        raise ConfigError((f"{path}: {error.strerror}",)) from error
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(
+            (f"{path}: want a JSON object, organisation to certificate in PEM: {error}",)
+        ) from error

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from edgegw.config import LedgerConfig
+from edgegw.errors import ConfigError
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.identity import Signer, load_signer, load_trust
 
@@ -13,7 +14,7 @@ def open_client(
     """A client that signs as `signer`, else as `identity`, else as the gateway.
 
     Raises:
-        OSError, ConfigError, MalformedMessageError: as `load_signer` and `load_trust`.
+        ConfigError: as `load_signer` and `load_trust`; or the authority of the peers' certificates cannot be read.
     """
     return LedgerClient(
         (place.endpoint, *place.other_endpoints),
@@ -21,6 +22,13 @@ def open_client(
         load_trust(place.trust_file),
         channel=place.channel,
         chaincode=place.chaincode,
-        tls=None if place.tls_ca_file is None else place.tls_ca_file.read_bytes(),
+        tls=None if place.tls_ca_file is None else _read(place.tls_ca_file),
         tls_name=place.tls_name,
     )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise ConfigError((f"{path}: {fault.strerror}",)) from fault

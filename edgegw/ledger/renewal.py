@@ -53,7 +53,7 @@ class RenewableSigner:
         try:
             found = load_signer(self._folder)
             until = found.identity.certificate.not_valid_after_utc.isoformat()
-        except (OSError, EdgegwError, MalformedMessageError) as fault:
+        except (EdgegwError, MalformedMessageError) as fault:
             self._rejected({"folder": str(self._folder), "reason": str(fault)})
             return
         self._before, self._current = self._current, found

@@ -16,6 +16,14 @@ from typing import Any
 from edgegw.errors import EdgegwError
 
 SOCKET = "control.sock"
+
+
+class RunFolderError(EdgegwError):
+    """There is no place for the control socket."""
+
+    hint = "station.run_dir must be a folder that the daemon may write to; until then edgegw commands cannot reach it"
+
+
 _LINE_BYTES_MAX = 1 << 20
 
 Command = Callable[[Mapping[str, Any]], Awaitable[object]]
@@ -24,7 +32,7 @@ Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 @contextlib.asynccontextmanager
 async def serve_control(run_dir: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
-    """Answer commands at `run_dir`/control.sock until the block is left."""
+    """Answer commands at `run_dir`/control.sock until the block is left; raises RunFolderError."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ValueError, asyncio.IncompleteReadError):
@@ -33,12 +41,17 @@ async def serve_control(run_dir: Path, commands: Mapping[str, Command]) -> Async
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_unix_server(handle, sock=_bound(run_dir), limit=_LINE_BYTES_MAX)
+    try:
+        door = _bound(run_dir)
+    except OSError as error:
+        raise RunFolderError(f"{run_dir}: {error.strerror}") from error
+    server = await asyncio.start_unix_server(handle, sock=door, limit=_LINE_BYTES_MAX)
     try:
         yield
     finally:
         server.close()
-        _remove(run_dir)
+        with contextlib.suppress(OSError):  # the next daemon replaces what is left
+            _remove(run_dir)
 
 
 def _bound(run_dir: Path) -> socket.socket:
@@ -50,6 +63,9 @@ def _bound(run_dir: Path) -> socket.socket:
     try:
         with reachable(run_dir) as path:
             door.bind(str(path))
+    except OSError:
+        door.close()
+        raise
     finally:
         os.umask(before)
     return door

@@ -6,23 +6,22 @@ when the event loop is stuck, which is when it is needed. Nothing here changes a
 
 import contextlib
 import json
+import socket
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from edgegw.errors import EdgegwError
+from edgegw.errors import AddressTakenError
+from edgegw.ops.logs import log_event
 
 _JSON = "application/json"
 _HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _REQUEST_S = 5.0
-
-
-class AddressTakenError(EdgegwError):
-    """The address of the health server cannot be used."""
-
-    hint = "choose another health.port in the configuration (0: any free port)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +43,17 @@ def serve_health(host: str, port: int, views: Views) -> Iterator[int]:
         """Bound to these views."""
 
         shown = views
-        hosts = (*_HOSTS, host)
+        hosts = (*_HOSTS, f"[{host}]" if ":" in host else host)
+
+    class Server(_Server):
+        """Of the address's family."""
+
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = Server((host, port), Handler)
     except OSError as error:
-        raise AddressTakenError(f"health.host {host}, port {port}: {error.strerror}") from error
-    server.daemon_threads = True
+        raise AddressTakenError("health.host, health.port", f"{host}:{port}", error) from error
     thread = Thread(target=server.serve_forever, name="health", daemon=True)
     thread.start()
     try:
@@ -59,6 +62,18 @@ def serve_health(host: str, port: int, views: Views) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Whoever hung up is nobody's fault; a view that failed is ours, and its line names where."""
+        fault = sys.exception()
+        if isinstance(fault, Exception) and not isinstance(fault, OSError):
+            where = traceback.extract_tb(fault.__traceback__)[-1]
+            reason = f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"
+            log_event("health.failed", {"reason": reason, "remedy": "edgegw support"}, level="error")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -11,6 +11,8 @@ from typing import TextIO
 
 import structlog
 
+from edgegw.harmless import harmless
+
 EVENTS = frozenset({
     "gateway.started",
     "gateway.drained",
@@ -21,6 +23,8 @@ EVENTS = frozenset({
     "watchdog.recovered",
     "health.listening",
     "health.failed",
+    "control.failed",
+    "status.failed",
     "charger.connected",
     "charger.disconnected",
     "charger.booted",
@@ -35,6 +39,7 @@ EVENTS = frozenset({
     "frame.quarantined",
     "frame.flawed",
     "call.failed",
+    "authorization.refused",
     "session.started",
     "session.refused",
     "session.finished",
@@ -62,6 +67,12 @@ EVENTS = frozenset({
     "peer.lost",
     "identity.renewed",
     "identity.rejected",
+    "chaincode.listening",
+    "chaincode.registered",
+    "chaincode.refused",
+    "chaincode.disconnected",
+    "chaincode.failed",
+    "chaincode.stopped",
     "participants.started",
     "participants.lost",
     "journal.restored",
@@ -95,14 +106,8 @@ def configure(level: str, form: str, stream: TextIO = sys.stderr) -> None:
 def log_event(name: str, fields: Mapping[str, object], *, level: str = "info") -> None:
     """Write one line. A name that is not on the list is a fault of ours; text is made harmless."""
     assert name in EVENTS, name
-    clean = {key: sanitised(value) if isinstance(value, str) else value for key, value in fields.items()}
+    clean = {
+        key: harmless(value, length_max=_TEXT_MAX) if isinstance(value, str) else value
+        for key, value in fields.items()
+    }
     structlog.get_logger().log(logging.getLevelNamesMapping()[level.upper()], name, **clean)
-
-
-def sanitised(text: str, *, length_max: int = _TEXT_MAX) -> str:
-    """Text from a device, fit for a log line: control and other unprintable characters escaped, bounded length."""
-    safe = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text[: length_max + 1]
-    )
-    return safe if len(safe) <= length_max else safe[: length_max - 1] + "…"

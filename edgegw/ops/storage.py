@@ -86,7 +86,10 @@ class Ballast:
     def make(self) -> bool:
         """Take the room; False, and nothing kept, where there is not enough of it."""
         with self._one_at_a_time:
-            descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+            except OSError:  # no inode left, or a file system that turned read-only
+                return False
             try:
                 os.posix_fallocate(descriptor, 0, self.size_bytes)
             except OSError:
@@ -168,8 +171,8 @@ def check_storage(config: Config) -> list[str]:
 
 
 def existing(folder: Path) -> Path:
-    """The folder itself, or what stands where it will be made."""
-    return folder if folder.exists() else existing(folder.parent)
+    """The folder itself, or the one in which it will be made."""
+    return folder if folder.is_dir() else existing(folder.parent)
 
 
 def _megabytes(count: int) -> str:

@@ -26,10 +26,12 @@ class Watchdog:
         """The part that did not prove its progress last time."""
 
     async def run(self, every_s: float) -> None:
-        """Ask for proofs every `every_s` real seconds until cancelled."""
+        """Ask for proofs every `every_s` real seconds until cancelled; the time they take is part of it."""
+        loop = asyncio.get_running_loop()
         while True:
+            next_s = loop.time() + every_s
             await self._look(every_s)
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(max(0.0, next_s - loop.time()))
 
     async def _look(self, within_s: float) -> None:
         for name, proof in self._proofs.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from edgegw.errors import ConfigError, LedgerError
+from edgegw.errors import ConfigError, LedgerError, leaves
 from edgegw.participants.consortium import ROLES, Role
 from edgegw.participants.runner import run
 
@@ -32,11 +32,8 @@ def serve(config: Path, role: str) -> int:
 
 
 def _tell(group: BaseExceptionGroup[BaseException], status: int) -> int:
-    for fault in group.exceptions:
-        if isinstance(fault, BaseExceptionGroup):
-            _tell(fault, status)
-        else:
-            click.echo(str(fault), err=True)
+    for fault in leaves(group):
+        click.echo(str(fault), err=True)
     return status
 
 

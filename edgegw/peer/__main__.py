@@ -14,11 +14,12 @@ from pathlib import Path
 
 import click
 
+from edgegw.peer.call import Contract
 from edgegw.peer.chain import Cutting
-from edgegw.peer.endorse import Contract
 from edgegw.peer.faults import Faults
+from edgegw.peer.listening import StartRefusedError
 from edgegw.peer.membership import Enrolment
-from edgegw.peer.server import CHAINCODE, CHANNEL, Options, StartRefusedError, serve
+from edgegw.peer.server import CHAINCODE, CHANNEL, Options, serve
 from edgegw.peer.store import StoreError
 
 _EX_IOERR = 74

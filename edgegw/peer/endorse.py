@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from edgegw.contract.stub import Creator, Response, Stub
 from edgegw.fabric import policy, rwset, transaction
-from edgegw.fabric.identity import GATEWAY_ATTRIBUTE, ROLE_ATTRIBUTE, Identity, KeySigner, parse_identity
+from edgegw.fabric.identity import Identity, KeySigner, parse_identity
 from edgegw.fabric.proto import peer_pb2
 from edgegw.fabric.rwset import RangeRead, ReadWriteSet, Version
 from edgegw.fabric.transaction import Proposal
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError
+from edgegw.peer.call import Contract, caller, words
 from edgegw.peer.world import World
-
-Contract = Callable[[Stub, str, tuple[str, ...]], Response]
-"""The chaincode: stub, function name, further arguments."""
 
 WRITERS = frozenset({"client", "admin"})
 READERS = frozenset({"client", "admin", "peer"})
@@ -42,12 +39,7 @@ class Recorder:
         self.event: tuple[str, bytes] | None = None
         self.tx_id = proposal.tx_id
         self.timestamp_ms = proposal.timestamp_ns // 1_000_000
-        self.creator = Creator(
-            msp_id=creator.msp_id,
-            role=creator.attributes.get(ROLE_ATTRIBUTE, ""),
-            gateway_id=creator.attributes.get(GATEWAY_ATTRIBUTE, ""),
-            certificate_sha256=creator.certificate_sha256,
-        )
+        self.creator = caller(creator)
 
     def get(self, key: str) -> bytes | None:
         """Committed value of `key`, or None; never this transaction's own write."""
@@ -148,8 +140,7 @@ def check_proposal(
 def simulate(contract: Contract, world: World, proposal: Proposal, *, creator: Identity) -> Simulation:
     """Run the call against the committed world; nothing is changed."""
     recorder = Recorder(world, proposal, creator)
-    name, *rest = [arg.decode("utf-8", "replace") for arg in proposal.args] or [""]
-    answer = contract(recorder, name, tuple(rest))
+    answer = contract(recorder, *words(proposal.args))
     response = peer_pb2.Response(status=answer.status, message=answer.message, payload=answer.payload)
     recorded = recorder.recorded()
     event = None

@@ -17,10 +17,10 @@ from edgegw.fabric.transaction import Proposal
 from edgegw.fabric.wire import MalformedMessageError, decode, encode
 from edgegw.peer import answers
 from edgegw.peer.answers import CallRefusedError, Detail
+from edgegw.peer.call import Contract
 from edgegw.peer.chain import Chain
 from edgegw.peer.endorse import (
     READERS,
-    Contract,
     ProposalRefusedError,
     check_proposal,
     choose_organisations,

@@ -1,12 +1,11 @@
 """The peer on the wire: gRPC around the Gateway service, and the process that keeps it up.
 
-Decides nothing but transport: loopback is plain unless certificate files are given, anything else needs
-them. The only file here that knows grpc. Source: Fabric gateway service names and trailers.
+Decides nothing but transport: loopback is plain unless certificate files are given. The only file of the embedded
+peer that knows grpc. Source: Fabric gateway service names and trailers.
 """
 
 import asyncio
 import fcntl
-import ipaddress
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,10 +20,11 @@ from edgegw.fabric.proto import gateway_pb2
 from edgegw.fabric.wire import MalformedMessageError, encode
 from edgegw.peer import membership
 from edgegw.peer.answers import CallRefusedError
+from edgegw.peer.call import Contract
 from edgegw.peer.chain import Chain, Cutting
-from edgegw.peer.endorse import Contract
 from edgegw.peer.faults import Faults
 from edgegw.peer.gateway import ENDORSEMENTS_LEAST, Gateway, Network
+from edgegw.peer.listening import StartRefusedError, bind
 from edgegw.peer.store import FILE_NAME, Store
 from edgegw.peer.validate import Rules
 
@@ -43,10 +43,6 @@ _SERVER_OPTIONS = (
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
 )
-
-
-class StartRefusedError(Exception):
-    """The peer cannot start so; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +80,7 @@ async def serve(options: Options, ready: Callable[[str], None]) -> None:
     """
     async with _opened(options) as chain:
         server = grpc.aio.server(options=_SERVER_OPTIONS)
-        address = _bind(server, options)
+        address = bind(server, options.listen, _credentials(options))
         network = Network(
             address=address,
             home_msp_id=HOME_MSP,
@@ -128,31 +124,11 @@ async def _opened(options: Options) -> AsyncIterator[Chain]:
             await chain.close()
 
 
-def _bind(server: Any, options: Options) -> str:
-    host, _, port = options.listen.rpartition(":")
-    if not host or not port.isdecimal():
-        raise StartRefusedError(f"{options.listen!r}: expected HOST:PORT")
-    if options.tls is None and not _is_loopback(host):
-        raise StartRefusedError(
-            f"{options.listen}: an address beyond loopback needs --tls-cert and --tls-key"
-        )
-    try:
-        if options.tls is None:
-            bound = server.add_insecure_port(options.listen)
-        else:
-            certificate, key = options.tls
-            credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
-            bound = server.add_secure_port(options.listen, credentials)
-    except RuntimeError as fault:
-        raise StartRefusedError(f"{options.listen}: cannot listen there (in use?)") from fault
-    return f"{host}:{bound}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _credentials(options: Options) -> Any | None:
+    if options.tls is None:
+        return None
+    certificate, key = options.tls
+    return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
 
 
 def _handlers(gateway: Gateway, faults: Faults) -> Any:

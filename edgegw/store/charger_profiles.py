@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from edgegw.database import Schema, faults_of, one, open_writer
+from edgegw.errors import JournalError
 
 PROFILES = Schema(
     name="charger profiles",
@@ -34,15 +35,26 @@ class ChargerProfiles:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._seen: dict[str, int] = {}
 
     def highest(self, charger_id: str) -> int:
-        """The highest profile of a charger; 0 for one that never proved itself."""
-        with self._open() as db:
-            row = one(db, "SELECT highest FROM profiles WHERE charger_id = ?", (charger_id,))
-        return 0 if row is None else int(str(row[0]))
+        """The highest profile of a charger; 0 for one that never proved itself.
+
+        Where the file cannot be opened (a full disk has no room for SQLite's own files beside it), what was read before.
+        """
+        try:
+            with self._open() as db:
+                row = one(db, "SELECT highest FROM profiles WHERE charger_id = ?", (charger_id,))
+        except JournalError:
+            if charger_id not in self._seen:
+                raise
+        else:
+            self._seen[charger_id] = 0 if row is None else int(str(row[0]))
+        return self._seen[charger_id]
 
     def raise_to(self, charger_id: str, profile: int) -> None:
-        """Remember a profile durably; a lower one changes nothing."""
+        """Remember a profile durably; a lower one changes nothing. Until this process ends it holds whatever the disk says."""
+        self._seen[charger_id] = max(profile, self._seen.get(charger_id, 0))
         with self._open() as db:
             db.execute(
                 "INSERT INTO profiles VALUES (?, ?) "
@@ -54,6 +66,7 @@ class ChargerProfiles:
         """Forget a charger's profile, so that the next one counts (`edgegw charger approve --lower-profile`)."""
         with self._open() as db:
             db.execute("DELETE FROM profiles WHERE charger_id = ?", (charger_id,))
+        self._seen[charger_id] = 0
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[Database]:

@@ -274,15 +274,17 @@ class Publisher:
             self._prices.appendleft(price)
             return
         self._prices.appendleft(price)
-        self.log(
-            "price.received",
-            {
-                "price": str(price.price),
-                "unit": price.unit,
-                "valid_from": utc_text(price.valid_from_ns),
-                "valid_to": utc_text(price.valid_to_ns),
-            },
-        )
+        self.log("price.received", price_fields(price))
+
+
+def price_fields(price: GridPrice) -> dict[str, object]:
+    """A grid price as people and programs are shown it."""
+    return {
+        "price": str(price.price),
+        "unit": price.unit,
+        "valid_from": utc_text(price.valid_from_ns),
+        "valid_to": utc_text(price.valid_to_ns),
+    }
 
 
 def _explained(code: str) -> dict[str, object]:

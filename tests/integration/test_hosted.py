@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from edgegw import hosted
-from edgegw.hosted import Hosted, PeerFailedError, hosted_peer
+from edgegw.daemon import hosted
+from edgegw.daemon.hosted import Hosted, PeerFailedError, hosted_peer
 
 
 def child(told: list[str], source: str, *, ready_s: float | None = None) -> Hosted:
@@ -51,6 +51,23 @@ async def test_a_child_that_never_serves_is_tried_later_and_later(monkeypatch: p
             await sleep(0.01)
     assert told == ["lost 1"] * 4
     assert pauses == [0, 1.0, 2.0, 2.0, 2.0]
+
+
+async def test_a_machine_without_room_for_a_child_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that the kernel refuses is a loss like any other: told, and tried again."""
+    told: list[str] = []
+    spawn, refusals = hosted._spawn, [BlockingIOError(11, "no process left")]
+
+    async def sometimes(wanted: Hosted) -> asyncio.subprocess.Process:
+        if refusals:
+            raise refusals.pop()
+        return await spawn(wanted)
+
+    monkeypatch.setattr(hosted, "AGAIN_S", 0.01)
+    monkeypatch.setattr(hosted, "_spawn", sometimes)
+    async with hosted._kept(child(told, "print(1)"), None):
+        await until(told, 3)
+    assert told[:3] == ["lost None", "started", "lost 0"]
 
 
 async def test_a_hosted_child_ends_with_its_host() -> None:

@@ -98,7 +98,7 @@ async def test_events_go_on_at_the_other_peer(tmp_path: Path) -> None:
         running_peer(tmp_path) as peer,
         doors(peer.endpoint) as places,
         client_of(peer, places) as client,
-        client_of(peer, places[1:]) as other,
+        peer.client() as other,
     ):
         await other.execute("Add", {"key": "k", "n": 1})
         async with asyncio.timeout(10), aclosing(client.events(0)) as events:

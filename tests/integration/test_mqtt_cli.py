@@ -195,7 +195,7 @@ def test_settings_that_cannot_work_are_told_at_once(tmp_path: Path) -> None:
 
 def test_the_gateway_s_log_reaches_the_publisher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With [mqtt] each event is logged and told; without it the log is the log, and nothing more runs."""
-    from edgegw.app import publisher_for, teed
+    from edgegw.app import gateway_log, publisher_for
     from edgegw.clock import StationClock
     from edgegw.ops.logs import configure
 
@@ -204,7 +204,7 @@ def test_the_gateway_s_log_reaches_the_publisher(tmp_path: Path, capsys: pytest.
     clock = StationClock.from_environment({})
     publisher = publisher_for(config, clock)
     assert publisher is not None
-    teed(publisher)("trade.recorded", {"trade_id": "T-1"})
+    gateway_log(publisher)("trade.recorded", {"trade_id": "T-1"})
     assert "T-1" in capsys.readouterr().out
     assert len(publisher._events) == 1
     (tmp_path / "edgegw.toml").write_text(CONFIG)

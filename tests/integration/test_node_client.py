@@ -3,47 +3,15 @@
 import asyncio
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.integration.peer_process import ROOT, running_peer
-
-SOURCE = Path(__file__).parent / "node"
-HOME = ROOT / "build" / "node"
-INSTALLED_FOR = HOME / ".installed-for"
-
-
-def _installed() -> Path:
-    """The folder with the client's packages, installed once for this lock file; skips where that fails."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node or npm is not installed")
-    if int(subprocess.check_output(["node", "--version"], text=True)[1:].split(".")[0]) < 20:
-        pytest.skip("node is older than 20")
-    lock = (SOURCE / "package-lock.json").read_text()
-    if not INSTALLED_FOR.exists() or INSTALLED_FOR.read_text() != lock:
-        HOME.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(SOURCE / name, HOME / name)
-        done = subprocess.run(
-            ["npm", "ci", "--ignore-scripts"],
-            cwd=HOME,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if done.returncode:
-            pytest.skip(f"npm ci failed: {done.stderr.strip().splitlines()[-1:]}")
-        INSTALLED_FOR.write_text(lock)
-    return HOME
+from tests.integration.peer_process import running_peer
+from tests.node_packages import SOURCE, installed
 
 
 async def _run_client(tmp_path: Path) -> dict[str, Any]:
-    home = await asyncio.to_thread(_installed)
+    home = await asyncio.to_thread(installed)
     async with running_peer(tmp_path) as peer:
         node = await asyncio.create_subprocess_exec(
             *("node", str(SOURCE / "client.mjs"), peer.endpoint, str(tmp_path / "crypto")),

@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+from websockets.exceptions import InvalidMessage
 
-from edgegw.chargers import seldom
+from edgegw import seldom
+from edgegw.chargers import lobby
 from edgegw.chargers.connection import Connection
-from edgegw.chargers.settings import ListenerSettings
+from edgegw.chargers.settings import ListenerSettings, TlsSettings
+from tests.certificates import Authority
 from tests.chargers_running import Station, basic, dial, heartbeat, running
 
 Log = list[tuple[str, Mapping[str, object]]]
@@ -87,6 +91,61 @@ async def test_a_socket_that_says_nothing_is_nobodys() -> None:
         async with dial(station) as charger:
             await heartbeat(charger)
     assert [name for name, _ in log if name == "charger.refused"] == []
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_nobody_s_sockets_are_bounded(
+    run: Callable[[Any], Any], secure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EGW-1009: beyond the bound a socket is dropped, who is in stays, and there is room again when the others are gone."""
+    log: Log = []
+    monkeypatch.setattr(lobby.Lobby.__init__, "__kwdefaults__", {"address_max": 3, "all_max": 9})
+    pair = Authority(tmp_path).issue("server")
+    tls = TlsSettings(port=0, certificate=pair.certificate, key_file=pair.key_file)
+
+    async def scenario() -> None:
+        listener = ListenerSettings(host="127.0.0.1", port=0, tls=tls)
+        async with logging(log, listener=listener) as station, dial(station) as charger:
+            port = station.chargers.tls_port if secure else station.chargers.port
+            idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+            async with asyncio.timeout(5):
+                dropped, _ = await asyncio.wait(
+                    [asyncio.ensure_future(ended(reader)) for reader, _ in idle],
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+            assert len(dropped) == 1
+            assert (await heartbeat(charger))[0] == 3
+            for _, writer in idle:
+                writer.close()
+            async with asyncio.timeout(5):
+                while not await is_let_in(station):  # noqa: ASYNC110 - a stranger's door is no event
+                    await asyncio.sleep(0.01)
+
+    run(scenario())
+    refused = [fields for name, fields in log if name == "charger.refused" and fields["code"] == "EGW-1009"]
+    assert [fields["address"] for fields in refused] == ["127.0.0.1"]
+
+
+async def ended(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+
+
+async def is_let_in(station: Station) -> bool:
+    try:
+        async with dial(station, "CP|2") as other:
+            return bool((await heartbeat(other))[0] == 3)
+    except (ConnectionError, EOFError, InvalidMessage):
+        return False
+
+
+def test_the_lobby_counts_each_address_and_all() -> None:
+    """One address does not take everybody's room; who has left makes room."""
+    room = lobby.Lobby(address_max=2, all_max=3)
+    assert [room.enter(address) for address in "aaabc"] == [True, True, False, True, False]
+    room.leave("a")
+    assert [room.enter(address) for address in "bcc"] == [True, False, False]
 
 
 async def test_a_fault_of_ours_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

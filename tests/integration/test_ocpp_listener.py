@@ -4,20 +4,24 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from edgegw.chargers.port import Chargers
 from edgegw.chargers.security import (
     ADDRESS_FAILURES_MAX,
     FAILURES_MAX,
+    ID_FAILURES_MAX,
     Gatekeeper,
     Presented,
     Verdict,
     basic_password,
     hash_password,
 )
+from edgegw.chargers.settings import ListenerSettings, TlsSettings
 from edgegw.core.effects import (
     Acknowledge,
     AnswerCall,
@@ -27,12 +31,16 @@ from edgegw.core.events import (
     ChargerDisconnected,
     TransactionUpdated,
 )
+from edgegw.errors import AddressTakenError
+from tests.certificates import Authority
 from tests.chargers_running import Station, dial, heartbeat, running
 from tests.chargers_station import (
     NOW,
     PASSWORD,
+    StillClock,
     charger_settings,
     password_hash,
+    station_settings,
 )
 
 
@@ -92,6 +100,23 @@ async def test_gatekeeper_remembers_good_passwords() -> None:
     assert await check("CP1", good) is Verdict.ADMITTED
     now[0] = 61.0
     assert await check("CP9", good) is Verdict.UNKNOWN
+
+
+async def test_a_neighbour_does_not_lock_a_charger_out() -> None:
+    """Failures under another's id count at the address they come from; only very many of them, from many, close the id."""
+    gatekeeper = Gatekeeper({"CP1": password_hash()}, lambda: 0.0)
+    good = PASSWORD.encode()
+    for _ in range(ADDRESS_FAILURES_MAX):
+        gatekeeper.count_failure("CP1", "10.0.0.66")
+    assert await gatekeeper.check("CP1", good, address="10.0.0.66") is Verdict.TOO_MANY
+    for number in range(ID_FAILURES_MAX - ADDRESS_FAILURES_MAX - 1):
+        gatekeeper.count_failure("CP1", f"10.0.1.{number}")
+    assert not gatekeeper.is_locked("CP1", "10.0.0.1")
+    gatekeeper.count_failure("CP1", "10.0.2.1")
+    assert gatekeeper.is_locked("CP1", "10.0.0.1")
+    other = Gatekeeper({"CP1": password_hash()}, lambda: 0.0)
+    other.count_failure("CP1", "10.0.0.66")
+    assert await other.check("CP1", good, address="10.0.0.1") is Verdict.ADMITTED
 
 
 async def test_an_address_has_its_limit_too() -> None:
@@ -331,3 +356,17 @@ async def test_flood_of_billing_messages_is_held_back(station: Station) -> None:
                 if frame[0] == 3:
                     answered.add(frame[1])
     assert answered == {f"v{number}" for number in range(80)}
+
+
+async def test_a_taken_address_is_told_by_its_keys(tmp_path: Path) -> None:
+    """Plain or TLS: who starts a second daemon, or names another machine's address, hears which keys to change."""
+    async with running() as other:
+        taken = other.chargers.port
+        plain = ListenerSettings(host="127.0.0.1", port=taken)
+        with pytest.raises(AddressTakenError, match=f"^ocpp.host, ocpp.port: 127.0.0.1:{taken}: "):
+            await Chargers(station_settings(listener=plain), other.emit, StillClock()).run()
+        pair = Authority(tmp_path).issue("a")
+        secure = TlsSettings(port=taken, certificate=pair.certificate, key_file=pair.key_file)
+        tls = ListenerSettings(host="127.0.0.1", port=0, tls=secure)
+        with pytest.raises(AddressTakenError, match=f"^ocpp.host, ocpp.tls.port: 127.0.0.1:{taken}: "):
+            await Chargers(station_settings(listener=tls), other.emit, StillClock()).run()

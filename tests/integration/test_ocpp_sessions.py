@@ -17,6 +17,7 @@ import ocpp.v201.call
 import ocpp.v201.call_result
 import pytest
 from ocpp.routing import on
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from edgegw.core.effects import (
@@ -39,6 +40,8 @@ from tests.chargers_running import Station, dial, running
 from tests.chargers_station import (
     NOW,
     NOW_NS,
+    charger_settings,
+    station_settings,
 )
 
 
@@ -373,3 +376,24 @@ async def test_discharge_and_stops_go_first() -> None:
         ("SetChargingProfile", 1),
         ("RemoteStartTransaction", 2),
     ]
+
+
+async def test_a_connected_charger_hears_of_another_sample_interval() -> None:
+    """What holds at once after a reload holds for chargers that stay connected, too, and nothing else is sent again."""
+
+    async def interval(socket: ClientConnection) -> str:
+        """The next interval that the station asks for; every CALL of it is accepted."""
+        async with asyncio.timeout(5):
+            async for text in socket:
+                frame = json.loads(text)
+                if frame[0] == 2:
+                    await socket.send(json.dumps([3, frame[1], {"status": "Accepted"}]))
+                    if frame[3].get("key") == "MeterValueSampleInterval":
+                        return str(frame[3]["value"])
+        raise AssertionError("the station hung up")
+
+    async with running(charger_settings("CP1")) as station, dial(station) as socket:
+        await socket.send('[2,"h","Heartbeat",{}]')
+        assert await interval(socket) == "60"
+        await station.chargers.adopt(station_settings(charger_settings("CP1"), sample_interval_s=7))
+        assert await interval(socket) == "7"

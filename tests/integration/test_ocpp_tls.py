@@ -201,6 +201,8 @@ def test_bad_pairs_are_named(tmp_path: Path) -> None:
     assert "none.pem" in str(missing.value)
     with pytest.raises(ConfigError, match="EGW-4003"):
         server_context(settings(Pair(good.key_file, good.key_file)))
+    with pytest.raises(ConfigError, match=r"EGW-4003.*other\.pem"):  # a key that is right for the first pair
+        server_context(settings(good, Pair(other.certificate, good.key_file)))
     other.key_file.chmod(0o644)
     with pytest.raises(ConfigError) as both:
         server_context(settings(Pair(other.certificate, good.key_file), other))

@@ -18,6 +18,7 @@ import pytest
 
 from edgegw.chargers.security import hash_password
 from edgegw.commissioning.addresses import free_port
+from edgegw.config import load
 from tests.integration.test_full_disk import mounted
 from tests.station import PATIENCE_S, Daemon, daemon, edgegw
 
@@ -232,3 +233,22 @@ async def test_a_second_daemon_is_kept_out(tmp_path: Path) -> None:
         assert process.returncode == 69
         assert "another edgegw" in errors.decode()
         await edgegw("status", "--config", str(config), status=1)
+
+
+async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    """The first mistake of many: key, address and what to do, no traceback; the service manager tries again later."""
+    config = await installed(tmp_path)
+    ocpp = load(config).ocpp
+    assert ocpp.tls is not None
+    for key, port in (("ocpp.port", ocpp.port), ("ocpp.tls.port", ocpp.tls.port)):
+        with socket.create_server((ocpp.host, port)):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "edgegw.cli", "run", "--config", str(config)),
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        assert process.returncode == 69
+        assert f"ocpp.host, {key}" in errors.decode()
+        assert f"127.0.0.1:{port}: Address already in use" in errors.decode()
+        assert "ss -ltnp" in errors.decode()
+        assert "Traceback" not in errors.decode()

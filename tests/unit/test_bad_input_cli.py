@@ -119,3 +119,12 @@ def test_a_daemon_that_does_not_run_is_named(config: Path, command: tuple[str, .
     assert done.returncode == 69
     assert "the daemon is not running (socket " in done.stderr
     assert "systemctl status edgegw" in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named(config: Path, tmp_path: Path) -> None:
+    """A folder that is not there, or not ours: the file and the system's own words, no traceback."""
+    place = tmp_path / "nowhere" / "bundle.tar.gz"
+    done = edgegw("support", "--output", str(place), "--config", str(config))
+    assert done.returncode == 1
+    assert f"{place}: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr

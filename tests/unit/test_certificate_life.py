@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.certificates import certificate_lives
 from edgegw.condition import CertificateLife, Level, Part, Signs, assess
 from edgegw.config import Config, load
+from edgegw.daemon.certificates import certificate_lives
 from edgegw.peer import membership
 from edgegw.peer.membership import Enrolment
 from edgegw.units import SECOND_NS

@@ -33,6 +33,21 @@ def test_profiles_outlive_the_process_until_lowered(tmp_path: Path) -> None:
     assert (tmp_path / "c.db").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_full_disk_forgets_nobody(tmp_path: Path) -> None:
+    """What was read or proven in this process holds while the file cannot be opened; who was never seen is a fault."""
+    store = ChargerProfiles(tmp_path / "c.db")
+    store.raise_to("TLS", 2)
+    assert store.highest("PLAIN") == 0
+    (tmp_path / "c.db").unlink()
+    (tmp_path / "c.db").mkdir()  # as unusable as on a full disk
+    assert (store.highest("TLS"), store.highest("PLAIN")) == (2, 0)
+    with pytest.raises(JournalError):
+        store.raise_to("PLAIN", 1)
+    assert store.highest("PLAIN") == 1
+    with pytest.raises(JournalError):
+        store.highest("NEW")
+
+
 def test_a_file_that_is_another_is_refused(tmp_path: Path) -> None:
     """What is no such file, or holds what none can, is a fault that names it."""
     (tmp_path / "c.db").write_bytes(b"x" * 5000)

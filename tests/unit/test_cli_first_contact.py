@@ -88,6 +88,7 @@ CHARGERS = {
             "code": "EGW-1103",
             "charger_id": "CP-0",
             "address": "192.168.7.30",
+            "detail": "as it is told",
             "count": 4,
         }
     ],
@@ -166,7 +167,8 @@ def test_the_worst_is_listed_first(config: Path) -> None:
     lines = table.stdout.splitlines()
     states = [line.split()[1] for line in lines[1:]]
     assert states == ["refused", "waiting", "rejected", "AWAY", "connected"]
-    assert REMEDIES["EGW-1103"].remedy in lines[1]
+    assert REMEDIES["EGW-1103"].remedy.replace("approve ID", "approve CP-0") in lines[1]
+    assert "is wrong: as it is told; set it" in lines[1]
     assert "4 times" in lines[1]
     assert "edgegw charger approve CP-1" in lines[2]
     assert "ACME Wall\\x1b[2J 2 77" in lines[2], "a charger's text does nothing to the terminal"
@@ -199,6 +201,10 @@ def test_a_waiting_charger_is_approved_with_its_own_password(config: Path) -> No
     assert [(evse.number, evse.id, evse.meter) for evse in added.evses] == [(1, "CP-1-1", "M-1")]
     again = charger(config, "approve", "CP-1")
     assert (again.exit_code, "approved already" in again.stderr) == (Exit.PROBLEMS, True)
+    (config.parent / "conf.d" / "charger-CP-1.toml").unlink()
+    with serving(config.parent / "var", FakeDaemon(stranger=known)):
+        told = charger(config, "approve", "CP-1", "--meter", "M-1", "--rated-w", "22000").stdout
+    assert "the password that ACME Wall\\x1b[2J 2 77 at 192.168.7.31 came with" in told, "whoever that was"
 
 
 def test_a_charger_that_sent_no_password_gets_one(config: Path) -> None:
@@ -221,7 +227,9 @@ def test_what_is_missing_is_asked_for_on_a_terminal(config: Path, monkeypatch: p
     monkeypatch.setattr(charger_module, "_asks", lambda: True)
     with serving(config.parent / "var", FakeDaemon()) as daemon:
         daemon.reloaded = {"changed": [], "needs_restart": ["meters"]}
-        done = charger(config, "approve", "CP-2", answers="2\neastron-sdm630\n5\n6\n11000\n")
+        done = charger(
+            config, "approve", "CP-2", answers="2\neastron-sdm630\n192.168.7.9\n503\n5\n6\n11000\n"
+        )
     assert done.exit_code == Exit.DONE, done.output
     assert "Restart the daemon" in done.stdout
     taken = charger(config, "approve", "CP-3", answers="1\nM-1\n11000\n")
@@ -229,9 +237,9 @@ def test_what_is_missing_is_asked_for_on_a_terminal(config: Path, monkeypatch: p
     assert load(config).chargers[2].evses[0].meter == "M-1"
     added = load(config)
     assert [evse.id for evse in added.chargers[1].evses] == ["CP-2-1", "CP-2-2"]
-    assert [(meter.profile, meter.unit) for meter in added.meters[2:]] == [
-        ("eastron-sdm630", 5),
-        ("eastron-sdm630", 6),
+    assert [(meter.profile, meter.host, meter.port, meter.unit) for meter in added.meters[2:]] == [
+        ("eastron-sdm630", "192.168.7.9", 503, 5),
+        ("eastron-sdm630", "192.168.7.9", 503, 6),
     ]
 
 
@@ -256,6 +264,7 @@ def test_defaults_that_are_taken_off_a_terminal_are_said(config: Path) -> None:
     done = charger(config, "approve", "CP-1", "--evse", "1=B1", "--meter-profile", "abb-b23")
     assert done.exit_code == Exit.DONE, done.output
     assert "--meter-unit says otherwise" in done.stderr
+    assert "127.0.0.1 is taken; --meter-host says otherwise" in done.stderr
     assert "--rated-w says otherwise" in done.stderr
     assert load(config).meters[-1].unit == 1
 
@@ -269,6 +278,18 @@ def test_an_approval_that_breaks_the_configuration_is_refused(config: Path) -> N
     assert "serves another EVSE" in done.stderr
     assert [command for command, _ in daemon.asked] == ["stranger"]
     assert list((config.parent / "conf.d").iterdir()) == []
+
+
+def test_a_register_map_that_is_not_there_is_refused_before_it_counts(config: Path) -> None:
+    """A mistyped profile ends with 78 and the names there are; nothing stays, so that the next try is the first one."""
+    told = ("approve", "CP-1", "--evse", "1=B1", "--rated-w", "1", "--meter-host", "192.168.7.9")
+    with serving(config.parent / "var", FakeDaemon(stranger=WAITING)) as daemon:
+        wrong = charger(config, *told, "--meter-profile", "eastron")
+        assert (wrong.exit_code, "eastron-sdm630" in wrong.stderr) == (Exit.CONFIGURATION, True)
+        assert [command for command, _ in daemon.asked] == ["stranger"]
+        assert list((config.parent / "conf.d").iterdir()) == []
+        right = charger(config, *told, "--meter-profile", "eastron-sdm630")
+    assert right.exit_code == Exit.DONE, right.output
 
 
 def test_passwords_and_profiles_of_approved_chargers(config: Path) -> None:
@@ -336,8 +357,9 @@ def test_init_asks_what_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         folder = tmp_path / answer
         with monkeypatch.context() as patch:
             patch.setattr(init_module, "_can_ask", lambda: True)
-            done = run("init", "--dir", str(folder), answers=f"dock-3\n\n\nembedded\n{answer}\n")
+            done = run("init", "--dir", str(folder), answers=f"dock 3\ndock-3\n\n\nembedded\n{answer}\n")
         assert done.exit_code == Exit.DONE, done.output
+        assert "'dock 3': 1 to 48 of" in done.stderr, "asked again at once, not refused at the end"
         assert "pass for a charger" in done.stderr
         config = load(folder / "edgegw.toml")
         assert (config.station.id, config.ocpp.host, config.sandbox) == ("dock-3", "192.168.7.2", None)

@@ -6,6 +6,8 @@ import os
 import pwd
 import socket
 import ssl
+import subprocess
+import sys
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -332,3 +334,34 @@ def test_passwords_fit_every_version() -> None:
     assert len(set(made)) == 100
     assert not set("".join(made)) & set("01loi")
     assert json.dumps(made)
+
+
+def test_a_secret_is_its_owners_also_where_a_file_was_there_before(tmp_path: Path) -> None:
+    """The mode is set before the text is written, not only when the file is made."""
+    place = tmp_path / "station.key"
+    place.touch(mode=0o644)
+    files.write_private(place, "secret")
+    assert (place.stat().st_mode & 0o777, place.read_text()) == (0o600, "secret")
+
+
+def test_two_processes_never_pick_the_same_port() -> None:
+    """What is free when it is picked is bound only later: each process picks from ports of its own."""
+    script = """
+import sys
+from edgegw.commissioning.addresses import free_port
+print(*(free_port() for _ in range(60)), flush=True)
+sys.stdin.read()
+"""
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    picked = []
+    for child in children:  # all of them live while the last one picks
+        assert child.stdout is not None
+        picked.append(set(child.stdout.readline().split()))
+    for child in children:
+        child.communicate()
+    assert len(set().union(*picked)) == sum(len(ports) for ports in picked)

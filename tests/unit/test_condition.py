@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from edgegw.condition import CertificateLife, Level, Part, Signs, assess, with_since, worst
+from edgegw.condition import (
+    CertificateLife,
+    Level,
+    Part,
+    Signs,
+    assess,
+    refused_lately,
+    with_since,
+    worst,
+)
 from edgegw.core.settlement import State, Submission
 from edgegw.core.state import Station
 from edgegw.core.trouble import Trouble
@@ -88,7 +97,7 @@ def unread() -> Station:
             ),
             "meter MA1",
             Level.DOWN,
-            "EGW-2005 the meter does not answer",
+            "EGW-2005 the meter does not answer check cable, address and port: edgegw meter read MA1",
         ),
         (Signs(now_ns=0, station=unread()), "meters", Level.DEGRADED, "not read yet: MA1"),
         (Signs(now_ns=0, station=stuck()), "ledger", Level.DEGRADED, "no commit status"),
@@ -142,3 +151,11 @@ def test_since_is_when_the_level_changed() -> None:
     known = {"x": first[0]}
     assert with_since((Part(part="x", level=Level.OK, reason="b"),), known, 9)[0].since_ns == 5
     assert with_since((Part(part="x", level=Level.DOWN, reason="b"),), known, 9)[0].since_ns == 9
+
+
+def test_only_what_concerns_them_explains_why_chargers_are_away() -> None:
+    """A charger's own refusals come first; what had no name may be its; another's, or a stranger's, never is."""
+    strange, nameless, own = ("EGW-1102", "CP-9", 50), ("EGW-1107", "", 2), ("EGW-1103", "CP-1", 1)
+    assert refused_lately([strange, nameless, own, own], {"CP-1"}) == {"EGW-1103": 2}
+    assert refused_lately([strange, nameless], {"CP-1"}) == {"EGW-1107": 2}
+    assert refused_lately([strange], {"CP-1"}) == {}

@@ -58,6 +58,9 @@ poll_s = 30
 """
 
 
+TLS = '[ocpp.tls]\nport = {port}\ncertificate = "a.pem"\nkey_file = "a.key"\n\n'
+
+
 def faults_of(tmp_path: Path, text: str) -> list[str]:
     path = tmp_path / "edgegw.toml"
     path.write_text(text)
@@ -123,6 +126,7 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         ("[station]", "[statoin]", "did you mean station?"),
         ("[[meters]]", "[[meter]]", "did you mean meters?"),
         ('id = "CP-2"', 'id = "CP 2"', "String should match pattern"),
+        ("[ledger]", TLS.format(port=8887) + "[ledger]", "ocpp.tls.port: 8887 is ocpp.port already"),
     ],
 )
 def test_a_single_fault_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -154,6 +158,14 @@ def test_unreadable_files_are_configuration_faults(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load(tmp_path / "binary.toml")
+
+
+def test_a_register_map_of_one_s_own_is_a_path_like_any_other(tmp_path: Path) -> None:
+    """It starts at the file's folder, wherever the daemon was started; names of those that edgegw brings stay names."""
+    text = GOOD.replace('profile = "abb-b23"\n\n', 'profile = "own/map.json"\n\n', 1)
+    place = tmp_path / "edgegw.toml"
+    place.write_text(text)
+    assert [meter.profile for meter in load(place).meters] == [str(tmp_path / "own/map.json"), "abb-b23"]
 
 
 def test_lines_of_nested_tables() -> None:

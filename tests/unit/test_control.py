@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edgegw.errors import DeviceError
-from edgegw.ops.control import SOCKET, reachable, serve_control
+from edgegw.ops.control import SOCKET, RunFolderError, reachable, serve_control
 
 
 async def echo(arguments: Mapping[str, Any]) -> object:
@@ -36,6 +38,15 @@ async def test_commands_are_answered_and_what_is_none_is_refused(tmp_path: Path)
         assert await asked(tmp_path, b'{"command":"fail"}') == {"error": "the charger is gone"}
         for rubbish in (b"hello", b"[]", b"{}", b'{"command":["x"]}', b'{"command":"none"}'):
             assert await asked(tmp_path, rubbish) == {"error": "unknown command"}
+
+
+async def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """A fault of ours with what to do, for whoever decides what becomes of the daemon."""
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="file: File exists") as fault:
+        async with serve_control(tmp_path / "file", {}):
+            pass
+    assert "station.run_dir" in fault.value.hint
 
 
 async def test_only_its_owner_may_ask_and_the_socket_goes_with_the_daemon(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.core import station
 from edgegw.core.effects import AnswerCall, EndorseSubmission, LogEvent, ReadMeter, StartTimer, SubmitEnvelope
 from edgegw.core.events import CommitKnown, CommitUnknown, DrainStarted, EndorseFailed, LedgerEventSeen
 from edgegw.core.market import CHARGE, DISCHARGE, SliceState
@@ -258,6 +259,21 @@ def test_a_meter_registers_as_soon_as_others_have_done_their_part(code: str) -> 
     assert len(bench.of(EndorseSubmission, outcome)) == 1
     bench.commit("RegisterMeter")
     assert bench.station.meters["MA1"].registered
+
+
+def test_a_meter_that_others_hold_up_keeps_no_station_from_ending() -> None:
+    """Nothing of such a registration left the station; a hold that is on its way, or any line, is waited for."""
+    bench = Bench()
+    assert station.is_settled(bench.station)
+    bench.put(meters={"MA1": replace(bench.station.meters["MA1"], registered=False)})
+    bench.tick(450)
+    bench.refuse("RegisterMeter", "NOT_CONFIGURED")
+    assert station.is_settled(bench.station)
+    bench.endorse("RegisterMeter")
+    assert not station.is_settled(bench.station)
+    other = Bench()
+    other.start()
+    assert not station.is_settled(other.station)
 
 
 def test_the_registration_of_an_older_epoch_registers_nothing() -> None:

@@ -1,11 +1,13 @@
 """What a meter that cannot be used does to its EVSE, and what is said of it: once, with code and remedy."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from edgegw.core import station
 from edgegw.core.effects import ApplySetpoint, LogEvent, ReadMeter
-from edgegw.core.events import Event, MeterAdopted, MeterReadFailed, RegisterRead
+from edgegw.core.events import Event, MeterAdopted, MeterReadFailed, MeterRerated, RegisterRead
 from edgegw.remedies import REMEDIES
 from tests.core_bench import T0_NS, Bench, S
 
@@ -153,3 +155,69 @@ def test_a_meter_without_an_evse_has_its_faults_too() -> None:
         [("meter.read_failed", "EGW-2005")],
         [("meter.recovered", "EGW-2005")],
     ]
+
+
+def rerating(power_w_max: int = 44_000, *, meter_id: str = "MA1", step_mwh: int = 1000) -> MeterRerated:
+    return MeterRerated(meter_id=meter_id, power_w_max=power_w_max, step_mwh=step_mwh)
+
+
+def test_another_limit_begins_an_epoch_where_the_last_reading_stands() -> None:
+    """What was charged before is settled, nothing between is lost, and the ledger hears the new limit with its first register."""
+    bench = Bench()
+    bench.active()
+    bench.go(120)
+    bench.send(reading(bench, 1_200))
+    before = bench.station.meters["MA1"]
+    bench.send(rerating())
+    account = bench.station.meters["MA1"]
+    assert (account.epoch, account.first, account.last) == (before.epoch + 1, before.last, before.last)
+    assert not account.registered
+    assert [fact.body["import_mwh"] for fact in bench.last.facts if fact.kind == "segment"] == [
+        [1_000_000, 1_200_000]
+    ]
+    (registration,) = bench.waiting("RegisterMeter")
+    told = json.loads(registration.arguments_json)
+    assert (told["ratedW"], told["importWh"], told["epoch"]) == ("44000", "1200", account.epoch)
+    bench.go(180)
+    bench.send(reading(bench, 1_900))  # 42 kW
+    assert bench.station.meters["MA1"].quarantined == before.quarantined
+    assert bench.station.meters["MA1"].last != before.last
+
+
+@pytest.mark.parametrize(
+    "event", [rerating(22_000), rerating(meter_id="M9")], ids=["the same limit", "no such meter"]
+)
+def test_a_limit_that_is_not_new_changes_nothing(event: MeterRerated) -> None:
+    """Each start and each reload tells all limits: only another one counts."""
+    bench = Bench()
+    before = bench.station
+    bench.send(event)
+    assert (bench.station.meters, bench.last.effects, bench.last.facts) == (before.meters, (), ())
+
+
+def test_a_limit_or_step_without_consequence_on_the_ledger_opens_no_epoch() -> None:
+    """A finer register map, or a meter that was never read: the account simply has it from now on."""
+    bench = Bench()
+    bench.send(rerating(22_000, step_mwh=10))
+    assert bench.station.meters["MA1"].step_mwh == 10
+    unread = replace(bench.station.meters["MA1"], last=None, cut=None, first=None)
+    bench.put(meters={"MA1": unread})
+    bench.send(rerating())
+    account = bench.station.meters["MA1"]
+    assert (account.power_w_max, account.epoch) == (44_000, unread.epoch)
+    assert not [fact for fact in bench.last.facts if fact.kind == "epoch"]
+
+
+def test_a_limit_may_change_right_after_a_cut() -> None:
+    """Where nothing was read since the last cut there is no segment to settle."""
+    bench = Bench()
+    bench.send(rerating())
+    bench.send(rerating(33_000))
+    assert [fact.kind for fact in bench.last.facts if fact.kind in {"segment", "epoch"}] == ["epoch"]
+
+
+def test_every_meter_of_a_configuration_is_told() -> None:
+    """The station that goes on decides by itself which limits are new."""
+    told = station.rerated(Bench().station)
+    assert told[0] == rerating(22_000)
+    assert [event.meter_id for event in told] == ["MA1", "MA2", "MB1"]

@@ -10,6 +10,7 @@ from edgegw.core.effects import (
     AnswerCall,
     AuthorizeAnswer,
     IdTokenStatus,
+    LogEvent,
     Query,
     ReadMeter,
     StartAnswer,
@@ -203,12 +204,14 @@ def test_authorize_checks_identity_and_balance(
     bench.answer(result)
     answer = AuthorizeAnswer(status=status, bidirectional=bidirectional)
     assert bench.of(AnswerCall) == [AnswerCall(call=call, answer=answer)]
+    refusals = [line.fields["code"] for line in bench.of(LogEvent) if line.name == "authorization.refused"]
+    assert refusals == (["INSUFFICIENT_TOKENS"] if status is IdTokenStatus.BLOCKED else [])
     bench.answer(result)
     assert bench.of(AnswerCall) == []
 
 
 def test_authorize_of_a_stranger() -> None:
-    """A token that the representative does not know is INVALID; no question is asked."""
+    """A token that the representative does not know is INVALID; no question is asked, and the log says why, not who."""
     bench = Bench()
     call = bench.call()
     bench.send(AuthorizeRequested(call=call, id_token_hash="stranger"))
@@ -216,6 +219,12 @@ def test_authorize_of_a_stranger() -> None:
         AnswerCall(call=call, answer=AuthorizeAnswer(status=IdTokenStatus.INVALID))
     ]
     assert bench.of(Query) == []
+    assert bench.of(LogEvent) == [
+        LogEvent(
+            name="authorization.refused", fields={"charger_id": call.charger_id, "code": "UNKNOWN_TOKEN"}
+        )
+    ]
+    assert bench.station.tally["all"].refused == {}
 
 
 def test_members_are_taken_over_whole() -> None:

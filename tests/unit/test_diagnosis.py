@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import sqlite3
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,8 @@ def test_a_complete_configuration_passes(place: Path) -> None:
             "identity",
             "EVUserMSP/gateway1",
         ),
-        (lambda root: (root / "trust.json").unlink(), "trust", "no such file"),
+        (lambda root: (root / "trust.json").unlink(), "trust", "No such file"),
+        (lambda root: (root / "trust.json").write_text("no"), "trust", "want a JSON object"),
     ],
 )
 def test_what_the_daemon_would_refuse_is_exit_status_78(
@@ -136,6 +138,17 @@ def test_what_the_daemon_would_refuse_is_exit_status_78(
     assert words in output
     assert findings(place)[check].verdict is Verdict.FAILED
     assert KEY not in output
+
+
+def test_folders_that_are_none_are_found(place: Path) -> None:
+    """A file where a folder should be is named; a run folder that is not there yet is the service manager's to make."""
+    text = place.read_text()
+    place.write_text(text.replace("key_file", 'run_dir = "run"\nkey_file', 1))
+    assert "run folder" not in findings(place)
+    (place.parent / "run").touch()
+    assert "run: is no folder" in findings(place)["run folder"].detail
+    place.write_text(text.replace('"var"', '"run/var"'))
+    assert "run: is no folder" in findings(place)["data folder"].detail
 
 
 def test_a_key_of_another_certificate_is_found(place: Path) -> None:
@@ -163,13 +176,24 @@ def test_an_altered_journal_is_found(place: Path) -> None:
     assert findings(place)["journal"].verdict is Verdict.FAILED
 
 
+def test_a_journal_of_a_later_edgegw_is_what_the_daemon_would_refuse(place: Path) -> None:
+    """EGW-5002 ends the daemon with 78, and so does the check that precedes it."""
+    journal = load(place).journal_path
+    SqliteJournal(journal).close()
+    with closing(sqlite3.connect(journal)) as db:
+        db.execute("PRAGMA user_version = 99")
+    found = findings(place)["journal"]
+    assert (found.verdict, found.exit_78) == (Verdict.FAILED, True)
+    assert found.detail.startswith("EGW-5002")
+
+
 def test_online_checks_name_what_is_out_of_reach(place: Path) -> None:
     """Peer and meter that nobody serves are failures with their addresses and what to try; exit status 1."""
     code, output = run("check", "--online", "--json", config=place)
     assert code == 1
     found = {one["check"]: one for one in json.loads(output)["findings"]}
     assert found["meter M-1"]["verdict"] == "failed"
-    assert "127.0.0.1:1" in found["meter M-1"]["detail"]
+    assert found["meter M-1"]["detail"] == "127.0.0.1:1: Connection refused"
     assert found["meter M-1"]["hint"] == "edgegw meter diagnose M-1"
     assert found["ledger"]["verdict"] == "failed"
 
@@ -245,6 +269,7 @@ def test_the_bundle_holds_no_secret(place: Path, tmp_path: Path) -> None:
     """Configuration, condition and findings are in it; hashes, keys and long ids are not; only its owner reads it."""
     place.write_text(place.read_text() + '\n[mqtt]\nusername = "station"\npassword_file = "mqtt.password"\n')
     out = tmp_path / "b.tar.gz"
+    out.touch(mode=0o644)  # of an earlier try, or another program's
     with daemon(place.parent / "var"):
         code, output = run("support", "--output", str(out), config=place)
     assert code == 0, output

@@ -224,7 +224,7 @@ def test_a_key_that_others_may_read_is_not_used(wanted: Wanted, crypto: Path, ro
     with pytest.raises(ConfigError, match="chmod 600"):
         load_signer(wanted.folder)
     (wanted.folder / "key.pem").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ConfigError, match="No such file"):
         load_signer(wanted.folder)
 
 

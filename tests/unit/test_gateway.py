@@ -277,3 +277,16 @@ def test_restoring_keeps_the_configuration() -> None:
     assert restored.meters["MB1"].epoch == 0
     assert restored.holds == active().holds
     assert restored.settings == settings()
+
+
+async def test_a_configured_limit_reaches_meters_that_were_there() -> None:
+    """An account keeps what it has counted and takes the limit of the configuration, by a step that is committed."""
+    async with running() as loop:
+        await loop.send(loop.read(1_000))
+        other = fresh()
+        meters = {name: replace(account, power_w_max=44_000) for name, account in other.meters.items()}
+        loop.gateway.adopt(replace(other, meters=meters))
+        await loop.idle()
+        account = loop.gateway.station.meters["MA1"]
+        assert (account.power_w_max, account.last is not None) == (44_000, True)
+        assert restore(other, loop.journal.rows).meters["MA1"] == account

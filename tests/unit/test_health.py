@@ -2,11 +2,17 @@
 
 import http.client
 import json
+import socket
+import struct
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
-from edgegw.ops.health import AddressTakenError, Views, serve_health
+from edgegw.errors import AddressTakenError
+from edgegw.ops.health import Views, serve_health
+from edgegw.ops.logs import configure
 
 STATE: dict[str, bool] = {}
 
@@ -64,8 +70,45 @@ def test_a_taken_address_is_said_with_what_to_do(port: int) -> None:
     """A second daemon on the same port hears which key to change."""
     views = Views(alive=dict, ready=dict, status=dict, metrics=bytes, metrics_type="")
     with (
-        pytest.raises(AddressTakenError, match=f"port {port}") as refused,
+        pytest.raises(
+            AddressTakenError, match=f"health.port: 127.0.0.1:{port}: Address already in use"
+        ) as refused,
         serve_health("127.0.0.1", port, views),
     ):
         pass
     assert "health.port" in refused.value.hint
+
+
+def test_ipv6_is_served_by_its_own_name() -> None:
+    """An address of either family may be configured, and is what the Host header says then."""
+    views = Views(alive=lambda: {"ok": True}, ready=dict, status=dict, metrics=bytes, metrics_type="")
+    with serve_health("::1", 0, views) as port:
+        connection = http.client.HTTPConnection("::1", port, timeout=5)
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_who_hangs_up_is_not_worth_a_word_and_a_view_that_fails_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A scraper that goes away leaves no traceback; a fault of ours is a log line that says where."""
+    heard = threading.Event()
+
+    def failing() -> bytes:
+        heard.set()
+        raise KeyError("x")
+
+    views = Views(alive=dict, ready=dict, status=dict, metrics=failing, metrics_type="")
+    configure("info", "json", sys.stdout)
+    with serve_health("127.0.0.1", 0, views) as port:
+        with socket.create_connection(("127.0.0.1", port)) as gone:
+            gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            gone.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n")  # and a reset in place of the rest
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(port, "/metrics")
+    assert heard.is_set()
+    out, errors = capsys.readouterr()
+    (line,) = (json.loads(text) for text in out.splitlines())
+    assert (line["event"], errors) == ("health.failed", "")
+    assert line["reason"].startswith("KeyError: 'x' (test_health.py:")

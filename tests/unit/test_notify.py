@@ -74,6 +74,27 @@ def test_it_is_fed_three_times_within_its_patience(environment: dict[str, str], 
     assert interval_s(ServiceManager({"NOTIFY_SOCKET": "x", **environment})) == wanted_s
 
 
+async def test_slow_proofs_do_not_put_the_next_feeding_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that answer late, but in time, must not add up to more than the service manager's patience."""
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def slow() -> None:
+        await sleep(0.02)
+
+    async def noted(pause_s: float) -> None:
+        pauses.append(pause_s)
+        await sleep(0 if len(pauses) < 2 else 60)
+
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    task = asyncio.create_task(Watchdog(ServiceManager({}), {"core": slow}).run(10.0))
+    async with asyncio.timeout(10):
+        while len(pauses) < 2:
+            await sleep(0.001)
+    assert all(0 < pause_s <= 9.98 for pause_s in pauses)
+    task.cancel()
+
+
 async def test_the_watchdog_is_fed_only_while_every_part_proves_progress(
     manager_socket: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

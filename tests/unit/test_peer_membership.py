@@ -11,8 +11,9 @@ from edgegw.fabric.identity import parse_identity
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.peer import membership
 from edgegw.peer.faults import Faults
+from edgegw.peer.listening import StartRefusedError
 from edgegw.peer.membership import Enrolment
-from edgegw.peer.server import Options, StartRefusedError, serve
+from edgegw.peer.server import Options, serve
 from tests.integration import toy_contract
 from tests.unit.peer_network import Network
 
@@ -67,6 +68,26 @@ def test_a_key_that_others_may_read_is_not_used(tmp_path: Path, mode: int) -> No
         load_signer(folder)
     key.chmod(0o400)
     assert load_signer(folder).identity.msp_id == "EVUserMSP"
+
+
+def test_what_is_no_identity_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
+    """Missing, foreign or damaged files are named; starting again would not mend them."""
+    network = Network(tmp_path)
+    folder = network.crypto / "EVUserMSP" / "gateway1"
+    key, trust = folder / "key.pem", network.crypto / "trust.json"
+    key.write_bytes((network.crypto / "EVUserMSP" / "admin" / "key.pem").read_bytes())
+    with pytest.raises(ConfigError, match="gateway1: private key and certificate do not belong together"):
+        load_signer(folder)
+    key.unlink()
+    with pytest.raises(ConfigError, match=r"key\.pem: No such file"):
+        load_signer(folder)
+    for text in ("hello", "[]", '{"M": 1}', '{"M": "x"}'):
+        trust.write_text(text)
+        with pytest.raises(ConfigError, match=r"trust\.json: want a JSON object"):
+            load_trust(trust)
+    trust.unlink()
+    with pytest.raises(ConfigError, match=r"trust\.json: No such file"):
+        load_trust(trust)
 
 
 def test_a_second_start_changes_nothing(network: Network) -> None:

@@ -7,7 +7,7 @@ from edgegw.core import station as core_station
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings
 from edgegw.core.station import new_station
-from edgegw.reload import plan_reload
+from edgegw.daemon.reload import plan_reload
 from tests.core_bench import Bench, settings
 from tests.unit.test_config_parts import CHARGER, MAIN
 
@@ -49,7 +49,7 @@ def test_what_runs_cannot_be_moved(tmp_path: Path) -> None:
     old = config(tmp_path, TWO)
     new = config(tmp_path, THREE.replace("E-3", "E-2"), "[ocpp]\nport = 1\n[health]\nport = 1\n")
     plan = plan_reload(old, new)
-    assert plan.needs_restart == ("health", "meter M-2", "charger 2", "ocpp.port")
+    assert plan.needs_restart == ("health", "meter M-2", "charger 2", "charger 3", "ocpp.port")
     assert plan.effective.ocpp.port == old.ocpp.port
     assert old.chargers[0] in plan.effective.chargers
     moved = config(
@@ -61,6 +61,18 @@ def test_what_runs_cannot_be_moved(tmp_path: Path) -> None:
     )
     assert plan_reload(old, moved).needs_restart == ("charger 2",)
     assert plan_reload(old, moved).effective.chargers == old.chargers
+
+
+def test_who_wants_a_place_that_is_not_free_yet_waits_with_it(tmp_path: Path) -> None:
+    """A charger that is replaced keeps its EVSE and meter until the restart; its successor waits, sessions go on."""
+    old = config(tmp_path, TWO)
+    replaced = config(tmp_path, TWO, old='id = "2"', new='id = "NEW"')
+    plan = plan_reload(old, replaced)
+    assert (plan.changed, plan.needs_restart) == ((), ("charger 2", "charger NEW"))
+    assert plan.effective == old
+    other_evse = config(tmp_path, TWO, old='id = "E-2"', new='id = "E-9"')
+    renamed = plan_reload(other_evse, replaced)  # the meter alone is held
+    assert (renamed.needs_restart, renamed.effective) == (("charger 2", "charger NEW"), other_evse)
 
 
 def test_a_running_core_takes_in_new_evses_and_keeps_its_own() -> None:

@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from edgegw import status
 from edgegw.condition import Signs
 from edgegw.core.market import CHARGE
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Station
 from edgegw.core.station import new_station
+from edgegw.daemon import status
+from edgegw.daemon.status import Board
 from edgegw.ops.lag import LagProbe
-from edgegw.status import Board
+from edgegw.ops.logs import configure
 from tests.core_bench import T0_S, Bench, S, settings
 from tests.gateway_fakes import FakeClock
 
@@ -22,7 +25,12 @@ from tests.gateway_fakes import FakeClock
 def board(path: Path, station: Station) -> Board:
     clock = FakeClock()
     clock.at_ns = (T0_S + 70) * S
-    return Board(path, lag=LagProbe(clock), signs=lambda: Signs(now_ns=clock.at_ns, station=station))
+    return Board(
+        path,
+        lag=LagProbe(clock),
+        signs=lambda: Signs(now_ns=clock.at_ns, station=station, grid_price={"price": "1.5"}),
+        polls=lambda: (10, 1),
+    )
 
 
 def test_the_present_of_a_station(tmp_path: Path) -> None:
@@ -37,6 +45,7 @@ def test_the_present_of_a_station(tmp_path: Path) -> None:
     board(path, bench.station).write()
     present = json.loads(path.read_text())
     assert (present["sessions"], present["chargers_online"], present["holds_open"]) == (1, 3, 1)
+    assert present["grid_price"] == {"price": "1.5"}
     assert (present["import_w"], present["export_w"]) == (14_400, 3_240)
     assert present["prices"] == {"CHARGE": 100_000}
     assert present["interval"] == T0_S
@@ -56,7 +65,7 @@ async def test_it_is_rewritten_until_cancelled(tmp_path: Path, monkeypatch: pyte
     }
     unread = new_station(settings(), accounts)
     shown = board(path, unread)
-    task = asyncio.create_task(shown.run(lambda: (10, 1)))
+    task = asyncio.create_task(shown.run())
     async with asyncio.timeout(10):
         while not path.exists():  # noqa: ASYNC110 - a file is no event
             await asyncio.sleep(0.001)
@@ -69,3 +78,42 @@ async def test_it_is_rewritten_until_cancelled(tmp_path: Path, monkeypatch: pyte
         await task
     monkeypatch.setattr(status, "ALIVE_S", 0.0)
     assert shown.alive()["ok"] is False
+
+
+def test_a_file_that_cannot_be_written_costs_its_readers_only(tmp_path: Path) -> None:
+    """A full disk, or no descriptor left: the present is renewed all the same, and the daemon goes on."""
+    shown = board(tmp_path / "nowhere" / "status.json", Bench().station)
+    shown.write()
+    assert shown.alive()["ok"] is True
+    assert shown.present()["station_id"] == "ST"
+
+
+def test_a_file_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full or missing run folder is said once until it is well again; the present is there all the same."""
+    configure("info", "json", sys.stdout)
+    folder = tmp_path / "run"
+    shown = board(folder / "status.json", Bench().station)
+    for _ in range(2):
+        shown.write()
+    assert shown.present()["level"] == "ok"
+    folder.mkdir()
+    shown.write()
+    assert (folder / "status.json").exists()
+    shutil.rmtree(folder)
+    shown.write()
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["event"] for one in said] == ["status.failed"] * 2
+    assert said[0]["reason"] == "No such file or directory"
+
+
+def test_the_present_that_others_read_is_never_changed() -> None:
+    """Threads of the health server get what was renewed last, as a value of its own."""
+    shown = board(Path("unused"), Bench().station)
+    before = shown.present()
+    text = json.dumps(before)
+    assert shown.present() is before
+    shown.renewed()
+    assert json.dumps(before) == text
+    assert shown.present() is not before

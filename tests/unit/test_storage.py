@@ -137,6 +137,12 @@ class Told:
         return [event.level.name for event in self.events[before:] if isinstance(event, StorageChanged)]
 
 
+def test_a_place_where_nothing_can_be_opened_has_no_room(tmp_path: Path) -> None:
+    """No inode left, or a file system that turned read-only: no ballast, and no fault that would end the daemon."""
+    (tmp_path / "ballast").mkdir()  # as impossible to open for writing
+    assert Ballast(tmp_path / "ballast", 1 << 20).make() is False
+
+
 def test_the_watch_tells_changes_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One event and one line a change: with code and remedy while short, a warning where it got worse; the ballast follows."""
     told = Told(tmp_path, monkeypatch)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.daemon import DRAIN_S
-from edgegw.hosted import END_S
+from edgegw.daemon.hosted import END_S
+from edgegw.daemon.running import DRAIN_S
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "edgegw.service"

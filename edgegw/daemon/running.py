@@ -6,21 +6,22 @@ Decides nothing about trades. `app` builds it; signals and the control socket sp
 import asyncio
 import contextlib
 import signal
-from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgegw import config as configuration
-from edgegw import wiring
-from edgegw.certificates import certificate_lives
-from edgegw.charger_commands import ChargerCommands
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
-from edgegw.condition import CertificateLife, Signs, assess, worst
+from edgegw.condition import CertificateLife, Signs, assess, refused_lately, worst
 from edgegw.config import Config
 from edgegw.core.metering import faults
+from edgegw.daemon import wiring
+from edgegw.daemon.certificates import certificate_lives
+from edgegw.daemon.charger_commands import ChargerCommands
+from edgegw.daemon.reload import plan_reload
+from edgegw.daemon.status import Board
 from edgegw.errors import ConfigError
 from edgegw.gateway import Gateway
 from edgegw.inbox import Inbox
@@ -36,11 +37,9 @@ from edgegw.ops.metrics import Counts
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.storage import StorageWatch
 from edgegw.ops.watchdog import Watchdog
-from edgegw.reload import plan_reload
-from edgegw.status import Board
 from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
-from edgegw.telemetry.publisher import Publisher
+from edgegw.telemetry.publisher import Publisher, price_fields
 from edgegw.units import SECOND_NS
 
 DRAIN_S = 20.0
@@ -76,10 +75,15 @@ class Daemon:
     watchdog: Watchdog | None = None
     certificates: Mapping[str, CertificateLife] = field(init=False)
     board: Board = field(init=False)
+    _reloads: asyncio.Lock = field(
+        init=False, default_factory=asyncio.Lock
+    )  # one at a time: each starts from what holds
 
     def __post_init__(self) -> None:
         self.certificates = certificate_lives(self.config)
-        self.board = Board(self.config.run_dir / "status.json", lag=self.lag, signs=self.signs)
+        self.board = Board(
+            self.config.run_dir / "status.json", lag=self.lag, signs=self.signs, polls=self.meters.counts
+        )
 
     # --- what it tells ----------------------------------------------------------------------------------------------
 
@@ -100,18 +104,24 @@ class Daemon:
             clock_synchronized=self.clock.mapping is not None
             or (clock := clock_state()) is None
             or clock.synchronized,
+            grid_price=None
+            if self.publisher is None or (price := self.publisher.grid_price()) is None
+            else price_fields(price),
         )
 
-    def _refused_lately(self) -> dict[str, int]:
+    def _refused_lately(self) -> Mapping[str, int]:
         since_ns = self.clock.now_ns() - LATELY_NS
-        found = Counter[str]()
-        for refusal in self.chargers.refusals():
-            if refusal.at_ns >= since_ns:
-                found[refusal.code] += refusal.count
-        return dict(found)
+        return refused_lately(
+            (
+                (one.code, one.charger_id, one.count)
+                for one in self.chargers.refusals()
+                if one.at_ns >= since_ns
+            ),
+            {charger.id for charger in self.config.chargers} - set(self.chargers.connected()),
+        )
 
     def counts(self) -> Counts:
-        """What adapters counted."""
+        """What adapters counted; asked from the health server's threads."""
         return Counts(
             ocpp=dict(self.chargers.counts),
             polls=self.meters.polls(),
@@ -119,10 +129,7 @@ class Daemon:
             inbox_dropped=self.inbox.dropped,
             mqtt_published=0 if self.publisher is None else self.publisher.counts.published,
             mqtt_dropped=0 if self.publisher is None else self.publisher.counts.dropped,
-            lag_s={
-                quantile: self.lag.percentile_ns(percent) / 1e9
-                for quantile, percent in (("0.5", 50), ("0.99", 99), ("1", 100))
-            },
+            lag_s={f"{percent / 100:g}": lag_ns / 1e9 for percent, lag_ns in self.board.lag_ns.items()},
         )
 
     def ready(self) -> Mapping[str, object]:
@@ -169,20 +176,26 @@ class Daemon:
 
     async def reload(self) -> Mapping[str, object]:
         """Read the configuration again and let hold what can; raises ReloadRefusedError, and then nothing changed."""
+        async with self._reloads:
+            return await self._reload()
+
+    async def _reload(self) -> Mapping[str, object]:
         try:
             plan = plan_reload(self.config, configuration.load(self.path))
             fresh = wiring.fresh_station(plan.effective, self.clock)
-            settings = wiring.charger_settings(plan.effective)
-            self.chargers.reload_tls()
+            chargers = wiring.charger_settings(plan.effective)
+            meters = wiring.meter_settings(plan.effective)
+            self.chargers.reload_tls()  # the last that may refuse
         except ConfigError as refused:
             for fault in refused.faults:
                 log_event("config.rejected", {"fault": fault}, level="error")
             raise ReloadRefusedError(refused.faults) from refused
-        self.gateway.adopt(fresh)
-        await self.chargers.adopt(settings)
-        for meter in wiring.meter_settings(plan.effective):
+        # Meters and core in one go of the loop: neither may speak of a meter that the other does not know yet.
+        for meter in meters:
             if not self.meters.knows(meter.meter_id):
                 self.meters.adopt(meter)
+        self.gateway.adopt(fresh)
+        await self.chargers.adopt(chargers)
         logs.configure(plan.effective.log.level, plan.effective.log.format)
         self.config = plan.effective
         for identity in self.identities:

@@ -37,7 +37,10 @@ class PeerFailedError(EdgegwError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosted:
-    """A child: `python -m ARGUMENTS`. `ready_s`: how long until it serves (None: as long as it takes)."""
+    """A child: `python -m ARGUMENTS`. `ready_s`: how long until it serves (None: as long as it takes).
+
+    `lost` gets its exit status; None where it could not even be started.
+    """
 
     arguments: tuple[str, ...]
     ready_s: float | None
@@ -94,10 +97,11 @@ async def _keep(child: Hosted, process: asyncio.subprocess.Process | None) -> No
     try:
         while True:
             if process is None:
-                process = await _spawn(child)
-                if await _is_ready(child, process):
+                with contextlib.suppress(OSError):  # no memory or no process left: as if it had ended at once
+                    process = await _spawn(child)
+                if process is not None and await _is_ready(child, process):
                     pause_s = AGAIN_S
-            child.lost(await _end_of(process))
+            child.lost(None if process is None else await _end_of(process))
             process = None
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, AGAIN_S_MAX)

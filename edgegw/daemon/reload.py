@@ -68,19 +68,27 @@ def _meters(
 def _chargers(
     old: Iterable[ChargerConfig], new: Iterable[ChargerConfig], meters: set[str]
 ) -> tuple[tuple[ChargerConfig, ...], list[str], list[str]]:
-    """New ones and new passwords hold at once, so do limits; EVSEs that moved or are gone wait."""
+    """New ones and new passwords hold at once, so do limits; EVSEs that moved or are gone wait, and who wants theirs too."""
     known = {one.id: one for one in old}
     wanted = {one.id: one for one in new}
     kept, changed, late = dict(known), [], [f"charger {name}" for name in known if name not in wanted]
     for name, one in wanted.items():
         if one == known.get(name):
             continue
-        if _places(known.get(name)) <= _places(one) and all(evse.meter in meters for evse in one.evses):
+        others = [charger for charger in kept.values() if charger.id != name]
+        is_free = not _held(one) & {place for other in others for place in _held(other)}
+        stays = _places(known.get(name)) <= _places(one)
+        if is_free and stays and all(evse.meter in meters for evse in one.evses):
             kept[name] = one
             changed.append(f"charger {name}")
         else:
             late.append(f"charger {name}")
     return tuple(kept.values()), changed, late
+
+
+def _held(charger: ChargerConfig) -> set[tuple[str, str]]:
+    """What can be one charger's only."""
+    return {held for evse in charger.evses for held in (("evse", evse.id), ("meter", evse.meter))}
 
 
 def _places(charger: ChargerConfig | None) -> set[tuple[str, int, str]]:

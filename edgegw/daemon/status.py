@@ -1,11 +1,13 @@
 """The daemon's present as one JSON value: for `edgegw status`, /status.json, `edgegw demo` and people.
 
-Decides the form only; `condition` judges. The same value is rewritten each second as `status.json` in the run folder.
+Decides the form only; `condition` judges. The same value is rewritten each second as `status.json` in the run folder, and
+nothing depends on whether that succeeds.
 """
 
 import asyncio
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -17,11 +19,13 @@ from edgegw.core.market import PRODUCTS, key
 from edgegw.core.state import Evse, Station
 from edgegw.meters.present import present as meter_present
 from edgegw.ops.lag import LagProbe
+from edgegw.ops.logs import log_event
 from edgegw.rows import encode_row
 from edgegw.units import SECOND_NS, interval_of
 
 EVERY_S = 1.0
 ALIVE_S = 5.0
+LAG_PERCENTILES = (50, 99, 100)
 _WORDS = {
     "vacant": "free",
     "starting": "waits for its hold",
@@ -31,20 +35,30 @@ _WORDS = {
 
 
 class Board:
-    """The newest present, renewed once a second; `alive` tells whether the loop still comes round to it."""
+    """The newest present, renewed once a second on the loop; other threads may read all that is public here.
 
-    def __init__(self, path: Path, *, lag: LagProbe, signs: Callable[[], Signs]) -> None:
+    `signs`: what it was judged by. `lag_ns`: lateness of the loop by percentile. Each is replaced whole, never changed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lag: LagProbe,
+        signs: Callable[[], Signs],
+        polls: Callable[[], tuple[int, int]],
+    ) -> None:
         self._path = path
         self._lag = lag
         self._signs = signs
-        self._polls: Callable[[], tuple[int, int]] = lambda: (0, 0)
-        self._parts: Mapping[str, Part] = {}
-        self._turned_s = time.monotonic()
-        self.signs = signs()
-
-    async def run(self, polls: Callable[[], tuple[int, int]]) -> None:
-        """Renew until cancelled."""
         self._polls = polls
+        self._parts: Mapping[str, Part] = {}
+        self._one_at_a_time = threading.Lock()
+        self._is_written = True
+        self.renewed()
+
+    async def run(self) -> None:
+        """Renew until cancelled."""
         while True:
             text = json.dumps(self.renewed(), sort_keys=True)
             await asyncio.to_thread(self._replace, text)  # a rename may wait for the disk
@@ -55,37 +69,53 @@ class Board:
         self._replace(json.dumps(self.renewed(), sort_keys=True))
 
     def alive(self) -> dict[str, object]:
-        """Whether the loop came round lately; may be asked from any thread."""
+        """Whether the loop came round lately."""
         age_s = time.monotonic() - self._turned_s
         return {"ok": age_s < ALIVE_S, "loop_turned_s_ago": round(age_s, 3)}
 
-    def renewed(self) -> dict[str, object]:
-        """The present as of now."""
-        self.signs = self._signs()
-        self._turned_s = time.monotonic()
-        return self.present()
+    def present(self) -> Mapping[str, object]:
+        """The present as last renewed."""
+        return self._present
 
-    def present(self) -> dict[str, object]:
-        """The present as last renewed; may be asked from any thread."""
-        signs = self.signs
+    def renewed(self) -> Mapping[str, object]:
+        """The present as of now; on the loop only."""
+        self.signs = signs = self._signs()
+        self.lag_ns = {percent: self._lag.percentile_ns(percent) for percent in LAG_PERCENTILES}
         parts = with_since(assess(signs), self._parts, signs.now_ns)
         self._parts = {part.part: part for part in parts}
-        return {
+        self._present = {
             "version": __version__,
             "station_id": signs.station.settings.station_id,
             "level": worst(parts),
             "parts": [asdict(part) for part in parts],
             **present(signs.station, signs.now_ns, polls=self._polls()),
+            "grid_price": signs.grid_price,
             "clock_lag_s": {
-                name: self._lag.percentile_ns(percent) // 1_000_000 / 1000
-                for name, percent in (("p50", 50), ("p99", 99), ("max", 100))
+                name: lag_ns // 1_000_000 / 1000
+                for name, lag_ns in zip(("p50", "p99", "max"), self.lag_ns.values(), strict=True)
             },
         }
+        self._turned_s = time.monotonic()
+        return self._present
 
     def _replace(self, text: str) -> None:
+        """A file that cannot be written (a full disk, no descriptor left) costs its readers, never the daemon."""
         waiting = self._path.with_suffix(".new")
-        waiting.write_text(text)
-        waiting.replace(self._path)
+        with self._one_at_a_time:
+            try:
+                waiting.write_text(text)
+                waiting.replace(self._path)
+            except OSError as error:
+                if self._is_written:
+                    told = {
+                        "file": str(self._path),
+                        "reason": str(error.strerror),
+                        "remedy": "see station.run_dir",
+                    }
+                    log_event("status.failed", told, level="warning")
+                self._is_written = False
+            else:
+                self._is_written = True
 
 
 def present(station: Station, now_ns: int, *, polls: tuple[int, int]) -> dict[str, object]:

@@ -1,0 +1,137 @@
+"""`edgegw chaincode`: the contract as an external service of Hyperledger Fabric peers, and the package that names it."""
+
+import os
+from pathlib import Path
+
+import click
+
+from edgegw.cli.console import EdgegwGroup, Ended, Exit, json_option, show
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.group(cls=EdgegwGroup)
+def chaincode() -> None:
+    """Serve the contract to Hyperledger Fabric peers, and make the package that they install."""
+
+
+@chaincode.command()
+@click.option(
+    "--address",
+    envvar="CHAINCODE_SERVER_ADDRESS",
+    required=True,
+    help="HOST:PORT to listen on; port 0 takes a free one. (or CHAINCODE_SERVER_ADDRESS)",
+)
+@click.option(
+    "--package-id", envvar="CHAINCODE_ID", required=True, help="As `package` printed it. (or CHAINCODE_ID)"
+)
+@click.option("--tls-cert", type=_FILE, help="Our certificate; needed for an address beyond loopback.")
+@click.option("--tls-key", type=_FILE, help="Its key.")
+@click.option("--client-ca", type=_FILE, help="Let in only peers with a certificate of this authority.")
+@click.option("--contract", default="edgegw.contract:invoke", show_default=True, help="MODULE:FUNCTION.")
+@click.option("--threads", type=click.IntRange(1), default=32, show_default=True, help="Calls run at once.")
+@click.option(
+    "--calls-max", type=click.IntRange(1), default=1000, show_default=True, help="Calls under way at most."
+)
+@click.option(
+    "--log-format", type=click.Choice(["auto", "json", "pretty"]), default="auto", show_default=True
+)
+def serve(  # noqa: PLR0913 - one parameter an option
+    *,
+    address: str,
+    package_id: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    client_ca: Path | None,
+    contract: str,
+    threads: int,
+    calls_max: int,
+    log_format: str,
+) -> None:
+    """Serve the contract until told to end; prints one JSON line with the address, then logs to standard error."""
+    import uvloop
+
+    from edgegw.ops.logs import configure, log_event
+    from edgegw.peer.__main__ import announce, load_contract
+    from edgegw.peer.chaincode.server import Options, Tls, run
+    from edgegw.peer.listening import StartRefusedError
+
+    if bool(tls_cert) != bool(tls_key):
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    if client_ca and not tls_cert:
+        raise click.UsageError("--client-ca needs --tls-cert and --tls-key")
+    configure("info", log_format)
+    options = Options(
+        address=address,
+        package_id=package_id,
+        contract=load_contract(contract),
+        log=log_event,
+        tls=Tls(certificate=tls_cert, key=tls_key, client_ca=client_ca) if tls_cert and tls_key else None,
+        threads=threads,
+        calls_max=calls_max,
+    )
+    try:
+        uvloop.run(run(options, announce))
+    except StartRefusedError as fault:
+        raise Ended(str(fault), Exit.CONFIGURATION) from fault
+
+
+@chaincode.command()
+@click.option(
+    "--address", required=True, help="HOST:PORT of the service, as the organisation's peers reach it."
+)
+@click.option("--label", required=True, help="Name and version, such as edgegw_1.")
+@click.option("--tls-ca", type=_FILE, help="The authority of the service's certificate: peers then use TLS.")
+@click.option(
+    "--client-cert", type=_FILE, help="The certificate by which peers show themselves (mutual TLS)."
+)
+@click.option("--client-key", type=_FILE, help="Its key; it will stand in the package.")
+@click.option("--server-name", default="", help="The name in the service's certificate, if not the address.")
+@click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def package(
+    *,
+    address: str,
+    label: str,
+    tls_ca: Path | None,
+    client_cert: Path | None,
+    client_key: Path | None,
+    server_name: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Write the package of a service to OUT (.tar.gz) and print its id; the same input gives the same bytes."""
+    from edgegw.peer.chaincode.package import Trust, UnfitPackageError, build
+
+    if not tls_ca and (client_cert or client_key or server_name):
+        raise click.UsageError("--client-cert, --client-key and --server-name need --tls-ca")
+    try:
+        trust = None
+        if tls_ca:
+            trust = Trust(
+                root_certificate=tls_ca.read_text("ascii"),
+                client_certificate=client_cert.read_text("ascii") if client_cert else "",
+                client_key=client_key.read_text("ascii") if client_key else "",
+                server_name=server_name,
+            )
+        built = build(address=address, label=label, trust=trust)
+        _write(out, built.content, secret=client_key is not None)
+    except UnfitPackageError as fault:
+        raise click.UsageError(str(fault)) from fault
+    except UnicodeDecodeError as fault:
+        raise Ended("a certificate or key file is no PEM text", Exit.CONFIGURATION) from fault
+    except OSError as fault:
+        raise Ended(f"{fault.filename}: {fault.strerror}", Exit.CONFIGURATION) from fault
+    if as_json:
+        show({"package_id": built.package_id, "file": str(out)}, as_json=True)
+    else:
+        click.echo(built.package_id)
+
+
+def _write(out: Path, content: bytes, *, secret: bool) -> None:
+    """Write the file; for its owner only where a key stands in it."""
+    out.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if secret else 0o644), "wb"
+    ) as file:
+        file.write(content)

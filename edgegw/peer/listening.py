@@ -1,0 +1,39 @@
+"""Where a gRPC server of ours may listen: loopback as it is, any other address with TLS only.
+
+Decides that and nothing else.
+"""
+
+import ipaddress
+from typing import Any
+
+
+class StartRefusedError(Exception):
+    """The process cannot start so; the message says what to change."""
+
+
+def bind(server: Any, listen: str, credentials: Any | None) -> str:
+    """Bind a server; gives "host:port", the port that was taken where `listen` asks for 0.
+
+    Raises:
+        StartRefusedError: no HOST:PORT, taken, or beyond loopback without TLS.
+    """
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal():
+        raise StartRefusedError(f"{listen!r}: expected HOST:PORT")
+    if credentials is None and not _is_loopback(host):
+        raise StartRefusedError(f"{listen}: an address beyond loopback needs --tls-cert and --tls-key")
+    try:
+        if credentials is None:
+            bound = server.add_insecure_port(listen)
+        else:
+            bound = server.add_secure_port(listen, credentials)
+    except RuntimeError as fault:
+        raise StartRefusedError(f"{listen}: cannot listen there (in use?)") from fault
+    return f"{host}:{bound}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
