@@ -33,7 +33,8 @@ demo: $(RUNTIME)
 	@$(BIN)/edgegw demo
 
 # What tests need beside Python. Without root they are skipped, each with one line that says what is missing.
-TOOLS := mosquitto:mosquitto strace:strace debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd
+TOOLS := mosquitto:mosquitto strace:strace debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd \
+  softhsm2-util:softhsm2
 
 tools:
 	@missing=(); for tool in $(TOOLS); do \

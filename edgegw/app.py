@@ -21,6 +21,7 @@ from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.config import Config
 from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
+from edgegw.core.state import Tally
 from edgegw.daemon import wiring
 from edgegw.daemon.hosted import hosted_participants, hosted_peer
 from edgegw.daemon.running import Daemon
@@ -30,7 +31,9 @@ from edgegw.gateway import Adapters, Gateway, restore
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
-from edgegw.ledger.identity import Evidence, load_signer, load_trust
+from edgegw.ledger.identity import Evidence, Signer
+from edgegw.ledger.opening import open_client
+from edgegw.ledger.renewal import RenewableSigner
 from edgegw.meters.port import Meters
 from edgegw.ops.control import RunFolderError, serve_control
 from edgegw.ops.health import Views, serve_health
@@ -99,13 +102,14 @@ async def _serve(path: Path, config: Config) -> None:
             await stack.enter_async_context(hosted_peer(config.peer.data_dir, place.endpoint))
         if config.sandbox is not None:
             await stack.enter_async_context(hosted_participants(config.sandbox.participants))
-        signer = load_signer(place.identity)
+        identities = _identities(config)
+        signer = identities["gateway"]
         connect = partial(_client_for, stack, config)
-        ledger = LedgerAdapter(await connect(place.identity), inbox.put)
+        ledger = LedgerAdapter(await connect(signer), inbox.put)
         profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
         chargers = Chargers(wiring.charger_settings(config), inbox.put, clock, profiles=profiles)
         meters = Meters(wiring.meter_settings(config), clock, inbox.put)
-        representative = await _representative(config, clock, connect)
+        representative = await _representative(config, clock, identities, connect=connect)
         adapters = Adapters(
             clock=clock,
             journal=journal,
@@ -134,12 +138,13 @@ async def _serve(path: Path, config: Config) -> None:
             publisher=publisher,
             storage=storage,
             lag=LagProbe(clock),
+            identities=tuple(identities.values()),
         )
         await _watched(daemon, stack)
         coroutines = {
             "gateway": gateway.run(),
             "meters": meters.run(),
-            "ledger": ledger.run(from_block=max(0, gateway.station.tally["all"].event_block)),
+            "ledger": _followed(ledger, gateway.station.tally["all"]),
             "chargers": chargers.run(),
             **_duties(daemon),
         }
@@ -149,6 +154,11 @@ async def _serve(path: Path, config: Config) -> None:
         if publisher is not None:
             coroutines["mqtt"] = publisher.run(lambda: gateway.station)
         await daemon.run(coroutines)
+
+
+def _followed(ledger: LedgerAdapter, tally: Tally) -> Coroutine[Any, Any, None]:
+    """The ledger's events from behind the last one that the journal knows."""
+    return ledger.run(from_block=max(0, tally.event_block), after_tx_id=tally.event_tx)
 
 
 def _hold_promise(config: Config, journal: SqliteJournal) -> None:
@@ -218,26 +228,39 @@ def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
     }
 
 
-async def _client_for(stack: contextlib.AsyncExitStack, config: Config, identity: Path) -> LedgerClient:
-    place = config.ledger
-    client = LedgerClient(
-        place.endpoint,
-        load_signer(identity),
-        load_trust(place.trust_file),
-        channel=place.channel,
-        chaincode=place.chaincode,
+async def _client_for(stack: contextlib.AsyncExitStack, config: Config, signer: Signer) -> LedgerClient:
+    return await stack.enter_async_context(open_client(config.ledger, signer=signer))
+
+
+def _identities(config: Config) -> Mapping[str, RenewableSigner]:
+    """The gateway's, and the representative's where it runs beside it."""
+    folders = {"gateway": config.ledger.identity}
+    if config.representative is not None:
+        folders["representative"] = config.representative.identity
+    return {name: _identity(folder) for name, folder in folders.items()}
+
+
+def _identity(folder: Path) -> RenewableSigner:
+    """The identity in a folder, renewed while it is used; raises ConfigError where there is none that can be used."""
+    return RenewableSigner(
+        folder,
+        renewed=lambda fields: log_event("identity.renewed", fields),
+        rejected=lambda fields: log_event("identity.rejected", fields, level="error"),
     )
-    return await stack.enter_async_context(client)
 
 
 async def _representative(
-    config: Config, clock: StationClock, connect: Callable[[Path], Awaitable[LedgerClient]]
+    config: Config,
+    clock: StationClock,
+    identities: Mapping[str, RenewableSigner],
+    *,
+    connect: Callable[[Signer], Awaitable[LedgerClient]],
 ) -> Representative | None:
     """The EV users' representative, where it runs beside the gateway."""
     if config.representative is None:
         return None
     schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=NEVER_S)
-    ledger = await connect(config.representative.identity)
+    ledger = await connect(identities["representative"])
     return Representative(ledger, zone=config.station.zone, schedule=schedule)
 
 

@@ -16,7 +16,7 @@ from edgegw.remedies import REMEDIES
 from edgegw.units import SECOND_NS
 
 ATTEMPTS_TOLERATED = 2
-CERTIFICATE_WARN_DAYS = 30
+CERTIFICATE_WARN_DAYS = 30  # of a server's certificate
 NTP_HINT = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"
 LAG_TOLERATED_NS = SECOND_NS
 _DAY_NS = 86_400 * SECOND_NS
@@ -45,6 +45,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateLife:
+    """UTC instants: when it ends, and from when on somebody should be told so."""
+
+    end_ns: int
+    warn_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
     """What conditions are judged by, at one moment. `None` means that there is no such part."""
 
@@ -58,7 +66,7 @@ class Signs:
     mqtt_connected: bool | None = None
     starved_by: str | None = None
     lag_ns: int = 0
-    certificates: Mapping[str, int] = field(default_factory=dict)  # what for -> UTC ns of its end
+    certificates: Mapping[str, CertificateLife] = field(default_factory=dict)  # by what each is for
     clock_synchronized: bool = True
     grid_price: Mapping[str, object] | None = None  # as it came over MQTT, shown and nothing else
 
@@ -209,15 +217,15 @@ def _surroundings(signs: Signs) -> Iterator[Part]:
             reason="not kept by NTP",
             hint=NTP_HINT,
         )
-    for name, end_ns in sorted(signs.certificates.items()):
-        left_ns = end_ns - signs.now_ns
-        if left_ns < CERTIFICATE_WARN_DAYS * _DAY_NS:
+    for name, life in sorted(signs.certificates.items()):
+        left_ns = life.end_ns - signs.now_ns
+        if left_ns <= 0 or signs.now_ns >= life.warn_ns:
             days = left_ns // _DAY_NS
             yield Part(
                 part=f"certificate of {name}",
                 level=Level.DOWN if left_ns <= 0 else Level.DEGRADED,
                 reason=f"ends in {days} days" if left_ns > 0 else "has ended",
-                hint="renew it, then: systemctl reload edgegw",
+                hint="renew it (edgegw enroll, for the ledger), then: systemctl reload edgegw",
             )
 
 

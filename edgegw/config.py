@@ -142,6 +142,9 @@ class LedgerConfig(Section):
 
     gateway_id: Name
     endpoint: str = "127.0.0.1:7051"
+    other_endpoints: tuple[str, ...] = ()
+    tls_ca_file: FilePath | None = None
+    tls_name: str | None = None
     channel: str = "energych"
     chaincode: str = "token"
     identity: FilePath

@@ -106,12 +106,25 @@ def _identities(config: Config) -> Iterator[Finding]:
     if config.representative is not None:
         folders.append(("representative's identity", config.representative.identity))
     for name, folder in folders:
-        yield pair(name, folder / "cert.pem", folder / "key.pem")
+        yield _identity(name, folder)
     try:
         load_trust(config.ledger.trust_file)
     except ConfigError as fault:
         hint = "copy the organisations' authorities there (docs/install.md)"
         yield _bad("trust", str(fault), hint, exit_78=True)
+
+
+def _identity(name: str, folder: Path) -> Finding:
+    """A pair in plain files, or a certificate whose key is somewhere else, or is being renewed."""
+    if not any((folder / place).exists() for place in ("key.uri", "key.next.pem", "key.next.uri")):
+        return pair(name, folder / "cert.pem", folder / "key.pem")
+    from edgegw.ledger.identity import load_signer  # noqa: PLC0415 - gRPC is heavy; only a key elsewhere needs it
+
+    try:
+        found = load_signer(folder).identity.certificate
+    except (ConfigError, ValueError) as error:
+        return _bad(name, str(error), "edgegw enroll makes an identity", exit_78=True)
+    return _lifetime(name, folder / "cert.pem", found)
 
 
 def pair(name: str, certificate: Path, key: Path) -> Finding:
@@ -243,16 +256,14 @@ async def _clock() -> Finding:
 
 
 async def _peer(config: Config) -> Finding:
-    from edgegw.ledger import LedgerClient  # noqa: PLC0415 - gRPC is heavy; only this check needs it
-    from edgegw.ledger.identity import load_signer, load_trust  # noqa: PLC0415 - same
+    from edgegw.ledger.opening import open_client  # noqa: PLC0415 - gRPC is heavy; only this check needs it
 
     place = config.ledger
     hint = "is it running? the daemon starts an embedded one by itself" if config.peer else "is it running?"
     if not place.trust_file.exists():
         return _warning("ledger", f"{place.endpoint}: no identity yet", hint)
     try:
-        signer, roots = load_signer(place.identity), load_trust(place.trust_file)
-        client = LedgerClient(place.endpoint, signer, roots, channel=place.channel, chaincode=place.chaincode)
+        client = open_client(place)
         async with asyncio.timeout(CONNECT_S), client:
             began_s = time.monotonic()
             supply = await client.evaluate("totalSupply", {})

@@ -14,6 +14,7 @@ from edgegw.cli.console import EdgegwGroup
 from edgegw.cli.db import db
 from edgegw.cli.demo import demo
 from edgegw.cli.devnet import devnet
+from edgegw.cli.enroll import enroll
 from edgegw.cli.init import init
 from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 COMMANDS = (
-    (init, run, check, status, doctor, support),
+    (init, enroll, run, check, status, doctor, support),
     (charger, meter, member, trade, ledger),
     (peer, chaincode, participant, mqtt, db, demo, devnet),
 )

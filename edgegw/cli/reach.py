@@ -43,12 +43,7 @@ def ask(config: Config, function: str, **arguments: object) -> dict[str, Any]:
 
 
 async def _connected(config: Config, call: Call[Result], identity: Path) -> Result:
-    from edgegw.ledger import LedgerClient
-    from edgegw.ledger.identity import load_signer, load_trust
+    from edgegw.ledger.opening import open_client
 
-    place = config.ledger
-    signer, roots = load_signer(identity), load_trust(place.trust_file)
-    async with LedgerClient(
-        place.endpoint, signer, roots, channel=place.channel, chaincode=place.chaincode
-    ) as client:
+    async with open_client(config.ledger, identity=identity) as client:
         return await call(client)

@@ -3,6 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def _row(one: Mapping[str, Any]) -> dict[str, object]:
 @config_option
 @json_option
 def show_trade(*, trade_id: str, config: Config, as_json: bool) -> None:
-    """One trade by the journal, its evidence, and the ledger's record of it."""
+    """One trade by the journal, its evidence, the ledger's record of it, and its receipt: block, place, Prev_Hash."""
     found = next((one for one in _trades(config) if one["trade_id"] == trade_id), None)
     if found is None:
         raise Ended(
@@ -78,10 +79,11 @@ def show_trade(*, trade_id: str, config: Config, as_json: bool) -> None:
     evidence = next(
         (body["evidence"] for body in _facts(config, EVIDENCE) if body["trade_id"] == trade_id), None
     )
-    record = None
+    record = receipt = None
     if found["status"] != "OPEN":
         record = call_ledger(config, lambda client: client.evaluate("GetTrade", {"tradeId": trade_id}))
-    show({"journal": found, "evidence": evidence, "ledger": record}, as_json=as_json)
+        receipt = asdict(call_ledger(config, lambda client: client.receipt(record["txId"])))
+    show({"journal": found, "evidence": evidence, "ledger": record, "receipt": receipt}, as_json=as_json)
 
 
 @trade.command()

@@ -15,6 +15,9 @@ from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFail
 
 WAIT_FIRST_MS = 100
 WAIT_MOST_MS = 20_000
+IDENTITY_EXPIRED = (
+    "IDENTITY_EXPIRED"  # the envelope's signer has expired and was renewed: nobody takes it any more
+)
 # A definite code after which the same payload may be endorsed anew: the old txid can never become valid.
 ENDORSE_AGAIN = frozenset(
     {
@@ -24,6 +27,7 @@ ENDORSE_AGAIN = frozenset(
         "EXPIRED_CHAINCODE",
         "CHAINCODE_VERSION_CONFLICT",
         "BAD_CREATOR_SIGNATURE",
+        IDENTITY_EXPIRED,
     }
 )
 # Refusals of the contract that time heals, where its clock is a moment behind ours.

@@ -178,6 +178,7 @@ class Tally:
     number: int = 0  # last number given to a line, slice or submission
     ticked_ns: int = 0
     event_block: int = -1
+    event_tx: str = ""  # the transaction in it whose event came last
     boots: int = 0
 
 

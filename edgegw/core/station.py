@@ -342,7 +342,8 @@ def _on_tick(turn: Turn, _event: ClockTicked) -> None:
 def _on_ledger_event(turn: Turn, event: LedgerEventSeen) -> None:
     if event.name == "edgegw.price.fixed":
         schedule.learn_price(turn, event.payload)
-    turn.tally = replace(turn.tally, event_block=max(turn.tally.event_block, event.block))
+    if event.block >= turn.tally.event_block:
+        turn.tally = replace(turn.tally, event_block=event.block, event_tx=event.tx_id)
 
 
 def _on_query_answered(turn: Turn, event: QueryAnswered) -> None:

@@ -1,32 +1,47 @@
-"""When the certificates end that this station presents: to chargers, and to the ledger's peer. Decides nothing."""
+"""When the certificates end that this station presents: to chargers, and to the ledger's peers.
+
+Decides from when an operator is told: a ledger's identity before half of its life is gone, for its renewal passes through
+other people's hands; a server's certificate a month before its end.
+"""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cryptography import x509
 
+from edgegw.condition import CERTIFICATE_WARN_DAYS, CertificateLife
 from edgegw.config import Config
 from edgegw.units import SECOND_NS
 
-
-def certificate_ends(config: Config) -> Mapping[str, int]:
-    """UTC nanoseconds of the end of each, by what it is for; one that cannot be read is absent."""
-    return {name: end_ns for name, path in _certificates(config) if (end_ns := _end_ns(path)) is not None}
+SERVER_WARN_NS = CERTIFICATE_WARN_DAYS * 86_400 * SECOND_NS
+IDENTITY_WARN_BP = 4_500  # of its life; half of it would be too late to be told before half is gone
 
 
-def _certificates(config: Config) -> Iterator[tuple[str, Path]]:
-    yield "gateway", config.ledger.identity / "cert.pem"
+def certificate_lives(config: Config) -> Mapping[str, CertificateLife]:
+    """The life of each, by what it is for; one that cannot be read is absent."""
+    return {
+        name: life
+        for name, path, is_identity in _certificates(config)
+        if (life := _life(path, is_identity=is_identity)) is not None
+    }
+
+
+def _certificates(config: Config) -> Iterator[tuple[str, Path, bool]]:
+    yield "gateway", config.ledger.identity / "cert.pem", True
     if config.representative is not None:
-        yield "representative", config.representative.identity / "cert.pem"
+        yield "representative", config.representative.identity / "cert.pem", True
     if config.ocpp.tls is not None:
-        yield "chargers", config.ocpp.tls.certificate
+        yield "chargers", config.ocpp.tls.certificate, False
         if config.ocpp.tls.rsa_certificate is not None:
-            yield "chargers RSA", config.ocpp.tls.rsa_certificate
+            yield "chargers RSA", config.ocpp.tls.rsa_certificate, False
 
 
-def _end_ns(path: Path) -> int | None:
+def _life(path: Path, *, is_identity: bool) -> CertificateLife | None:
     try:
         found = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return int(found.not_valid_after_utc.timestamp()) * SECOND_NS
+    start_ns = int(found.not_valid_before_utc.timestamp()) * SECOND_NS
+    end_ns = int(found.not_valid_after_utc.timestamp()) * SECOND_NS
+    warn_ns = start_ns + (end_ns - start_ns) * IDENTITY_WARN_BP // 10_000
+    return CertificateLife(end_ns=end_ns, warn_ns=warn_ns if is_identity else end_ns - SERVER_WARN_NS)

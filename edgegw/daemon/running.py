@@ -6,7 +6,7 @@ Decides nothing about trades. `app` builds it; signals and the control socket sp
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,18 @@ from typing import Any
 from edgegw import config as configuration
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
-from edgegw.condition import Signs, assess, refused_lately, worst
+from edgegw.condition import CertificateLife, Signs, assess, refused_lately, worst
 from edgegw.config import Config
 from edgegw.core.metering import faults
 from edgegw.daemon import wiring
-from edgegw.daemon.certificates import certificate_ends
+from edgegw.daemon.certificates import certificate_lives
 from edgegw.daemon.charger_commands import ChargerCommands
 from edgegw.daemon.reload import plan_reload
 from edgegw.daemon.status import Board
 from edgegw.errors import ConfigError
 from edgegw.gateway import Gateway
 from edgegw.inbox import Inbox
+from edgegw.ledger.renewal import RenewableSigner
 from edgegw.meters.adopt import adopt_command
 from edgegw.meters.port import Meters
 from edgegw.ops import logs
@@ -70,15 +71,16 @@ class Daemon:
     publisher: Publisher | None
     storage: StorageWatch
     lag: LagProbe
+    identities: Sequence[RenewableSigner] = ()
     watchdog: Watchdog | None = None
-    certificates: Mapping[str, int] = field(init=False)
+    certificates: Mapping[str, CertificateLife] = field(init=False)
     board: Board = field(init=False)
     _reloads: asyncio.Lock = field(
         init=False, default_factory=asyncio.Lock
     )  # one at a time: each starts from what holds
 
     def __post_init__(self) -> None:
-        self.certificates = certificate_ends(self.config)
+        self.certificates = certificate_lives(self.config)
         self.board = Board(
             self.config.run_dir / "status.json", lag=self.lag, signs=self.signs, polls=self.meters.counts
         )
@@ -196,7 +198,9 @@ class Daemon:
         await self.chargers.adopt(chargers)
         logs.configure(plan.effective.log.level, plan.effective.log.format)
         self.config = plan.effective
-        self.certificates = certificate_ends(self.config)
+        for identity in self.identities:
+            identity.look()
+        self.certificates = certificate_lives(self.config)
         told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
         log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})
         return told

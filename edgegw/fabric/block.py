@@ -18,10 +18,36 @@ def data_hash(envelopes: Iterable[bytes]) -> bytes:
     return sha256(*envelopes)
 
 
-def header_hash(header: common_pb2.BlockHeader) -> bytes:
-    """SHA-256 of the DER sequence (number, previous hash, data hash)."""
+def header_bytes(header: common_pb2.BlockHeader) -> bytes:
+    """The DER sequence (number, previous hash, data hash)."""
     body = _der_integer(header.number) + _der_octets(header.previous_hash) + _der_octets(header.data_hash)
-    return sha256(b"\x30" + _der_length(len(body)) + body)
+    return b"\x30" + _der_length(len(body)) + body
+
+
+def header_hash(header: common_pb2.BlockHeader) -> bytes:
+    """SHA-256 of the header: what the next block names as its previous hash."""
+    return sha256(header_bytes(header))
+
+
+def orderer_signatures(block: common_pb2.Block) -> list[tuple[bytes, bytes, bytes]]:
+    """(identity, signed bytes, signature) of each orderer; those that a BFT orderer identifies by number have none.
+
+    Raises:
+        MalformedMessageError: the metadata cannot be read.
+    """
+    entries = block.metadata.metadata
+    if len(entries) <= common_pb2.SIGNATURES or not entries[common_pb2.SIGNATURES]:
+        return []
+    signed = decode(common_pb2.Metadata, entries[common_pb2.SIGNATURES])
+    return [
+        (
+            decode(common_pb2.SignatureHeader, entry.signature_header).creator,
+            signed.value + entry.signature_header + header_bytes(block.header),
+            entry.signature,
+        )
+        for entry in signed.signatures
+        if entry.signature_header
+    ]
 
 
 def build_block(number: int, previous_hash: bytes, envelopes: Sequence[bytes]) -> common_pb2.Block:

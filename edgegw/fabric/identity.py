@@ -90,6 +90,10 @@ class Identity:
         except (ValueError, KeyError, TypeError, AttributeError):
             return {}
 
+    def expired(self, at_ns: int) -> bool:
+        """Whether the certificate has ended by this UTC instant."""
+        return at_ns > int(self.certificate.not_valid_after_utc.timestamp()) * 1_000_000_000
+
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this identity's, in DER with low S, over `message`."""
         try:
@@ -124,25 +128,30 @@ def low_s(signature: bytes) -> bytes:
 
 
 class KeySigner:
-    """Signs with a private key held in memory; others may sign in a TPM behind the same two names."""
+    """Signs with a private key: one held in memory, or one in hardware that shows itself as such a key."""
 
-    def __init__(self, identity: Identity, key_pem: bytes) -> None:
-        """Raises MalformedMessageError where the key is not the certificate's."""
-        try:
-            key = serialization.load_pem_private_key(key_pem, password=None)
-        except (ValueError, TypeError) as fault:
-            raise MalformedMessageError("key is no plain PEM private key") from fault
-        if (
-            not isinstance(key, ec.EllipticCurvePrivateKey)
-            or key.public_key().public_numbers() != identity.public_key.public_numbers()
-        ):
+    def __init__(self, identity: Identity, key: bytes | ec.EllipticCurvePrivateKey) -> None:
+        """`key`: plain PEM, or the key itself. Raises MalformedMessageError where it is not the certificate's."""
+        held = load_key(key) if isinstance(key, bytes) else key
+        if held.public_key().public_numbers() != identity.public_key.public_numbers():
             raise MalformedMessageError("private key and certificate do not belong together")
         self.identity = identity
-        self._key = key
+        self._key = held
 
     def sign(self, document: Signable) -> bytes:
         """DER signature with low S over the document's message."""
         return low_s(self._key.sign(document.message, _SHA256))
+
+
+def load_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """A P-256 private key from plain PEM; raises MalformedMessageError."""
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError) as fault:
+        raise MalformedMessageError("key is no plain PEM private key") from fault
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise MalformedMessageError("private key and certificate do not belong together: it is not on P-256")
+    return key
 
 
 def sha256(*parts: bytes) -> bytes:

@@ -100,6 +100,17 @@ def parse(namespace: str, data: bytes) -> ReadWriteSet:
     )
 
 
+def writes_of(namespace: str, data: bytes) -> dict[str, bytes | None]:
+    """What a transaction writes under `namespace`, whatever else it touched: a Fabric one also reads `_lifecycle`.
+
+    Raises:
+        MalformedMessageError: this is no read and write set.
+    """
+    outer = decode(rwset_pb2.TxReadWriteSet, data)
+    inner = [decode(kvrwset_pb2.KVRWSet, one.rwset) for one in outer.ns_rwset if one.namespace == namespace]
+    return {write.key: None if write.is_delete else write.value for one in inner for write in one.writes}
+
+
 def _read(key: str, version: Version | None) -> kvrwset_pb2.KVRead:
     read = kvrwset_pb2.KVRead(key=key)
     if version is not None:

@@ -106,6 +106,19 @@ class EventsQuery:
         return encode(request)
 
 
+def is_call(message: bytes) -> bool:
+    """Whether Payload bytes are a chaincode's call, and no configuration. Raises MalformedMessageError."""
+    payload = decode(common_pb2.Payload, message)
+    channel = decode(common_pb2.ChannelHeader, payload.header.channel_header)
+    return channel.type == common_pb2.ENDORSER_TRANSACTION
+
+
+def transaction_id_of(message: bytes) -> str:
+    """The id that Payload bytes of any kind claim (a configuration has none). Raises MalformedMessageError."""
+    payload = decode(common_pb2.Payload, message)
+    return decode(common_pb2.ChannelHeader, payload.header.channel_header).tx_id
+
+
 def transaction_id(nonce: bytes, creator: bytes) -> str:
     """Hex SHA-256 of nonce and creator."""
     return sha256(nonce, creator).hex()

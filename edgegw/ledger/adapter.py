@@ -17,8 +17,9 @@ from edgegw.core.events import (
     LedgerEventSeen,
     QueryAnswered,
 )
+from edgegw.core.settlement import IDENTITY_EXPIRED
 from edgegw.ledger.client import LedgerClient
-from edgegw.ledger.commit import Committed, Invalid
+from edgegw.ledger.commit import Committed, Invalid, Outcome, Unknown
 from edgegw.ledger.errors import (
     BusinessRefusal,
     ClockRefused,
@@ -44,10 +45,10 @@ class LedgerAdapter:
         self._emit = emit
         self._requests: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
 
-    async def run(self, *, from_block: int) -> None:
-        """Serve until cancelled; ledger events are followed from `from_block` on."""
+    async def run(self, *, from_block: int, after_tx_id: str = "") -> None:
+        """Serve until cancelled; ledger events are followed from `from_block` on, behind `after_tx_id` in it."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow(from_block), name="ledger events")
+            group.create_task(self._follow(from_block, after_tx_id), name="ledger events")
             while True:
                 group.create_task(await self._requests.get(), name="ledger request")
 
@@ -92,27 +93,28 @@ class LedgerAdapter:
 
     async def _submit(self, effect: SubmitEnvelope) -> None:
         await asyncio.sleep(effect.wait_ms / 1000)
+        envelope = bytes.fromhex(effect.envelope_hex)
         # Refused or not, it may have been taken: only the commit status tells.
+        outcome: Outcome = Unknown("not asked")
         with contextlib.suppress(LedgerError):
-            await self._client.submit(bytes.fromhex(effect.envelope_hex))
-        try:
+            await self._client.submit(envelope)
+        with contextlib.suppress(LedgerError):
             outcome = await self._client.commit_status(effect.tx_id, STATUS_TIMEOUT_S)
-        except LedgerError:
-            self._emit(CommitUnknown(submission_id=effect.submission_id, tx_id=effect.tx_id))
-            return
         match outcome:
             case Committed(block=block):
-                self._emit(
-                    CommitKnown(
-                        submission_id=effect.submission_id, tx_id=effect.tx_id, code="VALID", block=block
-                    )
-                )
+                self._know(effect, code="VALID", block=block)
             case Invalid(code=code):
-                self._emit(
-                    CommitKnown(submission_id=effect.submission_id, tx_id=effect.tx_id, code=code, block=-1)
-                )
+                self._know(effect, code=code)
+            case _ if self._client.outlived(envelope):
+                # The one exception: under a new identity the old envelope can only be refused, whoever asks.
+                self._know(effect, code=IDENTITY_EXPIRED)
             case _:
                 self._emit(CommitUnknown(submission_id=effect.submission_id, tx_id=effect.tx_id))
+
+    def _know(self, effect: SubmitEnvelope, *, code: str, block: int = -1) -> None:
+        self._emit(
+            CommitKnown(submission_id=effect.submission_id, tx_id=effect.tx_id, code=code, block=block)
+        )
 
     async def _query(self, effect: Query) -> None:
         arguments = {key: value for key, value in effect.arguments.items() if key != "v"}
@@ -123,12 +125,12 @@ class LedgerAdapter:
         else:
             self._emit(QueryAnswered(query_id=effect.query_id, result=result))
 
-    async def _follow(self, from_block: int) -> None:
-        block = from_block
+    async def _follow(self, from_block: int, after_tx_id: str) -> None:
+        block, after = from_block, after_tx_id
         while True:
             try:
-                async for event in self._client.events(block):
-                    block = event.block
+                async for event in self._client.events(block, after_tx_id=after):
+                    block, after = event.block, event.tx_id
                     self._emit(
                         LedgerEventSeen(
                             name=event.name, payload=event.payload, block=event.block, tx_id=event.tx_id

@@ -9,7 +9,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from edgegw.core.settlement import ENDORSE_AGAIN
 from edgegw.fabric import transaction
+from edgegw.fabric.identity import parse_identity
 from edgegw.fabric.proto import common_pb2, gateway_pb2, peer_pb2
 from edgegw.fabric.transaction import EventsQuery, Proposal, StatusQuery
 from edgegw.fabric.trust import Roots
@@ -27,6 +28,8 @@ from edgegw.ledger.endorse import Endorsed, call_argument, check_endorsed, parse
 from edgegw.ledger.errors import (
     CallFailure,
     Conflicting,
+    Duplicate,
+    Forged,
     IdentityRefused,
     LedgerError,
     Mismatch,
@@ -37,7 +40,8 @@ from edgegw.ledger.errors import (
 )
 from edgegw.ledger.events import LedgerEvent, follow
 from edgegw.ledger.identity import Signer
-from edgegw.ledger.wire import Connection
+from edgegw.ledger.peers import Peers, Seat
+from edgegw.ledger.receipt import Receipt, receipt_of
 
 _SYSTEM_CHAINCODE = "qscc"
 
@@ -51,28 +55,30 @@ class Patience:
     submit_s: float = 35
     status_s: float = 5
     undecided_s: float = 60
+    behind_s: float = 3  # a peer that lags behind what we saw committed gets so long to catch up
     attempts: int = 8
     pause_s: float = 0.05
 
 
 class LedgerClient:
-    """One identity at one gateway peer. Use `async with`, or `close` at the end."""
+    """One identity at its organisation's gateway peers. Use `async with`, or `close` at the end."""
 
     def __init__(  # noqa: PLR0913 - one a connection property
         self,
-        endpoint: str,
+        endpoints: str | Sequence[str],
         signer: Signer,
         roots: Roots,
         *,
         channel: str,
         chaincode: str,
         tls: bytes | None = None,
+        tls_name: str | None = None,
         patience: Patience | None = None,
         organisations_least: int = 2,
         now_ns: Callable[[], int] = time.time_ns,
         nonce: Callable[[], bytes] = lambda: secrets.token_bytes(transaction.NONCE_BYTES),
     ) -> None:
-        """`roots`: who may endorse; `tls`: PEM roots of the peer's server certificate, None on loopback."""
+        """`endpoints`: in order of preference; `roots`: who may endorse; `tls`: PEM roots of the peers' server certificates."""
         self._signer = signer
         self._roots = roots
         self._channel = channel
@@ -81,7 +87,9 @@ class LedgerClient:
         self._organisations_least = organisations_least
         self._now_ns = now_ns
         self._nonce = nonce
-        self._connection = Connection(endpoint, tls=tls)
+        places = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
+        self._peers = Peers(places, tls=tls, tls_name=tls_name)
+        self._block_seen = -1  # last block in which we saw something committed
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,7 +101,7 @@ class LedgerClient:
 
     async def close(self) -> None:
         """End all calls and streams."""
-        await self._connection.close()
+        await self._peers.close()
 
     async def evaluate(self, function: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the contract; nothing is written. Raises LedgerError's children but Mismatch."""
@@ -104,14 +112,19 @@ class LedgerClient:
         """Have a call endorsed, check the answer, sign it. Nothing is written until `submit`.
 
         Raises:
-            BusinessRefusal, Mismatch, Unavailable, ClockRefused, IdentityRefused, Forged, Misused
+            BusinessRefusal, Mismatch, Unavailable, ClockRefused, IdentityRefused, Duplicate, Forged, Misused
         """
         proposal = self._propose(self._chaincode, (function.encode(), call_argument(args or {})))
         request = gateway_pb2.EndorseRequest(
             transaction_id=proposal.tx_id, channel_id=self._channel, proposed_transaction=self._sign(proposal)
         )
+
+        async def ask(seat: Seat, timeout_s: float) -> gateway_pb2.EndorseResponse:
+            await self._caught_up(seat)
+            return await seat.connection.endorse(request, timeout_s=timeout_s)
+
         try:
-            answer = await self._connection.endorse(request, timeout_s=self._patience.endorse_s)
+            answer = await self._peers.call(ask, timeout_s=self._patience.endorse_s)
         except CallFailure as failure:
             raise classify(failure) from failure
         endorsed = check_endorsed(
@@ -135,10 +148,24 @@ class LedgerClient:
         request = gateway_pb2.SubmitRequest(
             transaction_id=tx_id, channel_id=self._channel, prepared_transaction=prepared
         )
+
+        async def ask(seat: Seat, timeout_s: float) -> None:
+            await seat.connection.submit(request, timeout_s=timeout_s)
+
         try:
-            await self._connection.submit(request, timeout_s=self._patience.submit_s)
+            await self._peers.call(ask, timeout_s=self._patience.submit_s)
         except CallFailure as failure:
             raise classify(failure) from failure
+
+    def outlived(self, envelope: bytes) -> bool:
+        """Whether an envelope's identity has expired while ours, renewed, has not: it may be endorsed anew then."""
+        try:
+            creator = transaction.parse_transaction(decode(common_pb2.Envelope, envelope).payload).creator
+            signed_by = parse_identity(creator)
+        except MalformedMessageError:
+            return False
+        at_ns = self._now_ns()
+        return signed_by.expired(at_ns) and not self._signer.identity.expired(at_ns)
 
     async def commit_status(self, tx_id: str, timeout_s: float | None = None) -> Outcome:
         """How the transaction ended; Unknown where nobody says so in time. Raises IdentityRefused."""
@@ -147,13 +174,20 @@ class LedgerClient:
             request=query.message, signature=self._signer.sign(query)
         )
         deadline_s = self._patience.status_s if timeout_s is None else timeout_s
+
+        async def ask(seat: Seat, timeout_s: float) -> gateway_pb2.CommitStatusResponse:
+            found = await seat.connection.commit_status(request, timeout_s=timeout_s)
+            seat.height = max(seat.height, found.block_number + 1)
+            return found
+
         try:
-            answer = await self._connection.commit_status(request, timeout_s=deadline_s)
+            answer = await self._peers.call(ask, timeout_s=deadline_s, waits=True)
         except CallFailure as failure:
             fault = classify(failure)
             if isinstance(fault, IdentityRefused):
                 raise fault from failure
             return Unknown(str(fault))
+        self._block_seen = max(self._block_seen, answer.block_number)
         return commit.outcome_of(answer)
 
     async def execute(self, function: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -172,8 +206,8 @@ class LedgerClient:
                 await asyncio.sleep(self._patience.pause_s * attempt * (1 + random.random()))  # noqa: S311 - jitter
             try:
                 endorsed = await self.endorse(function, args)
-            except Mismatch as fault:
-                last = fault
+            except (Mismatch, Duplicate) as fault:
+                last = fault  # a duplicate has its own id; another one is made, and the caller's id tells them apart
                 continue
             outcome = await self._settle(endorsed)
             if isinstance(outcome, Committed):
@@ -203,9 +237,22 @@ class LedgerClient:
 
     async def height(self) -> int:
         """The number of blocks."""
+        return (await self.chain_tip()).height
+
+    async def chain_tip(self) -> common_pb2.BlockchainInfo:
+        """The number of blocks and the last one's hash."""
         args = (b"GetChainInfo", self._channel.encode())
         answer = await self._evaluate(self._propose(_SYSTEM_CHAINCODE, args))
-        return decode(common_pb2.BlockchainInfo, answer.payload).height
+        return decode(common_pb2.BlockchainInfo, answer.payload)
+
+    async def receipt(self, tx_id: str) -> Receipt:
+        """Where a committed transaction stands. Raises BusinessRefusal (empty code) where no block has it."""
+        args = (b"GetBlockByTxID", self._channel.encode(), tx_id.encode())
+        raw = (await self._evaluate(self._propose(_SYSTEM_CHAINCODE, args))).payload
+        try:
+            return receipt_of(raw, tx_id)
+        except MalformedMessageError as fault:
+            raise Forged(f"{tx_id}: {fault}") from fault
 
     async def _settle(self, endorsed: Endorsed) -> Committed | Invalid:
         """Submit the same bytes until somebody knows how they ended; raises Undecided."""
@@ -214,7 +261,9 @@ class LedgerClient:
             # Refused or not, it may have been taken: only the outcome tells.
             with suppress(Unavailable):
                 await self.submit(endorsed.envelope)
-            outcome = await self.commit_status(endorsed.tx_id)
+            outcome: Outcome = Unknown("not asked")
+            with suppress(Unavailable):  # a token that cannot sign the question, for one
+                outcome = await self.commit_status(endorsed.tx_id)
             if not isinstance(outcome, Unknown):
                 return outcome
             if time.monotonic() >= until:
@@ -236,17 +285,49 @@ class LedgerClient:
 
     async def _evaluate(self, proposal: Proposal) -> peer_pb2.Response:
         """At our own organisation's peers: another's answer proves nothing to us."""
+
+        async def ask(seat: Seat, timeout_s: float) -> gateway_pb2.EvaluateResponse:
+            if proposal.chaincode != _SYSTEM_CHAINCODE:
+                await self._caught_up(seat)
+            return await self._ask_one(seat, proposal, timeout_s)
+
+        try:
+            answer = await self._peers.call(ask, timeout_s=self._patience.evaluate_s)
+        except CallFailure as failure:
+            raise classify(failure) from failure
+        return answer.result
+
+    async def _ask_one(
+        self, seat: Seat, proposal: Proposal, timeout_s: float
+    ) -> gateway_pb2.EvaluateResponse:
         request = gateway_pb2.EvaluateRequest(
             transaction_id=proposal.tx_id,
             channel_id=self._channel,
             proposed_transaction=self._sign(proposal),
             target_organizations=[self._signer.identity.msp_id],
         )
-        try:
-            answer = await self._connection.evaluate(request, timeout_s=self._patience.evaluate_s)
-        except CallFailure as failure:
-            raise classify(failure) from failure
-        return answer.result
+        return await seat.connection.evaluate(request, timeout_s=timeout_s)
+
+    async def _caught_up(self, seat: Seat) -> None:
+        """Wait until a peer has the blocks that we saw committed at another one: it would judge by an old state.
+
+        Raises:
+            CallFailure: UNAVAILABLE: it does not catch up in time, or does not answer.
+        """
+        until = time.monotonic() + self._patience.behind_s
+        while seat.height <= self._block_seen:
+            args = (b"GetChainInfo", self._channel.encode())
+            answer = await self._ask_one(
+                seat, self._propose(_SYSTEM_CHAINCODE, args), self._patience.behind_s
+            )
+            seat.height = decode(common_pb2.BlockchainInfo, answer.result.payload).height
+            if seat.height > self._block_seen:
+                return
+            if time.monotonic() >= until:
+                raise CallFailure(
+                    code="UNAVAILABLE", message=f"{seat.endpoint} lags behind block {self._block_seen}"
+                )
+            await asyncio.sleep(self._patience.pause_s)
 
     async def _open_events(
         self, start_block: int, after_tx_id: str
@@ -261,6 +342,7 @@ class LedgerClient:
         request = gateway_pb2.SignedChaincodeEventsRequest(
             request=query.message, signature=self._signer.sign(query)
         )
-        async with aclosing(self._connection.chaincode_events(request)) as answers:
+        async with aclosing(self._peers.events(request)) as answers:
             async for answer in answers:
+                self._block_seen = max(self._block_seen, answer.block_number)
                 yield answer

@@ -2,7 +2,8 @@
 
     LedgerError
       BusinessRefusal   the contract says no: an answer, do not repeat
-      Unavailable       nobody answered: repeat later
+      Unavailable       nobody answered, or too few could: repeat later
+      Duplicate         this transaction id is on the ledger already: ask CommitStatus how it ended
       Mismatch          endorsers differ (heights, usually): endorse again
       ClockRefused      our clock is off: hold until it is right
       IdentityRefused   our certificate is refused: hold until renewed
@@ -21,7 +22,29 @@ from edgegw import errors
 
 _CHAINCODE = re.compile(r"chaincode response \d+, (.*)", re.DOTALL)
 _CODED = re.compile(r"([A-Z][A-Z0-9_]*): ?(.*)", re.DOTALL)
-_IDENTITY = ("access denied", "creator is malformed", "creator org unknown", "identity expired", "FORBIDDEN")
+_IDENTITY = (
+    "access denied",
+    "creator is malformed",
+    "creator org unknown",
+    "identity expired",
+    "certificate has expired",
+    "status=FORBIDDEN",
+)
+_COLLECTING = "failed to collect enough transaction endorsements"
+_MALFORMED = ("incorrectly computed txid", "must be signed")
+_DUPLICATE = re.compile(r"duplicate transaction found \[([^\]]*)\]")
+
+# How a connection ends when its peer is killed or out of reach, in gRPC's own words, under whatever code.
+_BROKEN = re.compile(
+    r"Stream removed|Socket closed|RST_STREAM|GOAWAY|failed to connect|Connection reset|keepalive"
+)
+# What one peer says that knows too few others; another one of the organisation may know more.
+_LONELY = (
+    "no peers available",
+    "no combination of peers",
+    "no peer combination",
+    "failed to find any endorsing peers",
+)
 
 
 class LedgerError(errors.LedgerError):
@@ -39,6 +62,14 @@ class BusinessRefusal(LedgerError):  # noqa: N818 - an answer, not an error
 
 class Unavailable(LedgerError):  # noqa: N818 - named by what happened
     """No peer or orderer answered in time; whether the call had an effect is not known."""
+
+
+class Duplicate(LedgerError):  # noqa: N818 - named by what happened
+    """A transaction of this id (`tx_id`) is on the ledger; how it ended, CommitStatus tells."""
+
+    def __init__(self, tx_id: str) -> None:
+        super().__init__(f"transaction {tx_id} is on the ledger already")
+        self.tx_id = tx_id
 
 
 class Mismatch(LedgerError):  # noqa: N818 - named by what happened
@@ -88,18 +119,34 @@ class CallFailure(Exception):  # noqa: N818 - raw material of `classify`, never 
 
 def classify(failure: CallFailure) -> LedgerError:
     """The error that says what to do next; what nobody knows is Unavailable (repeating is safe)."""
-    for text in (*failure.details, failure.message):
-        refusal = _CHAINCODE.search(text)
-        if refusal:
-            coded = _CODED.fullmatch(refusal[1])
-            return BusinessRefusal(coded[1], coded[2]) if coded else BusinessRefusal("", refusal[1])
     said = "; ".join((failure.message, *failure.details))
-    if "ProposalResponsePayloads do not match" in said:
-        return Mismatch(said)
-    if "incorrect timestamp" in said:
-        return ClockRefused(said)
-    if failure.code in {"PERMISSION_DENIED", "UNAUTHENTICATED"} or any(text in said for text in _IDENTITY):
-        return IdentityRefused(said)
-    if failure.code == "INVALID_ARGUMENT":
-        return Misused(said)
-    return Unavailable(f"{failure.code}: {said}")
+    refusals = [found for text in (*failure.details, failure.message) if (found := _CHAINCODE.search(text))]
+    if refusals and _COLLECTING not in failure.message:
+        coded = _CODED.fullmatch(refusals[0][1])
+        return BusinessRefusal(coded[1], coded[2]) if coded else BusinessRefusal("", refusals[0][1])
+    duplicate = _DUPLICATE.search(said)
+    if duplicate:
+        return Duplicate(duplicate[1])
+    for kind, codes, texts in _ROWS:
+        if failure.code in codes or any(text in said for text in texts):
+            return kind(said)
+    # Our own peer had endorsed what another one refused: a difference between peers, and no answer.
+    return Mismatch(said) if refusals else Unavailable(f"{failure.code}: {said}")
+
+
+_ROWS: tuple[tuple[type[LedgerError], frozenset[str], tuple[str, ...]], ...] = (
+    (Mismatch, frozenset(), ("ProposalResponsePayloads do not match",)),
+    (ClockRefused, frozenset(), ("incorrect timestamp",)),
+    (IdentityRefused, frozenset({"PERMISSION_DENIED", "UNAUTHENTICATED"}), _IDENTITY),
+    (Misused, frozenset({"INVALID_ARGUMENT"}), _MALFORMED),
+)
+
+
+def peer_at_fault(failure: CallFailure) -> bool:
+    """Whether another peer of the organisation may do better: this one is gone, hangs, or sees too few others."""
+    said = "; ".join((failure.message, *failure.details))
+    return (
+        failure.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
+        or _BROKEN.search(said) is not None
+        or any(text in said for text in _LONELY)
+    )

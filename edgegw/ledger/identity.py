@@ -1,6 +1,6 @@
-"""Who signs: a port that signs typed documents, and the files of a key held in plain.
+"""Who signs: a port that signs typed documents, and identities from their folders.
 
-Decides nothing. A signer is handed the document (proposal, transaction, query), never a digest, so that
+Decides nothing (`keys` knows where a key may be). A signer is handed the document (proposal, transaction, query), never a digest, so that
 one that sits in a TPM or on another machine can say what it signs. Keys are never logged.
 """
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Protocol
 
 from edgegw.errors import ConfigError
-from edgegw.fabric.identity import Identity, KeySigner
+from edgegw.fabric.identity import Identity
 from edgegw.fabric.transaction import EndorsedTransaction, EventsQuery, Proposal, StatusQuery
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError
+from edgegw.ledger.keys import CERTIFICATE, signer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,15 @@ class Signer(Protocol):
 
 
 def load_signer(folder: Path) -> Signer:
-    """The identity in `<MSP>/<name>/` (`cert.pem`, `key.pem`); the organisation is the folder above.
+    """The identity in `<MSP>/<name>/` (`cert.pem`, and its key: `keys`); the organisation is the folder above.
 
     Raises ConfigError: a file is missing, others than its owner may read the key, or the two do not belong together.
     """
-    key = folder / "key.pem"
     try:
         identity = Identity(
-            msp_id=folder.resolve().parent.name, certificate_pem=(folder / "cert.pem").read_bytes()
+            msp_id=folder.resolve().parent.name, certificate_pem=(folder / CERTIFICATE).read_bytes()
         )
-        mode = key.stat().st_mode & 0o777
-        if mode & 0o077:
-            raise ConfigError((f"{key}: mode {mode:04o}, want 0600: chmod 600 {key}",))
-        return KeySigner(identity, key.read_bytes())
+        return signer_of(folder, identity)
     except OSError as error:
         raise ConfigError((f"{error.filename}: {error.strerror}",)) from error
     except MalformedMessageError as error:

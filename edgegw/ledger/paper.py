@@ -14,12 +14,13 @@ from edgegw.fabric import block as blocks
 from edgegw.fabric import rwset
 from edgegw.fabric.identity import parse_identity
 from edgegw.fabric.proto import common_pb2, peer_pb2
-from edgegw.fabric.transaction import EndorsedTransaction, parse_transaction
+from edgegw.fabric.transaction import EndorsedTransaction, is_call, parse_transaction, transaction_id_of
 from edgegw.fabric.wire import MalformedMessageError, decode
 from edgegw.ledger.client import LedgerClient
 
 delimited = blocks.delimited
 TRADE = "trade~"
+CONFIGURATION = "(configuration)"  # of the channel: a transaction that calls no chaincode
 DERIVATION = ("priceId", "tariffId", "period", "reason")  # of a trade; the rest is the price's own record
 _NS_PER_MS = 1_000_000
 
@@ -45,7 +46,7 @@ def five_fields(raw: bytes) -> dict[str, Any]:
     """The block's number and hashes, and its transactions; each trade in the five fields.
 
     Raises:
-        MalformedMessageError: these bytes are no block of calls.
+        MalformedMessageError: these bytes are no block.
     """
     block = blocks.parse_block(raw)
     codes = blocks.codes_of(block)
@@ -63,8 +64,12 @@ def five_fields(raw: bytes) -> dict[str, Any]:
 
 
 def _transaction(envelope: bytes, code: int, previous: str) -> dict[str, Any]:
-    call = parse_transaction(decode(common_pb2.Envelope, envelope).payload)
+    payload = decode(common_pb2.Envelope, envelope).payload
     verdict = peer_pb2.TxValidationCode.Name(code)
+    if not is_call(payload):
+        shown = {"tx_id": transaction_id_of(payload), "function": CONFIGURATION, "validation": verdict}
+        return shown | {"trades": []}
+    call = parse_transaction(payload)
     shown = {"tx_id": call.tx_id, "function": call.args[0].decode(errors="replace"), "validation": verdict}
     if verdict != "VALID":
         return shown | {"trades": []}
@@ -72,7 +77,7 @@ def _transaction(envelope: bytes, code: int, previous: str) -> dict[str, Any]:
 
 
 def _trades(call: EndorsedTransaction, verdict: str, previous: str) -> Iterator[dict[str, Any]]:
-    for key, value in sorted(rwset.parse(call.chaincode, call.rwset).writes.items()):
+    for key, value in sorted(rwset.writes_of(call.chaincode, call.rwset).items()):
         if value is None or not key.startswith(TRADE):
             continue
         trade = json.loads(value)

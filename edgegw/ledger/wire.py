@@ -15,12 +15,15 @@ from edgegw.fabric.wire import MalformedMessageError, decode, encode
 from edgegw.ledger.errors import CallFailure
 
 _DETAILS = "grpc-status-details-bin"
+_NAME_OVERRIDE = "grpc.ssl_target_name_override"
 _MESSAGE_BYTES = 16 * 1024 * 1024
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5_000),  # what an attempt may take; a refused one is over at once
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 90_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.max_pings_without_data", 0),  # an idle event stream finds out, too, that its peer is gone
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ("grpc.use_local_subchannel_pool", 1),
@@ -30,10 +33,11 @@ _OPTIONS = (
 class Connection:
     """Opened by its first call, on the running loop. Every call raises CallFailure."""
 
-    def __init__(self, endpoint: str, *, tls: bytes | None) -> None:
-        """`tls`: PEM roots for the server's certificate; None = plain, for loopback."""
+    def __init__(self, endpoint: str, *, tls: bytes | None, tls_name: str | None = None) -> None:
+        """`tls`: PEM roots for the server's certificate; None = plain, for loopback. `tls_name`: the name in it."""
         self._endpoint = endpoint
         self._tls = tls
+        self._options = _OPTIONS if tls_name is None else (*_OPTIONS, (_NAME_OVERRIDE, tls_name))
         self._channel: Any = None
 
     async def endorse(
@@ -103,10 +107,10 @@ class Connection:
     def _open(self) -> Any:
         if self._channel is None:
             if self._tls is None:
-                self._channel = grpc.aio.insecure_channel(self._endpoint, options=_OPTIONS)
+                self._channel = grpc.aio.insecure_channel(self._endpoint, options=self._options)
             else:
                 credentials = grpc.ssl_channel_credentials(self._tls)
-                self._channel = grpc.aio.secure_channel(self._endpoint, credentials, options=_OPTIONS)
+                self._channel = grpc.aio.secure_channel(self._endpoint, credentials, options=self._options)
         return self._channel
 
 

@@ -65,6 +65,8 @@ EVENTS = frozenset({
     "price.ignored",
     "peer.started",
     "peer.lost",
+    "identity.renewed",
+    "identity.rejected",
     "chaincode.listening",
     "chaincode.registered",
     "chaincode.refused",

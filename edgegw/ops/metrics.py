@@ -236,7 +236,9 @@ def _health(signs: Signs) -> Iterator[Metric]:
         "edgegw_certificate_expiry_seconds",
         "Seconds until a certificate ends.",
         ("certificate",),
-        rows=[((name,), (end_ns - signs.now_ns) / SECOND_NS) for name, end_ns in signs.certificates.items()],
+        rows=[
+            ((name,), (life.end_ns - signs.now_ns) / SECOND_NS) for name, life in signs.certificates.items()
+        ],
     )
 
 

@@ -115,8 +115,10 @@ class Gateway:
             parsed = transaction.parse_transaction(envelope.payload)
         except MalformedMessageError as fault:
             raise CallRefusedError("INVALID_ARGUMENT", f"prepared transaction: {fault}") from fault
-        if not is_writer_signature(
-            self._rules.roots, envelope.payload, envelope.signature, creator=parsed.creator
+        roots = self._rules.roots
+        if not (
+            is_writer_signature(roots, envelope.payload, envelope.signature, creator=parsed.creator)
+            and roots.valid_at(parse_identity(parsed.creator), time.time_ns())
         ):
             raise CallRefusedError("ABORTED", answers.FORBIDDEN)
         if not self._faults.take("forget"):

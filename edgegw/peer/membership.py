@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgegw.fabric.identity import (
+    ATTRIBUTES_OID,
     GATEWAY_ATTRIBUTE,
     ROLE_ATTRIBUTE,
     Identity,
@@ -104,6 +105,42 @@ def enrol(crypto: Path, enrolment: Enrolment) -> Path:
     """
     node_role = "admin" if enrolment.role == "admin" else "client"
     return _issue(crypto, enrolment, node_role=node_role)
+
+
+def sign_request(crypto: Path, msp_id: str, request_pem: bytes, *, lasts: timedelta) -> bytes:
+    """The certificate (PEM) that a development authority gives for a request, with the marks it asks for.
+
+    Raises:
+        FileNotFoundError: the organisation has no authority here.
+        ValueError: the request is no P-256 one of a client or admin, or its signature does not hold.
+    """
+    asked = x509.load_pem_x509_csr(request_pem)
+    key = asked.public_key()
+    units = asked.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)
+    if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ValueError("the request is not signed by a P-256 key of its own")
+    if not isinstance(key.curve, ec.SECP256R1) or {str(unit.value) for unit in units} - {"client", "admin"}:
+        raise ValueError("the request must be for a P-256 key of a client or admin")
+    ca = crypto / msp_id / "ca"
+    issuer = x509.load_pem_x509_certificate((ca / "cert.pem").read_bytes())
+    issuer_key = serialization.load_pem_private_key((ca / "key.pem").read_bytes(), password=None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    start = datetime.now(UTC).replace(microsecond=0)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(asked.subject)
+        .issuer_name(issuer.subject)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - _BACKDATED)
+        .not_valid_after(start + lasts)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_KEY_USAGE, critical=True)
+    )
+    for extension in asked.extensions:
+        if extension.oid == ATTRIBUTES_OID:
+            builder = builder.add_extension(extension.value, critical=False)
+    return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def load_roots(crypto: Path) -> Roots:

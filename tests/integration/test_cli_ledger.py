@@ -73,6 +73,16 @@ async def test_commands_on_a_real_ledger(tmp_path: Path) -> None:
         verified = await run(config, "ledger", "verify")
         assert verified["verified"], verified
         assert verified["blocks"] == 2
+        alone = (
+            tmp_path / "other.toml"
+        )  # a peer of others: its chain is not ours to replay, its blocks can be proven
+        alone.write_text(
+            config.read_text().replace("[peer]", "[sandbox]").replace('data_dir = "/', 'participants = "/')
+        )
+        assert "--block N" in await run(alone, "ledger", "verify", status=78)
+        for number in (0, 1):
+            proven = await run(alone, "ledger", "verify", "--block", str(number))
+            assert (proven["verified"], proven["faults"], proven["number"]) == (True, [], number)
         out = tmp_path / "blocks.bin"
         assert (await run(config, "ledger", "export", str(out)))["blocks"] == 2
         assert out.stat().st_size > 1000

@@ -18,15 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgegw.fabric.block import codes_of, parse_block, split_delimited
 from edgegw.ledger import (
-    BusinessRefusal,
-    ClockRefused,
     Committed,
-    IdentityRefused,
-    Invalid,
     LedgerClient,
     LedgerEvent,
     Mismatch,
-    Misused,
     Unavailable,
     Unknown,
 )
@@ -51,73 +46,6 @@ async def _take(events: AsyncIterator[LedgerEvent], count: int) -> list[LedgerEv
             if len(found) == count:
                 break
     return found
-
-
-async def test_the_whole_flow(tmp_path: Path) -> None:
-    """Evaluate, endorse, submit, commit status, event, block: each step by itself, and nothing before submit."""
-    async with running_peer(tmp_path) as peer, peer.client() as client:
-        who = await client.evaluate("Whoami")
-        assert (who["msp"], who["role"], who["gateway"]) == ("EVUserMSP", "gateway", "gateway1")
-        endorsed = await client.endorse("Add", {"key": "k", "n": 2})
-        assert endorsed.result == {"value": 2}
-        assert await client.evaluate("Get", {"key": "k"}) == {"value": None}
-        assert isinstance(await client.commit_status(endorsed.tx_id, 0.2), Unknown)
-        await client.submit(endorsed.envelope)
-        assert await client.commit_status(endorsed.tx_id) == Committed(0)
-        assert await client.evaluate("Get", {"key": "k"}) == {"value": "2"}
-        assert await _take(client.events(0), 1) == [
-            LedgerEvent(name="toy.added", payload={"key": "k", "value": 2}, tx_id=endorsed.tx_id, block=0)
-        ]
-        assert await client.height() == 1
-        assert endorsed.envelope in parse_block(await client.block(0)).data.data
-        with pytest.raises(BusinessRefusal, match="no such block"):
-            await client.block(1)
-    assert verify(tmp_path, rules_for(tmp_path)).faults == ()
-
-
-async def test_a_refusal_is_an_answer_with_its_code(tmp_path: Path) -> None:
-    """The contract's refusal reaches the caller from evaluate and endorse, and leaves nothing behind."""
-    async with running_peer(tmp_path) as peer, peer.client() as client:
-        for ask in (client.evaluate, client.endorse, client.execute):
-            with pytest.raises(BusinessRefusal) as refused:
-                await ask("Add", {"key": "k", "n": -1})
-            assert (refused.value.code, refused.value.detail) == (
-                "INSUFFICIENT",
-                "the counter would be negative",
-            )
-        assert await client.height() == 0
-
-
-async def test_callers_of_one_key_all_get_through(tmp_path: Path) -> None:
-    """Conflicting writers retry until each has counted once."""
-    async with (
-        running_peer(tmp_path) as peer,
-        peer.client() as one,
-        peer.client("ProducerMSP/representative") as two,
-    ):
-        await asyncio.gather(
-            *(client.execute("Add", {"key": "hot", "n": 1}) for client in (one, two) for _ in range(3))
-        )
-        assert await one.evaluate("Get", {"key": "hot"}) == {"value": "6"}
-
-
-async def test_a_conflict_is_final_for_its_id(tmp_path: Path) -> None:
-    """Of two endorsed on one version the later is invalid, and its copies never become valid."""
-    async with running_peer(tmp_path) as peer, peer.client() as client:
-        first, second = [await client.endorse("Add", {"key": "k", "n": 1}) for _ in range(2)]
-        for endorsed in (first, second, second, first):
-            await client.submit(endorsed.envelope)
-        assert await client.commit_status(second.tx_id) == Invalid("MVCC_READ_CONFLICT")
-        assert isinstance(await client.commit_status(first.tx_id), Committed)
-        assert await client.evaluate("Get", {"key": "k"}) == {"value": "1"}
-
-
-async def test_a_guarded_key_gets_all_endorsements(tmp_path: Path) -> None:
-    """The peer collects three endorsements where a written key asks for them."""
-    async with running_peer(tmp_path) as peer, peer.client() as client:
-        await client.execute("Guard", {"key": "g", "msps": ["EVUserMSP", "IndustryMSP", "ProducerMSP"]})
-        await client.execute("Put", {"key": "g", "value": "new"})
-        assert await client.evaluate("Get", {"key": "g"}) == {"value": "new"}
 
 
 @pytest.mark.parametrize("switch", ["forget", "unavailable_after", "unavailable"])
@@ -159,31 +87,6 @@ async def test_a_peer_without_switches_has_no_admin_method(tmp_path: Path) -> No
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await _set_faults(peer, forget=1)
         assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED
-
-
-async def test_a_wrong_clock_and_a_stranger_are_told_so(tmp_path: Path) -> None:
-    """Clock and identity faults have their own classes, for evaluate and endorse alike."""
-    async with running_peer(tmp_path / "one") as peer, running_peer(tmp_path / "two") as other:
-        async with peer.client(now_ns=lambda: time.time_ns() - 20 * 60 * 10**9) as late:
-            for ask in (late.evaluate, late.endorse):
-                with pytest.raises(ClockRefused):
-                    await ask("Whoami")
-        stranger = PeerProcess(other.process, peer.endpoint, other.data)
-        async with stranger.client() as client:
-            for ask in (client.evaluate, client.endorse):
-                with pytest.raises(IdentityRefused):
-                    await ask("Whoami")
-            with pytest.raises(IdentityRefused):
-                await client.commit_status("0" * 64)
-            with pytest.raises(IdentityRefused):
-                await _take(client.events(0), 1)
-
-
-async def test_what_is_no_envelope_is_not_submitted(tmp_path: Path) -> None:
-    """A damaged stored envelope is our own fault, and said so without a call."""
-    async with running_peer(tmp_path) as peer, peer.client() as client:
-        with pytest.raises(Misused):
-            await client.submit(b"\xff")
 
 
 async def test_a_call_that_is_given_up_breaks_nothing(tmp_path: Path) -> None:
@@ -242,21 +145,6 @@ async def _patiently(client: LedgerClient, envelope: bytes, tx_id: str) -> objec
     return None
 
 
-async def test_events_follow_and_resume(tmp_path: Path) -> None:
-    """From the next block on, or behind a known transaction in its block."""
-    async with running_peer(tmp_path, "--batch-timeout-ms", "100") as peer, peer.client() as client:
-        both = [await client.endorse("Add", {"key": f"k{n}", "n": n}) for n in (1, 2)]
-        for endorsed in both:
-            await client.submit(endorsed.envelope)
-        assert await client.commit_status(both[1].tx_id) == Committed(0)
-        next_one = asyncio.create_task(_take(client.events(), 1))
-        behind = await _take(client.events(0, after_tx_id=both[0].tx_id), 1)
-        assert behind[0].tx_id == both[1].tx_id
-        await asyncio.sleep(0.2)
-        await client.execute("Add", {"key": "later", "n": 3})
-        assert [event.payload["value"] for event in await next_one] == [3]
-
-
 async def test_an_export_of_a_running_peer_is_whole(tmp_path: Path) -> None:
     """Auditors may read while the peer writes."""
     async with running_peer(tmp_path) as peer, peer.client() as client:
@@ -292,7 +180,10 @@ def _server_certificate(folder: Path) -> tuple[Path, Path]:
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("peer.example")]
+            ),
+            False,
         )
         .sign(key, hashes.SHA256())
     )
@@ -311,9 +202,12 @@ async def test_the_wire_can_be_encrypted(tmp_path: Path) -> None:
     async with running_peer(tmp_path / "net", "--tls-cert", str(certificate), "--tls-key", str(key)) as peer:
         async with peer.client(tls=certificate.read_bytes()) as client:
             assert await client.execute("Add", {"key": "k", "n": 1}) == {"value": 1}
-        async with peer.client() as plain:
+        async with peer.client(tls=certificate.read_bytes(), tls_name="peer.example") as named:
+            assert (await named.evaluate("Whoami"))["role"] == "gateway"
+        for refused in (peer.client(), peer.client(tls=certificate.read_bytes(), tls_name="other.example")):
             with pytest.raises(Unavailable):
-                await plain.evaluate("Whoami")
+                await refused.evaluate("Whoami")
+            await refused.close()
 
 
 async def test_one_peer_a_folder_and_one_a_port(tmp_path: Path) -> None:

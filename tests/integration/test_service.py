@@ -114,6 +114,33 @@ async def test_the_daemon_is_a_service(tmp_path: Path) -> None:
     assert not (tmp_path / "var" / "control.sock").exists()
 
 
+async def test_an_identity_is_renewed_without_a_restart(tmp_path: Path) -> None:
+    """Request, signature, installation beside the running daemon: it signs as the new one, and tells its new end."""
+    config = await installed(tmp_path)
+    option = ("--config", str(config))
+    async with daemon(config) as running:
+        await running.says("gateway.started")
+        (listening,) = await running.says("health.listening")
+
+        async def seconds_left() -> float:
+            _, metrics = await asyncio.to_thread(get, listening["port"], "/metrics")
+            (line,) = [
+                one for one in metrics.decode().splitlines() if 'seconds{certificate="gateway"}' in one
+            ]
+            return float(line.split()[-1])
+
+        assert await seconds_left() > 9 * 365 * 86_400
+        asked = (await edgegw("enroll", *option))["request"]
+        signed = tmp_path / "signed.pem"
+        signed.write_text((await edgegw("enroll", "--sign", asked, "--days", "90", *option))["certificate"])
+        assert (await edgegw("enroll", "--install", str(signed), *option))["in_use"] is True
+        (renewed,) = await running.says("identity.renewed")
+        assert renewed["folder"].endswith("EVUserMSP/gateway1")
+        async with asyncio.timeout(PATIENCE_S):
+            while await seconds_left() > 91 * 86_400:  # noqa: ASYNC110 - metrics tell nobody who waits
+                await asyncio.sleep(0.1)
+
+
 async def _is_taught(running: Daemon, manager: Manager, config: Path) -> None:
     """SIGHUP: a new charger is served at once, a faulty file changes nothing, and both are said."""
     parts = config.parent / "conf.d"

@@ -147,6 +147,7 @@ def test_trades_are_listed_from_the_journal(config: Path) -> None:
         "evidence": None,
         "journal": {"status": "OPEN", "trade_id": "t3"},
         "ledger": None,
+        "receipt": None,
     }
 
 

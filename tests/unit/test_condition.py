@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from edgegw.condition import Level, Part, Signs, assess, refused_lately, with_since, worst
+from edgegw.condition import (
+    CertificateLife,
+    Level,
+    Part,
+    Signs,
+    assess,
+    refused_lately,
+    with_since,
+    worst,
+)
 from edgegw.core.settlement import State, Submission
 from edgegw.core.state import Station
 from edgegw.core.trouble import Trouble
@@ -101,13 +110,17 @@ def unread() -> Station:
         (Signs(now_ns=0, station=station(), mqtt_connected=True), "mqtt", Level.OK, "connected"),
         (Signs(now_ns=0, station=station(), clock_synchronized=False), "clock", Level.DEGRADED, "NTP"),
         (
-            Signs(now_ns=0, station=station(), certificates={"OCPP": 86_400 * 10**9}),
+            Signs(
+                now_ns=0,
+                station=station(),
+                certificates={"OCPP": CertificateLife(end_ns=86_400 * 10**9, warn_ns=0)},
+            ),
             "certificate of OCPP",
             Level.DEGRADED,
             "ends in 1 days",
         ),
         (
-            Signs(now_ns=5, station=station(), certificates={"OCPP": 5}),
+            Signs(now_ns=5, station=station(), certificates={"OCPP": CertificateLife(end_ns=5, warn_ns=5)}),
             "certificate of OCPP",
             Level.DOWN,
             "has ended",

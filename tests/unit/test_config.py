@@ -211,6 +211,8 @@ def test_the_example_shows_the_defaults() -> None:
         (shown["station"], "site_w_max"),
         (shown["station"], "run_dir"),
         (shown["ocpp"], "public_host"),
+        (shown["ledger"], "tls_ca_file"),
+        (shown["ledger"], "tls_name"),
         (shown["ocpp"], "tls"),
         (shown["chargers"][0], "version"),
         (shown, "sandbox"),

@@ -293,8 +293,9 @@ def test_the_checkpoint_never_goes_back() -> None:
     """Events of other kinds move the checkpoint; a repeated block does not."""
     bench = Bench()
     for block in (7, 5):
-        bench.send(LedgerEventSeen(name="edgegw.other", payload={}, block=block, tx_id="x"))
-    assert bench.station.tally["all"].event_block == 7
+        bench.send(LedgerEventSeen(name="edgegw.other", payload={}, block=block, tx_id=f"t{block}"))
+    tally = bench.station.tally["all"]
+    assert (tally.event_block, tally.event_tx) == (7, "t7")
 
 
 def test_waking_up() -> None:

@@ -1,12 +1,15 @@
 """Identities, signatures, policies."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from edgegw.fabric import policy
-from edgegw.fabric.identity import Identity, KeySigner, low_s, parse_identity
+from edgegw.fabric.identity import Identity, KeySigner, load_key, low_s, parse_identity
 from edgegw.fabric.transaction import StatusQuery
 from edgegw.fabric.wire import MalformedMessageError
 from tests.unit.peer_network import Network
@@ -114,3 +117,28 @@ def test_a_policy_that_cannot_be_read_is_never_satisfied(network: Network, broke
     """Malformed policies refuse; so do those that point at a principal they do not have."""
     assert not policy.satisfied(broken, [network.peers["EVUserMSP"][0].identity])
     assert policy.organisations(broken) == frozenset()
+
+
+class Turned:
+    """A key whose every signature has the larger s, as a token's may."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        return self._key.public_key()
+
+    def sign(self, message: bytes, algorithm: ec.ECDSA) -> bytes:
+        r, s = decode_dss_signature(self._key.sign(message, algorithm))
+        return encode_dss_signature(r, max(s, ORDER - s))
+
+
+def test_a_key_that_gives_the_larger_s_signs_with_the_smaller_one(network: Network) -> None:
+    """Whatever holds the key: what leaves the signer is what a peer takes."""
+    folder = network.crypto / "EVUserMSP" / "gateway1"
+    key = load_key((folder / "key.pem").read_bytes())
+    turned = cast("ec.EllipticCurvePrivateKey", Turned(key))  # as far as a signer looks
+    identity = network.signer().identity
+    message = StatusQuery(tx_id="t", channel="c", creator=identity.serialized)
+    assert not identity.verify(message.message, turned.sign(message.message, ec.ECDSA(hashes.SHA256())))
+    assert identity.verify(message.message, KeySigner(identity, turned).sign(message))

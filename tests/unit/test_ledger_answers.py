@@ -11,6 +11,7 @@ from edgegw.ledger import (
     BusinessRefusal,
     ClockRefused,
     Committed,
+    Duplicate,
     Forged,
     IdentityRefused,
     Invalid,
@@ -123,45 +124,119 @@ def test_arguments_are_canonical() -> None:
     assert json.loads(call_argument({})) == {"v": 1}
 
 
+FAILED = "failed to endorse transaction, see attached details for more info"
+COLLECT = "failed to collect enough transaction endorsements, see attached details for more info"
+EVALUATE = "evaluate call to endorser returned error: "
+VALIDATING = "error validating proposal: "
+REFUSED_DIAL = 'rpc error: code = Unavailable desc = connection error: desc = "transport: connection refused"'
+
+
 @pytest.mark.parametrize(
     ("code", "message", "details", "kind"),
     [
-        ("ABORTED", "failed to endorse", ("chaincode response 500, ZERO_TOKENS: m",), BusinessRefusal),
-        (
-            "UNKNOWN",
-            "evaluate call to endorser returned error: chaincode response 500, X: y",
-            (),
-            BusinessRefusal,
-        ),
-        ("ABORTED", "failed to collect", ("ProposalResponsePayloads do not match",), Mismatch),
+        # the contract's answer
+        ("ABORTED", FAILED, ("chaincode response 500, ZERO_TOKENS: m",), BusinessRefusal),
         (
             "ABORTED",
-            "failed",
-            ("request unauthorized due to incorrect timestamp a, peer time b",),
+            FAILED,
+            ("chaincode response 500, A: b", "chaincode response 500, A: b"),
+            BusinessRefusal,
+        ),
+        ("UNKNOWN", f"{EVALUATE}chaincode response 500, X: y", (), BusinessRefusal),
+        # endorsers differ
+        ("ABORTED", COLLECT, ("ProposalResponsePayloads do not match",) * 2, Mismatch),
+        ("ABORTED", COLLECT, ("chaincode response 500, HOLD_UNKNOWN: h",), Mismatch),
+        # the clock
+        (
+            "ABORTED",
+            FAILED,
+            (
+                "request unauthorized due to incorrect timestamp a, peer time b, peer.authentication.timewindow 15m0s",
+            ),
             ClockRefused,
         ),
-        ("ABORTED", "failed", ("error validating proposal: access denied: channel [c]",), IdentityRefused),
         (
             "FAILED_PRECONDITION",
-            "evaluate call: creator org unknown, creator is malformed",
+            f"{EVALUATE}request unauthorized due to incorrect timestamp a",
+            (),
+            ClockRefused,
+        ),
+        # the identity
+        (
+            "ABORTED",
+            FAILED,
+            (f"{VALIDATING}access denied: channel [energych] creator org [ProducerMSP]",),
+            IdentityRefused,
+        ),
+        (
+            "FAILED_PRECONDITION",
+            f"{EVALUATE}{VALIDATING}access denied: channel [c] creator org [P]",
             (),
             IdentityRefused,
         ),
-        ("PERMISSION_DENIED", "Failed evaluating policy on signed data", (), IdentityRefused),
-        ("ABORTED", "received unsuccessful response from orderer: status=FORBIDDEN", (), IdentityRefused),
+        ("ABORTED", FAILED, (f"{VALIDATING}creator org unknown, creator is malformed",), IdentityRefused),
+        (
+            "PERMISSION_DENIED",
+            "Failed evaluating policy on signed data ... [/Channel/Application/Readers]",
+            (),
+            IdentityRefused,
+        ),
+        (
+            "ABORTED",
+            "received unsuccessful response from orderer: status=FORBIDDEN, info=implicit policy evaluation failed",
+            (),
+            IdentityRefused,
+        ),
+        # known already
+        ("ABORTED", FAILED, ("duplicate transaction found [ab12]. Creator [0a]",), Duplicate),
+        # our own fault
         ("INVALID_ARGUMENT", "prepared transaction must be signed", (), Misused),
-        ("ABORTED", "failed", ("rpc error: code = Unavailable desc = connection refused",), Unavailable),
+        ("ABORTED", FAILED, (f"{VALIDATING}incorrectly computed txid 'a' -- expected 'b'",), Misused),
+        # nobody, or too few
+        ("ABORTED", FAILED, (f"could not launch chaincode token: {REFUSED_DIAL}",), Unavailable),
+        ("ABORTED", COLLECT, (REFUSED_DIAL,), Unavailable),
+        (
+            "FAILED_PRECONDITION",
+            (
+                "no combination of peers can be derived which satisfy the endorsement policy: "
+                "No metadata was found for chaincode X in channel Y"
+            ),
+            (),
+            Unavailable,
+        ),
+        ("FAILED_PRECONDITION", "no peers available to evaluate chaincode X in channel Y", (), Unavailable),
         ("FAILED_PRECONDITION", "no peer combination can satisfy the endorsement policy", (), Unavailable),
-        ("UNAVAILABLE", "no orderers could successfully process transaction", (), Unavailable),
+        ("UNAVAILABLE", "failed to find any endorsing peers for org(s): NoMSP", (), Unavailable),
+        ("UNAVAILABLE", "no orderers could successfully process transaction", (REFUSED_DIAL,), Unavailable),
+        (
+            "UNAVAILABLE",
+            "insufficient number of orderers could successfully process transaction to satisfy quorum requirement",
+            ("status=SERVICE_UNAVAILABLE, info=failed to submit request: request already processed",),
+            Unavailable,
+        ),
+        ("UNAVAILABLE", "Stream removed (recvmsg:Connection reset by peer (104))", (), Unavailable),
+        ("UNAVAILABLE", "Stream removed (Socket closed)", (), Unavailable),
+        ("UNAVAILABLE", "failed to connect to all addresses; last error", (), Unavailable),
         ("DEADLINE_EXCEEDED", "Deadline Exceeded", (), Unavailable),
-        ("UNKNOWN", "Stream removed", (), Unavailable),
+        ("UNKNOWN", "Stream removed (RST_STREAM ... error code 8)", (), Unavailable),
     ],
 )
 def test_a_failure_says_what_to_do_next(
     code: str, message: str, details: tuple[str, ...], kind: type[LedgerError]
 ) -> None:
-    """Each answer of a real gateway peer has one class."""
+    """Each answer of a real gateway peer (fabric reference 6) has one class."""
     assert type(classify(CallFailure(code=code, message=message, details=details))) is kind
+
+
+def test_a_duplicate_carries_its_id() -> None:
+    """What is on the ledger already is named: how it ended can be asked."""
+    found = classify(
+        CallFailure(
+            code="ABORTED", message=FAILED, details=("duplicate transaction found [ab12]. Creator [0a]",)
+        )
+    )
+    assert isinstance(found, Duplicate)
+    assert found.tx_id == "ab12"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from edgegw.condition import Signs
+from edgegw.condition import CertificateLife, Signs
 from edgegw.core.market import CHARGE
 from edgegw.ops.metrics import Counts, Metrics
 from tests.core_bench import T0_S, Bench, S
@@ -39,7 +39,7 @@ def rendered() -> str:
         waiting=("CP-7",),
         storage_free_bp=4_200,
         mqtt_connected=True,
-        certificates={"OCPP": (T0_S + 170) * S},
+        certificates={"OCPP": CertificateLife(end_ns=(T0_S + 170) * S, warn_ns=0)},
     )
     counts = Counts(
         ocpp={"received.Heartbeat": 3}, polls={"MA1": (10, 1)}, mqtt_published=4, lag_s={"0.5": 0.001}

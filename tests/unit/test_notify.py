@@ -135,3 +135,18 @@ async def test_the_watchdog_is_fed_only_while_every_part_proves_progress(
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def test_a_manager_that_does_not_read_stops_nobody(tmp_path: Path) -> None:
+    """Its queue is full: what is said then is lost, and saying it takes no time."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
+        door.bind(str(tmp_path / "n"))
+        manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "n")})
+        for _ in range(5000):
+            manager.alive()
+        door.setblocking(False)
+        heard = 0
+        with contextlib.suppress(BlockingIOError):
+            while door.recv(64):
+                heard += 1
+    assert 0 < heard < 5000

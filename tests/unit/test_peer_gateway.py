@@ -20,7 +20,6 @@ from edgegw.peer.world import World
 from tests.integration import toy_contract
 from tests.unit.peer_network import Network
 
-FAILED = "failed to endorse transaction, see attached details for more info"
 TIMEOUT_S = 5.0
 
 
@@ -91,48 +90,6 @@ async def _refusal_of_evaluate(
     with pytest.raises(CallFailure) as raised:
         await peer.evaluate(request, timeout_s=TIMEOUT_S)
     return _failure(raised)
-
-
-async def test_a_contracts_refusal(network: Network) -> None:
-    """ABORTED with a detail on Endorse, UNKNOWN on Evaluate, the contract's words in both."""
-    said = "chaincode response 500, INSUFFICIENT: the counter would be negative"
-    _, signed = network.propose("Add", key="k", n=-1)
-    async with _peer(network) as peer:
-        assert await _refusal_of_endorse(peer, _endorse(signed)) == ("ABORTED", FAILED, (said,))
-        assert await _refusal_of_evaluate(peer, _evaluate(signed)) == (
-            "UNKNOWN",
-            f"evaluate call to endorser returned error: {said}",
-            (said,),
-        )
-
-
-async def test_a_wrong_signature(network: Network) -> None:
-    """Access denied: in the details on Endorse, in the message on Evaluate."""
-    _, signed = network.propose("Get", key="k")
-    signed.signature = b"wrong"
-    said = "error validating proposal: access denied: channel [energych] creator org [EVUserMSP]"
-    async with _peer(network) as peer:
-        assert await _refusal_of_endorse(peer, _endorse(signed)) == ("ABORTED", FAILED, (said,))
-        assert await _refusal_of_evaluate(peer, _evaluate(signed)) == (
-            "FAILED_PRECONDITION",
-            f"evaluate call to endorser returned error: {said}",
-            (),
-        )
-
-
-async def test_an_unknown_chaincode_or_channel(network: Network) -> None:
-    """No peer can be found for it: FAILED_PRECONDITION without details."""
-    async with _peer(network) as peer:
-        for signed, channel in (
-            (_proposal(network, "other", "Get"), "energych"),
-            (_proposal(network, "token", "Get", channel="elsewhere"), "elsewhere"),
-        ):
-            code, message, details = await _refusal_of_endorse(peer, _endorse(signed, channel=channel))
-            assert (code, details) == ("FAILED_PRECONDITION", ())
-            assert "No metadata was found for chaincode" in message
-            code, message, details = await _refusal_of_evaluate(peer, _evaluate(signed))
-            assert (code, details) == ("FAILED_PRECONDITION", ())
-            assert message.startswith("no peers available to evaluate chaincode")
 
 
 async def test_chosen_organisations(network: Network) -> None:

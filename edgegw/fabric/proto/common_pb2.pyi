@@ -108,6 +108,24 @@ class BlockData(_message.Message):
     data: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, data: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class MetadataSignature(_message.Message):
+    __slots__ = ("signature_header", "signature", "identifier_header")
+    SIGNATURE_HEADER_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    IDENTIFIER_HEADER_FIELD_NUMBER: _ClassVar[int]
+    signature_header: bytes
+    signature: bytes
+    identifier_header: bytes
+    def __init__(self, signature_header: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., identifier_header: _Optional[bytes] = ...) -> None: ...
+
+class Metadata(_message.Message):
+    __slots__ = ("value", "signatures")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    value: bytes
+    signatures: _containers.RepeatedCompositeFieldContainer[MetadataSignature]
+    def __init__(self, value: _Optional[bytes] = ..., signatures: _Optional[_Iterable[_Union[MetadataSignature, _Mapping]]] = ...) -> None: ...
+
 class BlockMetadata(_message.Message):
     __slots__ = ("metadata",)
     METADATA_FIELD_NUMBER: _ClassVar[int]

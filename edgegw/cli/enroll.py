@@ -1,0 +1,115 @@
+"""`edgegw enroll`: this station's identity on the ledger, asked for and put in use; renewed in the same two steps."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.config import Config
+
+if TYPE_CHECKING:
+    from edgegw.commissioning.enrolment import Wanted
+
+File = click.Path(path_type=Path, dir_okay=False, exists=True)
+
+
+@click.command()
+@click.option("--representative", is_flag=True, help="The representative's identity, not the gateway's.")
+@click.option("--key-uri", help="Where the key is to be: pkcs11:... (made there) or credential:NAME.")
+@click.option("--keep-key", is_flag=True, help="A new certificate for the key in use.")
+@click.option("--install", "signed", type=File, help="Put this signed certificate in use.")
+@click.option("--sign", "asked", type=File, help="Sign a request with the embedded peer's own authority.")
+@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="With --sign.")
+@config_option
+@json_option
+def enroll(
+    *,
+    representative: bool,
+    key_uri: str | None,
+    keep_key: bool,
+    signed: Path | None,
+    asked: Path | None,
+    days: int,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Make a key and a certificate request; --install puts the certificate in use, without a restart."""
+    if sum(bool(one) for one in (key_uri or keep_key, signed, asked)) > 1:
+        raise click.UsageError("make a request, or --install, or --sign: one at a time")
+    wanted = _wanted(config, representative=representative)
+    try:
+        if asked is not None:
+            _sign(config, wanted, asked, days=days, as_json=as_json)
+        elif signed is not None:
+            _install(config, wanted, signed, as_json=as_json)
+        else:
+            _request(wanted, key_uri, keep_key=keep_key, as_json=as_json)
+    except OSError as fault:
+        code = Exit.NOT_ALLOWED if isinstance(fault, PermissionError) else Exit.CONFIGURATION
+        raise Ended(f"{fault.filename}: {fault.strerror}", code) from fault
+    except ValueError as fault:
+        raise Ended(str(fault), Exit.PROBLEMS) from fault
+
+
+def _wanted(config: Config, *, representative: bool) -> "Wanted":
+    from edgegw.commissioning.enrolment import Wanted
+
+    if not representative:
+        return Wanted(folder=config.ledger.identity, role="gateway", gateway=config.ledger.gateway_id)
+    if config.representative is None:
+        raise Ended("this configuration has no [representative]", Exit.CONFIGURATION)
+    return Wanted(folder=config.representative.identity, role="representative")
+
+
+def _request(wanted: "Wanted", key_uri: str | None, *, keep_key: bool, as_json: bool) -> None:
+    from edgegw.commissioning.enrolment import request
+
+    path = request(wanted, key_uri=key_uri, keep_key=keep_key)
+    marks = {
+        "msp": wanted.msp_id,
+        "name": wanted.name,
+        "node_role": "client",
+        "attributes": wanted.attributes,
+    }
+    show({"request": str(path), **marks}, as_json=as_json)
+    click.echo(f"have {wanted.msp_id}'s authority sign it, then: edgegw enroll --install CERT", err=True)
+
+
+def _install(config: Config, wanted: "Wanted", signed: Path, *, as_json: bool) -> None:
+    from edgegw.cli.daemon import ask_daemon
+    from edgegw.commissioning.enrolment import install
+    from edgegw.ledger.identity import load_trust
+
+    identity = install(wanted, signed.read_bytes(), load_trust(config.ledger.trust_file))
+    until = identity.certificate.not_valid_after_utc
+    try:
+        ask_daemon(config, "reload")
+        in_use = True
+    except Ended as fault:  # it is installed all the same: a daemon that runs sees the new file by itself
+        click.echo(fault.message, err=True)
+        in_use = False
+    shown = {
+        "identity": str(wanted.folder),
+        "until": until.isoformat(),
+        "certificate_sha256": identity.certificate_sha256,
+        "in_use": in_use,
+    }
+    show(shown, as_json=as_json)
+
+
+def _sign(config: Config, wanted: "Wanted", asked: Path, *, days: int, as_json: bool) -> None:
+    from edgegw.peer.membership import sign_request
+
+    if config.peer is None:
+        raise Ended(
+            "only an embedded peer has its authority here; this configuration has no [peer]",
+            Exit.CONFIGURATION,
+        )
+    crypto = config.peer.data_dir / "crypto"
+    pem = sign_request(crypto, wanted.msp_id, asked.read_bytes(), lasts=timedelta(days=days))
+    if as_json:
+        show({"certificate": pem.decode()}, as_json=True)
+    else:
+        click.echo(pem.decode(), nl=False)

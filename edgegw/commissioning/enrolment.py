@@ -1,0 +1,207 @@
+"""How this gateway comes by its identity: a key and a request here, a certificate from the organisation's authority.
+
+Decides what is asked for (P-256, node role client, the contract's role as an attribute) and when a certificate is put in
+use: only where key, organisation, root, role and validity all fit. Every step may be cut short and repeated: the
+certificate's file switches, in one rename, from one identity to the next (`ledger.keys` finds the key that fits).
+Source: Fabric MSP with NodeOUs; attributes as Fabric's own authority writes them.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from edgegw.commissioning.files import Owner
+from edgegw.errors import ConfigError, EdgegwError
+from edgegw.fabric.identity import GATEWAY_ATTRIBUTE, ROLE_ATTRIBUTE, Identity, attributes_extension
+from edgegw.fabric.trust import Roots
+from edgegw.fabric.wire import MalformedMessageError
+from edgegw.ledger.keys import CERTIFICATE, CURRENT, NEXT, open_key, signer_of
+
+REQUEST = "request.csr"
+_NODE_ROLES = frozenset({"client", "admin"})
+
+
+class EnrolmentError(EdgegwError):
+    """The certificate cannot be put in use; `faults` says all that is wrong with it."""
+
+    hint = "nothing was changed; ask the authority for another one, or: edgegw enroll"
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """An identity in `folder` (`<MSP>/<name>`): the contract's role, and for a gateway its id."""
+
+    folder: Path
+    role: str
+    gateway: str = ""
+
+    @property
+    def msp_id(self) -> str:
+        """The organisation."""
+        return self.folder.resolve().parent.name
+
+    @property
+    def name(self) -> str:
+        """The certificate's common name."""
+        return self.folder.resolve().name
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What the contract reads off the certificate."""
+        gateway = {GATEWAY_ATTRIBUTE: self.gateway} if self.gateway else {}
+        return {ROLE_ATTRIBUTE: self.role, **gateway}
+
+
+def request(wanted: Wanted, *, key_uri: str | None = None, keep_key: bool = False) -> Path:
+    """Make a key, where none waits, and a request for its certificate; gives the request's file.
+
+    An identity in use stays in use until `install`. `key_uri`: the key is, or is made, where this says.
+
+    Raises:
+        OSError, ConfigError, MalformedMessageError: a key that is there already cannot be used.
+    """
+    if not wanted.folder.exists():
+        wanted.folder.mkdir(parents=True, mode=0o700)
+        daemon = Owner.of_daemon()
+        if daemon is not None:
+            daemon.take(wanted.folder)
+    in_use = (wanted.folder / CERTIFICATE).exists()
+    stem = NEXT if in_use and not keep_key else CURRENT
+    pem, uri = wanted.folder / f"{stem}.pem", wanted.folder / f"{stem}.uri"
+    if key_uri is not None:
+        _make_in_token(key_uri)
+        _write(uri, key_uri.encode() + b"\n", mode=0o600)
+        pem.unlink(missing_ok=True)
+    place = uri if uri.exists() else pem
+    if not place.exists():
+        if keep_key:
+            raise ConfigError((f"{wanted.folder}: holds no key that could be kept",))
+        _write(pem, _fresh_key(), mode=0o600)
+    subject = x509.Name(
+        [
+            x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, wanted.msp_id),
+            x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "client"),
+            x509.NameAttribute(x509.NameOID.COMMON_NAME, wanted.name),
+        ]
+    )
+    asked = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .add_extension(attributes_extension(wanted.attributes), critical=False)
+        .sign(open_key(place), hashes.SHA256())
+    )
+    path = wanted.folder / REQUEST
+    _write(path, asked.public_bytes(serialization.Encoding.PEM), mode=0o644)
+    return path
+
+
+def install(wanted: Wanted, certificate_pem: bytes, roots: Roots, *, now: datetime | None = None) -> Identity:
+    """Put a signed certificate in use, if all fits.
+
+    Raises:
+        EnrolmentError: something does not fit; nothing was changed.
+        OSError, ConfigError: the key cannot be read.
+    """
+    identity = Identity(msp_id=wanted.msp_id, certificate_pem=certificate_pem)
+    faults = _misfits(wanted, identity, roots, now=now or datetime.now(UTC))
+    if faults:
+        raise EnrolmentError(faults)
+    _write(wanted.folder / CERTIFICATE, certificate_pem, mode=0o644)
+    _promote(wanted.folder, identity)
+    (wanted.folder / REQUEST).unlink(missing_ok=True)
+    return identity
+
+
+def _misfits(wanted: Wanted, identity: Identity, roots: Roots, *, now: datetime) -> tuple[str, ...]:
+    try:
+        _ = identity.public_key
+    except MalformedMessageError as fault:
+        return (str(fault),)
+    faults = []
+    try:
+        signer_of(wanted.folder, identity)
+    except MalformedMessageError:
+        faults.append(f"it is not for the key in {wanted.folder}")
+    if wanted.msp_id not in roots.msp_ids:
+        faults.append(f"{wanted.msp_id} has no root in the trust file")
+    elif not roots.issued(identity):
+        faults.append(
+            f"it is not issued by {wanted.msp_id}'s root in the trust file, or is an authority's own"
+        )
+    certificate = identity.certificate
+    if certificate.not_valid_before_utc > now:
+        faults.append(f"it is valid from {certificate.not_valid_before_utc:%Y-%m-%d %H:%M}Z only")
+    if certificate.not_valid_after_utc < now:
+        faults.append(f"it has ended at {certificate.not_valid_after_utc:%Y-%m-%d %H:%M}Z")
+    if not identity.node_roles & _NODE_ROLES:
+        units = ", ".join(sorted(identity.node_roles)) or "none"
+        faults.append(f"its subject's OU must be client (or admin), and is {units}")
+    faults += [
+        f"its attribute {name} must be {value}, and is {identity.attributes.get(name, 'missing')}"
+        for name, value in wanted.attributes.items()
+        if identity.attributes.get(name) != value
+    ]
+    return tuple(faults)
+
+
+def _promote(folder: Path, identity: Identity) -> None:
+    """The next key becomes the key, where the certificate in use is its own."""
+    for suffix, other in ((".pem", ".uri"), (".uri", ".pem")):
+        place = folder / f"{NEXT}{suffix}"
+        if not place.exists() or not _fits(place, identity):
+            continue
+        place.replace(folder / f"{CURRENT}{suffix}")
+        (folder / f"{CURRENT}{other}").unlink(missing_ok=True)
+        _sync(folder)
+
+
+def _fits(place: Path, identity: Identity) -> bool:
+    return open_key(place).public_key().public_numbers() == identity.public_key.public_numbers()
+
+
+def _make_in_token(uri: str) -> None:
+    if uri.startswith("pkcs11:"):
+        from edgegw.ledger.token import make_token_key  # noqa: PLC0415 - an optional dependency
+
+        make_token_key(uri)
+
+
+def _fresh_key() -> bytes:
+    return ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _write(path: Path, content: bytes, *, mode: int) -> None:
+    """Replace a file whole, on the disk before it counts; it is whose the folder is."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        owner = path.parent.stat()
+        if os.geteuid() == 0:
+            os.chown(partial, owner.st_uid, owner.st_gid)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,196 @@
+"""One block recomputed: whatever is changed in it, in its neighbours or in its trades is found and named."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgegw.fabric import block as blocks
+from edgegw.fabric.identity import KeySigner
+from edgegw.fabric.proto import common_pb2
+from edgegw.fabric.trust import Roots
+from edgegw.fabric.wire import MalformedMessageError, encode
+from edgegw.ledger.proof import Neighbours, block_faults, prove_block
+from edgegw.ledger.receipt import receipt_of
+from edgegw.peer import membership
+from tests.audit_world import Run, tiny_day
+from tests.unit.peer_network import Network
+from tests.unit.test_paper import DIRECT, MARKET, RETAIL
+from tests.unit.test_paper import Peer as PaperPeer
+
+
+class Peer(PaperPeer):
+    """A run's blocks, their tip, and what a test puts in the place of one of them."""
+
+    async def chain_tip(self) -> common_pb2.BlockchainInfo:
+        """Height and last hash."""
+        last = blocks.parse_block(self.raw[-1])
+        return common_pb2.BlockchainInfo(
+            height=len(self.raw), currentBlockHash=blocks.header_hash(last.header)
+        )
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return tiny_day(tmp_path_factory.mktemp("day"))
+
+
+async def proven(run: Run, folder: Path, key: str) -> dict[str, Any]:
+    peer = Peer(run, folder)
+    roots = membership.load_roots(run.world.crypto)
+    return await prove_block(peer, run.find(key)[0], roots)
+
+
+@pytest.mark.parametrize("trade_id", [MARKET, RETAIL, DIRECT])
+async def test_an_honest_block_is_proven(day: Run, tmp_path: Path, trade_id: str) -> None:
+    """Header, hashes, signatures and the five fields of a market, a retail and a direct trade."""
+    shown = await proven(day, tmp_path, f"trade~{trade_id}")
+    assert shown["faults"] == []
+    assert shown["verified"] is True
+    keys = [trade["KEY"] for one in shown["transactions"] for trade in one["trades"]]
+    assert f"trade~{trade_id}" in keys
+    assert "third endorsement" in shown["remark"]
+
+
+async def test_every_block_of_a_run_is_proven(day: Run, tmp_path: Path) -> None:
+    """The first one, the last one, and all between."""
+    peer, roots = Peer(day, tmp_path), membership.load_roots(day.world.crypto)
+    for number in range(len(peer.raw)):
+        assert (await prove_block(peer, number, roots))["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"amount": "1"}, ["amount"]),
+        ({"price": "1"}, ["amount", "price"]),
+        ({"wh": "1"}, ["energy"]),
+        ({"tradeId": "M:0:import:1"}, ["KEY"]),
+        ({"ledgerTimeMs": 1}, []),
+    ],
+)
+async def test_a_trade_that_does_not_add_up_is_found(
+    day: Run, tmp_path: Path, change: dict[str, Any], names: list[str]
+) -> None:
+    """Though everybody signed it; a mapped time is shown as such, and is no fault."""
+    run = day.copy()
+    run.forge(f"trade~{MARKET}", lambda records: records[f"trade~{MARKET}"].update(change))
+    shown = await proven(run, tmp_path, f"trade~{MARKET}")
+    assert shown["faults"] == [f"trade~{MARKET}: {name} differs" for name in names]
+
+
+async def test_too_few_endorsements_are_found(day: Run, tmp_path: Path) -> None:
+    """One organisation alone proves nothing, whatever the validation code says."""
+    run = day.copy()
+    run.forge(f"trade~{MARKET}", lambda _: None, msps=["EVUserMSP"])
+    faults = (await proven(run, tmp_path, f"trade~{MARKET}"))["faults"]
+    assert faults == ["transaction 0: fewer than 2 organisations' endorsements hold"]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    return Network(tmp_path_factory.mktemp("network"))
+
+
+def sealed(network: Network, *envelopes: bytes) -> common_pb2.Block:
+    block = blocks.build_block(1, b"before", list(envelopes))
+    blocks.set_codes(block, [0] * len(envelopes))
+    return block
+
+
+def faults_of(block: common_pb2.Block, roots: Roots, **changed: bytes) -> list[str]:
+    neighbours = Neighbours(previous_hash=b"before", named_hash=blocks.header_hash(block.header))
+    return list(block_faults(encode(block), replace(neighbours, **changed), roots))
+
+
+def spoil_data(block: common_pb2.Block) -> None:
+    block.data.data[0] = block.data.data[0][:-1] + bytes([block.data.data[0][-1] ^ 1])
+
+
+def spoil_codes(block: common_pb2.Block) -> None:
+    blocks.set_codes(block, [0, 0])
+
+
+def noise(block: common_pb2.Block) -> None:
+    block.data.data[0] = b"\xff"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (spoil_data, ["data hash differs", "transaction 0: the creator's signature does not hold"]),
+        (spoil_codes, ["number of validation codes differs"]),
+        (noise, ["data hash differs", "transaction 0: no Envelope"]),
+    ],
+)
+def test_a_changed_block_is_found(
+    network: Network, spoil: Callable[[common_pb2.Block], None], says: list[str]
+) -> None:
+    """Data that the header does not cover, signatures that do not cover the data, codes for nothing."""
+    from edgegw.peer.world import World
+
+    block = sealed(network, network.envelope(World(), "Add", key="k", n=1))
+    assert faults_of(block, network.rules.roots) == []
+    spoil(block)
+    assert faults_of(block, network.rules.roots) == says
+
+
+def test_neighbours_must_name_it(network: Network) -> None:
+    """A block of another chain holds together by itself and does not fit in."""
+    block = sealed(network)
+    roots = network.rules.roots
+    assert faults_of(block, roots, previous_hash=b"other") == ["previous hash differs"]
+    assert faults_of(block, roots, named_hash=b"other") == ["header hash differs"]
+
+
+def configuration() -> bytes:
+    channel = common_pb2.ChannelHeader(type=common_pb2.CONFIG, channel_id="energych")
+    header = common_pb2.Header(channel_header=encode(channel))
+    return encode(common_pb2.Envelope(payload=encode(common_pb2.Payload(header=header))))
+
+
+def by_orderer(block: common_pb2.Block, signer: KeySigner) -> None:
+    header = encode(common_pb2.SignatureHeader(creator=signer.identity.serialized))
+
+    class Signed:
+        message = b"value" + header + blocks.header_bytes(block.header)
+
+    signature = common_pb2.MetadataSignature(signature_header=header, signature=signer.sign(Signed()))
+    block.metadata.metadata[common_pb2.SIGNATURES] = encode(
+        common_pb2.Metadata(value=b"value", signatures=[signature])
+    )
+
+
+def test_an_orderers_signature_counts_where_its_root_is_trusted(network: Network) -> None:
+    """A configuration calls no chaincode; the orderer's word is checked where we can, and says nothing where we cannot."""
+    roots = network.rules.roots
+    block = sealed(network, configuration())
+    by_orderer(block, network.peers["ProducerMSP"][0])
+    assert faults_of(block, roots) == []
+    other = sealed(network, configuration())
+    other.header.number = 2
+    by_orderer(other, network.peers["ProducerMSP"][0])
+    block.metadata.metadata[common_pb2.SIGNATURES] = other.metadata.metadata[common_pb2.SIGNATURES]
+    assert faults_of(block, roots) == ["the signature of ProducerMSP on the block does not hold"]
+    root = (network.crypto / "EVUserMSP" / "ca" / "cert.pem").read_bytes()
+    assert faults_of(block, Roots({"EVUserMSP": root})) == []
+
+
+def test_a_receipt_names_the_place(network: Network) -> None:
+    """Block, place in it, validation and both hashes, of the first copy; another block has none."""
+    from edgegw.peer.world import World
+
+    endorsed = network.endorsed(World(), "Add", key="k", n=1)
+    first = network.envelope(World(), "Add", key="k", n=1)
+    block = sealed(network, first, network.signed(endorsed), network.signed(endorsed))
+    blocks.set_codes(block, [0, 11, 9])
+    receipt = receipt_of(encode(block), endorsed.tx_id)
+    assert (receipt.block, receipt.tx_number, receipt.validation) == (1, 1, "MVCC_READ_CONFLICT")
+    assert receipt.prev_hash == b"before".hex()
+    assert receipt.block_hash == blocks.header_hash(block.header).hex()
+    with pytest.raises(MalformedMessageError, match="does not have it"):
+        receipt_of(encode(block), "other")
+    blocks.set_codes(block, [200] * 3)
+    assert receipt_of(encode(block), endorsed.tx_id).validation == "200"
