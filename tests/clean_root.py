@@ -240,7 +240,9 @@ def _make_base_root() -> str:
             half = base.with_suffix(".half")
             shutil.rmtree(half, ignore_errors=True)
             made = subprocess.run(
-                ["debootstrap", "--variant=minbase", f"--include={INCLUDED}", _release()["VERSION_CODENAME"], str(half)],
+                # Of its own mounts: a test run killed here leaves no /proc mounted under the half.
+                ["unshare", "--mount", "--propagation", "private",
+                 "debootstrap", "--variant=minbase", f"--include={INCLUDED}", _release()["VERSION_CODENAME"], str(half)],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
             )  # fmt: skip
             if made.returncode != 0:
