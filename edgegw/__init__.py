@@ -20,4 +20,10 @@ code), `harmless` (text from outside, as it may be shown), `seldom` (how often
 the same is told), `places` (where the files that edgegw brings along stand).
 """
 
+import os
+
+# gRPC's own work at a fork kills the child before its exec when a channel is busy (grpc/grpc issue 43055). Nothing here
+# forks without exec, so it is off; set before anything can import grpc, and whoever needs it may set it otherwise.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 __version__ = "0.1.0"

@@ -64,7 +64,7 @@ def test_what_is_no_websocket(run: Callable[[Any], Any], text: str, status: str,
     log: Log = []
 
     async def scenario() -> None:
-        listener = ListenerSettings(host="127.0.0.1", port=0, open_timeout_s=0.3)
+        listener = ListenerSettings(host="127.0.0.1", port=0, open_timeout_s=2)
         async with logging(log, listener=listener) as station:
             answer = await raw(station, text)
             assert answer[9:12] == status
