@@ -76,13 +76,20 @@ def is_loopback(host: str) -> bool:
         return host in LOOPBACK
 
 
+_round = itertools.count()
+"""Own ports are given in turn: one that was given and is not bound yet comes again only after all others."""
+
+
 def free_port(first: int | None = None) -> int:
     """A port of the loopback interface that is free now: `first`, or one that no outgoing connection will be given."""
     if first is not None and _is_free(first):
         return first
     for tries in itertools.count():
-        ports = _own_ports() if tries < TRIES_AMONG_OWN else PORTS
-        port = ports.start + secrets.randbelow(len(ports))
+        if tries < TRIES_AMONG_OWN:
+            own = _own_ports()
+            port = own[next(_round) % len(own)]
+        else:
+            port = PORTS.start + secrets.randbelow(len(PORTS))
         if _is_free(port):
             return port
     raise AssertionError("it counts for ever")

@@ -364,4 +364,5 @@ sys.stdin.read()
         picked.append(set(child.stdout.readline().split()))
     for child in children:
         child.communicate()
+    assert [len(ports) for ports in picked] == [60] * 4, "nor one process the same port twice"
     assert len(set().union(*picked)) == sum(len(ports) for ports in picked)
