@@ -106,9 +106,8 @@ class Connection:
                 for helper in helpers:
                     helper.cancel()
         finally:
-            self.finished.set_result(
-                None
-            )  # first: what follows may fail, and a successor must not wait for ever
+            # First: what follows may fail, and a successor must not wait for ever.
+            self.finished.set_result(None)
             for command in (self._current, *self._commands.drain()):
                 self._report(command, "lost")
             self._emit(ChargerDisconnected(charger_id=self._charger.charger_id))

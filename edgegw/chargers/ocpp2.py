@@ -156,9 +156,8 @@ def _started(call: Incoming, transaction_id: str, evse_id: str) -> Reaction:
         )
     ]
     state = _charging_state(call)
-    if (
-        state in _TAKING_POWER
-    ):  # a start at the first energy; later events name the state only when it changes
+    # A start may come at the first energy; later events name the state only when it changes.
+    if state in _TAKING_POWER:
         events.append(ChargingStateChanged(evse_id=evse_id, charging_state=state))
     return Reaction(events=tuple(events))
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgegw.cli.console import Ended, Exit, config_option, config_path, json_option, printable, show
+from edgegw.cli.console import Ended, Exit, can_ask, config_option, config_path, json_option, printable, show
 from edgegw.cli.daemon import DaemonAwayError, ask_daemon
+from edgegw.cli.table import show_table
 from edgegw.config import ChargerConfig, Config
 from edgegw.remedies import REMEDIES, explained
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 APPENDS = "Most chargers append their own identity to the address; where one does not, add it at the end."
 DIALECTS = ("negative_limit_w", "negative_limit_a", "none")
+COLUMNS = ("charger", "state", "from", "what")
 VERSIONS = ("1.6", "2.0.1", "2.1")
 RATED_W = 22_000
 PASSWORD_PLACE = "Basic authentication password (1.6: AuthorizationKey, 2.x: BasicAuthPassword)"  # noqa: S105 - a place's name
@@ -47,8 +49,7 @@ def list_chargers(*, config: Config, as_json: bool) -> None:
         click.echo("no charger has come yet; type this into one:")
         show_urls(config, qr=False)
         return
-    for line in _table(("CHARGER", "STATE", "FROM", "WHAT"), rows):
-        click.echo(line)
+    show_table([dict(zip(COLUMNS, row, strict=True)) for row in rows], COLUMNS)
 
 
 @charger.command("show")
@@ -236,7 +237,7 @@ def _evses(
         )
     profile = told["meter_profile"] or _meter_profile(config)
     host = told["meter_host"] or _host()
-    port = told["meter_port"] or (_number("Its Modbus TCP port", 502, "--meter-port") if _asks() else 502)
+    port = told["meter_port"] or (_number("Its Modbus TCP port", 502, "--meter-port") if can_ask() else 502)
     units = list(told["meter_units"]) or [
         _number(f"Modbus unit of the meter of EVSE {number}", number, "--meter-unit") for number in numbers
     ]
@@ -268,7 +269,7 @@ def _numbered(text: str) -> tuple[int, str]:
 def _chosen_meters(config: Config, numbers: Sequence[int], told: Mapping[str, Any]) -> list[str]:
     """Configured meters that serve nobody, where the installer takes one for each EVSE; none: new ones are wanted."""
     free = [one.id for one in config.meters if one.id not in _serving(config)]
-    if told["meter_profile"] or not _asks() or len(free) < len(numbers):
+    if told["meter_profile"] or not can_ask() or len(free) < len(numbers):
         return []
     chosen = []
     for number in numbers:
@@ -289,14 +290,14 @@ def _meter_profile(config: Config) -> str:
     known = sorted(path.stem for path in (configs() / "meters").glob("*.json"))
     free = [one.id for one in config.meters if one.id not in _serving(config)]
     hint = f"--meter-profile ({', '.join(known)})" + (f" or --meter ({', '.join(free)})" if free else "")
-    if not _asks():
+    if not can_ask():
         raise click.UsageError(f"which meter bills it? give {hint}")
     return str(click.prompt("Register map of its meter", type=click.Choice(known), err=True))
 
 
 def _host() -> str:
     """Where a new meter is; a simulated one is here."""
-    if not _asks():
+    if not can_ask():
         click.echo("Address of its meter: 127.0.0.1 is taken; --meter-host says otherwise", err=True)
         return "127.0.0.1"
     return str(click.prompt("Address of its meter, or of its Modbus TCP gateway", err=True))
@@ -308,14 +309,10 @@ def _serving(config: Config) -> set[str]:
 
 def _number(question: str, default: int, option: str) -> int:
     """The installer's answer; where nobody can be asked the default, which is said."""
-    if not _asks():
+    if not can_ask():
         click.echo(f"{question}: {default} is taken; {option} says otherwise", err=True)
         return default
     return int(click.prompt(question, type=click.IntRange(0), default=default, err=True))
-
-
-def _asks() -> bool:
-    return sys.stdin.isatty()
 
 
 def _tell(config: Config, result: Mapping[str, Any], stranger: Mapping[str, Any]) -> None:
@@ -397,13 +394,3 @@ def _configured_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 def _time(at_ns: int) -> str:
     return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as they need; the last one runs on."""
-    rows = [tuple(printable(cell) for cell in row) for row in rows]
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head) - 1)]
-    return [
-        "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-        for row in (head, *rows)
-    ]

@@ -6,6 +6,7 @@ Decides how a fault ends the process. Never prints a traceback for a fault that 
 import errno
 import json
 import os
+import sys
 from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -149,6 +150,11 @@ def lines_of(value: object, *, indent: str = "") -> list[str]:
     else:
         lines.append(f"{indent}{_plain(value)}")
     return lines
+
+
+def can_ask() -> bool:
+    """Whether somebody is there to answer: standard input is a terminal."""
+    return sys.stdin.isatty()
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,6 @@ import ipaddress
 import os
 import re
 import socket
-import sys
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgegw.cli.console import Ended, Exit, json_option, show
+from edgegw.cli.console import Ended, Exit, can_ask, json_option, show
 from edgegw.config import NAME
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
     folder = _folder(told)
     if (folder / CONFIG).exists():  # before a question is asked
         raise ExistsError(f"{folder / CONFIG} is there already, and stays as it is")
-    if asks and not _can_ask():
+    if asks and not can_ask():
         raise click.UsageError("no terminal to ask on: give --yes, and options for what is not the default")
     station_id = told["station_id"] or _ask("This station's name", _default_name(), asks=asks, fits=_name)
     zone = told["zone"] or _ask("The ledger's price zone", "KR-SEOUL", asks=asks, fits=_name)
@@ -137,10 +136,6 @@ def _reissue(folder: Path, *, as_json: bool) -> None:
     authority = reissue(folder / CONFIG)
     show({"authority": str(authority.certificate), "issued": str(authority.folder)}, as_json=as_json)
     click.echo("the daemon reads them at: systemctl reload edgegw", err=True)
-
-
-def _can_ask() -> bool:
-    return sys.stdin.isatty()
 
 
 def _ask(question: str, default: str, *, asks: bool, fits: Callable[[str], str] = str) -> str:

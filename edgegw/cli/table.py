@@ -1,9 +1,14 @@
-"""Rows for people: a table on a terminal, plain columns elsewhere, so that `grep` and `awk` see one line a row."""
+"""Rows for people: a table on a terminal, plain columns elsewhere, so that `grep` and `awk` see one line a row.
+
+What a device or a stranger put into a cell cannot do anything to the terminal.
+"""
 
 import sys
 from collections.abc import Mapping, Sequence
 
 import click
+
+from edgegw.cli.console import printable
 
 
 def show_table(
@@ -26,7 +31,7 @@ def show_table(
 def _text(value: object) -> str:
     if value is None:
         return "-"
-    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
+    return ("no", "yes")[value] if isinstance(value, bool) else printable(str(value))
 
 
 def _rich_table(texts: Sequence[Sequence[str]], columns: Sequence[str]) -> None:

@@ -15,9 +15,8 @@ from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFail
 
 WAIT_FIRST_MS = 100
 WAIT_MOST_MS = 20_000
-IDENTITY_EXPIRED = (
-    "IDENTITY_EXPIRED"  # the envelope's signer has expired and was renewed: nobody takes it any more
-)
+# The envelope's signer has expired and was renewed: nobody takes it any more.
+IDENTITY_EXPIRED = "IDENTITY_EXPIRED"
 # A definite code after which the same payload may be endorsed anew: the old txid can never become valid.
 ENDORSE_AGAIN = frozenset(
     {

@@ -242,9 +242,7 @@ class Station:
     restores: Mapping[str, Restore] = field(default_factory=dict)
     members: Mapping[str, MemberTerms] = field(default_factory=dict)  # the representative's, not journalled
     queries: Mapping[str, str] = field(default_factory=dict)  # open questions, not journalled
-    storage: StorageLevel = (
-        StorageLevel.OK
-    )  # of now, not journalled: the first look after a start tells it anew
+    storage: StorageLevel = StorageLevel.OK  # of now, not journalled: the first look after a start tells it
     draining: bool = False
 
 

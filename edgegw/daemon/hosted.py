@@ -80,9 +80,8 @@ async def hosted_participants(settings: Path) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def _kept(child: Hosted, process: asyncio.subprocess.Process | None) -> AsyncIterator[None]:
     keeper = asyncio.create_task(_keep(child, process), name=f"keeper of {child.arguments[0]}")
-    await asyncio.sleep(
-        0
-    )  # it has hold of the process before anything can cancel it: a task that never began ends nothing
+    # It gets hold of the process before anything can cancel it: a task that never began ends nothing.
+    await asyncio.sleep(0)
     try:
         yield
     finally:

@@ -75,9 +75,8 @@ class Daemon:
     watchdog: Watchdog | None = None
     certificates: Mapping[str, CertificateLife] = field(init=False)
     board: Board = field(init=False)
-    _reloads: asyncio.Lock = field(
-        init=False, default_factory=asyncio.Lock
-    )  # one at a time: each starts from what holds
+    # One at a time: each starts from what holds.
+    _reloads: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.certificates = certificate_lives(self.config)

@@ -26,9 +26,8 @@ PACKET_BYTES_MAX: Final = 8_192  # the broker keeps anything larger to itself
 CONNECT_S: Final = 3.0
 STOP_S: Final = 2.0
 _NO_LISTENER: Final = 0x10
-_NOT_ALLOWED: Final = frozenset(
-    {0x86, 0x87, 0x8A, 0x8C}
-)  # bad user or password, not authorized, banned, method
+# Bad user or password, not authorized, banned, bad method.
+_NOT_ALLOWED: Final = frozenset({0x86, 0x87, 0x8A, 0x8C})
 
 AWAY: Final = "EGW-6002"
 NOT_ALLOWED: Final = "EGW-6003"

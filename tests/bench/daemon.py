@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.chargers.security import hash_password
+from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.toml import toml
 from tests.bench.ledger_world import GATEWAY, STATION, ZONE, peer_arguments, world_of
 from tests.bench.ocpp_load import PASSWORD
@@ -78,7 +79,7 @@ def daemon(folder: Path, *, chargers: int, poll_s: int) -> Iterator[Daemon]:
         ]
         world = world_of(stack.enter_context(part(*peer_arguments(data))), data)
         asyncio.run(world.found(0))
-        port = _free_port()
+        port = free_port()
         config = folder / "edgegw.toml"
         tables = _tables(world.endpoint, port=port, meters=[meter.hear()["port"] for meter in meters])
         tables |= _equipment(chargers, [table["port"] for table in tables.pop("lines")], poll_s)
@@ -117,13 +118,6 @@ def _service_manager(path: Path) -> Iterator[socket.socket]:
 def _wait_ready(manager: socket.socket) -> None:
     while b"READY=1" not in manager.recv(4096).split(b"\n"):
         pass
-
-
-def _free_port() -> int:
-    """A port that is free now: the daemon is asked for it by name, because its clients have to be told."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _shares(chargers: int) -> dict[str, int]:

@@ -41,7 +41,6 @@ asyncio.run(main())
 
 def test_each_child_reaches_its_program() -> None:
     """As the daemon starts its peer again, and the demo its programs."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False
-    )  # fmt: skip
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, "all\n"), done.stderr

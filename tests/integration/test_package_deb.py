@@ -118,9 +118,9 @@ def test_installing_prepares_and_starts_nothing(root: CleanRoot) -> None:
     assert refused.returncode == 78
     assert "sudo edgegw init" in refused.stderr
     assert "--seed" in root.run("edgegw", "demo", "--help", user="nobody").stdout
-    for place in ("/home/edgegw/__init__.py", "/home/click.py", "/home/json.py"):
+    for place in ("/srv/edgegw/__init__.py", "/srv/click.py", "/srv/json.py"):
         root.write(place, "raise SystemExit('trapped')")
-    trapped = "cd /home && PYTHONPATH=/home edgegw"
+    trapped = "cd /srv && PYTHONPATH=/srv edgegw"
     assert root.read("sh", "-c", f"{trapped} --version") == f"edgegw, version {__version__}"
     assert 'os.environ["PYTHONSAFEPATH"] = "1"' in root.read("cat", "/usr/bin/edgegw")  # nor of its children
     root.run("sh", "-c", "zcat /usr/share/man/man1/edgegw.1.gz | grep -q 'SS.*edgegw trade list'")

@@ -224,7 +224,7 @@ def test_what_is_missing_is_asked_for_on_a_terminal(config: Path, monkeypatch: p
     """Two EVSEs of a charger that is yet to come, each with a meter of its own; off a terminal that is a usage error."""
     bare = charger(config, "approve", "CP-2")
     assert (bare.exit_code, "--evse" in bare.stderr) == (Exit.USAGE, True)
-    monkeypatch.setattr(charger_module, "_asks", lambda: True)
+    monkeypatch.setattr(charger_module, "can_ask", lambda: True)
     with serving(config.parent / "var", FakeDaemon()) as daemon:
         daemon.reloaded = {"changed": [], "needs_restart": ["meters"]}
         done = charger(
@@ -356,7 +356,7 @@ def test_init_asks_what_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for answer, networks in (("y", 3), ("n", 2)):
         folder = tmp_path / answer
         with monkeypatch.context() as patch:
-            patch.setattr(init_module, "_can_ask", lambda: True)
+            patch.setattr(init_module, "can_ask", lambda: True)
             done = run("init", "--dir", str(folder), answers=f"dock 3\ndock-3\n\n\nembedded\n{answer}\n")
         assert done.exit_code == Exit.DONE, done.output
         assert "'dock 3': 1 to 48 of" in done.stderr, "asked again at once, not refused at the end"
