@@ -80,6 +80,8 @@ def take(machine: CleanRoot, words: list[str]) -> None:
                 lambda seen: seen["sessions"] == 1 and seen["evses"][0]["import_mwh"] > 0,
             )
         case ["edgegw", "trade", "list"]:
+            # The car has left: where a quarter hour ended while it charged, there was a settled trade before that.
+            until(lambda: ask(machine, "edgegw", "status"), lambda seen: seen["sessions"] == 0)
             until(lambda: ask(machine, *words), settled)
         case _:
             machine.run(*words)
