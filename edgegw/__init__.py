@@ -15,7 +15,8 @@ a Hyperledger Fabric network on this machine. `clock` is real or accelerated tim
 are kept, `ops` what an operator sees (logs, metrics, health, watchdog), `condition` judges the station's parts;
 `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
-strings that say nothing), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
+strings that say nothing), `office` (what a station asks of the
+representative and of the ledger for a driver), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
 code), `harmless` (text from outside, as it may be shown), `seldom` (how often
 the same is told), `places` (where the files that edgegw brings along stand).
 """
