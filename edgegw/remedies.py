@@ -85,7 +85,17 @@ REMEDIES: Mapping[str, Remedy] = {
     "EGW-2007": _remedy("the meter's serial number changed", "after a planned change: edgegw meter adopt ID"),
     "EGW-2008": _remedy("another unit id answered", "check the bus for two devices with one id"),
     # HTTP
-    "EGW-3001": _remedy("the request names an unknown host", "ask as http://127.0.0.1:PORT/"),
+    "EGW-3001": _remedy("the request names an unknown host", "ask as http://127.0.0.1:PORT/, or name the host in web.names"),
+    "EGW-3002": _remedy("a form came from another page, or from an old one", "open the page again, by its code or address"),
+    "EGW-3003": _remedy("a screen's code was used already, or is older than 60 seconds", "scan the one that is shown now"),
+    "EGW-3004": _remedy("there is no such page", "begin at the station's first page"),
+    "EGW-3005": _remedy("the page belongs to another member", "log in as the member whose it is"),
+    "EGW-3006": _remedy("the request is larger than 65,536 bytes", "none is needed: nothing was read"),
+    "EGW-3007": _remedy("the request has more than 64 headers", "none is needed: nothing was read"),
+    "EGW-3008": _remedy("the page cannot be asked in this way", "none is needed: nothing was changed"),
+    "EGW-3009": _remedy("a page failed", "report it with edgegw support; nothing that bills depends on it"),
+    "EGW-3010": _remedy("the representative cannot be reached", "check its address and service; cards that are known go on charging"),
+    "EGW-3011": _remedy("too many tries from one address or for one name", "wait a minute; look who tries"),
     "EGW-2009": _remedy("the answer is not what was asked for", "look for a second master, or another gateway, on this bus"),
     "EGW-2010": _remedy("the meter is of another model than its profile", "name the right one: edgegw meter scan --host HOST"),
     # configuration and storage

@@ -78,6 +78,7 @@ EVENTS = frozenset({
     "journal.restored",
     "storage.level_changed",
     "storage.promise_broken",
+    "web.failed",
 })  # fmt: skip
 
 _TEXT_MAX = 200

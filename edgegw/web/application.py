@@ -1,0 +1,121 @@
+"""Areas become one application: routes, the pages of refusals, and the guard around all of it.
+
+Decides which area stands where. An area is a module with `routes(pages) -> Sequence[Route]`; each handler takes the request
+(`action` also the form) and gives an answer. Never asks office or ledger itself.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Scope
+
+from edgegw.office import OfficeError
+from edgegw.web import assets
+from edgegw.web.forms import ForeignFormError, Form, read_form
+from edgegw.web.guard import Guard, TooLargeError
+from edgegw.web.pages import Pages, see_other
+from edgegw.web.pulse import CrowdedError
+from edgegw.web.site import Site
+from edgegw.web.visitors import visitor_of
+
+Handler = Callable[[Request], Awaitable[Response]]
+FormHandler = Callable[[Request, Form], Awaitable[Response]]
+Area = Callable[[Pages], Sequence[BaseRoute]]
+
+_CODES = {404: "EGW-3004", 405: "EGW-3008"}
+
+
+def page(path: str, handler: Handler) -> Route:
+    """A page that is looked at: nothing changes."""
+    return Route(path, handler, methods=["GET"])
+
+
+def action(pages: Pages, path: str, handler: FormHandler) -> Route:
+    """A form that is sent: its token is checked before `handler` sees it."""
+
+    async def checked(request: Request) -> Response:
+        return await handler(request, await read_form(request, pages.site))
+
+    return Route(path, checked, methods=["POST"])
+
+
+def for_members(pages: Pages, handler: Handler) -> Handler:
+    """A page for who has logged in; others are asked to, and come back."""
+
+    async def known(request: Request) -> Response:
+        visitor = await visitor_of(request, pages.site)
+        if visitor.profile is None:
+            return see_other(f"/login?next={request.url.path}")
+        return await handler(request)
+
+    return known
+
+
+def action_for_members(pages: Pages, path: str, handler: FormHandler) -> Route:
+    """A form for who has logged in."""
+
+    async def known(request: Request, form: Form) -> Response:
+        visitor = await visitor_of(request, pages.site)
+        if visitor.profile is None:
+            return see_other("/login")
+        return await handler(request, form)
+
+    return action(pages, path, known)
+
+
+def application(site: Site, areas: Mapping[str, Area]) -> ASGIApp:
+    """The whole application of a site, with these areas by name."""
+    pages = Pages(site, areas=tuple(areas))
+
+    def refused(request: Request, status: int, code: str) -> Response:
+        return pages.draw(request, "refused.html", status=status, code=code)
+
+    async def asset(request: Request) -> Response:
+        return assets.serve(pages.assets, request) or refused(request, 404, "EGW-3004")
+
+    async def icon(request: Request) -> Response:
+        request.path_params["name"] = "favicon.svg"
+        return await asset(request)
+
+    routes: list[BaseRoute] = [
+        Route("/static/{digest}/{name:path}", asset),
+        Route("/favicon.ico", icon),
+        *(route for area in areas.values() for route in area(pages)),
+    ]
+    inner = Starlette(routes=routes, exception_handlers=_refusals(refused))
+
+    def refuse(scope: Scope, status: int, code: str) -> ASGIApp:
+        return refused(Request(scope), status, code)
+
+    def failed(where: str) -> None:
+        site.log("web.failed", {"reason": where, "remedy": "edgegw support"}, level="error")
+
+    return Guard(inner, site.settings, refuse=refuse, failed=failed)
+
+
+def _refusals(refused: Callable[[Request, int, str], Response]) -> dict[Any, Callable[..., Any]]:
+    """The page of each fault that a handler may raise; any other is raised again after its page, for the guard to tell of."""
+
+    async def http_fault(request: Request, fault: Exception) -> Response:
+        assert isinstance(fault, HTTPException)
+        return refused(request, fault.status_code, _CODES.get(fault.status_code, "EGW-3009"))
+
+    def always(status: int, code: str) -> Callable[[Request, Exception], Awaitable[Response]]:
+        async def draw(request: Request, _fault: Exception) -> Response:
+            return refused(request, status, code)
+
+        return draw
+
+    return {
+        HTTPException: http_fault,
+        ForeignFormError: always(403, "EGW-3002"),
+        OfficeError: always(503, "EGW-3010"),
+        TooLargeError: always(413, "EGW-3006"),
+        CrowdedError: always(503, "EGW-3011"),
+        Exception: always(500, "EGW-3009"),
+    }

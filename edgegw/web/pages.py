@@ -1,0 +1,83 @@
+"""Templates become answers: one environment a language, everything escaped, a name that is missing is a fault.
+
+Decides how a page is rendered and what each one is given (visitor, site, address of assets). Never asks office or ledger.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from edgegw.office import Language
+from edgegw.web import assets
+from edgegw.web.site import Site
+from edgegw.web.texts import LANGUAGES, catalogue
+from edgegw.web.visitors import remember, stranger_of, visitor_of
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+Word = Callable[[str], str]
+
+
+class Pages:
+    """Renders templates for the visitors of one site."""
+
+    def __init__(self, site: Site, *, areas: tuple[str, ...]) -> None:
+        """`areas`: names of the areas that are served, for the navigation."""
+        self.site = site
+        self.assets = assets.read()
+        self._areas = areas
+        self._environments = {language: self._environment(language) for language in LANGUAGES}
+
+    def word(self, language: Language) -> Word:
+        """The words of a language, for texts that pages make themselves."""
+        return catalogue(language).gettext
+
+    async def answer(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        """The page `template` (a file below templates/) for this visitor; raises OfficeError."""
+        await visitor_of(request, self.site)
+        return self.draw(request, template, status=status, **values)
+
+    def draw(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        """The page for a visitor whose login is looked up already, or of whom nothing is asked."""
+        visitor = getattr(request.state, "visitor", None) or stranger_of(request, self.site)
+        text = self.text(template, visitor.language, {"visitor": visitor, "path": request.url.path, **values})
+        response = HTMLResponse(text, status_code=status)
+        remember(response, request, self.site)
+        return response
+
+    def text(self, template: str, language: Language, values: Mapping[str, Any]) -> str:
+        """A template's text, whole page or fragment."""
+        return self._environments[language].get_template(template).render(values)
+
+    def _environment(self, language: Language) -> Environment:
+        environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        environment.install_gettext_translations(catalogue(language), newstyle=True)  # type: ignore[attr-defined]  # the i18n extension's
+        environment.globals |= {
+            "site": self.site.settings,
+            "language": language,
+            "areas": self._areas,
+            "asset": lambda name: self.assets[name].address,
+        }
+        return environment
+
+
+def see_other(address: str) -> Response:
+    """After a form was taken: look there, so that reloading does not send it again."""
+    return RedirectResponse(address, status_code=303)
+
+
+def local(address: str, otherwise: str = "/") -> str:
+    """An address of this server that a visitor named; anything else is `otherwise`."""
+    is_local = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
+    return address if is_local and len(address) <= 300 else otherwise

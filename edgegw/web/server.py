@@ -1,0 +1,113 @@
+"""The application is served inside the caller's loop, on one address, with or without TLS.
+
+Decides socket, TLS and limits of the HTTP server. Never installs signal handlers and never logs requests.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from edgegw.errors import AddressTakenError, ConfigError
+from edgegw.web.site import WebSettings
+
+HEADER_BYTES_MAX = 16 * 1024
+CONNECTIONS_MAX = 1024
+KEEP_ALIVE_S = 15
+END_S = 2
+
+
+class _Server(uvicorn.Server):
+    """Without signal handlers: whoever runs us decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class WebServer:
+    """One listening address. `port` is known as soon as it is made; raises AddressTakenError, ConfigError."""
+
+    def __init__(self, application: ASGIApp, settings: WebSettings) -> None:
+        self._settings = settings
+        self._tls = _tls(settings)
+        self._socket = _bound(settings)
+        self.port: int = self._socket.getsockname()[1]
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # our own log says what matters
+        context = self._tls
+        self._server = _Server(
+            uvicorn.Config(
+                application,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                http="h11",
+                ws="none",
+                h11_max_incomplete_event_size=HEADER_BYTES_MAX,
+                limit_concurrency=CONNECTIONS_MAX,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=END_S,
+                ssl_context_factory=None if context is None else lambda _config, _default: context,
+            )
+        )
+
+    @property
+    def origin(self) -> str:
+        """How a browser on this machine or network begins its addresses."""
+        scheme = "https" if self._settings.is_secure else "http"
+        name = self._settings.names[0]
+        return f"{scheme}://{name}:{self.port}"
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        serving = asyncio.ensure_future(self._server.serve([self._socket]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            self._server.should_exit = True
+            await serving
+            raise
+
+    def reload(self) -> None:
+        """Read the certificate again, for new connections; raises ConfigError and keeps the old one."""
+        if self._tls is not None:
+            _tls(self._settings)
+            _load(self._tls, self._settings)
+
+
+def _bound(settings: WebSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    door = socket.socket(family)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((settings.host, settings.port))
+    except OSError as error:
+        door.close()
+        raise AddressTakenError("web.host, web.port", f"{settings.host}:{settings.port}", error) from error
+    door.setblocking(False)
+    return door
+
+
+def _tls(settings: WebSettings) -> ssl.SSLContext | None:
+    if settings.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    _load(context, settings)
+    return context
+
+
+def _load(context: ssl.SSLContext, settings: WebSettings) -> None:
+    assert settings.certificate is not None
+    try:
+        context.load_cert_chain(settings.certificate, settings.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError((f"web.certificate, web.key_file: {settings.certificate}: {error}",)) from error

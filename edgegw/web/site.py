@@ -1,0 +1,57 @@
+"""What pages know of the rest of the house: ports, and the settings of one web server.
+
+Decides nothing. A page reads the station's present state, which is immutable, asks office and ledger, and places events.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from edgegw.core.events import Event
+from edgegw.core.state import Station
+from edgegw.office import LedgerView, Office
+from edgegw.ports import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """Where and as what pages are served. `names`: the host names under which they may be asked for, without ports."""
+
+    host: str
+    port: int
+    names: tuple[str, ...]
+    certificate: Path | None = None
+    key_file: Path | None = None
+    title: str = "edgegw"
+    time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Seoul"))
+    geohash: str = ""  # where this station stands, as coarse as its operator wants to be
+    secret: bytes = field(default=b"", repr=False)  # for forms' tokens and screen codes
+    sandbox: bool = False
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether what is typed in is encrypted on its way."""
+        return self.certificate is not None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the pages."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What every page of one server may use."""
+
+    settings: WebSettings
+    clock: Clock
+    office: Office
+    ledger: LedgerView
+    log: Callable[..., None]
+    station: Callable[[], Station] | None = None  # None: a representative's own pages, without a station
+    place: Callable[[Event], None] | None = None

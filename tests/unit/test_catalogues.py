@@ -1,0 +1,32 @@
+"""Words of the pages: nothing is left without Korean, and what is compiled is what stands in the source."""
+
+import pytest
+
+from tests import catalogues
+
+
+def test_every_text_has_its_korean() -> None:
+    """A text of a page or template that has no Korean translation is named, with the file where it stands."""
+    korean = catalogues.known("ko")
+    missing = {text: where for text, where in catalogues.used() if not korean.get(text)}
+    assert missing == {}
+
+
+def test_no_translation_is_left_over() -> None:
+    """A catalogue holds only what pages say."""
+    said = {text for text, _ in catalogues.used()}
+    assert set(catalogues.known("ko")) - said == set()
+
+
+def test_translations_fill_in_the_same_names() -> None:
+    """A translation names the same placeholders as its text."""
+    for text, translated in [*catalogues.known("ko").items(), *catalogues.known("en").items()]:
+        if translated:
+            assert catalogues.placeholders(text) == catalogues.placeholders(translated), text
+
+
+@pytest.mark.parametrize("path", catalogues.sources(), ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_the_compiled_catalogue_is_its_source(path: object) -> None:
+    """`python -m tests.catalogues` would change nothing."""
+    assert isinstance(path, catalogues.Path)
+    assert path.with_suffix(".mo").read_bytes() == catalogues.compiled(path)

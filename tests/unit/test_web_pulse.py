@@ -1,0 +1,69 @@
+"""Live updates: drawn once for all who look, sent when changed, newest first after a lost connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import cast
+
+import pytest
+from starlette.responses import StreamingResponse
+
+from edgegw.web import pulse
+from edgegw.web.pulse import CrowdedError, Pulse
+
+
+def news(response: StreamingResponse) -> AsyncIterator[str]:
+    return cast("AsyncIterator[str]", response.body_iterator)
+
+
+async def test_what_changed_is_drawn_once_and_sent_to_all() -> None:
+    """Any number of viewers cost one drawing a beat; what did not change is not sent again."""
+    drawn: list[int] = []
+    present = "a"
+
+    def draw() -> str:
+        drawn.append(1)
+        return present
+
+    beating = Pulse()
+    viewers = [news(beating.stream("BAY-1", draw, event="live")) for _ in range(5)]
+    first = [await anext(one) for one in viewers]
+    assert first == ["retry: 2000\n\nevent: live\ndata: a\n\n"] * 5
+    assert (len(drawn), beating.viewers) == (1, 5)
+    waiting = [asyncio.ensure_future(anext(one)) for one in viewers]
+    await asyncio.sleep(0)
+    beating.beat()
+    await asyncio.sleep(0)
+    assert not any(one.done() for one in waiting)
+    present = "b\nc"
+    beating.beat()
+    assert await asyncio.gather(*waiting) == ["event: live\ndata: b\ndata: c\n\n"] * 5
+    assert len(drawn) == 3
+    for one in viewers:
+        await one.aclose()  # type: ignore[attr-defined]  # a generator
+    assert beating.viewers == 0
+    beating.beat()
+    assert len(drawn) == 3
+
+
+async def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More streams than there may be are refused."""
+    monkeypatch.setattr(pulse, "STREAMS_MAX", 1)
+    beating = Pulse()
+    one = news(beating.stream("a", lambda: ""))
+    await anext(one)
+    with pytest.raises(CrowdedError):
+        beating.stream("a", lambda: "")
+
+
+async def test_streams_end_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the pulse ends, every stream does; until then a still one says that it lives."""
+    monkeypatch.setattr(pulse, "STILL_S", 0.01)
+    monkeypatch.setattr(pulse, "EVERY_S", 0.001)
+    beating = Pulse()
+    running = asyncio.ensure_future(beating.run())
+    stream = news(beating.stream("a", lambda: "same"))
+    await anext(stream)
+    assert await anext(stream) == ": still here\n\n"
+    running.cancel()
+    async with asyncio.timeout(5):
+        assert all([text.startswith(":") async for text in stream])
