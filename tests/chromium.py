@@ -42,6 +42,11 @@ window.__breaches = [];
 document.addEventListener('securitypolicyviolation', event =>
   window.__breaches.push(event.violatedDirective + ' ' + event.blockedURI + ' ' + event.sample));
 """
+PAINTED = """
+new Promise(done => new PerformanceObserver(list => {
+  for (const entry of list.getEntriesByName('first-contentful-paint')) done(entry.startTime);
+}).observe({type: 'paint', buffered: true}))
+"""
 _STATUS = "Failed to load resource: the server responded with a status of"
 
 
@@ -199,6 +204,32 @@ async def wire_bytes(there: Visit, path: str) -> int:
     await there.page.wait_for_load_state("load")
     await session.detach()
     return sum(sizes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network as slow as told, in both directions."""
+
+    latency_ms: float
+    bytes_a_second: int
+
+
+async def painted_ms(there: Visit, path: str, *, network: Network, slower: int) -> float:
+    """When the first content of a page was painted, after its address was typed in; on a slowed network and processor."""
+    session = await there.page.context.new_cdp_session(there.page)
+    await session.send("Network.enable")
+    conditions = {
+        "offline": False,
+        "latency": network.latency_ms,
+        "downloadThroughput": network.bytes_a_second,
+        "uploadThroughput": network.bytes_a_second,
+    }
+    await session.send("Network.emulateNetworkConditions", conditions)
+    await session.send("Emulation.setCPUThrottlingRate", {"rate": slower})
+    await there.go(path)
+    painted: float = await there.page.evaluate(PAINTED)
+    await session.detach()
+    return painted
 
 
 def slug(path: str) -> str:

@@ -103,6 +103,14 @@ MEANINGS: Mapping[str, Meaning] = {
     "idle.each_minute": Meaning(
         text="the same, meters read each minute (the default)", field="value", most=3
     ),
+    "pages.paint": Meaning(
+        text="first contentful paint of the first page, slow 4G (150 ms, 1.6 Mbit/s), processor 4 times slower",
+        field="value",
+        most=1,
+    ),
+    "pages.paint.devtools": Meaning(
+        text="the same, DevTools' preset of that name (562.5 ms, 1.4 Mbit/s)", field="value", most=1
+    ),
 }
 
 
