@@ -74,6 +74,8 @@ class WebServer:
             self._server.should_exit = True
             await serving
             raise
+        finally:
+            self._socket.close()
 
     def reload(self) -> None:
         """Read the certificate again, for new connections; raises ConfigError and keeps the old one."""
