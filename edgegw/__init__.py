@@ -5,7 +5,7 @@ loop (`gateway`); there the core decides (`core`: session, metering, control, ma
 remembers (`store`, whose rows `rows` words), and only then effects go out through `ports`. The ledger's client endorses,
 submits and asks for the commit (`ledger`, over the protocol in `fabric`); the contract (`contract`) rules, hosted by a
 peer (`peer`); the consortium's other roles (`participants`) are clients of the same ledger. What goes on is told to an
-MQTT broker (`telemetry`).
+MQTT broker (`telemetry`) and shown to drivers (`web`).
 
 Around the flow: `cli` starts what is asked for, `commissioning` makes what a station needs before its first day
 (configuration, keys, certificates, a sandbox, a charger's part), `app` builds the `daemon` (what runs, reloads, tells of
