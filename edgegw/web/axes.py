@@ -106,9 +106,9 @@ def nice_step(reach: int, count: int) -> int:
 
 
 def value_range(values: Sequence[int], count: int) -> tuple[int, int, int]:
-    """(low, high, step) around the values on round numbers; from zero unless they lie close together far from it."""
+    """(low, high, step) around the values on round numbers; from zero unless they differ little, far from it."""
     low, high = min(values), max(values)
-    if not 0 < high < 2 * low:
+    if not low < high < 2 * low:
         low = min(0, low)
     high = max(0, high)
     step = nice_step(max(1, high - low), count)

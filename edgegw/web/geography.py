@@ -70,7 +70,7 @@ def bearing_deg(start: Place, end: Place) -> float | None:
     east, north = _towards(start, end)
     if hypot(east, north) * EARTH_RADIUS_M < 1:
         return None
-    return degrees(atan2(east, north)) % 360
+    return degrees(atan2(east, north)) % 360 % 360  # a hair west of north is 360 after the first
 
 
 def direction(start: Place, end: Place) -> Direction | None:

@@ -160,8 +160,14 @@ def _draw(origin: Place, stations: Sequence[Station], labels: MapLabels, *, canv
         *still,
         box((0, 0), (frame.width, top), class_="ch-ground", rx=8),  # rings end where the map does
         keys,
-        box((0, area.bottom), (frame.width, 24), class_="ch-ground", rx=8),
-        text(12, area.bottom + 15, fitted(note, frame.width - 24), class_="ch-muted"),
+        *(
+            (
+                box((0, area.bottom), (frame.width, 24), class_="ch-ground"),
+                text(12, area.bottom + 15, fitted(note, frame.width - 24), class_="ch-muted"),
+            )
+            if note
+            else ()
+        ),
         height=foot,
     )
 

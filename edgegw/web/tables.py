@@ -83,7 +83,7 @@ def power_table(points: Sequence[PowerPoint], labels: PowerLabels, zone: tzinfo)
         heads=(labels.time, labels.power, labels.soc),
         rows=tuple(
             (
-                clock(point.at_s * SECOND_NS, zone),
+                clock(point.at_s * SECOND_NS, zone, to_the_second=True),
                 _power(point.power_w, labels),
                 NOTHING if point.soc_bp is None else percent(point.soc_bp),
             )
