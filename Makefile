@@ -19,7 +19,7 @@ help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
 	  'make test    format, lint, types, imports, all tests' \
 	  'make soak    the long forms of the tests' \
-	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory, idle or pages)' \
+	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory, idle, pages or web)' \
 	  'make format  put the code into its form' \
 	  'make wheel   build/dist/edgegw-*.whl, for pipx' \
 	  'make deb     build/dist/edgegw_*.deb, for Debian 12' \
