@@ -335,11 +335,24 @@ class TradeShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was recomputed: `name` is a fixed word that pages translate."""
+    """One thing that was recomputed: `name` is one of `CHECKS`, for which pages have words. `detail` is for experts."""
 
     name: str
     holds: bool
     detail: str = ""
+
+
+CHECKS = (
+    *("block_hash", "prev_hash", "data_hash", "validation_codes", "orderer_signature"),  # the block
+    *("validation_code", "tx_id", "proposal", "creator_signature", "endorsements"),  # the transaction in it
+    *("record", "key", "energy", "amount", "price", "fee", "timestamp"),  # the trade that it wrote
+    *(
+        "evidence_hash",
+        "evidence_signature",
+        "evidence_registers",
+    ),  # the station's own evidence, where it is here
+)
+"""Every name a `Check` may have, in the order in which they are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

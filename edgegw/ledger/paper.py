@@ -6,7 +6,7 @@ Source: LEDGER "Blocks as the paper draws them".
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,11 @@ _NS_PER_MS = 1_000_000
 
 async def draw_block(client: LedgerClient, number: int) -> dict[str, Any]:
     """The block in five fields, with the stored price record behind each market trade. Raises LedgerError's children."""
-    shown = five_fields(await client.block(number))
+    return await derive(client, five_fields(await client.block(number)))
+
+
+async def derive(client: LedgerClient, shown: dict[str, Any]) -> dict[str, Any]:
+    """The same block with the stored price record behind each market trade. Raises LedgerError's children."""
     trades = [trade for transaction in shown["transactions"] for trade in transaction["trades"]]
     prices: dict[str, dict[str, Any]] = {}
     for trade in trades:
@@ -50,6 +54,8 @@ def five_fields(raw: bytes) -> dict[str, Any]:
     """
     block = blocks.parse_block(raw)
     codes = blocks.codes_of(block)
+    if len(codes) != len(block.data.data):
+        raise MalformedMessageError(f"block {block.header.number} has another number of validation codes")
     previous = block.header.previous_hash.hex()
     transactions = [
         _transaction(envelope, code, previous) for envelope, code in zip(block.data.data, codes, strict=True)
@@ -65,7 +71,7 @@ def five_fields(raw: bytes) -> dict[str, Any]:
 
 def _transaction(envelope: bytes, code: int, previous: str) -> dict[str, Any]:
     payload = decode(common_pb2.Envelope, envelope).payload
-    verdict = peer_pb2.TxValidationCode.Name(code)
+    verdict = verdict_of(code)
     if not is_call(payload):
         shown = {"tx_id": transaction_id_of(payload), "function": CONFIGURATION, "validation": verdict}
         return shown | {"trades": []}
@@ -73,29 +79,41 @@ def _transaction(envelope: bytes, code: int, previous: str) -> dict[str, Any]:
     shown = {"tx_id": call.tx_id, "function": call.args[0].decode(errors="replace"), "validation": verdict}
     if verdict != "VALID":
         return shown | {"trades": []}
-    return shown | {"trades": list(_trades(call, verdict, previous))}
+    return shown | {"trades": list(_trades(call, previous))}
 
 
-def _trades(call: EndorsedTransaction, verdict: str, previous: str) -> Iterator[dict[str, Any]]:
+def verdict_of(code: int) -> str:
+    """The name of a validation code; the number of one that has none."""
+    return peer_pb2.TxValidationCode.Name(code) if code in peer_pb2.TxValidationCode.values() else str(code)
+
+
+def _trades(call: EndorsedTransaction, previous: str) -> Iterator[dict[str, Any]]:
     for key, value in sorted(rwset.writes_of(call.chaincode, call.rwset).items()):
         if value is None or not key.startswith(TRADE):
             continue
-        trade = json.loads(value)
-        yield {
-            "KEY": key,
-            "Value": {"trade": trade, "price_mtok_per_kwh": trade["price"]},
-            "Timestamp": _times(call.timestamp_ns // _NS_PER_MS, trade["ledgerTimeMs"]),
-            "Prev_Hash": previous,
-            "Proof": {
-                "endorsements": [
-                    {"endorser": _name(endorser), "signature": signature.hex()}
-                    for endorser, signature in call.endorsements
-                ],
-                "validation": verdict,
-                "evidence_hash": trade["evidenceHash"],
-                "price_derivation": {name: trade[name] for name in DERIVATION if name in trade},
-            },
-        }
+        try:
+            trade = json.loads(value)
+            yield _trade(call, key, trade, previous=previous)
+        except (ValueError, KeyError, TypeError, OverflowError) as fault:
+            raise MalformedMessageError(f"{key}: no trade's record") from fault
+
+
+def _trade(call: EndorsedTransaction, key: str, trade: Mapping[str, Any], *, previous: str) -> dict[str, Any]:
+    return {
+        "KEY": key,
+        "Value": {"trade": trade, "price_mtok_per_kwh": trade["price"]},
+        "Timestamp": _times(call.timestamp_ns // _NS_PER_MS, trade["ledgerTimeMs"]),
+        "Prev_Hash": previous,
+        "Proof": {
+            "endorsements": [
+                {"endorser": _name(endorser), "signature": signature.hex()}
+                for endorser, signature in call.endorsements
+            ],
+            "validation": "VALID",
+            "evidence_hash": trade["evidenceHash"],
+            "price_derivation": {name: trade[name] for name in DERIVATION if name in trade},
+        },
+    }
 
 
 def _times(real_ms: int, ledger_ms: int) -> dict[str, Any]:
