@@ -27,23 +27,24 @@ _NS_PER_MS = 1_000_000
 
 async def draw_block(client: LedgerClient, number: int) -> dict[str, Any]:
     """The block in five fields, with the stored price record behind each market trade. Raises LedgerError's children."""
-    return await derive(client, five_fields(await client.block(number)))
-
-
-async def derive(client: LedgerClient, shown: dict[str, Any]) -> dict[str, Any]:
-    """The same block with the stored price record behind each market trade. Raises LedgerError's children."""
-    trades = [trade for transaction in shown["transactions"] for trade in transaction["trades"]]
+    shown = five_fields(await client.block(number))
     prices: dict[str, dict[str, Any]] = {}
-    for trade in trades:
-        record = trade["Value"]["trade"]
-        price_id = record.get("priceId")
-        if price_id is None:
-            continue
-        if price_id not in prices:
-            key = {name: record[name] for name in ("zone", "product", "interval")}
-            prices[price_id] = await client.evaluate("GetPrice", key)
-        trade["Proof"]["price_derivation"] = prices[price_id]
+    for transaction in shown["transactions"]:
+        for trade in transaction["trades"]:
+            await derive(client, trade, prices)
     return shown
+
+
+async def derive(client: LedgerClient, trade: dict[str, Any], prices: dict[str, dict[str, Any]]) -> None:
+    """Put the stored price record behind a market trade; `prices` keeps those asked for. Raises LedgerError's children."""
+    record = trade["Value"]["trade"]
+    price_id = record.get("priceId")
+    if price_id is None:
+        return
+    if price_id not in prices:
+        key = {name: record.get(name) for name in ("zone", "product", "interval")}
+        prices[price_id] = await client.evaluate("GetPrice", key)
+    trade["Proof"]["price_derivation"] = prices[price_id]
 
 
 def five_fields(raw: bytes) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Examined:
     transactions: Sequence[tuple[Check, ...]]
     trades: Mapping[str, tuple[Check, ...]]
     shown: dict[str, Any]
+    unreadable: str = ""  # why nothing of it can be shown
     orderers: Sequence[str] = ()
     creators: Mapping[str, bytes] = field(default_factory=dict)  # by transaction id
 
@@ -58,6 +59,7 @@ class Examined:
     def faults(self) -> list[str]:
         """What does not hold, in words. That a transaction is not valid is no fault of its block."""
         found = [_words(one) for one in self.block if not one.holds]
+        found += [self.unreadable] if self.unreadable else []
         for place, checks in enumerate(self.transactions):
             if checks and checks[0].holds:
                 found += [f"transaction {place}: {_words(one)}" for one in checks if not one.holds]
@@ -100,12 +102,13 @@ async def examine_block(
         named = blocks.parse_block(await client.block(number + 1)).header.previous_hash
     checks = list(block_checks(raw, Neighbours(previous_hash=previous, named_hash=named), roots))
     if block.header.number != number:
-        checks.append(Check(name="block_hash", holds=False, detail=f"it is block {block.header.number}"))
+        checks[0] = Check(name="block_hash", holds=False, detail=f"it is block {block.header.number}")
     shown: dict[str, Any] = {"number": number}
+    unreadable = ""
     try:
         shown = five_fields(raw)
     except MalformedMessageError as fault:
-        checks.append(Check(name="data_hash", holds=False, detail=str(fault)))
+        unreadable = str(fault)
     drawn = [trade for one in shown.get("transactions", ()) for trade in one["trades"]]
     if drawn and constants is None:
         constants = await find_constants(client, roots, before=number)
@@ -113,8 +116,9 @@ async def examine_block(
         number=number,
         block=tuple(checks),
         transactions=transaction_checks(raw, roots),
-        trades=await _trades(client, shown, drawn, constants=constants),
+        trades=await _trades(client, drawn, constants=constants),
         shown=shown,
+        unreadable=unreadable,
         orderers=[_name(creator) for creator, _, _ in blocks.orderer_signatures(block)],
         creators=_creators(block),
     )
@@ -153,15 +157,16 @@ def _creators(block: common_pb2.Block) -> Mapping[str, bytes]:
 
 
 async def _trades(
-    client: LedgerClient, shown: dict[str, Any], drawn: Sequence[dict[str, Any]], *, constants: Config | None
+    client: LedgerClient, drawn: Sequence[dict[str, Any]], *, constants: Config | None
 ) -> Mapping[str, tuple[Check, ...]]:
-    try:
-        await derive(client, shown)
-    except BusinessRefusal as refusal:
-        gone = (Check(name="price", holds=False, detail=str(refusal)),)
-        return {trade["KEY"]: gone for trade in drawn}
-    found = {}
+    found: dict[str, tuple[Check, ...]] = {}
+    prices: dict[str, dict[str, Any]] = {}
     for trade in drawn:
+        try:
+            await derive(client, trade, prices)
+        except BusinessRefusal as refusal:
+            found[trade["KEY"]] = (Check(name="price", holds=False, detail=str(refusal)),)
+            continue
         rate = await _rate(client, trade["Value"]["trade"])
         found[trade["KEY"]] = tuple(trade_checks(trade, constants=constants, rate=rate))
     return found

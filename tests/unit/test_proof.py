@@ -177,11 +177,38 @@ def noise(block: common_pb2.Block) -> None:
     block.data.data[0] = b"\xff"
 
 
+def spoil_id(block: common_pb2.Block) -> None:
+    envelope = common_pb2.Envelope.FromString(block.data.data[0])
+    payload = common_pb2.Payload.FromString(envelope.payload)
+    channel = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+    channel.tx_id = "00" * 32
+    payload.header.channel_header = encode(channel)
+    envelope.payload = encode(payload)
+    block.data.data[0] = encode(envelope)
+
+
+async def test_another_block_under_its_number_is_found(day: Run, tmp_path: Path) -> None:
+    """And one that cannot be shown at all is said to be so."""
+    peer, roots = Peer(day, tmp_path), membership.load_roots(day.world.crypto)
+    block = blocks.parse_block(peer.raw[3])
+    block.header.number = 2
+    blocks.set_codes(block, [])
+    peer.raw[3] = encode(block)
+    shown = await prove_block(peer, 3, roots)
+    assert [fault.partition(":")[0] for fault in shown["faults"]] == [
+        "block_hash does not hold",
+        "validation_codes does not hold",
+        "block 2 has another number of validation codes",
+    ]
+    assert shown["faults"][0].endswith("it is block 2")
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
         (spoil_data, ["data_hash", "creator_signature"]),
         (spoil_codes, ["validation_codes"]),
+        (spoil_id, ["data_hash", "tx_id", "proposal", "creator_signature"]),
         (noise, ["data_hash", "proposal"]),
     ],
 )
