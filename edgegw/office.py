@@ -43,6 +43,8 @@ class No(StrEnum):
     QUOTE_EXPIRED = "QUOTE_EXPIRED"
     OUT_OF_LIMITS = "OUT_OF_LIMITS"
     NO_DESK = "NO_DESK"  # no exchange desk serves this organisation
+    DECLINED = "DECLINED"  # the bank said no; nothing was exchanged
+    PENDING = "PENDING"  # begun and not decided yet; asking the same again tells how it ended
     NOT_YOURS = "NOT_YOURS"
 
 
