@@ -216,6 +216,17 @@ class NewOffer:
     tokens_mtok: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotShown:
+    """Energy that a producer's plant generated in one quarter hour; `unsold_wh` of it stands in no offer."""
+
+    lot_id: str
+    interval: int
+    energy_wh: int
+    unsold_wh: int
+    expires_s: int
+
+
 class Office(Protocol):
     """The representative, to whom it is known who is behind a pseudonym. Every method raises OfficeError."""
 
@@ -333,6 +344,14 @@ class TradeShown:
     at_ns: int
     block: int | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradesShown:
+    """A page of a member's trades, newest first; `bookmark` leads on, empty at the end. Their block is not looked up."""
+
+    trades: Sequence[TradeShown]
+    bookmark: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

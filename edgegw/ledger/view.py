@@ -174,7 +174,7 @@ class ClientView:
         record = await self._record(trade_id)
         if record is None:
             return None
-        shown = _shown_trade(record, (await self._client.receipt(record.tx_id)).block)
+        shown = shown_trade(record, (await self._client.receipt(record.tx_id)).block)
         self._trades.put(trade_id, shown, for_ever=True)
         return shown
 
@@ -281,7 +281,8 @@ def _shown_price(record: PriceRecord) -> PriceShown:
     )
 
 
-def _shown_trade(record: Trade, block: int) -> TradeShown:
+def shown_trade(record: Trade, block: int | None = None) -> TradeShown:
+    """A trade's record as pages are told of it."""
     return TradeShown(
         trade_id=record.trade_id,
         kind=record.kind,
