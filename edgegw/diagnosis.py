@@ -79,8 +79,8 @@ def offline(config: Config) -> Iterator[Finding]:
 
 def _secrets(config: Config) -> Iterator[Finding]:
     named = [("station key", config.station.key_file)]
-    if config.representative is not None:
-        named.append(("members' key", config.representative.key_file))
+    if config.own_representative is not None:
+        named.append(("members' key", config.own_representative.key_file))
     for name, path in named:
         try:
             read_secret(path)
@@ -103,8 +103,8 @@ def _identities(config: Config) -> Iterator[Finding]:
         )
         return
     folders = [("identity", config.ledger.identity)]
-    if config.representative is not None:
-        folders.append(("representative's identity", config.representative.identity))
+    if config.own_representative is not None:
+        folders.append(("representative's identity", config.own_representative.identity))
     for name, folder in folders:
         yield _identity(name, folder)
     try:

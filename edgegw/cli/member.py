@@ -9,7 +9,7 @@ import click
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import call_ledger
 from edgegw.cli.table import show_table
-from edgegw.config import Config, RepresentativeConfig, read_secret
+from edgegw.config import Config, OwnRepresentative, read_secret
 from edgegw.core.events import MemberTerms
 
 if TYPE_CHECKING:
@@ -150,14 +150,14 @@ def list_members(*, config: Config, as_json: bool) -> None:
         show_table(rows, ("member_id", "status", "cards"), empty="no members yet: edgegw member add")
 
 
-def _representative(config: Config) -> RepresentativeConfig:
-    if config.representative is None:
-        raise Ended("this configuration has no [representative]", Exit.CONFIGURATION)
-    return config.representative
+def _representative(config: Config) -> OwnRepresentative:
+    if config.own_representative is None:
+        raise Ended("this configuration has no [representative] of its own", Exit.CONFIGURATION)
+    return config.own_representative
 
 
 @contextmanager
-def _store(place: RepresentativeConfig) -> "Iterator[MemberStore]":
+def _store(place: OwnRepresentative) -> "Iterator[MemberStore]":
     from edgegw.participants.members import MemberStore
 
     store = MemberStore(place.store, read_secret(place.key_file))

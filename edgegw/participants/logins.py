@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgegw.canonical import canonical_json
 from edgegw.core.events import MemberTerms
-from edgegw.database import faults_of, one
+from edgegw.database import faults_of, one, pragma
 from edgegw.office import Card, Defaults, Login, No, Notice, Profile
 from edgegw.participants.accounts import Enrolment
 from edgegw.participants.members import TERMS, MemberStatus, MemberStore, terms_of
@@ -327,6 +327,15 @@ class LoginStore(MemberStore):
 
     def _label(self, member_id: str, token_hash: str, sealed: bytes | None) -> str:
         return "" if sealed is None else self._vault.open(member_id, f"card {token_hash}", sealed)
+
+    def state(self) -> tuple[int, int]:
+        """Changes with every write, of ours or of another process; cheap to ask again and again."""
+        with faults_of(self._path):
+            version = pragma(self._db, "data_version")
+            changes = one(self._db, "SELECT total_changes()")
+        assert isinstance(version, int)
+        assert changes is not None
+        return version, int(str(changes[0]))
 
     # --- notices ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -82,15 +82,6 @@ class OfferBook(Protocol):
 
     async def close(self, member_id: str, offer_id: str) -> Refusal | None:
         """Take back what no station has reserved."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardLinks:
-    """Who is behind which card, for a station elsewhere: terms by the hash under `key` (hex). `version` names this state."""
-
-    version: str
-    key: str
-    links: dict[str, MemberTerms]
 
 
 class LocalOffice:
@@ -321,6 +312,10 @@ class LocalOffice:
     async def card_links(self) -> tuple[str, dict[str, MemberTerms]]:
         """For stations elsewhere: the key of their card hashes (hex), and the terms by such hashes."""
         return await self._ask(lambda store: (store.card_key.hex(), dict(store.shared_links())))
+
+    async def state(self) -> tuple[int, int]:
+        """Changes with every write to the store."""
+        return await self._ask(lambda store: store.state())
 
     # --- accounts ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Source: NIST SP 800-38D (AES-256-GCM, 96-bit random nonces), RFC 5869 (HKDF), RF
 """
 
 import asyncio
+import base64
 import hashlib
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +19,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from edgegw.errors import JournalError
 from edgegw.office import OfficeError
 
+
+def _text(length: int) -> str:
+    """So many random bytes in the hash's own alphabet."""
+    return base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
+
+
 _NONCE_BYTES = 12
 _AT_ONCE = 2  # 19 MiB each
 _WAITING_MAX = 32  # four a second are answered: whoever comes later gave up already
+# Verified where there is no such login, so that the time an answer takes says nothing about it: nobody knows its password.
+_NOBODYS = f"$argon2id$v=19$m=19456,t=2,p=1${_text(16)}${_text(32)}"
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
@@ -72,8 +81,6 @@ class Passwords:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
         self._waiting = 0
-        # Verified where there is no such login, so that the time an answer takes says nothing about it.
-        self._nobody = _HASHER.hash(secrets.token_urlsafe(16))
 
     def close(self) -> None:
         """End the threads."""
@@ -92,7 +99,7 @@ class Passwords:
         self._queue()
         try:
             fits = await asyncio.get_running_loop().run_in_executor(
-                self._pool, password_fits, password_hash or self._nobody, password
+                self._pool, password_fits, password_hash or _NOBODYS, password
             )
         finally:
             self._waiting -= 1
