@@ -66,7 +66,7 @@ class Way:
         self.url = url
         self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
         self._signer = signer
-        self._tls = _context(ca_file) if parts.scheme == "https" else None
+        self._tls = context_for(ca_file) if parts.scheme == "https" else None
 
     async def ask(self, name: str, *, timeout_s: float = ANSWER_S, **arguments: object) -> Answer:
         """One method's answer; raises OfficeError."""
@@ -129,7 +129,7 @@ async def _response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return int(status), await reader.readexactly(int(length))
 
 
-def _context(ca_file: Path | None) -> ssl.SSLContext:
+def context_for(ca_file: Path | None) -> ssl.SSLContext:
     """Only this authority counts, where one is named."""
     try:
         context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
