@@ -7,6 +7,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
+from collections.abc import Callable, Mapping
 
 from edgegw.clock import StationClock
 from edgegw.config import read_secret
@@ -22,6 +24,7 @@ from edgegw.participants.office_server import LinkBoard, Listening, OfficeServer
 from edgegw.participants.office_settings import OfficeSettings
 from edgegw.participants.representative import Representative
 from edgegw.participants.schedule import NEVER_S, Schedule
+from edgegw.seldom import Seldom
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     "EVUserMSP": ("EV",),
@@ -51,6 +54,17 @@ async def serve(settings: OfficeSettings) -> None:
             task.cancel()
         await asyncio.gather(posting, told, return_exceptions=True)
     log_event("office.stopped", {})
+
+
+def _warn_seldom() -> Callable[[str, Mapping[str, object]], None]:
+    """Who is not heard asks again and again: one line a minute for each address and reason."""
+    seldom = Seldom(time.monotonic)
+
+    def log(name: str, fields: Mapping[str, object]) -> None:
+        if count := seldom.due((name, *fields.values())):
+            log_event(name, {**fields, "count": count}, level="warning")
+
+    return log
 
 
 async def _opened(settings: OfficeSettings, stack: contextlib.AsyncExitStack) -> tuple[int, Representative]:
@@ -83,7 +97,7 @@ async def _opened(settings: OfficeSettings, stack: contextlib.AsyncExitStack) ->
             product, interval, energy_wh, gateway_id=gateway_id
         ),
         now_ns=clock.now_ns,
-        log=lambda name, fields: log_event(name, fields, level="warning"),
+        log=_warn_seldom(),
     )
     listening = Listening(
         host=listen.host, port=listen.port, certificate=listen.certificate, key_file=listen.key_file

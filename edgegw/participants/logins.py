@@ -6,7 +6,6 @@ login's token only its hash is kept. Never speaks to the ledger, never sees a pa
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -147,15 +146,13 @@ class LoginStore(MemberStore):
     def change(self, member_id: str, person: Person, *, version: int) -> Profile | None:
         """Keep what changed, under the ledger's version of the membership; None: the contact was taken meanwhile."""
         _, new = self.commitment(member_id, person)
-        values = (self._sealed(member_id, person), self._tag(person), new, version, member_id)
-        try:
-            with self._writing():
-                self._db.execute(
-                    "UPDATE persons SET person = ?, contact_tag = ?, commitment = ?, version = ? WHERE member_id = ?",
-                    values,
-                )
-        except sqlite3.IntegrityError:
-            return None
+        with self._writing():
+            if self.is_taken(person, member_id):
+                return None
+            self._db.execute(
+                "UPDATE persons SET person = ?, contact_tag = ?, commitment = ?, version = ? WHERE member_id = ?",
+                (self._sealed(member_id, person), self._tag(person), new, version, member_id),
+            )
         return self.profile(member_id)
 
     def follow(self, member_id: str, version: int, commitment: str) -> None:

@@ -96,13 +96,14 @@ class RemoteStation:
             await self._reported.wait()
             self._reported.clear()
             while self._reports:
-                (product, interval), energy_wh = self._reports.popitem()
+                product, interval = next(iter(self._reports))
+                energy_wh = self._reports.pop((product, interval))
                 if interval * 1_000_000_000 <= self._now_ns():
                     continue  # it has begun: nobody posts it any more
                 try:
                     await self._desk.report(product, interval, energy_wh)
                 except OfficeError as fault:
-                    self._reports.setdefault((product, interval), energy_wh)
+                    self._reports.setdefault((product, interval), energy_wh)  # behind the others
                     self._is_away(str(fault))
                     await asyncio.sleep(_AGAIN_REAL_S)
 

@@ -1,7 +1,7 @@
 """The office's laws: one suite for the representative in this process and for one behind a network."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +11,19 @@ from edgegw.core.events import MemberTerms
 from edgegw.office import (
     Card,
     Defaults,
+    Exchanged,
+    ExchangeQuote,
     Login,
     NewOffer,
     No,
     Notice,
     OfficeError,
     Profile,
+    Refusal,
+    StandingOffer,
 )
 from edgegw.participants.logins import LOGIN_NS, LOGIN_NS_MAX
+from edgegw.participants.persons import Person
 from edgegw.units import SECOND_NS
 from tests.office_world import PASSWORD, SOURCE, Desk, code, form, joined, local_desk, served_desk
 
@@ -380,6 +385,99 @@ async def test_notices_are_the_same_everywhere(desk: Desk) -> None:
     assert list(await desk.elsewhere.notices()) == [new, replace(old, text_en="Other")]
     await desk.elsewhere.withdraw("c")
     assert [notice.notice_id for notice in await desk.office.notices()] == ["a"]
+
+
+async def test_a_sign_up_that_was_given_up_can_be_ended(desk: Desk) -> None:
+    """A member that never reached the ledger leaves without it, and the login is free again."""
+    desk.ledger.away_before = True
+    with pytest.raises(OfficeError):
+        await desk.office.sign_up(form())
+    desk.ledger.away_before = False
+    (new,) = await desk.local._ask(lambda store: store.members())
+    assert await desk.office.leave(new.member_id) is None
+    await joined(desk.office)
+
+
+async def test_a_member_has_a_bounded_number_of_cards_and_logins(desk: Desk) -> None:
+    """Twenty cards; of more than twenty logins the oldest gives way."""
+    profile = await joined(desk.office)
+    answers = [
+        await desk.local.link_card(profile.member_id, f"card {n}", label="", terms=TERMS) for n in range(21)
+    ]
+    assert [code(answer) for answer in answers] == [""] * 20 + [No.BAD_FIELD]
+    now_ns = desk.clock.now_ns()
+    opened = [
+        await desk.local._ask(lambda store: store.open_login(profile.member_id, now_ns)) for _ in range(21)
+    ]
+    known = [await desk.office.who(login.token) is not None for login in opened]
+    assert known == [False] + [True] * 20
+
+
+async def test_a_contact_that_was_taken_meanwhile_changes_nothing(desk: Desk) -> None:
+    """The store itself lets no two members have one contact."""
+    await joined(desk.office, "minsu")
+    profile = await joined(desk.office)
+    taken = Person.of(replace(profile, contact="minsu@example.org"))
+    assert await desk.local._ask(lambda store: store.change(profile.member_id, taken, version=2)) is None
+    assert await desk.local._known(profile.member_id) == profile
+
+
+async def test_a_store_that_cannot_be_used_is_a_fault(desk: Desk) -> None:
+    """Pages and stations are told that the office cannot be asked, and go on."""
+    desk.store.write_bytes(b"no database of ours, and long enough to be looked at as one" * 20)
+    with pytest.raises(OfficeError, match="members' store"):
+        await desk.office.who("token")
+
+
+class Desks:
+    """An exchange counter and an offer book that give what they are asked."""
+
+    async def quote(self, member_id: str, *, buys: bool, tokens_mtok: int) -> ExchangeQuote | Refusal:
+        return ExchangeQuote(
+            quote_id="q1", member_id=member_id, buys=buys, tokens_mtok=tokens_mtok, won=1, fee_won=0,
+            won_per_token_milli=1000, expires_ns=7,
+        )  # fmt: skip
+
+    async def exchange(self, member_id: str, quote_id: str) -> Exchanged | Refusal:
+        return Exchanged(
+            reference=f"{member_id}:{quote_id}",
+            buys=True,
+            tokens_mtok=5,
+            won=1,
+            fee_won=0,
+            tx_id="t",
+            block=3,
+        )
+
+    async def offers(self, member_id: str) -> Sequence[StandingOffer]:
+        return [self._made(member_id)]
+
+    async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | Refusal:
+        return replace(self._made(member_id), limit_mtok_per_kwh=new.limit_mtok_per_kwh)
+
+    async def close(self, member_id: str, offer_id: str) -> Refusal | None:
+        return None if offer_id == "o1" else Refusal(code=No.NOT_YOURS, detail=member_id)
+
+    @staticmethod
+    def _made(member_id: str) -> StandingOffer:
+        return StandingOffer(
+            offer_id="o1", member_id=member_id, product="CHARGE", amount=9, left=9, limit_mtok_per_kwh=1,
+            valid_from_s=0, valid_to_s=900, status="OPEN",
+        )  # fmt: skip
+
+
+async def test_desk_and_offers_are_those_given(desk: Desk) -> None:
+    """Where the organisation has an exchange counter and an offer book, what they say arrives whole."""
+    office, desks = desk.office, Desks()
+    desk.local._counter, desk.local._book = desks, desks
+    quote = await office.exchange_quote("m", buys=False, tokens_mtok=5)
+    assert quote == await desks.quote("m", buys=False, tokens_mtok=5)
+    assert await office.exchange("m", "q1") == await desks.exchange("m", "q1")
+    new = NewOffer(limit_mtok_per_kwh=77, valid_from_s=0, valid_to_s=900)
+    assert await office.offer("m", new) == await desks.offer("m", new)
+    assert list(await office.offers("m")) == list(await desks.offers("m"))
+    assert await office.close_offer("m", "o1") is None
+    assert await office.close_offer("m", "o2") == Refusal(code=No.NOT_YOURS, detail="m")
 
 
 async def test_without_a_desk_nothing_is_exchanged_or_offered(desk: Desk) -> None:

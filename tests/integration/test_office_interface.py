@@ -17,6 +17,7 @@ from edgegw.ledger import caller
 from edgegw.ledger.caller import Callers, NotHeard, signed_headers
 from edgegw.ledger.identity import load_trust
 from edgegw.office import No, OfficeError, Refusal
+from edgegw.participants import remote_station
 from edgegw.participants.office_server import BODY_BYTES_MAX, Listening, OfficeServer, served
 from edgegw.participants.office_words import (
     METHODS,
@@ -293,6 +294,44 @@ async def test_a_report_arrives_under_its_own_gateway(place: Served, tmp_path: P
             await office.report("CHARGE", interval, energy_wh)
     running.cancel()
     assert len(place.reports) == 1
+
+
+class Deaf:
+    """A representative that refuses one interval for good and is away for one question in two."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def links(self, since: str) -> None:  # noqa: ARG002 - the port
+        await asyncio.Event().wait()
+
+    async def report(self, product: str, interval: int, energy_wh: int) -> None:  # noqa: ARG002 - the port
+        self.asked.append(interval)
+        if energy_wh == 0 or len(self.asked) == 2:
+            raise OfficeError("not this one")
+
+
+async def test_a_report_that_is_refused_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that fails is tried again behind the others; it is told once that the representative is away."""
+    monkeypatch.setattr(remote_station, "_AGAIN_REAL_S", 0.0)
+    desk, told = Deaf(), list[str]()
+    station = RemoteStation(
+        desk,
+        cache=tmp_path / "cards.json",
+        now_ns=lambda: MONDAY_S * SECOND_NS,
+        learned=lambda _: None,
+        log=lambda name, *_, **__: told.append(name),
+    )
+    for n, energy_wh in ((1, 0), (2, 5), (3, 5)):
+        station.report("CHARGE", MONDAY_S + n * 900, energy_wh)
+    running = asyncio.create_task(station.run())
+    await until(lambda: len(desk.asked) > 5)
+    running.cancel()
+    order = [(interval - MONDAY_S) // 900 for interval in desk.asked[:6]]
+    assert order == [1, 2, 3, 1, 2, 1]
+    assert told == ["representative.lost"]
 
 
 def test_every_value_of_the_port_has_words() -> None:
