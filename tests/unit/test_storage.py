@@ -221,7 +221,7 @@ def test_the_promise_counts_days_evses_and_samples(tmp_path: Path) -> None:
     """96 trades a day for each EVSE; the more often chargers send samples, the more a trade takes."""
     assert str(worst_case(config_of(tmp_path, 20))) == "7 days x 1,920 trades x 18.9 kB needs 254 MB"
     often = config_of(tmp_path, 20, **{"sample_interval_s = 60": "sample_interval_s = 10"})
-    assert str(worst_case(often)) == "7 days x 1,920 trades x 101.3 kB needs 1,361 MB"
+    assert str(worst_case(often)) == "7 days x 1,920 trades x 101.4 kB needs 1,363 MB"
     rarely = config_of(tmp_path, 20, **{"sample_interval_s = 60": "sample_interval_s = 900", "= 7": "= 14"})
     assert str(worst_case(rarely)) == "14 days x 1,920 trades x 3.4 kB needs 91 MB"
 
