@@ -193,6 +193,7 @@ async def test_what_the_ledger_refused_is_on_the_receipt(tmp_path: Path) -> None
             segment("S2", 210, 300),
             trade("S1", 100, 150),
             untraded(210, 90, "REFUSED_METER_OVERLAP"),
+            *(fact("frame", text=str(n)) for n in range(200)),
             untraded(150, 30, "REFUSED_HOLD_EXPIRED", epoch=1),
             untraded(150, 30, "REFUSED_HOLD_EXPIRED"),
         ],
