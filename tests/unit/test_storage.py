@@ -223,7 +223,7 @@ def test_the_promise_counts_days_evses_and_samples(tmp_path: Path) -> None:
     often = config_of(tmp_path, 20, **{"sample_interval_s = 60": "sample_interval_s = 10"})
     assert str(worst_case(often)) == "7 days x 1,920 trades x 101.4 kB needs 1,363 MB"
     rarely = config_of(tmp_path, 20, **{"sample_interval_s = 60": "sample_interval_s = 900", "= 7": "= 14"})
-    assert str(worst_case(rarely)) == "14 days x 1,920 trades x 3.4 kB needs 91 MB"
+    assert str(worst_case(rarely)) == "14 days x 1,920 trades x 3.5 kB needs 94 MB"
 
 
 def test_a_promise_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
