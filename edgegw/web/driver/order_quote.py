@@ -15,7 +15,7 @@ from edgegw.core.state import Station
 from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, interval_of
 from edgegw.web import charts, formats
 from edgegw.web.driver.order_forms import Asker
-from edgegw.web.driver.order_words import refusal_words, remark_words
+from edgegw.web.driver.order_words import about_percent, about_tokens, refusal_words, remark_words
 from edgegw.web.series import PlanLabels, PlanMarks, PlanRow
 from edgegw.web.svg import Drawn
 from edgegw.web.tables import Table, plan_table
@@ -57,7 +57,7 @@ class _Told:
     now_ns: int
 
     def tokens(self, amount_mtok: int) -> str:
-        return formats.tokens(amount_mtok, self.asker.language, places=1)
+        return about_tokens(amount_mtok, self.asker.language)
 
     def moment(self, at_ns: int) -> str:
         zone = self.asker.site.settings.time_zone
@@ -120,9 +120,10 @@ def _facts(told: _Told) -> Iterable[tuple[str, str]]:
     if made.begin_ns is not None:
         yield word("Begins"), told.moment(made.begin_ns)
     if made.ready_ns is not None:
-        yield word("Ready"), word("about %(time)s") % {"time": told.moment(made.ready_ns)}
+        at = told.moment(made.ready_ns)
+        yield word("Ready"), at if order.departure_ns else word("about %(time)s") % {"time": at}
     if made.soc_bp is not None:
-        yield word("Battery then"), formats.percent(made.soc_bp)
+        yield word("Battery then"), about_percent(made.soc_bp)
     if order.aim is not Aim.CHARGE:
         yield word("Never below"), formats.percent(order.terms.soc_bp_min)
     if made.cycle_bp is not None and (made.import_wh or made.export_wh):

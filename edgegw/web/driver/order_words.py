@@ -3,8 +3,11 @@
 Decides words alone; a code without words is told as itself, so that nothing is hidden.
 """
 
-from edgegw.web.formats import Flaw, FlawCode, Limits, decimal
+from edgegw.office import Language
+from edgegw.web.formats import Flaw, FlawCode, Limits, decimal, tokens
 from edgegw.web.pages import Word
+
+HUNDRED_MTOK = 100_000
 
 
 def refusal_words(word: Word, code: str) -> str:
@@ -38,14 +41,6 @@ def refusal_words(word: Word, code: str) -> str:
         "LEDGER_TIMEOUT": word("The ledger did not answer in time. Nothing was charged."),
         "UNKNOWN_TOKEN": word("The charger started with another identification than the one of this order."),
         "LEFT_EARLY": word("The cable was pulled before anything could start."),
-        "NO_PRICE": word("No price is known, at which this could be done."),
-        "NO_SOC": word(
-            "Your car does not tell its state of charge. A sale needs it; charging works without."
-        ),
-        "SOC_NOT_REACHED": word("The percentage you want cannot be reached by then."),
-        "NOTHING_TO_SELL": word(
-            "There is nothing to sell: the battery would go below your lowest percentage."
-        ),
         "INSUFFICIENT_TOKENS": word("You have too few tokens for this."),
         "ZERO_TOKENS": word("You have no tokens."),
     }.get(code, word("The station refused this (%(code)s).") % {"code": code})
@@ -83,3 +78,13 @@ def remark_words(word: Word, remark: str) -> str:
         "NOTHING_TO_SELL": word("At the prices and the state of charge known now nothing would be sold."),
     }
     return told.get(remark, remark)
+
+
+def about_tokens(amount_mtok: int, language: Language) -> str:
+    """An amount that is looked at, not settled: whole tokens from a hundred on, tenths below."""
+    return tokens(amount_mtok, language, places=1 if abs(amount_mtok) < HUNDRED_MTOK else 0)
+
+
+def about_percent(share_bp: int) -> str:
+    """A state of charge as a car shows it: whole percent."""
+    return f"{decimal(share_bp, scale=2, places=0)}%"

@@ -179,7 +179,7 @@ def said(shown: PriceShown | None, product: Product, word: Word, language: Langu
     if shown is None or shown.price_mtok_per_kwh is None:
         return Said(figure="", state=_absent(product, word), sample="", origin="", facts=_facts(shown, word))
     price = shown.price_mtok_per_kwh
-    sample = formats.tokens(price * SAMPLE_WH // 1000, language, places=1)
+    sample = formats.tokens(price * SAMPLE_WH // 1000, language)
     sentence = word("10 kWh cost %(tokens)s") if product == "CHARGE" else word("10 kWh earn %(tokens)s")
     return Said(
         figure=formats.decimal(price, scale=3),

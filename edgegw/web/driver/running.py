@@ -14,7 +14,7 @@ from edgegw.core.state import Station
 from edgegw.office import Language
 from edgegw.units import SECOND_NS
 from edgegw.web import formats
-from edgegw.web.driver.order_words import refusal_words
+from edgegw.web.driver.order_words import about_percent, about_tokens, refusal_words
 from edgegw.web.pages import Word
 from edgegw.web.site import Site
 
@@ -183,7 +183,7 @@ def _flow(reader: _Reader) -> Flow:
         icon=ICONS[direction],
         words=words[direction],
         power=formats.kilowatts(abs(here.power_w)),
-        soc="" if here.soc_bp is None else formats.percent(here.soc_bp),
+        soc="" if here.soc_bp is None else about_percent(here.soc_bp),
         energy_in=formats.kwh(here.import_wh),
         energy_out=formats.kwh(here.export_wh),
         paid=_amount(reader, here.paid_mtok),
@@ -196,7 +196,7 @@ def _flow(reader: _Reader) -> Flow:
 
 
 def _amount(reader: _Reader, amount_mtok: int) -> str:
-    return formats.tokens(amount_mtok, reader.language, places=1)
+    return about_tokens(amount_mtok, reader.language)
 
 
 def _price(reader: _Reader, expected: Expected | None) -> str:
