@@ -95,11 +95,11 @@ def _headline(told: _Told) -> str:
     amount = told.tokens(abs(made.amount_mtok))
     if told.order.aim is Aim.CHARGE:
         return word("Charge %(energy)s for about %(tokens)s") % {
-            "energy": formats.kwh(made.import_wh),
+            "energy": formats.kwh(made.import_wh, places=None),
             "tokens": amount,
         }
     if told.order.aim is Aim.SELL:
-        return word("Sell up to %(energy)s") % {"energy": formats.kwh(told.order.energy_wh or made.export_wh)}
+        return word("Sell up to %(energy)s") % {"energy": formats.kwh(told.order.energy_wh or made.export_wh, places=None)}
     if made.amount_mtok < 0:
         return word("Work until %(time)s and earn about %(tokens)s") % _until(told, amount)
     return word("Work until %(time)s for about %(tokens)s") % _until(told, amount)
@@ -208,7 +208,10 @@ def _picture(told: _Told, rows: list[PlanRow], soc_bp: int | None) -> tuple[Draw
         departure_s=None if order.departure_ns is None else order.departure_ns // SECOND_NS,
         now_s=told.now_ns // SECOND_NS,
     )
-    return charts.plan(rows, labels, chart_id="plan", zone=zone, marks=marks), plan_table(rows, labels, zone)
+    table = plan_table(rows, labels, zone)
+    if soc_bp is None and order.aim is Aim.CHARGE:
+        return None, table  # half of the picture would be an empty battery
+    return charts.plan(rows, labels, chart_id="plan", zone=zone, marks=marks), table
 
 
 def _labels(told: _Told) -> PlanLabels:

@@ -5,6 +5,7 @@ Decides words and units; the figures are the core's. Tells nothing of anybody el
 
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote
 
 from edgegw.core.live import Live, live
 from edgegw.core.live import Word as Standing
@@ -50,6 +51,7 @@ class Progress:
     text: str
     facts: tuple[tuple[str, str], ...] = field(default=())
     flow: Flow | None = None
+    receipt: str = ""  # its page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,8 @@ def _ended(word: Word, order: Order) -> Progress:
     text = word("Your session is over. The receipt fills up while the ledger takes the last trades.")
     if order.code == "STOPPED":
         text = word("You stopped it. The receipt fills up while the ledger takes the last trades.")
-    return Progress(stage="done", title=word("Done"), text=text)
+    receipt = "/receipts" if order.session_id is None else f"/receipts/{quote(order.session_id)}"
+    return Progress(stage="done", title=word("Done"), text=text, receipt=receipt)
 
 
 def _running(reader: _Reader) -> Progress:
