@@ -24,7 +24,10 @@ def place() -> Place:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ["Price now", "until 12:15", "125 tokens/kWh", "10 kWh cost 1,250 tokens", "here by 50%", "Free"]),
+        (
+            "en",
+            ["Price now", "until 12:15", "125 tokens/kWh", "10 kWh cost 1,250 tokens", "here by 50%", "Free"],
+        ),
         ("ko", ["현재 가격", "12:15까지", "125 토큰/kWh", "10 kWh에 1,250 토큰", "중간부하", "이용 가능"]),
     ],
 )
@@ -69,23 +72,29 @@ async def test_notices_are_told_in_the_readers_language(place: Place) -> None:
     """What the operator tells stands on the first page, as text and nothing else."""
     for number, attack in enumerate(ATTACKS):
         notice = Notice(
-            notice_id=str(number), at_ns=NOW_NS, title_ko="점검", title_en="Maintenance", text_ko=attack, text_en=attack
+            notice_id=str(number),
+            at_ns=NOW_NS,
+            title_ko="점검",
+            title_en="Maintenance",
+            text_ko=attack,
+            text_en=attack,
         )
         await place.world.office.publish(notice)
-        answer = await place.browser("ko").get("/")
-        assert "점검" in answer.words
-        assert "<script>alert" not in answer.text
-        assert "<img" not in answer.text
-        await place.world.office.withdraw(str(number))
+        if number % 5 == 4:
+            answer = await place.browser("ko").get("/")
+            assert answer.words.count("점검") == 5
+            assert "<script>alert" not in answer.text
+            assert "<img" not in answer.text
+            place.world.office.told.clear()
 
 
 class _DeafLedger(FakeLedger):
-    async def price(self, product: Product, interval: int) -> PriceShown | None:
+    async def price(self, product: Product, interval: int) -> PriceShown | None:  # noqa: ARG002 - the port's
         raise OfficeError("the peer is away")
 
 
 class _DeafOffice(FakeOffice):
-    async def balance(self, member_id: str) -> Balance:
+    async def balance(self, member_id: str) -> Balance:  # noqa: ARG002 - the port's
         raise OfficeError("the office is away")
 
     async def notices(self) -> Sequence[Notice]:
@@ -176,6 +185,6 @@ def test_an_unweighted_price_still_has_an_origin() -> None:
         supply_wh=0,
         demand_wh=0,
     )
-    said = prices.said(shown, "CHARGE", catalogue("en").gettext, "en")
+    said = prices.said(shown, "CHARGE", word=catalogue("en").gettext, language="en")
     assert (said.figure, said.state) == ("100.5", "expected")
     assert "both sides gain" in said.origin

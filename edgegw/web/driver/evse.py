@@ -62,7 +62,7 @@ class _Points:
             point=point_of(station, evse_id, word, member_id=member_id, now_ns=site.clock.now_ns()),
             prices=await pair_of(site, word, visitor.language),
             live=self._draw(evse_id, visitor.language, member_id),
-            scans_first=needs_code and not presence.is_present(request, site, visitor, evse_id),
+            scans_first=needs_code and not presence.is_present(request, site, visitor, evse_id=evse_id),
         )
 
     async def live(self, request: Request) -> Response:
@@ -73,7 +73,10 @@ class _Points:
         visitor = await visitor_of(request, self._site)
         language, viewer = visitor.language, None
         if visitor.profile is not None and concerns(
-            self._station(), evse_id, visitor.profile.member_id, self._site.clock.now_ns()
+            self._station(),
+            evse_id,
+            member_id=visitor.profile.member_id,
+            now_ns=self._site.clock.now_ns(),
         ):
             viewer = visitor.profile.member_id
         key = ("evse", evse_id, language, viewer)

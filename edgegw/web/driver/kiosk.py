@@ -66,7 +66,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             return pages.draw(request, "driver/old_code.html", status=410, evse_id=evse_id, code="EGW-3003")
         response = see_other(f"/evse/{quote(evse_id)}")
         remember(response, request, site)
-        presence.mark(response, site, visitor, evse_id)
+        presence.mark(response, site, visitor, evse_id=evse_id)
         return response
 
     async def label(request: Request) -> Response:

@@ -99,7 +99,9 @@ def _headline(told: _Told) -> str:
             "tokens": amount,
         }
     if told.order.aim is Aim.SELL:
-        return word("Sell up to %(energy)s") % {"energy": formats.kwh(told.order.energy_wh or made.export_wh, places=None)}
+        return word("Sell up to %(energy)s") % {
+            "energy": formats.kwh(told.order.energy_wh or made.export_wh, places=None)
+        }
     if made.amount_mtok < 0:
         return word("Work until %(time)s and earn about %(tokens)s") % _until(told, amount)
     return word("Work until %(time)s for about %(tokens)s") % _until(told, amount)
@@ -115,8 +117,12 @@ def _facts(told: _Told) -> Iterable[tuple[str, str]]:
         yield word("Charged"), formats.kwh(made.import_wh)
     if made.export_wh:
         yield word("Sold"), formats.kwh(made.export_wh)
-    yield _amount_fact(told, made.amount_mtok, word("Cost, expected"), word("Earnings, expected"))
-    yield _amount_fact(told, made.worst_mtok, word("Cost, at worst"), word("Earnings, at least"))
+    yield _amount_fact(
+        told, made.amount_mtok, cost=word("Cost, expected"), earnings=word("Earnings, expected")
+    )
+    yield _amount_fact(
+        told, made.worst_mtok, cost=word("Cost, at worst"), earnings=word("Earnings, at least")
+    )
     if made.begin_ns is not None:
         yield word("Begins"), told.moment(made.begin_ns)
     if made.ready_ns is not None:
@@ -131,7 +137,7 @@ def _facts(told: _Told) -> Iterable[tuple[str, str]]:
         yield word("Wear of the battery"), word("about %(share)s full cycles") % {"share": share}
 
 
-def _amount_fact(told: _Told, amount_mtok: int, cost: str, earnings: str) -> tuple[str, str]:
+def _amount_fact(told: _Told, amount_mtok: int, *, cost: str, earnings: str) -> tuple[str, str]:
     return (earnings if amount_mtok < 0 else cost), told.tokens(abs(amount_mtok))
 
 

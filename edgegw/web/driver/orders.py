@@ -24,7 +24,7 @@ from edgegw.web.driver.order_quote import Offered, offered
 from edgegw.web.driver.points import Point, point_of
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, see_other
-from edgegw.web.visitors import Visitor, visitor_of
+from edgegw.web.visitors import Visitor, remember, visitor_of
 
 PLACED_MAX = 2_000
 SEEN = "seen"
@@ -41,6 +41,8 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             action_for_members(pages, path, orders.bound(aim).ask),
             action_for_members(pages, f"{path}/change", orders.bound(aim).change),
             action_for_members(pages, f"{path}/confirm", orders.bound(aim).confirm),
+            page(f"{path}/change", orders.bound(aim).back),
+            page(f"{path}/confirm", orders.bound(aim).back),
         ]
     return found
 
@@ -83,6 +85,14 @@ class _Way:
         return self._kept_out(request, visitor, asker) or self._draw_form(
             request, visitor, order_forms.shown(self._aim, asker.profile.defaults)
         )
+
+    async def back(self, request: Request) -> Response:
+        """A quote that is asked for without its form, as by a change of the language: begin with the form."""
+        await visitor_of(request, self._site)
+        evse_id = quoted_path(request.path_params["evse_id"])
+        response = see_other(f"/evse/{evse_id}/{self._aim.value}")
+        remember(response, request, self._site)
+        return response
 
     async def change(self, request: Request, form: Form) -> Response:
         """Back from the quote, with everything that was entered."""
@@ -183,7 +193,7 @@ class _Way:
         """To the charging point's page, where it is not the visitor's turn or the screen's code comes first."""
         evse_id = asker.evse.evse_id
         needs_code = self._site.settings.presence_required
-        if needs_code and not presence.is_present(request, self._site, visitor, evse_id):
+        if needs_code and not presence.is_present(request, self._site, visitor, evse_id=evse_id):
             return see_other(f"/evse/{quoted_path(evse_id)}")
         return None
 

@@ -76,14 +76,14 @@ class ScreenCodes:
             del self._used[told]
 
 
-def mark(response: Response, site: Site, visitor: Visitor, evse_id: str) -> None:
+def mark(response: Response, site: Site, visitor: Visitor, *, evse_id: str) -> None:
     """The visitor stands at this EVSE now."""
     told = f"{site.clock.now_ns()}.{evse_id}"
     value = f"{site.clock.now_ns()}.{_signed(site, visitor, told)}"
     set_cookie(response, site, COOKIE, value=value, seconds=PRESENT_S)
 
 
-def is_present(request: Request, site: Site, visitor: Visitor, evse_id: str) -> bool:
+def is_present(request: Request, site: Site, visitor: Visitor, *, evse_id: str) -> bool:
     """Whether the visitor was seen at this EVSE within the last quarter of an hour."""
     value = request.cookies.get(cookie(COOKIE, is_secure=site.settings.is_secure), "")
     at, _, mac = value.partition(".")

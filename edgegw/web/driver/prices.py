@@ -174,7 +174,7 @@ class Said:
     facts: tuple[tuple[str, str], ...]
 
 
-def said(shown: PriceShown | None, product: Product, word: Word, language: Language) -> Said:
+def said(shown: PriceShown | None, product: Product, *, word: Word, language: Language) -> Said:
     """A price and how it came about, in words and numbers."""
     if shown is None or shown.price_mtok_per_kwh is None:
         return Said(figure="", state=_absent(product, word), sample="", origin="", facts=_facts(shown, word))
@@ -238,13 +238,13 @@ class Pair:
     is_known: bool = True
 
 
-def pair(now: Now | None, site: Site, word: Word, language: Language) -> Pair:
+def pair(now: Now | None, site: Site, *, word: Word, language: Language) -> Pair:
     """Both prices of now; None: the ledger cannot be asked."""
     zone = site.settings.time_zone
     until_ns = 0 if now is None else now.until_ns
     return Pair(
-        buy=said(None if now is None else now.buy, "CHARGE", word, language),
-        sell=said(None if now is None else now.sell, "DISCHARGE", word, language),
+        buy=said(None if now is None else now.buy, "CHARGE", word=word, language=language),
+        sell=said(None if now is None else now.sell, "DISCHARGE", word=word, language=language),
         until=formats.clock(until_ns, zone),
         until_at=formats.machine_time(until_ns, zone),
         is_known=now is not None,
@@ -257,4 +257,4 @@ async def pair_of(site: Site, word: Word, language: Language) -> Pair:
         now = await now_of(site)
     except OfficeError:
         now = None
-    return pair(now, site, word, language)
+    return pair(now, site, word=word, language=language)

@@ -81,7 +81,7 @@ def progress_of(
     return None if last is None or now_ns - last.placed_ns > SHOWN_NS else _ended(word, last)
 
 
-def concerns(station: Station, evse_id: str, member_id: str, now_ns: int) -> bool:
+def concerns(station: Station, evse_id: str, *, member_id: str, now_ns: int) -> bool:
     """Whether something of this member is, or lately was, at an EVSE."""
     return (
         live(station, evse_id, now_ns).member_id == member_id
