@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edgegw.core import order_book, outlook
 from edgegw.core.orders import Aim, Order
 from edgegw.core.planning import WH_NS, PlannedRow
-from edgegw.core.state import Evse, Session
+from edgegw.core.state import Evse, Session, Station
 from edgegw.core.turn import Turn
 from edgegw.units import SECOND_NS, interval_of
 
@@ -41,7 +41,7 @@ def intent(turn: Turn, evse: Evse, session: Session) -> Intent:
     filled = left_wh is not None and left_wh < grain_wh(turn, evse, order=order)
     if order.aim is Aim.CHARGE:
         return Intent(charges=True, energy_wh=left_wh, over=filled)
-    if not _is_planned(order):
+    if not is_planned(order):
         return Intent(sells=not filled, energy_wh=left_wh, over=filled)
     return _planned(turn, evse, session, order=order, left_wh=0 if filled else left_wh)
 
@@ -59,24 +59,24 @@ def _planned(turn: Turn, evse: Evse, session: Session, *, order: Order, left_wh:
     return Intent(sells=True, energy_wh=left_wh, until_ns=until_ns)
 
 
-def left_of(turn: Turn, evse: Evse, session: Session, *, order: Order) -> int | None:
+def left_of(station: Station | Turn, evse: Evse, session: Session, *, order: Order) -> int | None:
     """What the order's energy still lacks, by the meter; None where it names none."""
     if order.energy_wh is None:
         return None
-    import_wh, export_wh = order_book.moved_wh(turn, evse, session)
+    import_wh, export_wh = order_book.moved_wh(station, evse, session)
     moved_wh = export_wh - order.from_export_wh
     if order.aim is Aim.CHARGE:
         moved_wh = import_wh - order.from_import_wh
     return order.energy_wh - moved_wh
 
 
-def grain_wh(turn: Turn, evse: Evse, *, order: Order) -> int:
+def grain_wh(station: Station | Turn, evse: Evse, *, order: Order) -> int:
     """Less than this cannot be charged or sold on purpose."""
-    settings = turn.settings.evses[evse.evse_id]
+    settings = station.settings.evses[evse.evse_id]
     power_w = outlook.charge_w(settings, evse.session)
     if order.aim is not Aim.CHARGE:
         power_w = outlook.discharge_w(settings, evse.session)
-    step_wh = turn.meters[settings.meter_id].step_mwh // 1000
+    step_wh = station.meters[settings.meter_id].step_mwh // 1000
     return max(1, step_wh, power_w * GRAIN_S // 3600)
 
 
@@ -88,7 +88,7 @@ def sale_wh(turn: Turn, evse: Evse, session: Session, *, interval: int) -> int |
     if order.aim is Aim.CHARGE or session.stop_asked:
         return 0
     left_wh = left_of(turn, evse, session, order=order)
-    if not _is_planned(order):
+    if not is_planned(order):
         return left_wh
     planned_wh = outlook.sale_wh(turn, evse, session, order=order, interval=interval)
     return planned_wh if left_wh is None else min(planned_wh, max(0, left_wh))
@@ -99,7 +99,7 @@ def waits_for_car(turn: Turn, session: Session) -> bool:
     return order_book.of_session(turn, session) is None
 
 
-def _is_planned(order: Order) -> bool:
+def is_planned(order: Order) -> bool:
     """A sale without a wish for the departure is just sold; all else that is no charge follows a plan."""
     return order.departure_ns is not None and (order.aim is Aim.WORK or order.soc_bp_wanted is not None)
 

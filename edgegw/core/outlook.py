@@ -15,7 +15,7 @@ from edgegw.core.planning import KeptPlan, Plan, PlannedRow, Span, Task, make_pl
 from edgegw.core.state import Evse, EvseSettings, SaleStage, Session, Station
 from edgegw.core.terms import MemberTerms
 from edgegw.core.turn import Turn
-from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, interval_of
+from edgegw.units import INTERVAL_NS, SECOND_NS, interval_of
 
 CHARGE_EFFICIENCY_BP = 9_400  # where nobody tells: as MemberTerms has it for discharging
 
@@ -93,7 +93,7 @@ def spans(
         end_ns = min(until_ns, interval * SECOND_NS + INTERVAL_NS)
         buy = buying(ahead, interval, order.terms)
         sell = selling(ahead, interval, order.terms) if sells else None
-        known = _is_known(ahead, interval)
+        known = is_known(ahead, interval)
         found.append(
             Span(
                 start_ns=start_ns,
@@ -106,7 +106,8 @@ def spans(
     return tuple(found)
 
 
-def _is_known(ahead: Ahead, interval: int) -> bool:
+def is_known(ahead: Ahead, interval: int) -> bool:
+    """Whether anything is known of what charging costs in an interval, dear or not."""
     row = market.key(CHARGE, interval)
     return row in ahead.prices or row in ahead.estimates or _newest_ceiling(ahead.prices.values()) is not None
 
@@ -136,6 +137,7 @@ def plan_of(
     assert order.departure_ns is not None
     settings = station.settings.evses[order.evse_id]
     wanted_bp = order.soc_bp_wanted
+    selling_ns = INTERVAL_NS - 2 * station.settings.guard_ns  # of each interval
     return make_plan(
         Task(
             spans=spans(
@@ -147,7 +149,7 @@ def plan_of(
                 worst_mtok=order.terms.price_mtok_per_kwh_max,
             ),
             charge_w=charge_w(settings, session),
-            discharge_w=discharge_w(settings, session),
+            discharge_w=discharge_w(settings, session) * selling_ns // INTERVAL_NS,
             battery_wh=order.terms.battery_wh,
             soc_bp=soc_bp,
             soc_bp_min=_lowest_bp(order, soc_bp=soc_bp, left_wh=sale_wh_left),
@@ -248,17 +250,9 @@ def make_stale(turn: Turn) -> None:
         turn.plans.put(evse_id, replace(kept, stale=True))
 
 
-def kind_of(ahead: Ahead, order: Order, row: PlannedRow) -> str:
-    """Where the price of a planned row is from; a row at rest has none."""
+def price_of(ahead: Ahead, order: Order, row: PlannedRow) -> Expected | None:
+    """The price of a planned row; one at rest has none."""
     interval = interval_of(row.start_ns)
-    found = None
     if row.energy_wh > 0:
-        found = buying(ahead, interval, order.terms)
-    elif row.energy_wh < 0:
-        found = selling(ahead, interval, order.terms)
-    return "" if found is None else found.kind
-
-
-def next_price(ahead: Ahead, terms: MemberTerms, now_ns: int) -> Expected | None:
-    """What a kWh costs in the interval after this one."""
-    return buying(ahead, interval_of(now_ns) + INTERVAL_S, terms)
+        return buying(ahead, interval, order.terms)
+    return selling(ahead, interval, order.terms) if row.energy_wh < 0 else None

@@ -16,7 +16,7 @@ from edgegw.core.events import (
 )
 from edgegw.core.market import CHARGE, DISCHARGE, key
 from edgegw.core.orders import Aim, Order
-from edgegw.core.outlook import Ahead, buying, kind_of, next_price, selling
+from edgegw.core.outlook import Ahead, buying, price_of, selling
 from edgegw.core.planning import PlannedRow
 from edgegw.core.sale import supply_wh
 from edgegw.core.state import SaleStage
@@ -457,8 +457,6 @@ def test_which_price_counts() -> None:
     bench.price(CHARGE, NEXT, 110_000, ceiling=180_000)
     assert found() == (110_000, "market")
     assert found(price_mtok_per_kwh_max=109_999) is None
-    ahead = Ahead(prices=bench.station.prices, estimates={})
-    assert next_price(ahead, terms, bench.now_ns) == buying(ahead, NEXT, terms)
 
 
 def test_a_sale_is_seen_at_a_fixed_or_expected_price_only() -> None:
@@ -488,6 +486,6 @@ def test_a_planned_row_names_its_price() -> None:
     order = Order(order_id="o", evse_id="A1", id_token_hash="h", terms=OWNER, aim=Aim.WORK)
     ahead = Ahead(prices=bench.station.prices, estimates={key(DISCHARGE, T0_S): 200_000})
     row = PlannedRow(start_ns=T0_NS, end_ns=T0_NS + INTERVAL_NS, energy_wh=5, amount_mtok=1, soc_bp=1)
-    kinds = [kind_of(ahead, order, replace(row, energy_wh=energy_wh)) for energy_wh in (5, -5, 0)]
-    assert kinds == ["market", "estimate", ""]
-    assert kind_of(Ahead(prices={}, estimates={}), order, row) == ""
+    found = [price_of(ahead, order, replace(row, energy_wh=energy_wh)) for energy_wh in (5, -5, 0)]
+    assert [price and price.kind for price in found] == ["market", "estimate", None]
+    assert price_of(Ahead(prices={}, estimates={}), order, row) is None
