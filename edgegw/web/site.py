@@ -13,6 +13,7 @@ from edgegw.core.events import Event
 from edgegw.core.state import Station
 from edgegw.office import LedgerView, Office
 from edgegw.ports import Clock
+from edgegw.receipts import ReceiptBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +62,4 @@ class Site:
     hash_token: Callable[[str], str]  # of an idToken, with the station's key: `pseudonyms.hash_token`
     station: Callable[[], Station] | None = None  # None: a representative's own pages, without a station
     place: Callable[[Event], None] | None = None
+    receipts: ReceiptBook | None = None  # None: there is no station whose journal could tell
