@@ -111,6 +111,10 @@ class Visit:
         assert answer is not None
         assert answer.status == status, f"{path}: {answer.status}, wanted {status}"
 
+    async def log_in(self, token: str) -> None:
+        """Be who opened this login elsewhere."""
+        await self.page.context.add_cookies([{"name": "edgegw_login", "value": token, "url": self.origin}])
+
     async def breaches(self) -> list[str]:
         """Breaches of the policy on the page as it is."""
         found: list[str] = await self.page.evaluate("window.__breaches")

@@ -83,6 +83,18 @@ class Driver:
         """What was ordered is done, and the page says so by itself."""
         await self.shown(self.there.page.locator('.live a[href="/receipts"]'))
 
+    async def has_sold(self, kwh: str) -> None:
+        """The page shows by itself that so much was sold."""
+        tile = self.there.page.locator(".live .tiles > div", has_text=self.word("Sold"))
+        try:
+            await expect(tile.locator("dd")).to_have_text(f"{kwh} kWh", timeout=DONE_MS)
+        except AssertionError as error:
+            raise AssertionError(f"{kwh} sold: {await self._says()}") from error
+
+    async def stop(self) -> None:
+        """Enough: the session is to end."""
+        await self.form(f"/evse/{self.evse_id}/stop").get_by_role("button").click()
+
     async def reads_receipts(self) -> tuple[int, int, list[str]]:
         """Every receipt, once all of it is committed, and recomputed: Wh bought and sold, and when it was sold."""
         addresses = await self._receipts()

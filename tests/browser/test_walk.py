@@ -36,6 +36,8 @@ async def walk(there: Visit, *, login: str, evse_id: str) -> None:
     await driver.order("sell", **SALE)
     await driver.flows("out")
     await there.look("selling")
+    await driver.has_sold("5.00")
+    await driver.stop()
     await driver.is_done()
     bought_wh, sold_wh, sold_at = await driver.reads_receipts()
     # What was ordered, and at most what flows until the charger has heard that it is enough.
