@@ -125,7 +125,8 @@ class Visit:
         PICTURES.mkdir(parents=True, exist_ok=True)
         place = PICTURES / f"{self.language}-{self.device.name}-{name}.png"
         await self.page.screenshot(path=place, full_page=True, scale="css", animations="disabled")
-        assert await self.judged() == [], f"{name}, {self.language}, {self.device.name}"
+        found = await self.judged()
+        assert not found, "\n".join([f"{name}, {self.language}, {self.device.name}:", *found])
 
     async def judged(self) -> list[str]:
         """What axe finds wrong with the page; needs JavaScript."""

@@ -13,7 +13,8 @@ from edgegw.demo.stage import Stage, setup_estimate_s
 from edgegw.places import configs
 
 SPEED = 120  # an hour and a half of charging and selling in three quarters of a minute
-SLOWER = 2  # than the demo's machine; nobody waits for it, because the pages are there before the afternoon begins
+# Than the demo expects: nobody waits for it, because the pages are there before the afternoon begins.
+SLOWER = 2
 
 
 @contextlib.asynccontextmanager

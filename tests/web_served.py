@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 import edgegw.web.driver
 from edgegw.office import Login, Newcomer, Notice, Profile, StationFound
+from edgegw.receipts import Receipt
 from edgegw.web.application import Area, application
 from edgegw.web.pages import Pages
 from edgegw.web.pulse import Pulse
@@ -80,7 +81,7 @@ async def somebody(world: World, book: FakeBook) -> str:
     assert isinstance(profile, Profile)
     quote = await office.exchange_quote(profile.member_id, buys=True, tokens_mtok=25_000_000)
     await office.exchange(profile.member_id, getattr(quote, "quote_id", ""))
-    book.add(receipt_of(profile.member_id, world.ledger))
+    book.add(_of_an_old_meter(receipt_of(profile.member_id, world.ledger)))
     await office.publish(
         Notice(
             notice_id="n1",
@@ -98,3 +99,11 @@ async def somebody(world: World, book: FakeBook) -> str:
     opened = await office.log_in("mina", PASSWORD, source="test")
     assert isinstance(opened, Login)
     return opened.token
+
+
+def _of_an_old_meter(receipt: Receipt) -> Receipt:
+    """The receipt of a meter that has counted much: its figures are wider than a phone."""
+    wide = tuple(
+        replace(span, import_start_wh=4_626_804_000, import_end_wh=4_626_807_120) for span in receipt.meters
+    )
+    return replace(receipt, meters=wide)
