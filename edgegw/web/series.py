@@ -1,0 +1,100 @@
+"""What the charts take: points and rows of numbers, and the words around them, translated by whoever has the language.
+
+Decides shapes only. Energy, money and shares are integers; None is "there is none" or "not measured", never zero.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Period = Literal["light", "mid", "peak"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PricePoint:
+    """The prices of one quarter hour; None where there is none. `is_fixed` is False while they are only expected."""
+
+    interval_s: int
+    buy_mtok_per_kwh: int | None
+    sell_mtok_per_kwh: int | None
+    period: Period
+    is_fixed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceLabels:
+    """Words of the price curve; `unit` is that of the value axis, `now` the whole word above the line of now."""
+
+    title: str
+    description: str
+    buy: str
+    sell: str
+    fixed: str
+    expected: str
+    periods: dict[Period, str]
+    unit: str
+    now: str
+    empty: str
+    time: str
+    load: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """What a plan does in one quarter hour, and the state of charge at its end."""
+
+    interval_s: int
+    charge_wh: int
+    sale_wh: int
+    soc_bp: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanLabels:
+    """Words of a plan; `soc_min`, `now` and `departure` are whole words with their numbers ("at least 40%")."""
+
+    title: str
+    description: str
+    charge: str
+    sale: str
+    soc: str
+    soc_min: str
+    departure: str
+    now: str
+    unit: str
+    empty: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMarks:
+    """What a plan must keep: the lowest state of charge, the departure; and where it starts."""
+
+    soc_start_bp: int | None = None
+    soc_min_bp: int | None = None
+    departure_s: int | None = None
+    now_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerPoint:
+    """A reading, valid until the next one: into the car is positive, out of it negative, None is "not measured"."""
+
+    at_s: int
+    power_w: int | None
+    soc_bp: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerLabels:
+    """Words of the live picture; `unit` is that of the value axis."""
+
+    title: str
+    description: str
+    charging: str
+    selling: str
+    unit: str
+    empty: str
+    time: str
+    power: str
+    soc: str
