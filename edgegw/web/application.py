@@ -68,12 +68,12 @@ def action_for_members(pages: Pages, path: str, handler: FormHandler) -> Route:
     return action(pages, path, known)
 
 
-def application(site: Site, areas: Mapping[str, Area]) -> ASGIApp:
-    """The whole application of a site, with these areas by name."""
+def application(site: Site, areas: Mapping[str, Area], *, refusal: str = "refused.html") -> ASGIApp:
+    """The whole application of a site, with these areas by name; `refusal` is the template of what is refused."""
     pages = Pages(site, areas=tuple(areas))
 
     def refused(request: Request, status: int, code: str) -> Response:
-        return pages.draw(request, "refused.html", status=status, code=code)
+        return pages.draw(request, refusal, status=status, code=code)
 
     async def asset(request: Request) -> Response:
         return assets.serve(pages.assets, request) or refused(request, 404, "EGW-3004")

@@ -90,7 +90,8 @@ def _bound(settings: WebSettings) -> socket.socket:
         door.bind((settings.host, settings.port))
     except OSError as error:
         door.close()
-        raise AddressTakenError("web.host, web.port", f"{settings.host}:{settings.port}", error) from error
+        keys = f"{settings.section}.host, {settings.section}.port"
+        raise AddressTakenError(keys, f"{settings.host}:{settings.port}", error) from error
     door.setblocking(False)
     return door
 
@@ -110,4 +111,5 @@ def _load(context: ssl.SSLContext, settings: WebSettings) -> None:
     try:
         context.load_cert_chain(settings.certificate, settings.key_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError((f"web.certificate, web.key_file: {settings.certificate}: {error}",)) from error
+        keys = f"{settings.section}.certificate, {settings.section}.key_file"
+        raise ConfigError((f"{keys}: {settings.certificate}: {error}",)) from error

@@ -1,0 +1,167 @@
+"""The daemon's pages: drivers' and the operator's, each on its own address, served beside everything else.
+
+Decides what each server is told of the configuration. Pages never end a daemon: a taken port, a certificate that cannot be
+used or a missing password is logged (`web.failed`) and the rest goes on.
+"""
+
+import hmac
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from starlette.types import ASGIApp
+
+from edgegw.commissioning.addresses import ANYWHERE, public_host, server_names
+from edgegw.config import Config, OperatorConfig, ServedConfig, WebConfig, read_password, read_secret
+from edgegw.daemon.operator_desk import OperatorDesk
+from edgegw.daemon.running import Daemon
+from edgegw.errors import EdgegwError
+from edgegw.office import LedgerView, Office
+from edgegw.ops.logs import log_event
+from edgegw.web.application import Area, application
+from edgegw.web.operator.area import COOKIE, operator_area
+from edgegw.web.operator.desk import StationDesk
+from edgegw.web.operator.login import Door
+from edgegw.web.server import WebServer
+from edgegw.web.site import Site, WebSettings
+
+Run = Coroutine[Any, Any, None]
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def web_settings(config: Config) -> WebSettings | None:
+    """Where drivers' pages are served; None: nowhere. Raises ConfigError where the station's key cannot be read."""
+    web = config.web
+    if web is None:
+        return None
+    told = web.public_host or public_host(config.ocpp)
+    return _settings(config, web, section="web", told=told)
+
+
+def operator_settings(config: Config) -> WebSettings | None:
+    """Where the operator's pages are served; None: nowhere. Raises ConfigError."""
+    operator = config.operator
+    if operator is None:
+        return None
+    told = operator.host if operator.host not in ANYWHERE else public_host(config.ocpp)
+    return _settings(config, operator, section="operator", told=told)
+
+
+def _settings(config: Config, served: ServedConfig, *, section: str, told: str) -> WebSettings:
+    web = served if isinstance(served, WebConfig) else config.web or WebConfig()
+    key = read_secret(config.station.key_file)
+    return WebSettings(
+        host=served.host,
+        port=served.port,
+        names=host_names(served, told),
+        certificate=served.certificate,
+        key_file=served.key_file,
+        title=web.title or config.station.id,
+        time_zone=ZoneInfo(web.time_zone),
+        geohash=web.geohash,
+        secret=hmac.digest(key, f"pages {section}".encode(), "sha256"),
+        sandbox=config.sandbox is not None,
+        section=section,
+    )
+
+
+def host_names(served: ServedConfig, told: str) -> tuple[str, ...]:
+    """Every name the pages may be asked for under, the told one first, as a Host header has them."""
+    own = server_names(told, served.host) if served.host in ANYWHERE else [told, served.host]
+    return tuple(dict.fromkeys([*map(_bracketed, (own[0], *served.names, *own[1:])), *LOCAL_NAMES]))
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
+class Served:
+    """Servers that could be opened; `runs` are their coroutines by name. `look` is told of a reload."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, Run] = {}
+        self.origins: dict[str, str] = {}
+        self._looks: list[Callable[[], None]] = []
+
+    def open(self, name: str, build: Callable[[], tuple[ASGIApp, WebSettings] | None]) -> None:
+        """Open a server, or say why not; `build` gives None where nobody wants one."""
+        try:
+            built = build()
+            if built is None:
+                return
+            server = WebServer(*built)
+        except EdgegwError as fault:
+            self._failed(fault)
+            return
+        self.origins[name] = server.origin
+        self._looks.append(server.reload)
+        self.runs[name] = self._run(server)
+        log_event("web.listening", {"pages": name, "origin": server.origin})
+
+    def watch(self, look: Callable[[], None]) -> None:
+        """Have `look` called at each reload."""
+        self._looks.append(look)
+
+    def look(self) -> None:
+        """Read certificates and the password again; what cannot be used is logged, and the old one holds."""
+        for look in self._looks:
+            try:
+                look()
+            except EdgegwError as fault:
+                self._failed(fault)
+
+    async def _run(self, server: WebServer) -> None:
+        try:
+            await server.run()
+        except OSError as fault:
+            self._failed(fault)
+
+    @staticmethod
+    def _failed(fault: Exception) -> None:
+        hint = fault.hint if isinstance(fault, EdgegwError) else ""
+        log_event("web.failed", {"reason": str(fault), "remedy": hint or "edgegw check"}, level="error")
+
+
+def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, drivers: Mapping[str, Area]) -> Served:
+    """The drivers' server with these areas, and the operator's; what the configuration has no table for is not served."""
+    served = Served()
+    config = daemon.config
+    site = partial(
+        Site,
+        clock=daemon.clock,
+        office=office,
+        ledger=ledger,
+        log=log_event,
+        station=lambda: daemon.gateway.station,
+    )
+
+    def for_drivers() -> tuple[ASGIApp, WebSettings] | None:
+        settings = web_settings(config)
+        if settings is None:
+            return None
+        return application(site(settings=settings, place=daemon.inbox.put), drivers), settings
+
+    def for_operator() -> tuple[ASGIApp, WebSettings] | None:
+        settings = operator_settings(config)
+        if settings is None or config.operator is None:
+            return None
+        door = door_of(config.operator)
+        served.watch(door.look)
+        return operator_application(partial(site, settings=settings), OperatorDesk(daemon), door), settings
+
+    served.open("drivers", for_drivers)
+    served.open("operator", for_operator)
+    daemon.pages = served
+    return served
+
+
+def door_of(operator: OperatorConfig) -> Door:
+    """The operator's door. Where there is no password yet, its login page says how to set one."""
+    return Door(partial(read_password, operator.password_file))
+
+
+def operator_application(site: Callable[..., Site], desk: StationDesk, door: Door) -> ASGIApp:
+    """The operator's application: its own cookie, its own logins."""
+    own = site(login_cookie=COOKIE, who=door.who)
+    return application(own, {"operator": operator_area(desk, door)}, refusal="operator/refused.html")
