@@ -78,6 +78,30 @@ CHARGERS = Chargers(
     rejected=("CP-BAD",),
 )
 
+NOTICE = {
+    "title_ko": "점검",
+    "title_en": "Maintenance",
+    "text_ko": "내일 쉽니다.",
+    "text_en": "Closed tomorrow.",
+    "until": "",
+}
+APPROVAL = {
+    "evses": "2",
+    "name_1": "BAY-8",
+    "meter_1": "M-FREE",
+    "unit_1": "1",
+    "name_2": "BAY-9",
+    "meter_2": "new",
+    "unit_2": "7",
+    "meter_map": "abb-b23",
+    "meter_host": "192.0.2.50",
+    "meter_port": "502",
+    "rated_w": "22000",
+    "discharge_w": "0",
+    "version": "",
+    "dialect": "",
+}
+
 
 @cache
 def stored() -> str:

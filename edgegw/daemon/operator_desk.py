@@ -16,7 +16,7 @@ from edgegw.commissioning import approval
 from edgegw.commissioning.addresses import charger_urls
 from edgegw.condition import Part
 from edgegw.core.state import Station
-from edgegw.daemon.charger_commands import UnknownChargerError
+from edgegw.daemon.charger_commands import ChargerCommands, UnknownChargerError
 from edgegw.daemon.running import Daemon
 from edgegw.errors import ConfigError
 from edgegw.places import configs
@@ -38,7 +38,8 @@ class OperatorDesk:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._commands = daemon.commands()
+        about_chargers = ChargerCommands(daemon.chargers, daemon.profiles)
+        self._commands = about_chargers.commands(lambda: daemon.config, lambda: daemon.gateway.station)
         self._one_at_a_time = asyncio.Lock()
 
     def station(self) -> Station:

@@ -80,6 +80,7 @@ def routes(room: Room) -> Sequence[BaseRoute]:
             is_told=bool(one.evses),
             names={number: f"{one.charger_id}-{number}"[-48:] for number in numbers},
             meters=room.desk.free_meters(),
+            taken=dict(zip(numbers, [*room.desk.free_meters(), *[NEW] * len(numbers)], strict=False)),
             maps=room.desk.register_maps(),
             dialects=DIALECTS,
             versions=VERSIONS,

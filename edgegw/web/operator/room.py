@@ -65,7 +65,7 @@ class Room:
             return formats.moment(at_ns, now_ns=now_ns, zone=zone, language=language)
 
         def ago(at_ns: int) -> str:
-            return formats.relative(-max(0, now_ns - at_ns) // SECOND_NS, language)
+            return formats.relative(-max(1, (now_ns - at_ns) // SECOND_NS), language)
 
         return Tongue(
             language=language, word=self.pages.word(language), now_ns=now_ns, moment=moment, ago=ago

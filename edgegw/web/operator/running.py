@@ -137,7 +137,9 @@ def outbox_values(station: Station, tongue: Tongue) -> dict[str, Any]:
     tally = station.tally["all"]
     return {
         "count": len(lines),
-        "oldest": tongue.moment((lines[0].interval + INTERVAL_S) * SECOND_NS) if lines else "",
+        "oldest": tongue.moment(min(tongue.now_ns, (lines[0].interval + INTERVAL_S) * SECOND_NS))
+        if lines
+        else "",
         "lines": [
             {
                 "trade_id": line.trade_id,
