@@ -77,11 +77,10 @@ def _bracketed(name: str) -> str:
 
 
 class Served:
-    """Servers that could be opened; `runs` are their coroutines by name. `look` is told of a reload."""
+    """Servers that could be opened, by name; `runs` are their coroutines. `look` is told of a reload."""
 
     def __init__(self) -> None:
-        self.runs: dict[str, Run] = {}
-        self.origins: dict[str, str] = {}
+        self.servers: dict[str, WebServer] = {}
         self._looks: list[Callable[[], None]] = []
 
     def open(self, name: str, build: Callable[[], tuple[ASGIApp, WebSettings] | None]) -> None:
@@ -94,9 +93,8 @@ class Served:
         except EdgegwError as fault:
             self._failed(fault)
             return
-        self.origins[name] = server.origin
+        self.servers[name] = server
         self._looks.append(server.reload)
-        self.runs[name] = self._run(server)
         log_event("web.listening", {"pages": name, "origin": server.origin})
 
     def watch(self, look: Callable[[], None]) -> None:
@@ -110,6 +108,15 @@ class Served:
                 look()
             except EdgegwError as fault:
                 self._failed(fault)
+
+    def runs(self) -> dict[str, Run]:
+        """What serves, to be run beside the daemon's other parts."""
+        return {f"pages for {name}": self._run(server) for name, server in self.servers.items()}
+
+    def close(self) -> None:
+        """Take no connections any more, where nothing was run."""
+        for server in self.servers.values():
+            server.close()
 
     async def _run(self, server: WebServer) -> None:
         try:

@@ -79,6 +79,10 @@ class WebServer:
         finally:
             self._socket.close()
 
+    def close(self) -> None:
+        """Take no connection any more, where it was never run."""
+        self._socket.close()
+
     def reload(self) -> None:
         """Read the certificate again, for new connections; raises ConfigError and keeps the old one."""
         if self._tls is not None:

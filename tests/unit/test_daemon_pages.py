@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.unit.test_config_parts import MAIN
 from tests.unit.test_daemon import Parts, running
 from tests.web_site import FakeLedger
 
+Serve = Callable[[Path], tuple[Daemon, pages.Served]]
 OPERATOR = '[operator]\nport = 0\npassword_file = "operator.password"\n'
 WEB = "[web]\nport = 0\n"
 
@@ -48,9 +50,18 @@ class Placing(Parts):
         self.told.append(repr(event))
 
 
-def served(path: Path) -> tuple[Daemon, pages.Served]:
-    daemon = running(path, Placing())
-    return daemon, pages.serve_pages(daemon, FakeOffice(), FakeLedger(), drivers={"home": home.routes})
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    opened: list[pages.Served] = []
+
+    def serve(path: Path) -> tuple[Daemon, pages.Served]:
+        daemon = running(path, Placing())
+        opened.append(pages.serve_pages(daemon, FakeOffice(), FakeLedger(), drivers={"home": home.routes}))
+        return daemon, opened[-1]
+
+    yield serve
+    for one in opened:
+        one.close()
 
 
 async def answer(origin: str, path: str) -> str:
@@ -63,15 +74,17 @@ async def answer(origin: str, path: str) -> str:
     return text
 
 
-async def test_both_servers_serve_and_know_nothing_of_each_other(tmp_path: Path, logged: list[Any]) -> None:
+async def test_both_servers_serve_and_know_nothing_of_each_other(
+    serve: Serve, tmp_path: Path, logged: list[Any]
+) -> None:
     """Each on its own port; an operator's page is not on the drivers' server, nor the other way round."""
-    _, both = served(written(tmp_path, WEB, OPERATOR))
+    _, both = serve(written(tmp_path, WEB, OPERATOR))
     assert [fields["pages"] for name, fields in logged if name == "web.listening"] == ["drivers", "operator"]
-    running_servers = [asyncio.create_task(run) for run in both.runs.values()]
+    running_servers = [asyncio.create_task(run) for run in both.runs().values()]
     try:
-        assert (await answer(both.origins["drivers"], "/")).startswith("HTTP/1.1 200")
-        assert (await answer(both.origins["drivers"], "/chargers")).startswith("HTTP/1.1 404")
-        asked = await answer(both.origins["operator"], "/chargers")
+        assert (await answer(both.servers["drivers"].origin, "/")).startswith("HTTP/1.1 200")
+        assert (await answer(both.servers["drivers"].origin, "/chargers")).startswith("HTTP/1.1 404")
+        asked = await answer(both.servers["operator"].origin, "/chargers")
         assert asked.startswith("HTTP/1.1 303")
         assert "location: /login?next=/chargers" in asked
     finally:
@@ -80,47 +93,43 @@ async def test_both_servers_serve_and_know_nothing_of_each_other(tmp_path: Path,
         await asyncio.gather(*running_servers, return_exceptions=True)
 
 
-async def test_without_a_table_nothing_is_served(tmp_path: Path, logged: list[Any]) -> None:
+async def test_without_a_table_nothing_is_served(serve: Serve, tmp_path: Path, logged: list[Any]) -> None:
     """Pages are wanted, or not there."""
-    _, none = served(written(tmp_path))
-    assert (none.runs, logged) == ({}, [])
+    _, none = serve(written(tmp_path))
+    assert (none.servers, logged) == ({}, [])
 
 
 async def test_a_taken_port_and_a_bad_certificate_are_logged_and_no_more(
-    tmp_path: Path, logged: list[Any]
+    serve: Serve, tmp_path: Path, logged: list[Any]
 ) -> None:
     """The other server serves all the same."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = WEB.replace("0", str(other.getsockname()[1]), 1)
-        _, half = served(written(tmp_path, taken, OPERATOR))
-    assert list(half.origins) == ["operator"]
+        _, half = serve(written(tmp_path, taken, OPERATOR))
+    assert list(half.servers) == ["operator"]
     (failed,) = (fields for name, fields in logged if name == "web.failed")
     assert failed["reason"].startswith("web.host, web.port: 127.0.0.1:")
     logged.clear()
     bad = OPERATOR + 'certificate = "no.pem"\nkey_file = "no.key"\n'
-    _, half = served(written(tmp_path, WEB, bad))
-    assert list(half.origins) == ["drivers"]
+    _, half = serve(written(tmp_path, WEB, bad))
+    assert list(half.servers) == ["drivers"]
     (failed,) = (fields for name, fields in logged if name == "web.failed")
     assert failed["reason"].startswith("operator.certificate, operator.key_file:")
-    for run in half.runs.values():
-        run.close()
 
 
-async def test_a_reload_looks_at_certificates_again(tmp_path: Path, logged: list[Any]) -> None:
+async def test_a_reload_looks_at_certificates_again(serve: Serve, tmp_path: Path, logged: list[Any]) -> None:
     """A pair that cannot be used is logged, the old one holds, and the reload goes on."""
     made = Authority(tmp_path).issue("pages")
     table = f'{WEB}certificate = "{made.certificate}"\nkey_file = "{made.key_file}"\n'
-    daemon, secure = served(written(tmp_path, table))
-    assert secure.origins["drivers"].startswith("https://")
+    daemon, secure = serve(written(tmp_path, table))
+    assert secure.servers["drivers"].origin.startswith("https://")
     made.certificate.write_text("nothing")
     parts: Any = daemon.chargers
     parts.gate.set()
     assert (await daemon.reload())["changed"] == []
     assert [name for name, _ in logged] == ["web.listening", "web.failed"]
-    for run in secure.runs.values():
-        run.close()
 
 
 def test_what_the_servers_are_told(tmp_path: Path) -> None:
