@@ -20,6 +20,8 @@ from edgegw.errors import EdgegwError
 from edgegw.office import LedgerView, Office
 from edgegw.ops.logs import log_event
 from edgegw.web.application import Area, application
+from edgegw.web.market.area import INSTEAD, market_area
+from edgegw.web.market.book import MarketBook
 from edgegw.web.operator.area import COOKIE, operator_area
 from edgegw.web.operator.desk import StationDesk
 from edgegw.web.operator.login import Door
@@ -163,6 +165,11 @@ def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, drivers: 
     return served
 
 
+def market_application(site: Site, book: MarketBook, *, shared: Mapping[str, Area]) -> ASGIApp:
+    """Producers' or industrial members' pages over their representative; `shared`: login, profile, history, exchange."""
+    return application(site, {"market": market_area(book), **shared}, instead=INSTEAD)
+
+
 def door_of(operator: OperatorConfig) -> Door:
     """The operator's door. Where there is no password yet, its login page says how to set one."""
     return Door(partial(read_password, operator.password_file))
@@ -171,4 +178,6 @@ def door_of(operator: OperatorConfig) -> Door:
 def operator_application(site: Callable[..., Site], desk: StationDesk, door: Door) -> ASGIApp:
     """The operator's application: its own cookie, its own logins."""
     own = site(login_cookie=COOKIE, who=door.who)
-    return application(own, {"operator": operator_area(desk, door)}, refusal="operator/refused.html")
+    return application(
+        own, {"operator": operator_area(desk, door)}, instead={"refused.html": "operator/refused.html"}
+    )

@@ -5,6 +5,7 @@ Decides which area stands where. An area is a module with `routes(pages) -> Sequ
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from starlette.applications import Starlette
@@ -68,12 +69,14 @@ def action_for_members(pages: Pages, path: str, handler: FormHandler) -> Route:
     return action(pages, path, known)
 
 
-def application(site: Site, areas: Mapping[str, Area], *, refusal: str = "refused.html") -> ASGIApp:
-    """The whole application of a site, with these areas by name; `refusal` is the template of what is refused."""
-    pages = Pages(site, areas=tuple(areas))
+def application(
+    site: Site, areas: Mapping[str, Area], *, instead: Mapping[str, str] = MappingProxyType({})
+) -> ASGIApp:
+    """The whole application of a site, with these areas by name; `instead`: templates that others take the place of."""
+    pages = Pages(site, areas=tuple(areas), instead=instead)
 
     def refused(request: Request, status: int, code: str) -> Response:
-        return pages.draw(request, refusal, status=status, code=code)
+        return pages.draw(request, "refused.html", status=status, code=code)
 
     async def asset(request: Request) -> Response:
         return assets.serve(pages.assets, request) or refused(request, 404, "EGW-3004")
