@@ -134,6 +134,9 @@ class FakeDesk:
         remark = "without TLS (security profile 1), for chargers in 127.0.0.0/8 only"
         return [Place(url=f"ws://192.0.2.1:8887/ocpp/{charger_id}", remark=remark)]
 
+    def drivers_origin(self) -> str:
+        return "http://station.test:8080"
+
     def free_meters(self) -> Sequence[str]:
         return self.free
 

@@ -7,7 +7,7 @@ answer is the command to type.
 
 import asyncio
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -36,8 +36,9 @@ from edgegw.web.operator.desk import (
 class OperatorDesk:
     """StationDesk over a daemon."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, *, drivers_origin: Callable[[], str] = str) -> None:
         self._daemon = daemon
+        self._drivers_origin = drivers_origin
         about_chargers = ChargerCommands(daemon.chargers, daemon.profiles)
         self._commands = about_chargers.commands(lambda: daemon.config, lambda: daemon.gateway.station)
         self._one_at_a_time = asyncio.Lock()
@@ -64,6 +65,10 @@ class OperatorDesk:
         """See StationDesk."""
         found = charger_urls(self._daemon.config.ocpp, charger_id)
         return [Place(url=one.url, remark=one.remark) for one in found]
+
+    def drivers_origin(self) -> str:
+        """See StationDesk."""
+        return self._drivers_origin()
 
     def free_meters(self) -> Sequence[str]:
         """See StationDesk."""

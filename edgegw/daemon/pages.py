@@ -99,6 +99,11 @@ class Served:
         self._looks.append(server.reload)
         log_event("web.listening", {"pages": name, "origin": server.origin})
 
+    def origin(self, name: str) -> str:
+        """How a server's addresses begin; "": it is not served."""
+        server = self.servers.get(name)
+        return "" if server is None else server.origin
+
     def watch(self, look: Callable[[], None]) -> None:
         """Have `look` called at each reload."""
         self._looks.append(look)
@@ -157,7 +162,8 @@ def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, drivers: 
             return None
         door = door_of(config.operator)
         served.watch(door.look)
-        return operator_application(partial(site, settings=settings), OperatorDesk(daemon), door), settings
+        desk = OperatorDesk(daemon, drivers_origin=lambda: served.origin("drivers"))
+        return operator_application(partial(site, settings=settings), desk, door), settings
 
     served.open("drivers", for_drivers)
     served.open("operator", for_operator)

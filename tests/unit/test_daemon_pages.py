@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from edgegw.cli import main
 from edgegw.config import load
 from edgegw.daemon import pages
+from edgegw.daemon.certificates import certificate_lives
 from edgegw.daemon.running import Daemon
+from edgegw.diagnosis import machine
 from edgegw.errors import ConfigError
 from edgegw.web.driver import home
 from edgegw.web.operator.login import Door
@@ -201,3 +203,16 @@ def test_a_short_password_or_no_table_is_refused(tmp_path: Path) -> None:
     assert (
         CliRunner().invoke(main, ["operator", "password", "--config", str(written(tmp_path))]).exit_code == 78
     )
+
+
+def test_doctor_and_status_look_at_the_pages_too(tmp_path: Path) -> None:
+    """Whether their ports are free, and when their certificates end."""
+    made = Authority(tmp_path).issue("pages")
+    secure = f'certificate = "{made.certificate}"\nkey_file = "{made.key_file}"\n'
+    config = load(written(tmp_path, WEB + secure, OPERATOR + secure))
+    checks = {finding.check for finding in machine(config, running=False)}
+    assert {"drivers' pages' port", "operator's pages' port"} <= checks
+    assert {"drivers' pages", "operator's pages"} <= set(certificate_lives(config))
+    plain = load(written(tmp_path, WEB))
+    assert "operator's pages' port" not in {finding.check for finding in machine(plain, running=False)}
+    assert "drivers' pages" not in certificate_lives(plain)

@@ -137,6 +137,13 @@ async def test_a_bad_notice_is_not_told(operator: Operator, name: str, typed: st
     assert operator.world.office.told == {}
 
 
+async def test_labels_lead_to_the_drivers_server(operator: Operator) -> None:
+    """Each charging point's label is there, on the other server."""
+    browser = await operator.inside()
+    text = (await browser.get("/chargers")).text
+    assert 'href="http://station.test:8080/evse/BAY-1/label"' in text
+
+
 async def test_the_address_to_type_has_its_code(operator: Operator) -> None:
     """URL, remark and QR code, with a charger's identity where one is given."""
     browser = await operator.inside()

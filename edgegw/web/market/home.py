@@ -32,7 +32,9 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
         return await desk.pages.answer(
             request,
             "market/home.html",
-            prices=[_price(reader, interval, price, site.settings.time_zone) for interval, price in found],
+            prices=[
+                _price(reader, interval, price, zone=site.settings.time_zone) for interval, price in found
+            ],
             reader=reader,
             known=known,
             balance=await site.office.balance(member_id) if known else None,
@@ -45,7 +47,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
     return [page("/", show)]
 
 
-def _price(reader: Reader, interval: int, price: PriceShown | None, zone: tzinfo) -> dict[str, object]:
+def _price(reader: Reader, interval: int, price: PriceShown | None, *, zone: tzinfo) -> dict[str, object]:
     begin_ns = interval * SECOND_NS
     told: dict[str, object] = {
         "when": formats.span(begin_ns, begin_ns + INTERVAL_S * SECOND_NS, zone),

@@ -29,6 +29,7 @@ def routes(room: Room) -> Sequence[BaseRoute]:
             configured=sorted(found.configured, key=lambda one: one.online),
             phases={phase: tongue.word(text) for phase, text in PHASES.items()},
             refused=refusals(found.refused, tongue)[:10],
+            labels=room.desk.drivers_origin(),
             moment=tongue.moment,
             ago=tongue.ago,
             quote=lambda text: quote(text, safe=""),

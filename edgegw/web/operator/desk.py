@@ -150,6 +150,9 @@ class StationDesk(Protocol):
     def places(self, charger_id: str = "") -> Sequence[Place]:
         """What to type into a charger, the way to try first at the front."""
 
+    def drivers_origin(self) -> str:
+        """How the drivers' pages' addresses begin; "": they are not served."""
+
     def free_meters(self) -> Sequence[str]:
         """Configured meters that bill no EVSE."""
 
