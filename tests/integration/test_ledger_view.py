@@ -1,4 +1,4 @@
-"""The ledger as pages see it, on a running embedded peer: a price, a station, a trade whose block is recomputed.
+"""On a running embedded peer: a price, a station, a trade whose block is recomputed; tokens exchanged and offered.
 
 The channel maps real time onto a simulated day, as a sandbox does.
 """
@@ -7,15 +7,30 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgegw.canonical import canonical_json, sha256_hex
+from edgegw.clock import StationClock
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import Evidence
 from edgegw.ledger.view import ClientView
-from edgegw.office import CHECKS, Checked, OfficeError
+from edgegw.office import (
+    CHECKS,
+    Checked,
+    Exchanged,
+    ExchangeQuote,
+    NewOffer,
+    OfficeError,
+    Refusal,
+    StandingOffer,
+)
+from edgegw.participants.bank import SimulatedDesk
+from edgegw.participants.desk import ExchangeDesk
+from edgegw.participants.exchange import Exchange
+from edgegw.participants.offers import OfferBook
 from tests.conformance.network import MARKET, Embedded, _peer, client_of
 from tests.contract_world import DAY0, summer_tariff
 
@@ -132,6 +147,52 @@ async def test_pages_see_prices_stations_and_trades(network: Embedded) -> None:
         assert {one.name for one in found.checks} == set(CHECKS) - {"orderer_signature"}
         assert found.block == shown.block
         assert "2026-07-1" in found.fields["Timestamp"]
+
+
+async def test_members_exchange_and_offer(network: Embedded, tmp_path: Path) -> None:
+    """Won become tokens and tokens won in blocks of a real peer; an industrial member offers some and takes them back."""
+    member = {"memberId": "IND1", "kind": "INDUSTRY"}
+    hashes = {"commitment": secrets.token_hex(32), "dupTag": secrets.token_hex(32)}
+    async with (
+        who(network, "EVUserMSP/exchange") as desk,
+        who(network, "IndustryMSP/representative") as industry,
+    ):
+        await industry.execute("SignUp", {**member, **hashes})
+
+        async def block_of(tx_id: str) -> int:
+            return (await desk.receipt(tx_id)).block
+
+        bank = SimulatedDesk(fee_bp=100)
+        counter = Exchange(
+            tmp_path / "exchange.db",
+            bank=bank,
+            desk=ExchangeDesk(ledger=desk),
+            block_of=block_of,
+            clock=StationClock(),
+        )
+        for buys, tokens_mtok in ((True, 900_000), (False, 100_000)):
+            quote = await counter.quote("IND1", buys=buys, tokens_mtok=tokens_mtok)
+            assert isinstance(quote, ExchangeQuote)
+            done = await counter.exchange("IND1", quote.quote_id)
+            assert isinstance(done, Exchanged)
+            assert (await desk.receipt(done.tx_id)).block == done.block
+            assert await counter.exchange("IND1", quote.quote_id) == done
+        refused = await counter.quote("IND1", buys=False, tokens_mtok=800_001)
+        assert isinstance(refused, ExchangeQuote)
+        assert await counter.exchange("IND1", refused.quote_id) == Refusal(code="INSUFFICIENT_TOKENS")
+        counter.close()
+        assert (bank.won_in, bank.won_out) == (909, 99)
+
+        book = OfferBook(ledger=industry, zone=ZONE)
+        new = NewOffer(
+            limit_mtok_per_kwh=160_000, valid_from_s=DAY0, valid_to_s=DAY0 + 86_400, tokens_mtok=800_000
+        )
+        offer = await book.offer("IND1", new)
+        assert isinstance(offer, StandingOffer)
+        assert await book.offers("IND1") == [offer]
+        assert await book.close("IND1", offer.offer_id) is None
+        assert await book.offers("IND1") == []
+        assert (await book.sold("IND1")).trades == []
 
 
 async def test_a_peer_that_is_gone_is_a_fault(network: Embedded) -> None:
