@@ -221,11 +221,14 @@ async def test_what_became_of_an_order_is_told(place: Place) -> None:
         place.world.present = replace(free, orders={order.order_id: order})
         assert words in (await browser.get("/evse/BAY-1")).words
     assert 'href="/receipts/BAY-1.t1"' in (await browser.get("/evse/BAY-1")).text
-    order = ordered(profile.member_id, state=OrderState.DONE, code="STOPPED", session_id=None)
+    order = ordered(profile.member_id, state=OrderState.DONE, code="STOPPED")
+    place.world.present = replace(free, orders={order.order_id: order})
+    assert "You stopped it. The receipt" in (await browser.get("/evse/BAY-1")).words
+    order = replace(order, session_id=None)
     place.world.present = replace(free, orders={order.order_id: order})
     answer = await browser.get("/evse/BAY-1")
-    assert "You stopped it" in answer.words
-    assert 'href="/receipts"' in answer.text
+    assert "You stopped it before anything had started" in answer.words
+    assert 'href="/receipts/' not in answer.text
     async with listening(browser, "/evse/BAY-1/live") as sent:
         assert "You stopped it" in await heard(sent)
     place.world.clock.at_ns += 13 * 3600 * SECOND_NS
