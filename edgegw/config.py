@@ -10,9 +10,10 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +23,7 @@ from pydantic import (
     StrictBool,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 
 from edgegw.config_faults import Location, form_faults
@@ -137,10 +139,9 @@ class MeterConfig(Section):
     swapped: StrictBool = False
 
 
-class LedgerConfig(Section):
+class LedgerPlace(Section):
     """The peer to speak to, as whom, and the authorities its answers are checked by."""
 
-    gateway_id: Name
     endpoint: str = "127.0.0.1:7051"
     other_endpoints: tuple[str, ...] = ()
     tls_ca_file: FilePath | None = None
@@ -150,6 +151,12 @@ class LedgerConfig(Section):
     identity: FilePath
     trust_file: FilePath
     cutoff_s: Annotated[int, Field(strict=True, ge=1, le=7200)] = 300
+
+
+class LedgerConfig(LedgerPlace):
+    """The gateway's way to the ledger."""
+
+    gateway_id: Name
 
 
 class PeerConfig(Section):
@@ -185,11 +192,35 @@ class SettlementConfig(Section):
 
 
 class RepresentativeConfig(Section):
-    """The EV users' representative, where it runs beside the gateway."""
+    """The organisation's representative: beside the gateway (`store`, `key_file`, `identity`), or elsewhere (`url`)."""
 
-    store: FilePath
-    key_file: FilePath
-    identity: FilePath
+    store: FilePath | None = None
+    key_file: FilePath | None = None
+    identity: FilePath | None = None
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]{1,253}$")] | None = None
+    ca_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        beside = {"store": self.store, "key_file": self.key_file, "identity": self.identity}
+        elsewhere = {"url": self.url, "ca_file": self.ca_file}
+        if any(beside.values()) and any(elsewhere.values()):
+            raise ValueError("either store, key_file and identity, or url and ca_file: not both")
+        if any(elsewhere.values()):
+            if self.url is None:
+                raise ValueError("ca_file needs url")
+        elif missing := [name for name, path in beside.items() if path is None]:
+            raise ValueError(f"needs {' and '.join(missing)}; or url, where the representative is elsewhere")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRepresentative:
+    """A representative beside the gateway."""
+
+    store: Path
+    key_file: Path
+    identity: Path
 
 
 class SandboxConfig(Section):
@@ -248,6 +279,14 @@ class Config(Section):
     def journal_path(self) -> Path:
         """The station's journal."""
         return self.station.data_dir / "station.db"
+
+    @property
+    def own_representative(self) -> OwnRepresentative | None:
+        """The representative where it runs beside the gateway; None: elsewhere, or nowhere."""
+        place = self.representative
+        if place is None or place.store is None or place.key_file is None or place.identity is None:
+            return None
+        return OwnRepresentative(store=place.store, key_file=place.key_file, identity=place.identity)
 
     @property
     def run_dir(self) -> Path:

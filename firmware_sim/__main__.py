@@ -142,9 +142,25 @@ def plan(scenario: Path) -> None:
 @click.option("--ocpp", type=click.Choice(VERSIONS), default="2.1", show_default=True)
 @click.option("--password", default="", help="Basic auth password; the user name is the identity.")
 @click.option("--id-token", default="04A1B2C3D4E5F6", show_default=True)
+@click.option("--no-card", is_flag=True, help="Nobody presents a card: the car waits for a remote start.")
 @click.option("--wanted-wh", type=int, default=10_000, show_default=True, help="Energy the car wants.")
 @click.option("--minutes", type=int, default=60, show_default=True, help="How long the car stays.")
 @click.option("--sells", is_flag=True, help="The car can discharge.")
+@click.option(
+    "--soc",
+    "soc_percent",
+    type=click.IntRange(0, 100),
+    default=60,
+    show_default=True,
+    help="Its state of charge.",
+)
+@click.option(
+    "--battery-wh",
+    type=click.IntRange(min=1),
+    default=60_000,
+    show_default=True,
+    help="Its battery's capacity.",
+)
 @click.option(
     "--meter-profile", type=MeterProfile(), help="Serve a Modbus meter of this profile too: a name or a file."
 )
@@ -157,9 +173,12 @@ def charger(  # noqa: PLR0913 - one parameter an option
     ocpp: str,
     password: str,
     id_token: str,
+    no_card: bool,
     wanted_wh: int,
     minutes: int,
     sells: bool,
+    soc_percent: int,
+    battery_wh: int,
     meter_profile: Path | None,
     meter_port: int,
 ) -> None:
@@ -180,8 +199,12 @@ def charger(  # noqa: PLR0913 - one parameter an option
         arrival_ns=now_ns + 5 * NS_PER_S,
         departure_ns=now_ns + minutes * 60 * NS_PER_S,
         wanted_wh=wanted_wh,
-        id_token=id_token,
-        car=Car(soc_ppm=PPM * 6 // 10, max_discharge_w=10_000 if sells else None),
+        id_token="" if no_card else id_token,
+        car=Car(
+            capacity_wh=battery_wh,
+            soc_ppm=PPM * soc_percent // 100,
+            max_discharge_w=10_000 if sells else None,
+        ),
     )
     scenario = Scenario(
         seed=now_ns,

@@ -20,6 +20,7 @@ from firmware_sim.profiles import Profile, ProfileRefused, ProfileStack
 from firmware_sim.world import NS_PER_S, Clock
 
 SERVED_PERCENT = 95
+CONNECTION_TIMEOUT_S = 60  # simulated: for so long a remote start waits for a car (1.6 ConnectionTimeOut, 2.x EVConnectionTimeOut)
 RESET_AFTER_S = 0.1  # real: the answer leaves first
 ACCEPTED = "Accepted"
 REGISTERS = ("Energy.Active.Import.Register", "Energy.Active.Export.Register")
@@ -139,6 +140,7 @@ class Charger:
         self._chance = chance
         self._wake = asyncio.Event()
         self._asked: Transaction | None = None
+        self._asked_until_ns = 0
         self._reset_reason: str | None = None
         self._dark = False
 
@@ -152,16 +154,15 @@ class Charger:
 
     async def _serve(self, visit: Visit) -> None:
         plan = visit.plan
-        self.visit, visit.outcome, self._asked = visit, "plugged", None
+        if self._asked is not None and self.clock.now_ns() > self._asked_until_ns:
+            self._asked = None  # the car came too late for it
+        self.visit, visit.outcome = visit, "plugged"
         self.may_discharge = self.plan.dialect == "negative_limit"
         self.plant.plug(self.clock.now_ns(), plan.car, wanted_wh=plan.wanted_wh, until_ns=plan.departure_ns)
         visit.moved = self.plant.car
         self.link.show("Preparing", self.clock.now_ns())
-        status = await self._authorized(plan)
-        if status == ACCEPTED:
-            self._asked = self._asked or self._new_transaction(plan.id_token)
-        else:
-            visit.outcome = f"refused:{status}"
+        if plan.id_token and self._asked is None:
+            await self._present_card(visit)
         while not self._departed(plan):
             if self._asked is not None:
                 tx, self._asked = self._asked, None
@@ -170,9 +171,17 @@ class Charger:
             else:
                 await self._wait(plan.departure_ns)
         self.plant.unplug(self.clock.now_ns())
-        self.visit = None
+        self.visit = self._asked = None
         visit.outcome = visit.outcome_now()
         self.link.show("Available", self.clock.now_ns())
+
+    async def _present_card(self, visit: Visit) -> None:
+        """The driver presents a card; an accepted one asks for a transaction, unless a remote start did meanwhile."""
+        status = await self._authorized(visit.plan)
+        if status == ACCEPTED:
+            self._asked = self._asked or self._new_transaction(visit.plan.id_token)
+        elif self._asked is None:
+            visit.outcome = f"refused:{status}"
 
     async def _authorized(self, plan: VisitPlan) -> str:
         if not self.plan.authorize:
@@ -357,12 +366,13 @@ class Charger:
     def request_start(
         self, id_token: str, *, remote_start_id: int = 0, profile: Profile | None = None
     ) -> Transaction | None:
-        """Start a transaction for the plugged car; None if there is no car or it is in one."""
-        if self.visit is None or self.tx is not None:
+        """Start a transaction for the plugged car, or for the next one if it comes in time; None if one runs."""
+        if self.tx is not None:
             return None
         if profile is not None:
             self.stack.install(profile, replace_level=True)
         self._asked = self._new_transaction(id_token, remote_start_id)
+        self._asked_until_ns = self.clock.now_ns() + CONNECTION_TIMEOUT_S * NS_PER_S
         self._wake.set()
         return self._asked
 

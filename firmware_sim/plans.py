@@ -54,7 +54,10 @@ class EvsePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitPlan:
-    """One car's visit. `wanted_wh` is import at the EVSE's meter; `refusal` set: it never gets to plug in."""
+    """One car's visit. `wanted_wh` is import at the EVSE's meter; `refusal` set: it never gets to plug in.
+
+    Without an `id_token` ("") nobody presents a card: the car stands plugged in and waits for a remote start.
+    """
 
     evse: str
     arrival_ns: int

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from starlette.types import ASGIApp, Message
 
+from edgegw import pseudonyms
 from edgegw.core.events import Event
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings, Station
@@ -146,6 +147,7 @@ class World:
             office=self.office,
             ledger=self.ledger,
             log=self.log,
+            hash_token=lambda token: pseudonyms.hash_token(b"h" * 32, token),
             station=lambda: self.present,
             place=self.placed.append,
         )

@@ -7,7 +7,8 @@ Source: LEDGER.md "Interval"; OCPP 2.1 use cases Q03, Q11, K28.
 
 from dataclasses import dataclass, replace
 
-from edgegw.core import market
+from edgegw.core import aims, market, outlook
+from edgegw.core.aims import Intent
 from edgegw.core.effects import ApplySetpoint, StopRemotely
 from edgegw.core.metering import running_wh
 from edgegw.core.state import Evse, EvseSettings, HoldBook, HoldState, Phase, SaleStage, Session, Setpoint
@@ -62,11 +63,28 @@ def plan_for(turn: Turn, evse: Evse, session: Session) -> Plan:
     rest = Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS)
     if evse.phase is not Phase.ACTIVE or session.terms is None or _is_blind(turn, settings):
         return rest
+    wish = aims.intent(turn, evse, session)
+    if wish.over:
+        return replace(rest, over=True)
     if session.sale is SaleStage.READY:
-        return _plan_sale(turn, evse, session) or rest
-    if session.sale in {SaleStage.NONE, SaleStage.OVER} and not _rests_after_sale(turn, session):
-        return _plan_charge(turn, evse, session)
+        return (_plan_sale(turn, evse, session, wish=wish) if wish.sells else None) or rest
+    stays = not wish.charges or (wish.sells and _rests_after_sale(turn, session))
+    if session.sale in {SaleStage.NONE, SaleStage.OVER} and not stays:
+        return _within(turn, evse, _plan_charge(turn, evse, session), wish=wish)
     return rest  # between settling and hold nothing may move
+
+
+def _within(turn: Turn, evse: Evse, plan: Plan, *, wish: Intent) -> Plan:
+    """A plan no longer than what is wanted: it ends where the energy of an order would have flowed at full power."""
+    if plan.power_w == 0:
+        return plan
+    ends_ns = plan.ends_ns if wish.until_ns is None else min(plan.ends_ns, wish.until_ns)
+    if wish.energy_wh is not None:
+        left_wh = wish.energy_wh - _unseen_wh(turn, evse, sign=1 if plan.power_w > 0 else -1)
+        ends_ns = min(ends_ns, turn.now_ns + left_wh * WH_NS // abs(plan.power_w))
+    if ends_ns < turn.now_ns + SECOND_NS:
+        return Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS)  # until a reading tells what came of it
+    return replace(plan, ends_ns=ends_ns)
 
 
 def replan_all(turn: Turn) -> None:
@@ -86,10 +104,7 @@ def sale_wh_left(turn: Turn, evse: Evse, hold: HoldBook) -> int:
 
 def discharge_power_w(turn: Turn, settings: EvseSettings, session: Session) -> int:
     """Most power this car may discharge at this EVSE; 0 where it cannot."""
-    power_w = settings.discharge_w
-    if session.discharge_power_w_max is not None:
-        power_w = min(power_w, session.discharge_power_w_max)
-    return _within_site(turn, power_w)
+    return _within_site(turn, outlook.discharge_w(settings, session))
 
 
 def _unseen_wh(turn: Turn, evse: Evse, *, sign: int) -> int:
@@ -97,7 +112,8 @@ def _unseen_wh(turn: Turn, evse: Evse, *, sign: int) -> int:
     last = turn.meters[turn.settings.evses[evse.evse_id].meter_id].last
     if last is None or evse.setpoint is None:
         return 0
-    moved = max(0, sign * evse.setpoint.power_w) * max(0, turn.now_ns - last.at_ns)
+    until_ns = min(turn.now_ns, evse.setpoint.ends_ns)  # then the charger falls back by itself
+    moved = max(0, sign * evse.setpoint.power_w) * max(0, until_ns - last.at_ns)
     return -(-moved // WH_NS)
 
 
@@ -131,7 +147,7 @@ def _plan_charge(turn: Turn, evse: Evse, session: Session) -> Plan:
     hold = None if session.charge_hold_id is None else turn.holds.get(session.charge_hold_id)
     if hold is None or hold.state is not HoldState.OPEN:
         return Plan(power_w=0, ends_ns=turn.now_ns + HORIZON_NS)
-    power_w = _charge_power_w(turn, settings, session)
+    power_w = _within_site(turn, outlook.charge_w(settings, session))
     imported_wh, _ = running_wh(turn.meters[settings.meter_id])
     imported_wh += _unseen_wh(turn, evse, sign=1)
     left = hold.left - amount_mtok(hold.limit_mtok_per_kwh, imported_wh)
@@ -147,13 +163,6 @@ def _plan_charge(turn: Turn, evse: Evse, session: Session) -> Plan:
             return Plan(power_w=0, ends_ns=ends_ns)
     power_w = max(power_w, 1)
     return Plan(power_w=power_w, ends_ns=min(ends_ns, turn.now_ns + energy_wh * WH_NS // power_w))
-
-
-def _charge_power_w(turn: Turn, settings: EvseSettings, session: Session) -> int:
-    power_w = settings.rated_w
-    if session.charge_power_w_max is not None:
-        power_w = min(power_w, session.charge_power_w_max)
-    return _within_site(turn, power_w)
 
 
 def _market_only_wh(turn: Turn, hold: HoldBook, session: Session) -> int | None:
@@ -182,7 +191,7 @@ def _is_market_only(evse: Evse) -> bool:
     return not session.terms.accept_retail and not session.satisfied
 
 
-def _plan_sale(turn: Turn, evse: Evse, session: Session) -> Plan | None:
+def _plan_sale(turn: Turn, evse: Evse, session: Session, *, wish: Intent) -> Plan | None:
     """Discharge inside this interval's guards, as far as price, slices, hold and the driver's minimum reach."""
     assert session.terms is not None
     if session.soc_bp is not None and session.soc_bp <= session.terms.soc_bp_min:
@@ -202,7 +211,8 @@ def _plan_sale(turn: Turn, evse: Evse, session: Session) -> Plan | None:
     energy_wh = min(sale_wh_left(turn, evse, hold), _slice_share_wh(turn, session, price))
     if energy_wh < ENERGY_WH_MIN:
         return None
-    return Plan(power_w=-power_w, ends_ns=min(ends_ns, turn.now_ns + energy_wh * WH_NS // power_w))
+    ends_ns = min(ends_ns, turn.now_ns + energy_wh * WH_NS // power_w)
+    return _within(turn, evse, Plan(power_w=-power_w, ends_ns=ends_ns), wish=wish)
 
 
 def _slice_share_wh(turn: Turn, session: Session, price: int) -> int:

@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from edgegw.core import terms
+from edgegw.core.orders import Order
+
+MemberTerms = terms.MemberTerms  # what MembersChanged brings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRef:
@@ -178,12 +183,19 @@ class SetpointAnswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteStartRequested:
-    """A driver asks for a start away from the charger; `id_token` is in clear: never logged or journalled."""
+class OrderPlaced:
+    """A driver asks a station for something away from the charger; `id_token` is in clear: never logged or journalled."""
+
+    order: Order
+    id_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStopped:
+    """A driver wants what runs at an EVSE to end: heard where it is the driver's own."""
 
     evse_id: str
-    id_token: str = field(repr=False)
-    id_token_hash: str
+    member_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,17 +318,10 @@ class QueryAnswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemberTerms:
-    """A driver as the station knows one: a pseudonym and the terms agreed with the representative."""
+class PricesEstimated:
+    """What prices are expected to be where none is fixed yet, whole: `product:interval` -> milli-token per kWh."""
 
-    member_id: str
-    accept_retail: bool = True
-    price_mtok_per_kwh_max: int = 400_000
-    sells: bool = False
-    price_mtok_per_kwh_min: int = 140_000
-    soc_bp_min: int = 3_000
-    battery_wh: int = 0
-    discharge_efficiency_bp: int = 9_400
+    estimates: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,7 +365,8 @@ Event = (
     | TransactionEnded
     | EvNeedsReported
     | SetpointAnswered
-    | RemoteStartRequested
+    | OrderPlaced
+    | OrderStopped
     | RemoteStartAnswered
     | RegisterRead
     | MeterReadFailed
@@ -375,6 +381,7 @@ Event = (
     | LedgerEventSeen
     | QueryAnswered
     | MembersChanged
+    | PricesEstimated
     | StorageChanged
     | DrainStarted
 )

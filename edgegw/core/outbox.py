@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgegw.core import control, sale, schedule, session, trade
+from edgegw.core import control, ending, sale, schedule, starting, trade
 from edgegw.core import settlement as life
-from edgegw.core.effects import Effect, IdTokenStatus
+from edgegw.core.effects import Effect
 from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFailed
 from edgegw.core.market import CHARGE, DISCHARGE, SliceState, key
 from edgegw.core.settlement import State, Submission
@@ -135,9 +135,9 @@ def _read_hold(turn: Turn, submission: Submission) -> None:
         turn.holds.put(hold.hold_id, replace(hold, total=total, state=state))
         turn.log("hold.opened", evse_id=hold.evse_id, product=hold.product, total=total)
         if not current or state is HoldState.CLOSING:
-            session.close_hold(turn, hold.hold_id)
+            ending.close_hold(turn, hold.hold_id)
         elif hold.product == CHARGE:
-            session.begin_if_ready(turn, evse)
+            starting.begin_if_ready(turn, evse)
         else:
             sale.ready(turn, evse)
         return
@@ -148,7 +148,7 @@ def _read_hold(turn: Turn, submission: Submission) -> None:
     if hold.product != CHARGE:
         sale.close(turn, evse, stage=_stage_after(submission))
     elif evse.phase is Phase.STARTING:
-        session.refuse_start(turn, evse, code=submission.code, status=IdTokenStatus.BLOCKED)
+        starting.hold_refused(turn, evse, code=submission.code)
 
 
 def _quantity(submission: Submission, name: str) -> int:
@@ -265,6 +265,7 @@ def _record(turn: Turn, line: Line, *, answer: Mapping[str, object], submission:
         # Where the ceiling was not known yet, the line was charged to our account at the hold's limit.
         hold = turn.holds[line.hold_id]
         turn.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost + amount_paid))
+    _pay(turn, line, amount_paid or 0)
     turn.note(
         "trade",
         trade_id=line.trade_id,
@@ -291,6 +292,17 @@ def _record(turn: Turn, line: Line, *, answer: Mapping[str, object], submission:
         reason=line.reason,
         block=submission.block,
     )
+
+
+def _pay(turn: Turn, line: Line, amount: int) -> None:
+    """The running sums of the line's session, while it is there."""
+    one = turn.in_session(line.evse_id, line.session_id)
+    if one is None:
+        return
+    if line.direction == trade.IMPORT:
+        turn.put_session(line.evse_id, replace(one, paid_mtok=one.paid_mtok + amount))
+    else:
+        turn.put_session(line.evse_id, replace(one, earned_mtok=one.earned_mtok + amount))
 
 
 def _told(line: Line) -> dict[str, object]:

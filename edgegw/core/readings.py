@@ -31,7 +31,9 @@ def on_read(turn: Turn, event: RegisterRead) -> None:
     _settle(turn, measured, evse)
     if evse is not None:
         session.on_reading(turn, turn.evses[evse.evse_id], event.t0_ns)
-        if account.stranger is not None:
+        running = turn.evses[evse.evse_id].session
+        if account.stranger is not None or (running is not None and running.order_id is not None):
+            # An order's energy is counted by the meter: it ends, or goes on, with a reading.
             control.replan(turn, turn.evses[evse.evse_id])
 
 

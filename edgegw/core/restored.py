@@ -10,7 +10,7 @@ Source: reliability reference §2.4 (a restored backup reconciles first) and §5
 
 from dataclasses import replace
 
-from edgegw.core import session
+from edgegw.core import ending, order_book
 from edgegw.core.state import Phase
 from edgegw.core.turn import Turn
 from edgegw.units import SECOND_NS
@@ -27,8 +27,10 @@ def reconcile(turn: Turn) -> None:
     for evse in turn.evses.values():
         open_sessions += [one.session_id for one in (evse.session, evse.ending) if one is not None]
         turn.put_evse(replace(evse, phase=Phase.VACANT, session=None, ending=None, setpoint=None))
+    for order in turn.orders.values():
+        order_book.end(turn, order.order_id, code="JOURNAL_RESTORED")
     for hold in turn.holds.values():
-        session.close_hold(turn, hold.hold_id)
+        ending.close_hold(turn, hold.hold_id)
     for meter in turn.meters.values():
         epoch = max(meter.epoch, now_s)
         fresh = replace(meter, epoch=epoch, last=None, cut=None, first=None, suspects=(), registered=False)

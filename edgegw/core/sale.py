@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from edgegw.canonical import canonical_json, sha256_hex
-from edgegw.core import control, market
+from edgegw.core import aims, control, market
 from edgegw.core.effects import Query, ReadMeter
 from edgegw.core.market import DISCHARGE
+from edgegw.core.orders import SALE_WH_MIN
 from edgegw.core.state import Evse, HoldBook, HoldState, Phase, SaleStage, Session
 from edgegw.core.turn import Turn
 from edgegw.units import INTERVAL_S, gross_wh, interval_of
-
-SALE_WH_MIN = 500
 
 
 def dischargeable_wh(session: Session) -> int:
@@ -28,18 +27,21 @@ def dischargeable_wh(session: Session) -> int:
     return over_bp * terms.battery_wh // 10_000 * terms.discharge_efficiency_bp // 10_000
 
 
-def supply_wh(turn: Turn, evse: Evse) -> int:
-    """What this EVSE could discharge in one interval: its part of the posted V2G supply."""
+def supply_wh(turn: Turn, evse: Evse, interval: int) -> int:
+    """What this EVSE could discharge in an interval: its part of the posted V2G supply."""
     session = evse.session
     settings = turn.settings.evses[evse.evse_id]
-    if evse.phase is not Phase.ACTIVE or session is None or not session.satisfied:
+    if evse.phase is not Phase.ACTIVE or session is None or session.sale is SaleStage.OVER:
         return 0
-    if session.sale is SaleStage.OVER:
+    if aims.waits_for_car(turn, session) and not session.satisfied:
         return 0
+    wanted_wh = aims.sale_wh(turn, evse, session, interval=interval)
     hold = None if session.sale_hold_id is None else turn.holds.get(session.sale_hold_id)
     energy_wh = dischargeable_wh(session)
     if hold is not None and hold.state is HoldState.OPEN:
         energy_wh = control.sale_wh_left(turn, evse, hold)
+    if wanted_wh is not None:
+        energy_wh = min(energy_wh, wanted_wh)
     if energy_wh < SALE_WH_MIN:
         return 0
     usable_ns = INTERVAL_S * 1_000_000_000 - 2 * turn.settings.guard_ns
@@ -51,24 +53,29 @@ def consider(turn: Turn, evse: Evse) -> None:
     session = evse.session
     if evse.phase is not Phase.ACTIVE or session is None or session.terms is None:
         return
-    wanted = _price_in_sight(turn, session)
-    if session.sale is SaleStage.READY and not wanted:
+    if session.sale is SaleStage.READY and not _in_sight(turn, evse, session):
         close(turn, evse, stage=SaleStage.NONE)
-    elif session.sale is SaleStage.NONE and wanted and supply_wh(turn, evse) >= SALE_WH_MIN:
+    elif session.sale is SaleStage.NONE and any(
+        supply_wh(turn, evse, interval) >= SALE_WH_MIN for interval in _in_sight(turn, evse, session)
+    ):
         turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.CUTTING)))
         control.replan(turn, turn.evses[evse.evse_id])
         turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
 
 
-def _price_in_sight(turn: Turn, session: Session) -> bool:
+def _in_sight(turn: Turn, evse: Evse, session: Session) -> list[int]:
+    """This interval and the next, where there is a price, a buyer, and the wish to sell."""
     assert session.terms is not None
     now = interval_of(turn.now_ns)
+    found = []
     for interval in (now, now + INTERVAL_S):
         price = market.usable_price(turn.prices.rows, DISCHARGE, interval)
         slices = market.open_slices(turn.slices.values(), DISCHARGE, interval)
-        if price is not None and price >= session.terms.price_mtok_per_kwh_min and slices:
-            return True
-    return False
+        if price is None or price < session.terms.price_mtok_per_kwh_min or not slices:
+            continue
+        if aims.sale_wh(turn, evse, session, interval=interval) != 0:
+            found.append(interval)
+    return found
 
 
 def on_cut(turn: Turn, evse: Evse) -> None:

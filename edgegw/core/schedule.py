@@ -7,7 +7,7 @@ Source: LEDGER.md "Price" (cut-off, fixed once), "Slices".
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edgegw.core import control, market, sale
+from edgegw.core import control, market, order_book, outlook, sale
 from edgegw.core.effects import Query, ReportLoad
 from edgegw.core.market import CHARGE, DISCHARGE, PRODUCTS, Price, Slice, SliceState
 from edgegw.core.state import Phase, SaleStage, Settings
@@ -57,7 +57,7 @@ def on_tick(turn: Turn) -> None:
 
 def _report(turn: Turn, interval: int) -> None:
     evses = turn.evses.values()
-    supply_wh = sum(sale.supply_wh(turn, evse) for evse in evses)
+    supply_wh = sum(sale.supply_wh(turn, evse, interval) for evse in evses)
     turn.emit(
         ReportLoad(product=CHARGE, interval=interval, energy_wh=expected_demand_wh(turn)),
         ReportLoad(product=DISCHARGE, interval=interval, energy_wh=supply_wh),
@@ -93,6 +93,7 @@ def _fix(turn: Turn, interval: int) -> None:
 
 
 def _start(turn: Turn, _interval: int) -> None:
+    outlook.make_stale(turn)
     for evse in turn.evses.values():
         sale.consider(turn, evse)
         control.replan(turn, turn.evses[evse.evse_id])
@@ -107,6 +108,7 @@ def _guard(turn: Turn, _interval: int) -> None:
 def _tidy(turn: Turn, interval: int) -> None:
     return_slices(turn)
     _forget_answers(turn)
+    order_book.forget(turn)
     _register_again(turn)
     oldest = interval - KEEP_INTERVALS * INTERVAL_S
     waiting = {market.key(market.CHARGE, line.interval) for line in turn.lines.values()}
@@ -154,6 +156,7 @@ def learn_price(turn: Turn, record: Mapping[str, object]) -> None:
         seen_ns=turn.now_ns,
     )
     turn.prices.put(row, price)
+    outlook.make_stale(turn)
     turn.log("price.fixed", product=product, interval=interval, price_mtok_per_kwh=price.price_mtok_per_kwh)
     _ask_offers(turn, price)
 
@@ -188,7 +191,7 @@ def _needed(turn: Turn, price: Price) -> int:
         and evse.session.terms is not None
         and evse.session.terms.price_mtok_per_kwh_min <= price.price_mtok_per_kwh
     ]
-    supply_wh = sum(sale.supply_wh(turn, evse) for evse in sellers)
+    supply_wh = sum(sale.supply_wh(turn, evse, price.interval) for evse in sellers)
     return amount_mtok(price.price_mtok_per_kwh, supply_wh * RESERVE_PERCENT // 100)
 
 

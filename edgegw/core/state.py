@@ -4,13 +4,22 @@ Every table is a mapping of key -> frozen dataclass; the journal stores each row
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from edgegw.core.effects import IdTokenStatus
-from edgegw.core.events import CallRef, ChargingState, MemberTerms, StorageLevel
+from edgegw.core.events import (
+    CallRef,
+    ChargerSample,
+    ChargingState,
+    ConnectorStatus,
+    MemberTerms,
+    StorageLevel,
+)
 from edgegw.core.market import Price, Slice
 from edgegw.core.metering import MeterAccount
+from edgegw.core.orders import Order
+from edgegw.core.planning import KeptPlan
 from edgegw.core.settlement import Submission
 from edgegw.units import SECOND_NS
 
@@ -74,6 +83,20 @@ class Session:
     end_reason: str = ""
     baseline_wh: int | None = None  # the charger's own import register at the start; evidence
     disputed: bool = False  # that register went below its start
+    order_id: str | None = None
+    stop_asked: bool = False  # the driver wants it to end
+    holds_nothing: bool = False  # a driver without tokens who came to sell
+    import_wh: int = 0  # of its closed segments
+    export_wh: int = 0
+    paid_mtok: int = 0  # by its recorded trades
+    earned_mtok: int = 0
+
+
+def with_sample(session: Session, sample: ChargerSample | None) -> Session:
+    """The session after its charger told a state of charge."""
+    if sample is None or sample.soc_bp is None or sample.soc_bp == session.soc_bp:
+        return session
+    return replace(session, soc_bp=sample.soc_bp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +122,7 @@ class Evse:
     setpoint_count: int = 0
     setpoints_refused: int = 0  # in a row
     quarantined: int = 0
+    status: ConnectorStatus | None = None  # of its connector, as last told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +237,7 @@ class Settings:
     meter_evse: Mapping[str, str]  # meter id -> the EVSE it serves
     nonce_key: bytes
     start_answer_s: int = 8  # real time
+    order_start_s: int = 120  # real time: a charger that took an order's start begins it within this
     start_expiry_ns: int = 900 * SECOND_NS
     hold_wh: int = 100_000
     hold_limit_mtok_per_kwh: int = 400_000
@@ -240,8 +265,11 @@ class Station:
     answers: Mapping[str, KeptAnswer] = field(default_factory=dict)
     tally: Mapping[str, Tally] = field(default_factory=lambda: {"all": Tally()})
     restores: Mapping[str, Restore] = field(default_factory=dict)
+    orders: Mapping[str, Order] = field(default_factory=dict)
     members: Mapping[str, MemberTerms] = field(default_factory=dict)  # the representative's, not journalled
     queries: Mapping[str, str] = field(default_factory=dict)  # open questions, not journalled
+    estimates: Mapping[str, int] = field(default_factory=dict)  # of prices, not journalled: told anew
+    plans: Mapping[str, KeptPlan] = field(default_factory=dict)  # by EVSE, not journalled: made anew
     storage: StorageLevel = StorageLevel.OK  # of now, not journalled: the first look after a start tells it
     draining: bool = False
 
@@ -258,4 +286,7 @@ TABLES: Mapping[str, type] = {
     "answers": KeptAnswer,
     "tally": Tally,
     "restores": Restore,
+    "orders": Order,
 }
+# The tables of now alone: whoever knows tells them again after a start.
+NOT_JOURNALLED = ("members", "queries", "estimates", "plans")

@@ -4,15 +4,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgegw.core import control, evidence, outbox, readings, remote_start, restored, sale, schedule, session
+from edgegw.core import (
+    authorizing,
+    control,
+    ending,
+    evidence,
+    kept_answers,
+    outbox,
+    outlook,
+    placing,
+    readings,
+    restored,
+    sale,
+    schedule,
+    session,
+    starting,
+)
 from edgegw.core import settlement as life
 from edgegw.core.effects import (
     Acknowledge,
     Answer,
     AnswerCall,
-    AuthorizeAnswer,
     IdTokenStatus,
-    Query,
     ReadMeter,
     StartAnswer,
     StartTimer,
@@ -20,7 +33,6 @@ from edgegw.core.effects import (
 )
 from edgegw.core.events import (
     AuthorizeRequested,
-    CallRef,
     ChargerBooted,
     ChargerConnected,
     ChargerDisconnected,
@@ -40,10 +52,12 @@ from edgegw.core.events import (
     MeterAdopted,
     MeterReadFailed,
     MeterRerated,
+    OrderPlaced,
+    OrderStopped,
+    PricesEstimated,
     QueryAnswered,
     RegisterRead,
     RemoteStartAnswered,
-    RemoteStartRequested,
     SetpointAnswered,
     StorageChanged,
     StorageLevel,
@@ -138,6 +152,7 @@ def wake(station: Station, now_ns: int) -> Outcome:
             name = f"answer/{evse.evse_id}/{waiting.session_id}"
             turn.emit(StartTimer(name=name, after_s=turn.settings.start_answer_s))
         turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
+    placing.wait_again(turn)
     schedule.ask_offers_again(turn)
     outbox.release_holds(turn)
     outbox.move_lanes(turn)
@@ -168,10 +183,10 @@ def _tell_again(turn: Turn, charger_id: str) -> None:
         current = evse.session
         if turn.settings.evses[evse.evse_id].charger_id != charger_id or current is None:
             continue
-        if evse.phase is Phase.STOPPING:
+        if evse.phase is Phase.STOPPING or current.stop_asked:
             turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=current.transaction_id))
         elif evse.phase is Phase.ACTIVE:
-            session.allow_discharge(turn, evse, current)
+            starting.allow_discharge(turn, evse, current)
     _forget_setpoints(turn, charger_id, online=True)
 
 
@@ -181,57 +196,27 @@ def _forget_setpoints(turn: Turn, charger_id: str, *, online: bool) -> None:
             control.replan(turn, turn.put_evse(replace(evse, online=online, setpoint=None)))
 
 
-def _on_authorize(turn: Turn, event: AuthorizeRequested) -> None:
-    """Identity, status and balance; moves nothing. Without an answer from the peer the start decides."""
-    terms = turn.members.get(event.id_token_hash)
-    if terms is None:
-        _refuse_authorize(turn, event.call, IdTokenStatus.INVALID, code="UNKNOWN_TOKEN")
-        return
-    if not turn.admits:
-        _refuse_authorize(turn, event.call, IdTokenStatus.BLOCKED, code="DISK_FULL")
-        return
-    query_id = f"authorize/{event.call.charger_id}/{event.call.connection}/{event.call.message_id}"
-    turn.queries.put(query_id, "V2G" if terms.sells else "")
-    turn.emit(Query(query_id=query_id, function="balanceOf", arguments={"v": 1, "memberId": terms.member_id}))
-
-
-def _answer_authorize(turn: Turn, query_id: str, result: Mapping[str, object] | None, *, sells: bool) -> None:
-    _, charger_id, connection, message_id = query_id.split("/", 3)
-    call = CallRef(charger_id=charger_id, connection=int(connection), message_id=message_id)
-    tokens = None if result is None else result.get("tokens")
-    available = tokens.get("available") if isinstance(tokens, Mapping) else None
-    if available == "0" and not sells:
-        _refuse_authorize(turn, call, IdTokenStatus.BLOCKED, code="INSUFFICIENT_TOKENS")
-        return
-    answer = AuthorizeAnswer(status=IdTokenStatus.ACCEPTED, bidirectional=sells)
-    turn.emit(AnswerCall(call=call, answer=answer))
-
-
-def _refuse_authorize(turn: Turn, call: CallRef, status: IdTokenStatus, *, code: str) -> None:
-    """Nothing began, so that nothing is counted; a line tells whoever asks why this driver was sent away."""
-    turn.emit(AnswerCall(call=call, answer=AuthorizeAnswer(status=status)))
-    turn.log("authorization.refused", charger_id=call.charger_id, code=code)
-
-
 def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
     """Store the frame, answer a repeat as before, place the message; what has no place is acknowledged."""
     evse = _place(turn, event)
     if turn.storage < StorageLevel.NO_TELEMETRY or not _is_telemetry(event):
-        ended = session.ended_key(event.call.charger_id, event.transaction_id or "") in turn.answers
+        ended = kept_answers.ended_key(event.call.charger_id, event.transaction_id or "") in turn.answers
         evidence.store_frame(turn, event, found=evidence.misplaced(turn, event, evse, ended=ended))
     if isinstance(event, TransactionStarted) and _repeat_start(turn, event):
         return
     if isinstance(event, TransactionEnded):
         # Also of an end that came before its start: the late start then opens nothing.
-        row = session.ended_key(event.call.charger_id, event.transaction_id)
-        session.keep_answer(turn, row, status=IdTokenStatus.ACCEPTED, transaction_id=event.transaction_id)
+        row = kept_answers.ended_key(event.call.charger_id, event.transaction_id)
+        kept_answers.keep_answer(
+            turn, row, status=IdTokenStatus.ACCEPTED, transaction_id=event.transaction_id
+        )
     if evse is None:
         _answer_unplaced(turn, event)
         return
     if isinstance(event, TransactionUpdated) and _is_stranger(turn, evse, event):
         turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
         assert event.transaction_id is not None
-        session.adopt_unknown(turn, evse, event.transaction_id)
+        starting.adopt_unknown(turn, evse, event.transaction_id)
         return
     _transition(turn, evse, event)
 
@@ -246,7 +231,7 @@ def _is_stranger(turn: Turn, evse: Evse, event: TransactionUpdated) -> bool:
     if evse.phase is not Phase.VACANT or event.transaction_id is None or event.offline:
         return False
     flows = event.charging_state is ChargingState.CHARGING or any(item.power_w for item in event.samples)
-    return flows and session.ended_key(event.call.charger_id, event.transaction_id) not in turn.answers
+    return flows and kept_answers.ended_key(event.call.charger_id, event.transaction_id) not in turn.answers
 
 
 def _answer_unplaced(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
@@ -259,15 +244,15 @@ def _answer_unplaced(turn: Turn, event: TransactionStarted | TransactionUpdated 
 
 def _repeat_start(turn: Turn, event: TransactionStarted) -> bool:
     """Answer a start that was answered before, or whose transaction is over already."""
-    start_key = session.start_key(event)
+    start_key = kept_answers.start_key(event)
     kept = turn.answers.get(start_key)
     evse = turn.evses.get(event.evse_id)
     waiting = None if evse is None else evse.session
     if kept is None and evse is not None and waiting is not None and waiting.start_key == start_key:
         # The same start on a new socket while its hold is still open: 1.6 proposes a fresh id each time.
-        session.on_started(turn, evse, replace(event, transaction_id=waiting.transaction_id))
+        starting.on_started(turn, evse, replace(event, transaction_id=waiting.transaction_id))
         return True
-    kept = kept or turn.answers.get(session.ended_key(event.call.charger_id, event.transaction_id))
+    kept = kept or turn.answers.get(kept_answers.ended_key(event.call.charger_id, event.transaction_id))
     if kept is None:
         return False
     answer = StartAnswer(status=kept.status, transaction_id=kept.transaction_id)
@@ -325,11 +310,14 @@ def _transition(turn: Turn, evse: Evse, event: Any) -> None:
 
 def _on_timer(turn: Turn, event: TimerFired) -> None:
     topic, evse_id, _ = event.name.split("/", 2)
+    if topic == "order":
+        placing.on_start_late(turn, event)
+        return
     evse = turn.evses[evse_id]
     if topic == "setpoint":
         session.on_setpoint_again(turn, evse)
     elif evse.phase is Phase.STARTING:
-        session.on_answer_late(turn, evse, event)
+        starting.on_answer_late(turn, evse, event)
 
 
 # --- clock, ledger, members -----------------------------------------------------------------------------------------
@@ -353,7 +341,7 @@ def _on_query_answered(turn: Turn, event: QueryAnswered) -> None:
     turn.queries.drop(event.query_id)
     topic, _, rest = event.query_id.partition("/")
     if topic == "authorize":
-        _answer_authorize(turn, event.query_id, event.result, sells=kind == "V2G")
+        authorizing.on_balance(turn, event.query_id, event.result, sells=kind == "V2G")
     elif topic == "offers":
         schedule.on_offers(turn, event.query_id, event.result)
     elif topic == "credits":
@@ -361,12 +349,13 @@ def _on_query_answered(turn: Turn, event: QueryAnswered) -> None:
 
 
 def _on_members(turn: Turn, event: MembersChanged) -> None:
-    for key in list(turn.members):
-        if key not in event.links:
-            turn.members.drop(key)
-    for key, terms in event.links.items():
-        if turn.members.get(key) != terms:
-            turn.members.put(key, terms)
+    turn.members.become(event.links)
+
+
+def _on_estimates(turn: Turn, event: PricesEstimated) -> None:
+    turn.estimates.become(event.estimates)
+    if turn.estimates.changes:
+        outlook.make_stale(turn)
 
 
 def _on_storage(turn: Turn, event: StorageChanged) -> None:
@@ -377,7 +366,7 @@ def _on_drain(turn: Turn, _event: DrainStarted) -> None:
     """Close every open segment at its last reading, so that the books end where the registers do."""
     for evse in turn.evses.values():
         owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
-        session.cut_for(turn, evse, owner)
+        ending.cut_for(turn, evse, owner)
     schedule.return_slices(turn)
     turn.draining = True
 
@@ -390,9 +379,10 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     ChargingStateChanged: _on_evse_event,
     EvNeedsReported: _on_evse_event,
     SetpointAnswered: _on_evse_event,
-    RemoteStartRequested: remote_start.on_requested,
-    RemoteStartAnswered: remote_start.on_answered,
-    AuthorizeRequested: _on_authorize,
+    OrderPlaced: placing.on_placed,
+    OrderStopped: placing.on_stopped,
+    RemoteStartAnswered: placing.on_answered,
+    AuthorizeRequested: authorizing.on_asked,
     TransactionStarted: _on_transaction,
     TransactionUpdated: _on_transaction,
     TransactionEnded: _on_transaction,
@@ -409,6 +399,7 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     LedgerEventSeen: _on_ledger_event,
     QueryAnswered: _on_query_answered,
     MembersChanged: _on_members,
+    PricesEstimated: _on_estimates,
     StorageChanged: _on_storage,
     DrainStarted: _on_drain,
 }

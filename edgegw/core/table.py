@@ -43,6 +43,14 @@ class Table(Generic[T]):
         if self._own().pop(key, None) is not None:
             self.changes[key] = None
 
+    def become(self, rows: Mapping[str, T]) -> None:
+        """Hold these rows and no others; those that are the same already count as no change."""
+        for key in [key for key in self.rows if key not in rows]:
+            self.drop(key)
+        for key, row in rows.items():
+            if self.get(key) != row:
+                self.put(key, row)
+
     @property
     def rows(self) -> Mapping[str, T]:
         """The mapping after this step so far."""

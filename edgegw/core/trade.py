@@ -79,6 +79,20 @@ def settle_segment(turn: Turn, segment: Segment, *, evse: Evse | None, session: 
         part = Part(segment=segment, direction=direction, start_wh=first_mwh // 1000, end_wh=last_mwh // 1000)
         if part.energy_wh:
             _settle_part(turn, part, evse=evse, session=session)
+    if session is not None:
+        _count(turn, segment, session)
+
+
+def _count(turn: Turn, segment: Segment, session: Session) -> None:
+    """Add a segment to what its session has moved so far; a disputed one moved nothing that anybody believes."""
+    evse = turn.evse_of(segment.meter_id)
+    one = None if evse is None else turn.in_session(evse.evse_id, session.session_id)
+    if evse is None or one is None or segment.disputed:
+        return
+    counted = replace(
+        one, import_wh=one.import_wh + segment.import_wh, export_wh=one.export_wh + segment.export_wh
+    )
+    turn.put_session(evse.evse_id, counted)
 
 
 def _book_untraded(turn: Turn, part: Part, code: str) -> None:

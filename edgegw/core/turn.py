@@ -12,7 +12,7 @@ from edgegw.canonical import canonical_json
 from edgegw.core.effects import Effect, LogEvent
 from edgegw.core.events import StorageLevel
 from edgegw.core.settlement import Submission
-from edgegw.core.state import TABLES, Evse, Settings, Station, Tally
+from edgegw.core.state import NOT_JOURNALLED, TABLES, Evse, Session, Settings, Station, Tally
 from edgegw.core.table import Table
 
 
@@ -51,8 +51,11 @@ class Turn:
         self.answers = Table(station.answers)
         self._tally = Table(station.tally)
         self.restores = Table(station.restores)
+        self.orders = Table(station.orders)
         self.members = Table(station.members)
         self.queries = Table(station.queries)
+        self.estimates = Table(station.estimates)
+        self.plans = Table(station.plans)
         self.storage = station.storage
         self.draining = station.draining
         self.effects: list[Effect] = []
@@ -86,6 +89,20 @@ class Turn:
         """Store and return it, so that a caller can go on with the new value."""
         self.evses.put(evse.evse_id, evse)
         return evse
+
+    def in_session(self, evse_id: str, session_id: str) -> Session | None:
+        """A session by its id, running or waiting for its last reading."""
+        evse = self.evses[evse_id]
+        found = (one for one in (evse.session, evse.ending) if one is not None)
+        return next((one for one in found if one.session_id == session_id), None)
+
+    def put_session(self, evse_id: str, session: Session) -> None:
+        """Store a session that is there, running or waiting for its last reading."""
+        evse = self.evses[evse_id]
+        if evse.ending is not None and evse.ending.session_id == session.session_id:
+            self.put_evse(replace(evse, ending=session))
+        else:
+            self.put_evse(replace(evse, session=session))
 
     def emit(self, *effects: Effect) -> None:
         """Add effects, to be performed in this order after the commit."""
@@ -155,7 +172,7 @@ class Turn:
         for name, table in tables.items():
             for key, row in table.changes.items():
                 changes[f"{name}/{key}"] = row
-        tables |= {"members": self.members, "queries": self.queries}
+        tables |= {name: getattr(self, name) for name in NOT_JOURNALLED}
         changed: dict[str, Any] = {name: table.rows for name, table in tables.items() if table.changes}
         station = self.station
         if changed or (self.draining, self.storage) != (station.draining, station.storage):
@@ -163,4 +180,4 @@ class Turn:
         return Outcome(station=station, effects=tuple(self.effects), facts=tuple(self.facts), changes=changes)
 
 
-assert {item.name for item in fields(Station)} >= set(TABLES)
+assert {item.name for item in fields(Station)} >= {*TABLES, *NOT_JOURNALLED}

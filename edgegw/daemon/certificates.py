@@ -28,8 +28,8 @@ def certificate_lives(config: Config) -> Mapping[str, CertificateLife]:
 
 def _certificates(config: Config) -> Iterator[tuple[str, Path, bool]]:
     yield "gateway", config.ledger.identity / "cert.pem", True
-    if config.representative is not None:
-        yield "representative", config.representative.identity / "cert.pem", True
+    if config.own_representative is not None:
+        yield "representative", config.own_representative.identity / "cert.pem", True
     if config.ocpp.tls is not None:
         yield "chargers", config.ocpp.tls.certificate, False
         if config.ocpp.tls.rsa_certificate is not None:

@@ -6,7 +6,7 @@ Decides nothing about trades. `app` builds it; signals and the control socket sp
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ class Daemon:
     publisher: Publisher | None
     storage: StorageWatch
     lag: LagProbe
+    hash_token: Callable[[str], str]
     identities: Sequence[RenewableSigner] = ()
     watchdog: Watchdog | None = None
     certificates: Mapping[str, CertificateLife] = field(init=False)
@@ -182,7 +183,7 @@ class Daemon:
         try:
             plan = plan_reload(self.config, configuration.load(self.path))
             fresh = wiring.fresh_station(plan.effective, self.clock)
-            chargers = wiring.charger_settings(plan.effective)
+            chargers = wiring.charger_settings(plan.effective, self.hash_token)
             meters = wiring.meter_settings(plan.effective)
             self.chargers.reload_tls()  # the last that may refuse
         except ConfigError as refused:

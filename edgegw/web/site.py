@@ -30,6 +30,11 @@ class WebSettings:
     geohash: str = ""  # where this station stands, as coarse as its operator wants to be
     secret: bytes = field(default=b"", repr=False)  # for forms' tokens and screen codes
     sandbox: bool = False
+    presence_required: bool = False  # starting from a page needs the code of the charger's screen
+    screens: tuple[str, ...] = (
+        "127.0.0.1",
+        "::1",
+    )  # addresses of screens; with `presence_required` only they show codes
 
     @property
     def is_secure(self) -> bool:
@@ -54,6 +59,7 @@ class Site:
     office: Office
     ledger: LedgerView
     log: Callable[..., None]
+    hash_token: Callable[[str], str]  # of an idToken, with the station's key: `pseudonyms.hash_token`
     station: Callable[[], Station] | None = None  # None: a representative's own pages, without a station
     place: Callable[[Event], None] | None = None
     receipts: ReceiptBook | None = None  # None: there is no station whose journal could tell

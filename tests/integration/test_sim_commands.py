@@ -11,10 +11,14 @@ import pytest
 
 from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StartRemotely, StopRemotely
 from edgegw.core.events import (
+    AuthorizeRequested,
+    ConnectorStatus,
+    ConnectorStatusChanged,
     RemoteStartAnswered,
     SetpointAnswered,
     TransactionEnded,
     TransactionStarted,
+    TransactionUpdated,
 )
 from firmware_sim.charger import Charger
 from firmware_sim.scenario import build_scenario
@@ -30,11 +34,26 @@ SPEED = 60
 @contextlib.asynccontextmanager
 async def simulated(station: Station, version: str) -> AsyncIterator[Charger]:
     """A simulated charger of this version, with a car at its EVSE 1 whose first transaction is under way."""
+    async with visited(station, version) as charger:
+        await until(lambda: charger.tx is not None and charger.tx.verdict == "Accepted")
+        yield charger
+
+
+@contextlib.asynccontextmanager
+async def visited(
+    station: Station,
+    version: str,
+    *,
+    id_token: str = TOKEN,
+    arrival: str = "2026-11-22T08:00:30Z",
+    speed: int = SPEED,
+) -> AsyncIterator[Charger]:
+    """A simulated charger of this version, to whose EVSE 1 a car comes."""
     evse = {"evse": "E1", "charger_id": "CP1", "ocpp": version, "password": PASSWORD}
     visit = {
         "evse": "E1",
-        "id_token": TOKEN,
-        "arrival": "2026-11-22T08:00:30Z",
+        "id_token": id_token,
+        "arrival": arrival,
         "departure": "2026-11-22T09:00:00Z",
         "wanted_wh": 20_000,
         "soc_percent": 60,
@@ -49,7 +68,7 @@ async def simulated(station: Station, version: str) -> AsyncIterator[Charger]:
         Clock(
             monotonic_origin_ns=origin_ns,
             utc_origin_ns=scenario.utc_start_ns,
-            speed=Fraction(SPEED),
+            speed=Fraction(speed),
             utc_end_ns=scenario.utc_end_ns,
         ),
     )
@@ -57,7 +76,6 @@ async def simulated(station: Station, version: str) -> AsyncIterator[Charger]:
     task = asyncio.create_task(plant.run(stop, lambda _: None))
     charger = plant.posts["E1"].charger
     try:
-        await until(lambda: charger.tx is not None and charger.tx.verdict == "Accepted")
         yield charger
     finally:
         stop.set()
@@ -91,6 +109,38 @@ async def test_a_remote_start_begins_a_transaction(version: str) -> None:
         refused = await station.until(RemoteStartAnswered, 2)
         assert (refused.remote_start_id, refused.accepted, refused.reason) == (78, False, "Rejected")
     assert len(station.of(TransactionStarted)) == 2
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
+async def test_a_car_without_a_card_waits_for_its_remote_start(version: str) -> None:
+    """It plugs in, its charger tells so and begins nothing; the remote start begins it, and its samples tell the charge."""
+    async with running() as station, visited(station, version, id_token="") as charger:
+        await until(lambda: charger.visit is not None)
+        await until(lambda: station.of(ConnectorStatusChanged)[-1].status is ConnectorStatus.OCCUPIED)
+        assert station.of(TransactionStarted) == station.of(AuthorizeRequested) == []
+        station.chargers.command(StartRemotely(evse_id="evse-1", id_token="WEB-1", remote_start_id=7))
+        answer = await station.until(RemoteStartAnswered)
+        assert answer.accepted
+        started = await station.until(TransactionStarted)
+        assert (started.evse_id, started.id_token_hash) == ("evse-1", "hash-of-WEB-1")
+        updated = await station.until(TransactionUpdated)
+        assert [sample.soc_bp for sample in updated.samples] == [6_000]
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
+async def test_a_remote_start_may_come_before_the_car(version: str) -> None:
+    """Accepted while nobody is there, it begins when the car plugs in; a card is not asked for."""
+    async with (
+        running() as edge,
+        visited(edge, version, arrival="2026-11-22T08:00:20Z", speed=10) as charger,
+    ):
+        await edge.until(ConnectorStatusChanged)
+        edge.chargers.command(StartRemotely(evse_id="evse-1", id_token="WEB-2", remote_start_id=8))
+        answer = await edge.until(RemoteStartAnswered)
+        assert (answer.accepted, charger.visit) == (True, None)
+        started = await edge.until(TransactionStarted)
+        assert started.id_token_hash == "hash-of-WEB-2"
+        assert edge.of(AuthorizeRequested) == []
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])

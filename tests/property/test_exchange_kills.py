@@ -19,7 +19,7 @@ Wish = tuple[str, bool, int]  # member, buys, whole tokens
 WISHES = st.tuples(st.sampled_from([MEMBER, MEMBER, GONE]), st.booleans(), st.integers(2, 60)).map(
     lambda wish: wish if wish[0] == MEMBER else (wish[0], True, wish[2])
 )
-SETTINGS = settings(max_examples=120, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 async def live(world: ExchangeWorld, wishes: Sequence[Wish]) -> None:

@@ -172,7 +172,7 @@ def test_supply_is_what_the_car_could_give_in_an_interval() -> None:
     bench = parked()
 
     def supply() -> int:
-        return supply_wh(Turn(bench.station, bench.now_ns), bench.evse())
+        return supply_wh(Turn(bench.station, bench.now_ns), bench.evse(), T0_S + 900)
 
     assert supply() == 0
     bench.update(soc_bp=7_000, charging_state=FULL)

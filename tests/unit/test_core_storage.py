@@ -17,18 +17,20 @@ from edgegw.core.events import (
     AuthorizeRequested,
     ChargerConnected,
     ChargingState,
-    RemoteStartRequested,
+    OrderPlaced,
     StorageChanged,
     StorageLevel,
 )
+from edgegw.core.orders import Aim, Order
 from edgegw.core.state import HoldState, Phase, Restore
 from edgegw.gateway import restore
 from edgegw.ops.logs import EVENTS
 from edgegw.rows import encode_row
-from tests.core_bench import T0_S, Bench, S
+from tests.core_bench import RETAIL, T0_S, Bench, S
 from tests.days import books, plan
 from tests.universe import Universe
 
+ORDER = Order(order_id="o1", evse_id="A1", id_token_hash="web", terms=RETAIL, aim=Aim.CHARGE)
 FULL = (StorageLevel.NO_SESSIONS, StorageLevel.BALLAST_RELEASED)
 ROOM = (StorageLevel.OK, StorageLevel.WARN, StorageLevel.NO_TELEMETRY)
 
@@ -50,7 +52,7 @@ def test_no_new_session_on_a_full_disk(level: StorageLevel) -> None:
     bench.send(AuthorizeRequested(call=bench.call(), id_token_hash="ret"))
     (answer,) = [effect.answer for effect in bench.effects if hasattr(effect, "answer")]
     assert answer == AuthorizeAnswer(status=IdTokenStatus.BLOCKED)
-    bench.send(RemoteStartRequested(evse_id="A1", id_token="clear", id_token_hash="ret"))
+    bench.send(OrderPlaced(order=ORDER, id_token="clear"))
     assert bench.of(StartRemotely) == []
     start = bench.start()
     assert bench.answers_to(start) == [StartAnswer(status=IdTokenStatus.BLOCKED, transaction_id="t1")]
@@ -73,7 +75,7 @@ def test_an_id_token_that_comes_later_is_blocked_too() -> None:
 def test_with_some_room_sessions_begin(level: StorageLevel) -> None:
     """Below the session mark nothing is refused."""
     bench = at_level(level)
-    bench.send(RemoteStartRequested(evse_id="A1", id_token="clear", id_token_hash="ret"))
+    bench.send(OrderPlaced(order=ORDER, id_token="clear"))
     assert len(bench.of(StartRemotely)) == 1
     bench.active()
     assert bench.station.tally["all"].refused == {}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgegw.canonical import canonical_json, sha256_hex
 from edgegw.core.metering import MeterAccount
+from edgegw.core.orders import Order
 from edgegw.core.state import TABLES, Evse, HoldBook, KeptAnswer, Line, Session, Tally
 from edgegw.rows import decode_row, encode_row
 from tests.core_bench import Bench
@@ -39,7 +40,9 @@ class New:
 
 
 @pytest.mark.parametrize(
-    "cls", [Evse, Session, HoldBook, Line, KeptAnswer, MeterAccount, Tally], ids=lambda cls: cls.__name__
+    "cls",
+    [Evse, Session, HoldBook, Line, KeptAnswer, MeterAccount, Order, Tally],
+    ids=lambda cls: cls.__name__,
 )
 @given(data=st.data())
 def test_any_row_comes_back_as_it_was(cls: type, data: st.DataObject) -> None:

@@ -1,4 +1,7 @@
-"""The station's first page: its EVSEs in words, and what the operator tells."""
+"""The station's first page: prices of now and of the day, its charging points in words, what the operator tells.
+
+Decides nothing. Without ledger or office the page still says which charging points are free.
+"""
 
 from collections.abc import Sequence
 
@@ -6,20 +9,78 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.office import Language, Notice, OfficeError
+from edgegw.web import formats
 from edgegw.web.application import page
-from edgegw.web.pages import Pages
+from edgegw.web.driver.points import point_of
+from edgegw.web.driver.prices import Day, DayPrices, pair_of
+from edgegw.web.pages import Pages, Word
+from edgegw.web.site import Site
+from edgegw.web.visitors import Visitor, visitor_of
+
+NOTICES_MAX = 5
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """The first page."""
     site = pages.site
+    days = DayPrices(site)
 
     async def home(request: Request) -> Response:
         assert site.station is not None
+        visitor = await visitor_of(request, site)
+        word = pages.word(visitor.language)
         station = site.station()
-        notices = await site.office.notices()
+        member_id = None if visitor.profile is None else visitor.profile.member_id
         return await pages.answer(
-            request, "driver/home.html", evses=list(station.evses.values()), notices=notices
+            request,
+            "driver/home.html",
+            points=[
+                point_of(station, one, word, member_id=member_id, now_ns=site.clock.now_ns())
+                for one in station.evses
+            ],
+            notices=await _notices(site, visitor.language),
+            prices=await pair_of(site, word, visitor.language),
+            day=await _day(days, visitor.language, word),
+            balance=await _balance(site, visitor),
         )
 
     return [page("/", home)]
+
+
+async def _day(days: DayPrices, language: Language, word: Word) -> Day | None:
+    try:
+        return await days.day(language, word)
+    except OfficeError:
+        return None
+
+
+async def _balance(site: Site, visitor: Visitor) -> dict[str, str] | None:
+    """Tokens and energy of who has logged in, in words."""
+    if visitor.profile is None:
+        return None
+    try:
+        balance = await site.office.balance(visitor.profile.member_id)
+    except OfficeError:
+        return {}
+    return {
+        "available": formats.tokens(balance.available_mtok, visitor.language),
+        "held": formats.tokens(balance.held_mtok, visitor.language),
+        "energy": formats.kwh(balance.energy_available_wh),
+    }
+
+
+async def _notices(site: Site, language: Language) -> list[dict[str, str]]:
+    try:
+        notices = await site.office.notices()
+    except OfficeError:
+        return []
+    return [_told(notice, site, language) for notice in notices[:NOTICES_MAX]]
+
+
+def _told(notice: Notice, site: Site, language: Language) -> dict[str, str]:
+    title, text = (notice.title_ko, notice.text_ko) if language == "ko" else (notice.title_en, notice.text_en)
+    at = formats.moment(
+        notice.at_ns, now_ns=site.clock.now_ns(), zone=site.settings.time_zone, language=language
+    )
+    return {"title": title, "text": text, "at": at}

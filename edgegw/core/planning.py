@@ -1,0 +1,246 @@
+"""The plan: when a parked car charges and when it sells until it leaves, at the least cost.
+
+Decides the signed energy of each interval, by dynamic programming over levels of the battery. Knows no session and no
+market: prices, powers and limits come in, rows go out. Efficiencies lie between meter and battery; a stored Wh has no
+value of its own, so that the plan sells down to what the driver wants to leave with. Integers only.
+
+Why it is the optimum on its lattice: (1) what an interval costs depends on the two levels it begins and ends with alone,
+so the rest of the best plan is the best plan of the rest; (2) backward induction therefore finds the least
+(shortfall, cost, energy through the battery, lateness of charging), in this order, for every level and interval;
+(3) each lawful step between levels is tried, and a plan on the lattice is nothing but a chain of lawful steps.
+Costs are compared as price times Wh, unrounded: nothing is moved to gain a rounding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgegw.units import INTERVAL_S, SECOND_NS, amount_mtok
+
+WH_NS = 3_600 * SECOND_NS
+LEVELS_AIMED = 128  # of a battery; a step is a whole part of what an interval can charge
+LEVELS_MOST = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of time with one price each way, in milli-token per kWh; None: no buying, or no market sale."""
+
+    start_ns: int
+    end_ns: int
+    buy: int | None
+    sell: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What is to be planned. Charging goes no higher than `soc_bp_most`, selling no lower than `soc_bp_min`."""
+
+    spans: Sequence[Span]
+    charge_w: int
+    discharge_w: int
+    battery_wh: int
+    soc_bp: int
+    soc_bp_min: int
+    soc_bp_wanted: int | None = None
+    soc_bp_most: int = 10_000
+    charge_efficiency_bp: int = 9_400
+    discharge_efficiency_bp: int = 9_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRow:
+    """One span: energy at the meter (import positive), what it costs (earnings negative), and the charge after it."""
+
+    start_ns: int
+    end_ns: int
+    energy_wh: int
+    amount_mtok: int
+    soc_bp: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The whole of it. `reached`: the wanted state of charge is; otherwise the plan comes as near as it can."""
+
+    rows: tuple[PlannedRow, ...]
+    amount_mtok: int
+    soc_bp: int
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPlan:
+    """A session's plan, with what the session had moved when it was made; `stale` asks for a new one."""
+
+    session_id: str
+    order_id: str
+    made_ns: int
+    soc_bp: int
+    import_wh: int
+    export_wh: int
+    plan: Plan
+    stale: bool = False
+
+    def row_at(self, now_ns: int) -> PlannedRow | None:
+        """The row that holds an instant."""
+        return next((row for row in self.plan.rows if row.start_ns <= now_ns < row.end_ns), None)
+
+
+def charged_wh(task: Task, stored_wh: int) -> int:
+    """What the meter counts while so much comes into the battery."""
+    return -(-stored_wh * 10_000 // task.charge_efficiency_bp)
+
+
+def sold_wh(task: Task, drawn_wh: int) -> int:
+    """What the meter counts while so much leaves the battery."""
+    return drawn_wh * task.discharge_efficiency_bp // 10_000
+
+
+def lattice(task: Task) -> tuple[int, ...]:
+    """The levels in Wh, ascending: the present one and whole steps from it, with the lowest, the wanted and the highest."""
+    now_wh = _wh(task, task.soc_bp)
+    low_wh = min(now_wh, _wh(task, task.soc_bp_min))
+    high_wh = max(now_wh, _wh(task, task.soc_bp_most))
+    full_wh, parts = _steps(task)
+    down = range((now_wh - low_wh) * parts // full_wh + 1)
+    up = range((high_wh - now_wh) * parts // full_wh + 1)
+    levels = {low_wh, now_wh, high_wh}
+    levels |= {now_wh - full_wh * number // parts for number in down}
+    levels |= {now_wh + full_wh * number // parts for number in up}
+    if task.soc_bp_wanted is not None:
+        levels.add(min(high_wh, max(low_wh, _wh(task, task.soc_bp_wanted))))
+    return tuple(sorted(levels))
+
+
+def make_plan(task: Task) -> Plan:
+    """The best plan on the lattice."""
+    levels = lattice(task)
+    values, choices = _ends(task, levels), []
+    weights, changes = _weights(task, levels), _changes(levels)
+    for number in range(len(task.spans) - 1, -1, -1):
+        values, best = _step_back(task, levels, values, costs=_costs(task, number, changes, weights=weights))
+        choices.append(best)
+    place = levels.index(_wh(task, task.soc_bp))
+    rows = []
+    for span, best in zip(task.spans, reversed(choices), strict=True):
+        after = best[place]
+        rows.append(_row(task, span, was_wh=levels[place], is_wh=levels[after]))
+        place = after
+    wanted_wh = 0 if task.soc_bp_wanted is None else _wh(task, task.soc_bp_wanted)
+    return Plan(
+        rows=tuple(rows),
+        amount_mtok=sum(row.amount_mtok for row in rows),
+        soc_bp=levels[place] * 10_000 // task.battery_wh,
+        reached=levels[place] >= wanted_wh,
+    )
+
+
+def _wh(task: Task, soc_bp: int) -> int:
+    return task.battery_wh * soc_bp // 10_000
+
+
+def _steps(task: Task) -> tuple[int, int]:
+    """What an interval of rated power stores (or draws, where nothing charges), and in how many steps.
+
+    As many as leave the least of a rated interval's discharge on the table, in per cent; of those the fewest.
+    """
+    out_wh = task.discharge_w * INTERVAL_S // 3600 * 10_000 // task.discharge_efficiency_bp
+    full_wh = task.charge_w * INTERVAL_S // 3600 * task.charge_efficiency_bp // 10_000 or out_wh
+    full_wh = max(full_wh, 1, task.battery_wh // LEVELS_MOST)
+    fewest = max(2, LEVELS_AIMED * full_wh // task.battery_wh)
+
+    def lost(parts: int) -> int:
+        used_wh = max(0, out_wh - 1) * parts // full_wh * full_wh // parts
+        return (out_wh - used_wh) * 100 // max(1, out_wh)
+
+    return full_wh, min(full_wh, min(range(fewest, 2 * fewest + 1), key=lost))
+
+
+def _weights(task: Task, levels: Sequence[int]) -> tuple[int, int, int]:
+    """How much one unit of shortfall, cost and throughput outweighs: each more than all of what comes after it can sum to."""
+    count, widest = len(task.spans) + 1, levels[-1] - levels[0] + 1
+    through = count * count * widest + 1
+    cost = through * count * widest * 2
+    prices = [abs(price) for span in task.spans for price in (span.buy, span.sell) if price is not None]
+    most = max(prices, default=0) * charged_wh(task, widest) + 1
+    return cost * 2 * count * most, cost, through
+
+
+def _ends(task: Task, levels: Sequence[int]) -> list[int]:
+    """What each level is worth at departure: nothing, but for what is short of the wanted one."""
+    if task.soc_bp_wanted is None:
+        return [0] * len(levels)
+    wanted_wh = _wh(task, task.soc_bp_wanted)
+    shortfall = _weights(task, levels)[0]
+    return [max(0, wanted_wh - level) * shortfall for level in levels]
+
+
+def _changes(levels: Sequence[int]) -> tuple[int, ...]:
+    """Every distance between two levels, ascending."""
+    return tuple(sorted({above - below for below in levels for above in levels if above > below}))
+
+
+def _costs(
+    task: Task, number: int, changes: Sequence[int], *, weights: tuple[int, int, int]
+) -> dict[int, int]:
+    """What a change of level costs in one span, weighted, by its Wh (up positive); lawful changes only."""
+    span = task.spans[number]
+    _, per_cost, per_through = weights
+    span_ns = span.end_ns - span.start_ns
+    costs = {0: 0}
+    for change_wh in changes if span.buy is not None else ():
+        energy_wh = charged_wh(task, change_wh)
+        if energy_wh > task.charge_w * span_ns // WH_NS:
+            break
+        cost = (span.buy or 0) * energy_wh
+        costs[change_wh] = cost * per_cost + change_wh * per_through + change_wh * number
+    for change_wh in changes if span.sell is not None else ():
+        energy_wh = sold_wh(task, change_wh)
+        if energy_wh > task.discharge_w * span_ns // WH_NS:
+            break
+        costs[-change_wh] = change_wh * per_through - (span.sell or 0) * energy_wh * per_cost
+    return costs
+
+
+def _step_back(
+    task: Task, levels: Sequence[int], values: Sequence[int], *, costs: Mapping[int, int]
+) -> tuple[list[int], list[int]]:
+    """Values and best next levels one span earlier."""
+    low_wh = _wh(task, task.soc_bp_min)
+    up_wh, down_wh = max(costs), -min(costs)
+    earlier, best = [], []
+    first = 0
+    for place, level in enumerate(levels):
+        while levels[first] < level - down_wh:
+            first += 1
+        least, chosen = values[place], place
+        after = first
+        while after < len(levels) and levels[after] - level <= up_wh:
+            change = levels[after] - level
+            if change and (change > 0 or levels[after] >= low_wh):
+                value = costs[change] + values[after]
+                if value < least:
+                    least, chosen = value, after
+            after += 1
+        earlier.append(least)
+        best.append(chosen)
+    return earlier, best
+
+
+def _row(task: Task, span: Span, *, was_wh: int, is_wh: int) -> PlannedRow:
+    energy_wh = amount = 0
+    if is_wh > was_wh:
+        assert span.buy is not None
+        energy_wh = charged_wh(task, is_wh - was_wh)
+        amount = amount_mtok(span.buy, energy_wh)
+    elif is_wh < was_wh:
+        assert span.sell is not None
+        sold = sold_wh(task, was_wh - is_wh)
+        energy_wh, amount = -sold, -amount_mtok(span.sell, sold)
+    return PlannedRow(
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        energy_wh=energy_wh,
+        amount_mtok=amount,
+        soc_bp=is_wh * 10_000 // task.battery_wh,
+    )

@@ -1,0 +1,122 @@
+"""A charging point's page: what it is called, how it stands, what a kWh costs, and what may be asked of it.
+
+Decides who sees what: the session's own driver power, state of charge and tokens; anybody else whether it is free. Its
+living part is drawn once for all who may see the same (`pulse`), and the page is whole without it.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.core.events import OrderStopped
+from edgegw.core.live import live
+from edgegw.core.state import Station
+from edgegw.office import Language
+from edgegw.web.application import Area, action_for_members, page
+from edgegw.web.driver import presence
+from edgegw.web.driver.points import point_of
+from edgegw.web.driver.prices import pair_of
+from edgegw.web.driver.running import concerns, progress_of
+from edgegw.web.forms import Form
+from edgegw.web.pages import Pages, see_other
+from edgegw.web.pulse import Pulse
+from edgegw.web.visitors import visitor_of
+
+
+def area(pulse: Pulse) -> Area:
+    """The pages of charging points; whoever serves them lets `pulse` run."""
+
+    def routes(pages: Pages) -> Sequence[BaseRoute]:
+        points = _Points(pages, pulse)
+        return [
+            page("/evse/{evse_id}", points.look),
+            page("/evse/{evse_id}/live", points.live),
+            action_for_members(pages, "/evse/{evse_id}/stop", points.stop),
+        ]
+
+    return routes
+
+
+class _Points:
+    """The handlers, with what they share."""
+
+    def __init__(self, pages: Pages, pulse: Pulse) -> None:
+        self._pages, self._site, self._pulse = pages, pages.site, pulse
+
+    async def look(self, request: Request) -> Response:
+        """The page."""
+        evse_id, site = request.path_params["evse_id"], self._site
+        station = self._station()
+        if evse_id not in station.evses:
+            return self._unknown(request)
+        visitor = await visitor_of(request, site)
+        word = self._pages.word(visitor.language)
+        member_id = None if visitor.profile is None else visitor.profile.member_id
+        needs_code = site.settings.presence_required
+        return await self._pages.answer(
+            request,
+            "driver/evse.html",
+            point=point_of(station, evse_id, word, member_id=member_id, now_ns=site.clock.now_ns()),
+            prices=await pair_of(site, word, visitor.language),
+            live=self._draw(evse_id, visitor.language, member_id),
+            scans_first=needs_code and not presence.is_present(request, site, visitor, evse_id=evse_id),
+        )
+
+    async def live(self, request: Request) -> Response:
+        """The living part as a stream; raises CrowdedError."""
+        evse_id = request.path_params["evse_id"]
+        if evse_id not in self._station().evses:
+            return self._unknown(request)
+        visitor = await visitor_of(request, self._site)
+        language, viewer = visitor.language, None
+        if visitor.profile is not None and concerns(
+            self._station(),
+            evse_id,
+            member_id=visitor.profile.member_id,
+            now_ns=self._site.clock.now_ns(),
+        ):
+            viewer = visitor.profile.member_id
+        key = ("evse", evse_id, language, viewer)
+        return self._pulse.stream(key, lambda: self._draw(evse_id, language, viewer), event="live")
+
+    async def stop(self, request: Request, _form: Form) -> Response:
+        """The driver's own session is to end; somebody else's goes on."""
+        evse_id = request.path_params["evse_id"]
+        station = self._station()
+        if evse_id not in station.evses:
+            return self._unknown(request)
+        visitor = await visitor_of(request, self._site)
+        assert visitor.profile is not None
+        member_id = visitor.profile.member_id
+        driver = live(station, evse_id, self._site.clock.now_ns()).member_id
+        if driver is not None and driver != member_id:
+            return self._pages.draw(request, "refused.html", status=403, code="EGW-3005")
+        if driver is not None:
+            assert self._site.place is not None
+            self._site.place(OrderStopped(evse_id=evse_id, member_id=member_id))
+        return see_other(f"/evse/{quote(evse_id)}")
+
+    def _draw(self, evse_id: str, language: Language, viewer: str | None) -> str:
+        """The living part for a viewer, by what is true now: who drove a minute ago may be a stranger."""
+        word = self._pages.word(language)
+        station = self._station()
+        if evse_id not in station.evses:
+            return ""
+        return self._pages.text(
+            "driver/live.html",
+            language,
+            {
+                "point": point_of(station, evse_id, word, member_id=viewer, now_ns=self._site.clock.now_ns()),
+                "progress": progress_of(self._site, evse_id, viewer, word=word, language=language),
+            },
+        )
+
+    def _station(self) -> Station:
+        assert self._site.station is not None
+        return self._site.station()
+
+    def _unknown(self, request: Request) -> Response:
+        return self._pages.draw(request, "refused.html", status=404, code="EGW-3004")

@@ -1,0 +1,119 @@
+"""What hangs at the charger: the screen with a code that changes, the label with one that does not, and where both lead.
+
+Decides what a screen shows and that a code of it counts once. A label's code is only an address; the address stands beside
+each code in letters, so that a code that somebody pasted over it can be told from ours.
+Source: experience reference §5.1; reliability reference §3 row S17 and §6 row 33.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import segno
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.core.state import Station
+from edgegw.web.application import page
+from edgegw.web.driver import presence
+from edgegw.web.driver.points import point_of
+from edgegw.web.driver.presence import CODE_EVERY_S, ScreenCodes
+from edgegw.web.driver.prices import pair_of
+from edgegw.web.pages import Pages, see_other
+from edgegw.web.site import Site
+from edgegw.web.svg import Drawn
+from edgegw.web.visitors import remember, stranger_of, visitor_of
+
+
+def routes(pages: Pages) -> Sequence[BaseRoute]:
+    """Screen, label and the way from a screen's code to its charging point."""
+    site = pages.site
+    codes = ScreenCodes(secret=site.settings.secret, clock=site.clock)
+
+    async def kiosk(request: Request) -> Response:
+        evse_id = request.path_params["evse_id"]
+        station = _station(site)
+        if evse_id not in station.evses:
+            return _unknown(pages, request)
+        language = stranger_of(request, site).language
+        word = pages.word(language)
+        signs = _is_screen(request, site)
+        path = f"/evse/{quote(evse_id)}"
+        led = f"/go/{quote(evse_id)}?code={codes.new(evse_id)}" if signs else path
+        response = pages.draw(
+            request,
+            "driver/kiosk.html",
+            point=point_of(station, evse_id, word, member_id=None, now_ns=site.clock.now_ns()),
+            prices=await pair_of(site, word, language),
+            code=qr(_origin(request, site) + led),
+            host=request.headers["host"],
+            address=_origin(request, site) + path,
+            changes=signs,
+        )
+        response.headers["Refresh"] = str(CODE_EVERY_S)
+        return response
+
+    async def go(request: Request) -> Response:
+        evse_id = request.path_params["evse_id"]
+        if evse_id not in _station(site).evses:
+            return _unknown(pages, request)
+        if request.method != "GET":
+            return Response(
+                status_code=204
+            )  # somebody looks ahead at the link; only who follows it uses the code
+        visitor = await visitor_of(request, site)
+        if not codes.use(evse_id, request.query_params.get("code", "")):
+            return pages.draw(request, "driver/old_code.html", status=410, evse_id=evse_id, code="EGW-3003")
+        response = see_other(f"/evse/{quote(evse_id)}")
+        remember(response, request, site)
+        presence.mark(response, site, visitor, evse_id=evse_id)
+        return response
+
+    async def label(request: Request) -> Response:
+        evse_id = request.path_params["evse_id"]
+        if evse_id not in _station(site).evses:
+            return _unknown(pages, request)
+        address = f"{_origin(request, site)}/evse/{quote(evse_id)}"
+        return pages.draw(
+            request,
+            "driver/label.html",
+            evse_id=evse_id,
+            address=address,
+            code=qr(address),
+            host=request.headers["host"],
+        )
+
+    return [
+        page("/kiosk/{evse_id}", kiosk),
+        page("/go/{evse_id}", go),
+        page("/evse/{evse_id}/label", label),
+    ]
+
+
+def qr(address: str) -> Drawn:
+    """An address as a picture, without style attributes; its words stand beside it."""
+    code = segno.make(address, micro=False, error="m")
+    picture = code.svg_inline(border=4, svgclass="qr", lineclass=None, omitsize=True)
+    return Drawn(picture.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
+
+
+def _station(site: Site) -> Station:
+    assert site.station is not None
+    return site.station()
+
+
+def _unknown(pages: Pages, request: Request) -> Response:
+    return pages.draw(request, "refused.html", status=404, code="EGW-3004")
+
+
+def _origin(request: Request, site: Site) -> str:
+    """How addresses of this server begin for who asks; the guard knows the host."""
+    scheme = "https" if site.settings.is_secure else "http"
+    return f"{scheme}://{request.headers['host']}"
+
+
+def _is_screen(request: Request, site: Site) -> bool:
+    """Where presence counts, only the station's own screens show codes that prove it."""
+    if not site.settings.presence_required:
+        return True
+    return request.client is not None and request.client.host in site.settings.screens

@@ -1,0 +1,268 @@
+"""What an order would mean, in words, numbers and a picture, before anybody accepts it.
+
+Decides what is told of a quote and what must stay true until it is confirmed (`seen`): the wish itself and each price that
+it counts on. The figures are the core's.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edgegw.canonical import sha256_hex
+from edgegw.core import outlook
+from edgegw.core.orders import Aim, Order
+from edgegw.core.quote import Quote, quote
+from edgegw.core.state import Station
+from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, interval_of
+from edgegw.web import charts, formats
+from edgegw.web.driver.order_forms import Asker
+from edgegw.web.driver.order_words import about_percent, about_tokens, refusal_words, remark_words
+from edgegw.web.series import PlanLabels, PlanMarks, PlanRow
+from edgegw.web.svg import Drawn
+from edgegw.web.tables import Table, plan_table
+
+COUNTED_NS = 8 * INTERVAL_NS  # how far ahead a charge's prices must hold; a plan's must until the departure
+TOKEN_MTOK = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A quote as its page shows it. `code`: why it cannot be ordered; `missing_tokens`: as many are wanted first."""
+
+    code: str
+    reason: str
+    headline: str
+    facts: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
+    terms: tuple[str, ...]
+    missing_tokens: int
+    is_short: bool
+    picture: Drawn | None
+    table: Table | None
+    until: str
+    seen: str
+
+    @property
+    def can_order(self) -> bool:
+        """Whether the page offers to confirm."""
+        return not self.code and not self.missing_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What is told: whose wish, and what the core expects of it."""
+
+    asker: Asker
+    order: Order
+    quote: Quote
+    now_ns: int
+
+    def tokens(self, amount_mtok: int) -> str:
+        return about_tokens(amount_mtok, self.asker.language)
+
+    def moment(self, at_ns: int) -> str:
+        zone = self.asker.site.settings.time_zone
+        return formats.moment(at_ns, now_ns=self.now_ns, zone=zone, language=self.asker.language)
+
+
+def offered(station: Station, asker: Asker, order: Order, *, available_mtok: int) -> Offered:
+    """The quote of a wish for a driver with so many tokens."""
+    now_ns, word = asker.site.clock.now_ns(), asker.word
+    made = quote(station, order, now_ns)
+    told = _Told(asker=asker, order=order, quote=made, now_ns=now_ns)
+    needed_mtok = made.amount_mtok if order.aim is Aim.CHARGE else max(0, made.amount_mtok)
+    short_mtok = max(0, needed_mtok - available_mtok)
+    pays_first = order.aim is not Aim.SELL and available_mtok <= 0
+    rows = _plan_rows(told, _soc_bp(station, order))
+    picture, table = _picture(told, rows, _soc_bp(station, order))
+    return Offered(
+        code=made.code or "",
+        reason="" if made.code is None else refusal_words(word, made.code),
+        headline=_headline(told),
+        facts=tuple(_facts(told)),
+        remarks=tuple(remark_words(word, remark) for remark in made.remarks),
+        terms=tuple(_terms(told)),
+        missing_tokens=max(1, -(-short_mtok // TOKEN_MTOK)) if pays_first else 0,
+        is_short=short_mtok > 0,
+        picture=picture,
+        table=table,
+        until=formats.clock((interval_of(now_ns) + INTERVAL_S) * SECOND_NS, asker.site.settings.time_zone),
+        seen=_seen(station, order, now_ns),
+    )
+
+
+def _headline(told: _Told) -> str:
+    word, made = told.asker.word, told.quote
+    amount = told.tokens(abs(made.amount_mtok))
+    if told.order.aim is Aim.CHARGE:
+        return word("Charge %(energy)s for about %(tokens)s") % {
+            "energy": formats.kwh(made.import_wh, places=None),
+            "tokens": amount,
+        }
+    if told.order.aim is Aim.SELL:
+        return word("Sell up to %(energy)s") % {
+            "energy": formats.kwh(told.order.energy_wh or made.export_wh, places=None)
+        }
+    if made.amount_mtok < 0:
+        return word("Work until %(time)s and earn about %(tokens)s") % _until(told, amount)
+    return word("Work until %(time)s for about %(tokens)s") % _until(told, amount)
+
+
+def _until(told: _Told, amount: str) -> dict[str, str]:
+    return {"time": told.moment(told.order.departure_ns or told.now_ns), "tokens": amount}
+
+
+def _facts(told: _Told) -> Iterable[tuple[str, str]]:
+    word, made, order = told.asker.word, told.quote, told.order
+    if made.import_wh:
+        yield word("Charged"), formats.kwh(made.import_wh)
+    if made.export_wh:
+        yield word("Sold"), formats.kwh(made.export_wh)
+    yield _amount_fact(
+        told, made.amount_mtok, cost=word("Cost, expected"), earnings=word("Earnings, expected")
+    )
+    yield _amount_fact(
+        told, made.worst_mtok, cost=word("Cost, at worst"), earnings=word("Earnings, at least")
+    )
+    if made.begin_ns is not None:
+        yield word("Begins"), told.moment(made.begin_ns)
+    if made.ready_ns is not None:
+        at = told.moment(made.ready_ns)
+        yield word("Ready"), at if order.departure_ns else word("about %(time)s") % {"time": at}
+    if made.soc_bp is not None:
+        yield word("Battery then"), about_percent(made.soc_bp)
+    if order.aim is not Aim.CHARGE:
+        yield word("Never below"), formats.percent(order.terms.soc_bp_min)
+    if made.cycle_bp is not None and (made.import_wh or made.export_wh):
+        share = formats.decimal(made.cycle_bp, scale=4, places=2)
+        yield word("Wear of the battery"), word("about %(share)s full cycles") % {"share": share}
+
+
+def _amount_fact(told: _Told, amount_mtok: int, *, cost: str, earnings: str) -> tuple[str, str]:
+    return (earnings if amount_mtok < 0 else cost), told.tokens(abs(amount_mtok))
+
+
+def _terms(told: _Told) -> Iterable[str]:
+    """What holds whatever happens."""
+    word, terms, language = told.asker.word, told.order.terms, told.asker.language
+    most = {"price": formats.price(terms.price_mtok_per_kwh_max, language)}
+    yield word("You can stop at any time and pay only what has flowed.")
+    if told.order.aim is not Aim.CHARGE:
+        least = {"price": formats.price(terms.price_mtok_per_kwh_min, language)}
+        yield (
+            word(
+                "Nothing is sold below %(price)s. If no price is fixed for a quarter of an hour, nothing is sold in it."
+            )
+            % least
+        )
+    if terms.accept_retail:
+        yield (
+            word(
+                "If no market price is fixed for a quarter of an hour, charging goes on at the retail tariff, "
+                "never above %(price)s."
+            )
+            % most
+        )
+    else:
+        yield (
+            word(
+                "If no market price is fixed for a quarter of an hour, charging pauses until there is one, "
+                "never above %(price)s."
+            )
+            % most
+        )
+
+
+def _soc_bp(station: Station, order: Order) -> int | None:
+    """With which state of charge the picture begins."""
+    session = station.evses[order.evse_id].session
+    own = session is not None and (session.terms is None or session.terms.member_id == order.terms.member_id)
+    if session is not None and own and session.soc_bp is not None:
+        return session.soc_bp
+    return order.soc_bp_told
+
+
+def _plan_rows(told: _Told, soc_bp: int | None) -> list[PlanRow]:
+    """The quote's rows with the state of charge at the end of each."""
+    terms, rows = told.order.terms, []
+    battery_wh = max(1, terms.battery_wh)
+    stored_wh = None if soc_bp is None else soc_bp * battery_wh // 10_000
+    for row in told.quote.rows:
+        charge_wh, sale_wh = max(0, row.energy_wh), max(0, -row.energy_wh)
+        if stored_wh is not None:
+            stored_wh += charge_wh * outlook.CHARGE_EFFICIENCY_BP // 10_000
+            stored_wh -= sale_wh * 10_000 // terms.discharge_efficiency_bp
+            stored_wh = min(battery_wh, max(0, stored_wh))
+        rows.append(
+            PlanRow(
+                interval_s=row.interval,
+                charge_wh=charge_wh,
+                sale_wh=sale_wh,
+                soc_bp=None if stored_wh is None else stored_wh * 10_000 // battery_wh,
+            )
+        )
+    return rows
+
+
+def _picture(told: _Told, rows: list[PlanRow], soc_bp: int | None) -> tuple[Drawn | None, Table | None]:
+    if not rows:
+        return None, None
+    order, zone = told.order, told.asker.site.settings.time_zone
+    labels = _labels(told)
+    marks = PlanMarks(
+        soc_start_bp=soc_bp,
+        soc_min_bp=None if order.aim is Aim.CHARGE or soc_bp is None else order.terms.soc_bp_min,
+        departure_s=None if order.departure_ns is None else order.departure_ns // SECOND_NS,
+        now_s=told.now_ns // SECOND_NS,
+    )
+    table = plan_table(rows, labels, zone)
+    if soc_bp is None and order.aim is Aim.CHARGE:
+        return None, table  # half of the picture would be an empty battery
+    return charts.plan(rows, labels, chart_id="plan", zone=zone, marks=marks), table
+
+
+def _labels(told: _Told) -> PlanLabels:
+    word, order, zone = told.asker.word, told.order, told.asker.site.settings.time_zone
+    leaves_ns = order.departure_ns or told.now_ns
+    return PlanLabels(
+        title=word("The plan"),
+        description=word(
+            "What would be charged and sold in every quarter of an hour. It is made anew as prices are fixed."
+        ),
+        charge=word("charged"),
+        sale=word("sold"),
+        soc=word("battery"),
+        soc_min=word("at least %(share)s") % {"share": formats.percent(order.terms.soc_bp_min)},
+        departure=word("leaving %(time)s") % {"time": formats.clock(leaves_ns, zone)},
+        now=word("now %(time)s") % {"time": formats.clock(told.now_ns, zone)},
+        unit=word("kWh per quarter hour"),
+        empty=word("No plan"),
+        time=word("Time"),
+    )
+
+
+def _seen(station: Station, order: Order, now_ns: int) -> str:
+    """A mark of the wish and of the prices it counts on: while both are the same, so is the mark."""
+    ahead = outlook.ahead_of(station)
+    first = interval_of(now_ns)
+    last_ns = order.departure_ns if order.departure_ns is not None else now_ns + COUNTED_NS
+    prices = [
+        (
+            interval,
+            _figure(outlook.buying(ahead, interval, order.terms)),
+            _figure(outlook.selling(ahead, interval, order.terms)),
+        )
+        for interval in range(first, interval_of(last_ns) + 1, INTERVAL_S)
+    ]
+    wish = (
+        order.aim,
+        order.energy_wh,
+        order.departure_ns,
+        order.soc_bp_wanted,
+        order.soc_bp_told,
+        order.terms,
+    )
+    return sha256_hex(repr((wish, prices)))[:32]
+
+
+def _figure(expected: outlook.Expected | None) -> int | None:
+    return None if expected is None else expected.mtok_per_kwh

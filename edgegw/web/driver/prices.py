@@ -1,0 +1,260 @@
+"""Prices as a driver sees them: of now, how they came about, and over the local day.
+
+Decides which intervals are looked up and how long an answer is shown; never a price. Past and fixed ones are asked for once.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Final, cast, get_args
+
+from edgegw.office import Language, OfficeError, PriceShown, Product
+from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
+from edgegw.web import charts, formats
+from edgegw.web.pages import Word
+from edgegw.web.series import Period, PriceLabels, PricePoint
+from edgegw.web.site import Site
+from edgegw.web.svg import Drawn
+from edgegw.web.tables import Table, price_table
+
+PRODUCTS: Final[tuple[Product, ...]] = ("CHARGE", "DISCHARGE")
+AGAIN_S = 30  # real seconds for which what is not fixed yet is not asked again
+ASKED_AT_ONCE = 8
+SAMPLE_WH = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """Both prices of this quarter hour; None: the ledger has none."""
+
+    buy: PriceShown | None
+    sell: PriceShown | None
+    until_ns: int
+
+
+async def now_of(site: Site) -> Now:
+    """The prices of this quarter hour; raises OfficeError."""
+    interval = interval_of(site.clock.now_ns())
+    buy, sell = await asyncio.gather(*(site.ledger.price(product, interval) for product in PRODUCTS))
+    return Now(buy=buy, sell=sell, until_ns=(interval + INTERVAL_S) * SECOND_NS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """The picture of a day and the same numbers as a table."""
+
+    picture: Drawn
+    table: Table
+    has_prices: bool
+
+
+@dataclass(slots=True)
+class DayPrices:
+    """The local day's prices of one site; one look serves all who come meanwhile."""
+
+    site: Site
+    _known: dict[tuple[Product, int], PriceShown | None] = field(default_factory=dict)
+    _asked_ns: int | None = None
+    _drawn: dict[tuple[Language, int, tuple[PricePoint, ...]], Day] = field(default_factory=dict)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def day(self, language: Language, word: Word) -> Day:
+        """Today's prices, drawn; raises OfficeError."""
+        now_ns = self.site.clock.now_ns()
+        zone = self.site.settings.time_zone
+        intervals = day_of(now_ns, zone)
+        async with self._turn:
+            await self._look(intervals, now_ns)
+        points = tuple(self._points(intervals))
+        minute = now_ns // SECOND_NS // 60
+        key = (language, minute, points)
+        if key not in self._drawn:
+            if len(self._drawn) >= 4:
+                self._drawn.clear()
+            labels = price_labels(word, formats.clock(now_ns, zone))
+            self._drawn[key] = Day(
+                picture=charts.price_curve(
+                    points, labels, chart_id="day", zone=zone, now_s=now_ns // SECOND_NS
+                ),
+                table=price_table(points, labels, zone),
+                has_prices=bool(points),
+            )
+        return self._drawn[key]
+
+    async def _look(self, intervals: range, now_ns: int) -> None:
+        """Ask for what is not known, and for what may have changed."""
+        old = [key for key in self._known if key[1] not in intervals]
+        for key in old:
+            del self._known[key]
+        clock, asked_ns = self.site.clock, self._asked_ns
+        is_fresh = asked_ns is not None and 0 <= clock.real_seconds(now_ns - asked_ns) < AGAIN_S
+        now = interval_of(now_ns)
+        wanted = [
+            (product, interval)
+            for product in PRODUCTS
+            for interval in intervals
+            if (product, interval) not in self._known
+            or (not is_fresh and interval >= now and not self._is_fixed(product, interval))
+        ]
+        places = asyncio.Semaphore(ASKED_AT_ONCE)
+
+        async def ask(product: Product, interval: int) -> PriceShown | None:
+            async with places:
+                return await self.site.ledger.price(product, interval)
+
+        if wanted:
+            found = await asyncio.gather(*(ask(*one) for one in wanted))
+            self._known.update(zip(wanted, found, strict=True))
+            self._asked_ns = now_ns
+
+    def _is_fixed(self, product: Product, interval: int) -> bool:
+        known = self._known[product, interval]
+        return known is not None and known.is_fixed
+
+    def _points(self, intervals: range) -> Iterable[PricePoint]:
+        for interval in intervals:
+            buy, sell = (self._known.get((product, interval)) for product in PRODUCTS)
+            shown = buy or sell
+            if shown is None:
+                continue
+            yield PricePoint(
+                interval_s=interval,
+                buy_mtok_per_kwh=None if buy is None else buy.price_mtok_per_kwh,
+                sell_mtok_per_kwh=None if sell is None else sell.price_mtok_per_kwh,
+                period=_period(shown.period),
+                is_fixed=all(one.is_fixed for one in (buy, sell) if one is not None),
+            )
+
+
+def _period(name: str) -> Period:
+    assert name in get_args(Period)
+    return cast("Period", name)
+
+
+def day_of(now_ns: int, zone: tzinfo) -> range:
+    """The intervals that begin on the local day of an instant; a day on which clocks change has more or fewer."""
+    day = formats.local(now_ns, zone).date()
+    first, last = (
+        int(datetime(one.year, one.month, one.day, tzinfo=zone).timestamp())
+        for one in (day, day + timedelta(days=1))
+    )
+    return range(first - first % INTERVAL_S, last, INTERVAL_S)
+
+
+def price_labels(word: Word, now: str) -> PriceLabels:
+    """Words of the day's picture and table."""
+    return PriceLabels(
+        title=word("Prices today"),
+        description=word(
+            "What a kWh costs when you charge and earns when you sell, for every quarter of an hour."
+        ),
+        buy=word("Buy (charge)"),
+        sell=word("Sell (discharge)"),
+        fixed=word("fixed"),
+        expected=word("expected"),
+        periods={"light": word("light load"), "mid": word("mid load"), "peak": word("peak load")},
+        unit=word("tokens/kWh"),
+        now=word("now %(time)s") % {"time": now},
+        empty=word("No prices yet"),
+        time=word("Time"),
+        load=word("Load"),
+        state=word("State"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One price in words: the figure, how sure it is, and how it came about."""
+
+    figure: str
+    state: str
+    sample: str
+    origin: str
+    facts: tuple[tuple[str, str], ...]
+
+
+def said(shown: PriceShown | None, product: Product, *, word: Word, language: Language) -> Said:
+    """A price and how it came about, in words and numbers."""
+    if shown is None or shown.price_mtok_per_kwh is None:
+        return Said(figure="", state=_absent(product, word), sample="", origin="", facts=_facts(shown, word))
+    price = shown.price_mtok_per_kwh
+    sample = formats.tokens(price * SAMPLE_WH // 1000, language)
+    sentence = word("10 kWh cost %(tokens)s") if product == "CHARGE" else word("10 kWh earn %(tokens)s")
+    return Said(
+        figure=formats.decimal(price, scale=3),
+        state=word("fixed") if shown.is_fixed else word("expected"),
+        sample=sentence % {"tokens": sample},
+        origin=_origin(shown, word),
+        facts=_facts(shown, word),
+    )
+
+
+def _absent(product: Product, word: Word) -> str:
+    if product == "CHARGE":
+        return word("No market price now: charging costs the retail tariff.")
+    return word("No market price now: nothing can be sold.")
+
+
+def _origin(shown: PriceShown, word: Word) -> str:
+    """Why the price lies where it lies between floor and ceiling."""
+    if shown.weight_ppm is None:
+        return word("The price lies between floor and ceiling, so that both sides gain.")
+    share = formats.percent(shown.weight_ppm // 100)
+    text = word(
+        "The price lies between floor and ceiling, so that both sides gain. The more is wanted of what is on offer, "
+        "the nearer it comes to the ceiling: here by %(share)s."
+    )
+    return text % {"share": share}
+
+
+def _facts(shown: PriceShown | None, word: Word) -> tuple[tuple[str, str], ...]:
+    if shown is None:
+        return ()
+    floor, ceiling = (
+        formats.decimal(value, scale=3) for value in (shown.floor_mtok_per_kwh, shown.ceiling_mtok_per_kwh)
+    )
+    periods = price_labels(word, "").periods
+    rows = [
+        (word("Load period"), periods[_period(shown.period)]),
+        (word("Floor: what the grid would pay"), f"{floor} {word('tokens/kWh')}"),
+        (word("Ceiling: what the tariff would ask"), f"{ceiling} {word('tokens/kWh')}"),
+        (word("Supply on offer"), formats.kwh(shown.supply_wh)),
+        (word("Demand asked for"), formats.kwh(shown.demand_wh)),
+    ]
+    if shown.weight_ppm is not None:
+        rows.append((word("Weight between floor and ceiling"), formats.percent(shown.weight_ppm // 100)))
+    return tuple(rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Both prices of now in words, for the template; `until` is a time of day."""
+
+    buy: Said
+    sell: Said
+    until: str
+    until_at: str
+    is_known: bool = True
+
+
+def pair(now: Now | None, site: Site, *, word: Word, language: Language) -> Pair:
+    """Both prices of now; None: the ledger cannot be asked."""
+    zone = site.settings.time_zone
+    until_ns = 0 if now is None else now.until_ns
+    return Pair(
+        buy=said(None if now is None else now.buy, "CHARGE", word=word, language=language),
+        sell=said(None if now is None else now.sell, "DISCHARGE", word=word, language=language),
+        until=formats.clock(until_ns, zone),
+        until_at=formats.machine_time(until_ns, zone),
+        is_known=now is not None,
+    )
+
+
+async def pair_of(site: Site, word: Word, language: Language) -> Pair:
+    """Both prices of now, or that they cannot be told."""
+    try:
+        now = await now_of(site)
+    except OfficeError:
+        now = None
+    return pair(now, site, word=word, language=language)
