@@ -20,11 +20,13 @@ from edgegw.errors import EdgegwError
 from edgegw.office import LedgerView, Office
 from edgegw.ops.logs import log_event
 from edgegw.web.application import Area, application
+from edgegw.web.driver import evse, home, kiosk, orders
 from edgegw.web.market.area import INSTEAD, market_area
 from edgegw.web.market.book import MarketBook
 from edgegw.web.operator.area import COOKIE, operator_area
 from edgegw.web.operator.desk import StationDesk
 from edgegw.web.operator.login import Door
+from edgegw.web.pulse import Pulse
 from edgegw.web.server import WebServer
 from edgegw.web.site import Site, WebSettings
 
@@ -64,6 +66,8 @@ def _settings(config: Config, served: ServedConfig, *, section: str, told: str) 
         geohash=web.geohash,
         secret=hmac.digest(key, f"pages {section}".encode(), "sha256"),
         sandbox=config.sandbox is not None,
+        presence_required=web.presence_required,
+        screens=tuple(map(str, web.screens)),
         section=section,
     )
 
@@ -83,6 +87,7 @@ class Served:
 
     def __init__(self) -> None:
         self.servers: dict[str, WebServer] = {}
+        self.beside: dict[str, Callable[[], Run]] = {}
         self._looks: list[Callable[[], None]] = []
 
     def open(self, name: str, build: Callable[[], tuple[ASGIApp, WebSettings] | None]) -> None:
@@ -118,7 +123,8 @@ class Served:
 
     def runs(self) -> dict[str, Run]:
         """What serves, to be run beside the daemon's other parts."""
-        return {f"pages for {name}": self._run(server) for name, server in self.servers.items()}
+        serving = {f"pages for {name}": self._run(server) for name, server in self.servers.items()}
+        return serving | {name: run() for name, run in self.beside.items()}
 
     def close(self) -> None:
         """Take no connections any more, where nothing was run."""
@@ -137,8 +143,23 @@ class Served:
         log_event("web.failed", {"reason": str(fault), "remedy": hint or "edgegw check"}, level="error")
 
 
-def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, drivers: Mapping[str, Area]) -> Served:
-    """The drivers' server with these areas, and the operator's; what the configuration has no table for is not served."""
+def driver_areas(pulse: Pulse) -> Mapping[str, Area]:
+    """The drivers' pages of a station, by name; `pulse` draws what lives on them."""
+    return {
+        "home": home.routes,
+        "evse": evse.area(pulse),
+        "orders": orders.routes,
+        "kiosk": kiosk.routes,
+    }
+
+
+def serve_pages(
+    daemon: Daemon, office: Office, ledger: LedgerView, *, hash_token: Callable[[str], str]
+) -> Served:
+    """The drivers' server and the operator's; what the configuration has no table for is not served.
+
+    `hash_token`: of an idToken, with the key by which the station knows its cards.
+    """
     served = Served()
     config = daemon.config
     site = partial(
@@ -147,6 +168,7 @@ def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, drivers: 
         office=office,
         ledger=ledger,
         log=log_event,
+        hash_token=hash_token,
         station=lambda: daemon.gateway.station,
     )
 
@@ -154,7 +176,10 @@ def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, drivers: 
         settings = web_settings(config)
         if settings is None:
             return None
-        return application(site(settings=settings, place=daemon.inbox.put), drivers), settings
+        pulse = Pulse()
+        served.beside["live updates"] = pulse.run
+        own = site(settings=settings, place=daemon.inbox.put)
+        return application(own, driver_areas(pulse)), settings
 
     def for_operator() -> tuple[ASGIApp, WebSettings] | None:
         settings = operator_settings(config)
