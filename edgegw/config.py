@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -279,6 +279,7 @@ class WebConfig(ServedConfig):
     time_zone: TimeZone = "Asia/Seoul"
     geohash: Annotated[str, Field(pattern=r"^[0-9b-hjkmnp-z]{0,12}$")] = ""
     presence_required: StrictBool = False
+    screens: tuple[IPv4Address | IPv6Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 
 class OperatorConfig(ServedConfig):

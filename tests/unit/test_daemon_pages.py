@@ -16,7 +16,6 @@ from edgegw.daemon.certificates import certificate_lives
 from edgegw.daemon.running import Daemon
 from edgegw.diagnosis import machine
 from edgegw.errors import ConfigError
-from edgegw.web.driver import home
 from edgegw.web.operator.login import Door
 from tests.certificates import Authority
 from tests.office_double import FakeOffice
@@ -58,7 +57,7 @@ def serve() -> Iterator[Serve]:
 
     def serve(path: Path) -> tuple[Daemon, pages.Served]:
         daemon = running(path, Placing())
-        opened.append(pages.serve_pages(daemon, FakeOffice(), FakeLedger(), drivers={"home": home.routes}))
+        opened.append(pages.serve_pages(daemon, FakeOffice(), FakeLedger(), hash_token=str))
         return daemon, opened[-1]
 
     yield serve
@@ -85,6 +84,7 @@ async def test_both_servers_serve_and_know_nothing_of_each_other(
     running_servers = [asyncio.create_task(run) for run in both.runs().values()]
     try:
         assert (await answer(both.servers["drivers"].origin, "/")).startswith("HTTP/1.1 200")
+        assert "live updates" in both.beside
         assert (await answer(both.servers["drivers"].origin, "/chargers")).startswith("HTTP/1.1 404")
         asked = await answer(both.servers["operator"].origin, "/chargers")
         assert asked.startswith("HTTP/1.1 303")

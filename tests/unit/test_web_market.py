@@ -67,7 +67,7 @@ def shared(pages: Pages) -> Sequence[BaseRoute]:
     """A page of the drivers' own, as the representative serves it too."""
 
     async def history(request: Request) -> Response:
-        return await pages.answer(request, "driver/home.html", evses=[], notices=[])
+        return await pages.answer(request, "driver/frame.html")
 
     return [page("/history", for_members(pages, history))]
 

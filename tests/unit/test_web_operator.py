@@ -8,6 +8,7 @@ import pytest
 from edgegw.core.events import MemberTerms
 from edgegw.core.market import Price
 from edgegw.core.metering import Registers
+from edgegw.core.orders import Aim, Order, OrderState
 from edgegw.core.settlement import Submission
 from edgegw.core.state import HoldBook, Line, Phase, Session, Tally
 from edgegw.core.trouble import Trouble
@@ -96,6 +97,16 @@ def busy(operator: Operator) -> None:
         meters={
             "M-BAY-1": replace(station.meters["M-BAY-1"], last=last, power_w=7_350),
             "M-BAY-2": replace(station.meters["M-BAY-2"], trouble=trouble),
+        },
+        orders={
+            "o": Order(
+                order_id="o",
+                evse_id="BAY-1",
+                id_token_hash="",
+                terms=MemberTerms(member_id=MEMBER),
+                aim=Aim.WORK,
+                state=OrderState.RUNNING,
+            )
         },
         holds={
             "h": HoldBook(
@@ -202,6 +213,7 @@ async def test_what_runs_is_told_in_figures(operator: Operator) -> None:
     for text in (
         "BAY-1",
         "in a session",
+        "Order charge when cheap, sell when dear (runs)",
         "7.4 kW charging",
         "55.5%",
         "012345…",

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 
 from edgegw.core.market import PRODUCTS, Price, key
 from edgegw.core.metering import MeterAccount
+from edgegw.core.orders import OPEN, Aim, OrderState
 from edgegw.core.settlement import ENDED, State
 from edgegw.core.state import Evse, Station
 from edgegw.core.trade import IMPORT
@@ -18,10 +19,17 @@ from edgegw.web import formats
 from edgegw.web.operator.room import Room, Tongue
 from edgegw.web.operator.sentences import N_
 from edgegw.web.operator.wording import PHASES, explained, short
+from edgegw.web.pages import Word
 
 BEHIND, AHEAD = 16, 8  # intervals shown
 ROWS_MAX = 200
 PRODUCT_WORDS = {"CHARGE": N_("buying"), "DISCHARGE": N_("selling")}
+AIM_WORDS = {
+    Aim.CHARGE: N_("charge"),
+    Aim.SELL: N_("sell"),
+    Aim.WORK: N_("charge when cheap, sell when dear"),
+}
+ORDER_WORDS = {OrderState.ASKED: N_("waits for its session"), OrderState.RUNNING: N_("runs")}
 STATE_WORDS = {
     State.NEW: N_("waits for its turn"),
     State.ENDORSING: N_("is being endorsed"),
@@ -114,6 +122,7 @@ def session_row(evse: Evse, station: Station, tongue: Tongue) -> dict[str, objec
         "since": tongue.moment(session.started_ns),
         "member": "" if session.terms is None else short(session.terms.member_id),
         "setpoint": "" if evse.setpoint is None else formats.kilowatts(evse.setpoint.power_w),
+        "order": order_words(station, evse.evse_id, word),
         "holds": [
             {
                 "product": word(PRODUCT_WORDS[hold.product]),
@@ -123,6 +132,12 @@ def session_row(evse: Evse, station: Station, tongue: Tongue) -> dict[str, objec
             for hold in holds
         ],
     }
+
+
+def order_words(station: Station, evse_id: str, word: Word) -> str:
+    """What a driver ordered there from a page; "": nothing."""
+    found = [one for one in station.orders.values() if one.evse_id == evse_id and one.state in OPEN]
+    return ", ".join(f"{word(AIM_WORDS[one.aim])} ({word(ORDER_WORDS[one.state])})" for one in found)
 
 
 def _amount(product: str, amount: int, tongue: Tongue) -> str:
