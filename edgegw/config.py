@@ -11,9 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -48,9 +49,19 @@ def _at_least_one(evses: tuple["EvseConfig", ...]) -> tuple["EvseConfig", ...]:
     return evses
 
 
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("is no time zone; one is Asia/Seoul") from error
+    return name
+
+
 FilePath = Annotated[Path, AfterValidator(_from_config_folder)]
 NAME = r"^[A-Za-z0-9*_=:+|@.-]{1,48}$"  # OCPP's identifier characters
 Name = Annotated[str, Field(pattern=NAME)]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$|^[0-9A-Fa-f:.]{2,45}$")]
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
 Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, gt=0)]
@@ -249,6 +260,35 @@ class HealthConfig(Section):
     port: Port = 9464
 
 
+class ServedConfig(Section):
+    """An address where pages are served, the names it may be asked for under, and a certificate; none: not encrypted."""
+
+    host: str = "127.0.0.1"
+    port: Port
+    names: tuple[HostName, ...] = ()
+    certificate: FilePath | None = None
+    key_file: FilePath | None = None
+
+
+class WebConfig(ServedConfig):
+    """The drivers' pages; served where this table is there."""
+
+    port: Port = 8080
+    public_host: HostName | None = None
+    title: Annotated[str, Field(min_length=1, max_length=60)] | None = None
+    time_zone: TimeZone = "Asia/Seoul"
+    geohash: Annotated[str, Field(pattern=r"^[0-9b-hjkmnp-z]{0,12}$")] = ""
+    presence_required: StrictBool = False
+    screens: tuple[IPv4Address | IPv6Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+
+
+class OperatorConfig(ServedConfig):
+    """The operator's own pages; served where this table is there."""
+
+    port: Port = 8090
+    password_file: FilePath
+
+
 class LogConfig(Section):
     """What is logged, and in which form."""
 
@@ -273,6 +313,8 @@ class Config(Section):
     sandbox: SandboxConfig | None = None
     mqtt: MqttConfig | None = None
     health: HealthConfig = HealthConfig()
+    web: WebConfig | None = None
+    operator: OperatorConfig | None = None
     log: LogConfig = LogConfig()
 
     @property
@@ -352,6 +394,7 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
         port = ocpp.get("port", OcppConfig.model_fields["port"].default)
         if port and port == tls.get("port", TlsConfig.model_fields["port"].default):
             yield ("ocpp", "tls", "port"), f"{port} is ocpp.port already: TLS has a port of its own"
+    yield from _half_pairs(raw)
     meters = {name for _, name in _values(raw, "meters", "*", "id")}
     serving: dict[str, Location] = {}
     for location, name in _values(raw, "chargers", "*", "evses", "*", "meter"):
@@ -359,6 +402,15 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
             yield location, f"no [[meters]] has the id {name!r}"
         elif serving.setdefault(name, location) != location:
             yield location, f"meter {name!r} serves another EVSE already"
+
+
+def _half_pairs(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
+    """Pages with a certificate and no key, or a key and no certificate."""
+    for name in ("web", "operator"):
+        table = raw.get(name)
+        given = {key for key in ("certificate", "key_file") if isinstance(table, Mapping) and key in table}
+        if len(given) == 1:
+            yield (name, *given), "certificate and key_file come together, or neither"
 
 
 def _values(node: object, *path: str, at: Location = ()) -> Iterator[tuple[Location, str]]:

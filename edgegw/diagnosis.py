@@ -350,6 +350,9 @@ def _ports(config: Config) -> Iterator[Finding]:
     ]
     if config.ocpp.tls is not None:
         wanted.append(("OCPP with TLS", config.ocpp.host, config.ocpp.tls.port))
+    for name, pages in (("drivers' pages'", config.web), ("operator's pages'", config.operator)):
+        if pages is not None:
+            wanted.append((name, pages.host, pages.port))
     for name, host, port in wanted:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -153,7 +153,7 @@ class Place:
 
 
 @asynccontextmanager
-async def listening(browser: Browser, path: str) -> AsyncIterator["asyncio.Queue[str]"]:
+async def listening(browser: Browser, path: str, query: str = "") -> AsyncIterator["asyncio.Queue[str]"]:
     """What a stream sends, chunk by chunk, until the block ends: then its reader is gone."""
     sent: asyncio.Queue[str] = asyncio.Queue()
     gone = asyncio.Event()
@@ -165,7 +165,7 @@ async def listening(browser: Browser, path: str) -> AsyncIterator["asyncio.Queue
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": [
             (b"host", HOST.encode()),

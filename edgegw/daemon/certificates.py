@@ -34,6 +34,9 @@ def _certificates(config: Config) -> Iterator[tuple[str, Path, bool]]:
         yield "chargers", config.ocpp.tls.certificate, False
         if config.ocpp.tls.rsa_certificate is not None:
             yield "chargers RSA", config.ocpp.tls.rsa_certificate, False
+    for name, pages in (("drivers' pages", config.web), ("operator's pages", config.operator)):
+        if pages is not None and pages.certificate is not None:
+            yield name, pages.certificate, False
 
 
 def _life(path: Path, *, is_identity: bool) -> CertificateLife | None:

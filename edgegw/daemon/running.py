@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edgegw import config as configuration
 from edgegw.chargers.port import Chargers
@@ -54,6 +54,13 @@ class ReloadRefusedError(ConfigError):
     hint = "nothing was changed; correct the file and reload again: edgegw check"
 
 
+class Reloadable(Protocol):
+    """A part that looks again at what it read, and tells by itself what it cannot use."""
+
+    def look(self) -> None:
+        """Look again."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Daemon:
     """All parts of one running station."""
@@ -74,6 +81,7 @@ class Daemon:
     hash_token: Callable[[str], str]
     identities: Sequence[RenewableSigner] = ()
     watchdog: Watchdog | None = None
+    pages: Reloadable | None = None
     certificates: Mapping[str, CertificateLife] = field(init=False)
     board: Board = field(init=False)
     # One at a time: each starts from what holds.
@@ -200,6 +208,8 @@ class Daemon:
         self.config = plan.effective
         for identity in self.identities:
             identity.look()
+        if self.pages is not None:
+            self.pages.look()
         self.certificates = certificate_lives(self.config)
         told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
         log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})

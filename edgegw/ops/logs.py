@@ -88,6 +88,10 @@ EVENTS = frozenset({
     "storage.level_changed",
     "storage.promise_broken",
     "web.failed",
+    "web.listening",
+    "operator.acted",
+    "operator.entered",
+    "operator.refused",
 })  # fmt: skip
 
 _TEXT_MAX = 200

@@ -79,6 +79,10 @@ class WebServer:
         finally:
             self._socket.close()
 
+    def close(self) -> None:
+        """Take no connection any more, where it was never run."""
+        self._socket.close()
+
     def reload(self) -> None:
         """Read the certificate again, for new connections; raises ConfigError and keeps the old one."""
         if self._tls is not None:
@@ -95,7 +99,8 @@ def _bound(settings: WebSettings) -> socket.socket:
         door.listen(WAITING_MAX)
     except OSError as error:
         door.close()
-        raise AddressTakenError("web.host, web.port", f"{settings.host}:{settings.port}", error) from error
+        keys = f"{settings.section}.host, {settings.section}.port"
+        raise AddressTakenError(keys, f"{settings.host}:{settings.port}", error) from error
     door.setblocking(False)
     return door
 
@@ -115,4 +120,5 @@ def _load(context: ssl.SSLContext, settings: WebSettings) -> None:
     try:
         context.load_cert_chain(settings.certificate, settings.key_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError((f"web.certificate, web.key_file: {settings.certificate}: {error}",)) from error
+        keys = f"{settings.section}.certificate, {settings.section}.key_file"
+        raise ConfigError((f"{keys}: {settings.certificate}: {error}",)) from error

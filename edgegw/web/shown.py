@@ -43,6 +43,10 @@ class Shown:
         """1.234 kWh, exactly: a receipt's energy times its price must be its amount."""
         return formats.kwh(energy_wh, places=3)
 
+    def thousandths(self, value: int) -> str:
+        """1,234.567: where the unit stands at the head of a table."""
+        return formats.decimal(value, scale=3, places=3)
+
     def signed_kwh(self, energy_wh: int) -> str:
         """+1.234 kWh: a change."""
         return f"{'+' if energy_wh > 0 else ''}{self.kwh(energy_wh)}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from edgegw.config import Config, MqttConfig, load, read_secret
+from edgegw.config import Config, MqttConfig, OperatorConfig, WebConfig, load, read_secret
 from edgegw.config_faults import Location, line_numbers
 from edgegw.errors import ConfigError
 
@@ -233,6 +233,7 @@ def test_the_example_shows_the_defaults() -> None:
     shown = tomllib.loads(
         "\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line or "[" in line[:4])
     )
+    pages = {name: shown[name] for name in ("web", "operator")}
     for table, key in (
         (shown["station"], "site_w_max"),
         (shown["station"], "run_dir"),
@@ -244,8 +245,17 @@ def test_the_example_shows_the_defaults() -> None:
         (shown, "sandbox"),
         (shown["representative"], "url"),
         (shown["representative"], "ca_file"),
+        (shown, "web"),
+        (shown, "operator"),
     ):
         table[key] = None  # an example: absent unless it is set
+    for table, model in ((pages["web"], WebConfig), (pages["operator"], OperatorConfig)):
+        examples = {"names", "public_host", "certificate", "key_file", "title", "password_file"}
+        kept = {key: value for key, value in table.items() if key not in examples}
+        needed = {"password_file": "x"} if model is OperatorConfig else {}
+        read = model.model_validate(kept | needed)
+        defaults = {key: known.default for key, known in model.model_fields.items() if key not in examples}
+        assert {key: getattr(read, key) for key in kept} == defaults
     mqtt = {key: value for key, value in shown.pop("mqtt").items() if key in MQTT_DEFAULTS}
     assert mqtt == MqttConfig().model_dump(include=MQTT_DEFAULTS)
     assert dict(

@@ -368,6 +368,20 @@ async def test_a_code_without_words_is_told_as_itself(world: World, browser: Bro
     assert No.NO_DESK not in (await browser.get("/exchange")).text
 
 
+async def test_who_came_for_tokens_is_led_back(world: World, browser: Browser) -> None:
+    """A page that sends for tokens names how many and where to go afterwards; only pages of ours are gone to."""
+    await browser.sign_up(world.office)
+    form = await browser.get("/exchange?tokens=12&next=/evse/BAY-1/charge")
+    assert 'value="12"' in form.text
+    quote = await browser.send("/exchange/quote", way="buy", tokens="12", next="/evse/BAY-1/charge")
+    quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
+    done = await browser.send("/exchange/confirm", quote_id=quote_id, next="/evse/BAY-1/charge")
+    assert 'href="/evse/BAY-1/charge"' in done.text
+    stray = await browser.send("/exchange/confirm", quote_id=quote_id, next="//evil.example")
+    assert "evil.example" not in stray.text
+    assert "evil.example" not in (await browser.get("/exchange?next=https://evil.example")).text
+
+
 async def test_an_exchange_that_is_not_decided_can_be_asked_for_again(world: World, browser: Browser) -> None:
     """The same confirmation is offered again, so that nothing is exchanged twice."""
     await browser.sign_up(world.office)

@@ -195,13 +195,15 @@ async def test_only_the_driver_stops(place: Place) -> None:
 
 
 async def test_stopping_what_does_not_run_changes_nothing(place: Place) -> None:
-    """A Stop that comes too late leads back to the page; one for no charging point is 404."""
+    """A Stop that comes too late is the core's to ignore and leads back to the page; one for no charging point is 404."""
     browser = place.browser()
     await place.driver(browser)
     await browser.get("/evse/BAY-1")
+    before = place.world.present
     assert (await browser.send("/evse/BAY-1/stop")).status == 200
     assert (await browser.send("/evse/NONE/stop")).status == 404
-    assert place.world.placed == []
+    place.take_in()
+    assert place.world.present == before
 
 
 async def test_what_became_of_an_order_is_told(place: Place) -> None:
@@ -219,11 +221,14 @@ async def test_what_became_of_an_order_is_told(place: Place) -> None:
         place.world.present = replace(free, orders={order.order_id: order})
         assert words in (await browser.get("/evse/BAY-1")).words
     assert 'href="/receipts/BAY-1.t1"' in (await browser.get("/evse/BAY-1")).text
-    order = ordered(profile.member_id, state=OrderState.DONE, code="STOPPED", session_id=None)
+    order = ordered(profile.member_id, state=OrderState.DONE, code="STOPPED")
+    place.world.present = replace(free, orders={order.order_id: order})
+    assert "You stopped it. The receipt" in (await browser.get("/evse/BAY-1")).words
+    order = replace(order, session_id=None)
     place.world.present = replace(free, orders={order.order_id: order})
     answer = await browser.get("/evse/BAY-1")
-    assert "You stopped it" in answer.words
-    assert 'href="/receipts"' in answer.text
+    assert "You stopped it before anything had started" in answer.words
+    assert 'href="/receipts/' not in answer.text
     async with listening(browser, "/evse/BAY-1/live") as sent:
         assert "You stopped it" in await heard(sent)
     place.world.clock.at_ns += 13 * 3600 * SECOND_NS

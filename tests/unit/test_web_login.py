@@ -376,6 +376,23 @@ async def test_a_bad_card_is_told_beside_its_field(
     )
 
 
+@pytest.mark.parametrize(
+    ("detail", "field"), [("cards", "number"), ("id_token", "number"), ("label", "label")]
+)
+async def test_a_card_that_the_office_refuses(
+    world: World, browser: Browser, detail: str, field: str
+) -> None:
+    """What only the office knows to be wrong with a card stands beside the field that it is about."""
+
+    async def refuse(*_: object, **__: object) -> Refusal:
+        return Refusal(code=No.BAD_FIELD, detail=detail)
+
+    world.office.link_card = refuse  # type: ignore[method-assign]  # this office takes no card
+    await browser.sign_up(world.office)
+    await browser.get("/cards")
+    assert faulty(await browser.send("/cards", number="04A2B3C4", label="car"), field)
+
+
 async def test_a_member_takes_everything_along(world: World, browser: Browser) -> None:
     """The export is a file of what is kept."""
     profile = await browser.sign_up(world.office)

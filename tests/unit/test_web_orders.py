@@ -11,7 +11,7 @@ from edgegw.core.orders import Aim, Order, OrderState
 from edgegw.office import Balance, Defaults, OfficeError
 from edgegw.units import SECOND_NS
 from edgegw.web.driver import orders
-from tests.driver_world import ATTACKS, NOW_NS, Place, ordered, repriced, running
+from tests.driver_world import ATTACKS, NOW_NS, Place, heard, listening, ordered, repriced, running
 from tests.office_double import FakeOffice
 from tests.web_site import Answer, Browser
 
@@ -234,6 +234,28 @@ async def test_a_car_that_tells_needs_no_typing(place: Place) -> None:
     answer = await quoted(browser, Aim.WORK, soc_told="")
     assert "64%" in answer.text or "64" in answer.text
     assert "has not told" not in answer.words
+
+
+async def test_an_order_is_followed_before_the_station_took_it_in(place: Place) -> None:
+    """Between the confirmation and the station's answer the page says so, can stop it, and its stream is the driver's."""
+    browser = place.browser()
+    await place.driver(browser)
+    fields = carried(await quoted(browser, Aim.CHARGE))
+    answer = await browser.send("/evse/BAY-1/charge/confirm", **fields)
+    assert "Your order was handed to the station" in answer.words
+    assert 'action="/evse/BAY-1/stop"' in answer.text
+    assert 'href="/evse/BAY-1/charge"' not in answer.text
+    order_id = placed(place).order_id
+    assert f'sse-connect="/evse/BAY-1/live?placed={order_id}"' in answer.text
+    async with listening(browser, "/evse/BAY-1/live", f"placed={order_id}") as sent:
+        assert "Free" in await heard(sent)
+        place.take_in()
+        place.pulse.beat()
+        assert "Waiting for the charger" in await heard(sent)
+    assert "handed to the station" not in (await browser.get(f"/evse/BAY-1?placed={order_id}")).words
+    await browser.send("/evse/BAY-1/stop")
+    place.take_in()
+    assert "You stopped it" in (await browser.get("/evse/BAY-1")).words
 
 
 @pytest.mark.parametrize("aim", list(Aim))

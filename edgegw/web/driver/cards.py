@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import Refusal
+from edgegw.office import No, Refusal
 from edgegw.web.application import action_for_members, for_members, page
 from edgegw.web.driver.preferences import terms_of
 from edgegw.web.driver.words import refusal_text
 from edgegw.web.forms import Form
-from edgegw.web.pages import Pages, see_other
+from edgegw.web.pages import Pages, Word, see_other
 from edgegw.web.shown import member, shown_to, visitor
 
 LABEL_LENGTH_MAX = 40
@@ -64,7 +64,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         terms = terms_of(profile.member_id, profile.defaults, sells=form.values.get("sells") == "1")
         card = await site.office.link_card(profile.member_id, number, label=label, terms=terms)
         if isinstance(card, Refusal):
-            return await answer(request, form.faulty(number=refusal_text(card, word)), status=422)
+            return await answer(request, form.faulty(**_refused(card, word)), status=422)
         return await answer(request, Form(), linked=number)
 
     async def unlink(request: Request, form: Form) -> Response:
@@ -80,3 +80,13 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         action_for_members(pages, "/cards", link),
         action_for_members(pages, "/cards/unlink", unlink),
     ]
+
+
+def _refused(refusal: Refusal, word: Word) -> dict[str, str]:
+    """Why the card was not taken, beside the field that it is about."""
+    if refusal.code != No.BAD_FIELD:
+        return {"number": refusal_text(refusal, word)}
+    if refusal.detail == "cards":
+        return {"number": word("You have linked as many cards as you may. Unlink one first.")}
+    field = "label" if refusal.detail == "label" else "number"
+    return {field: word("This cannot be taken as it is. Look at it again.")}

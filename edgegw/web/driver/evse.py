@@ -56,11 +56,13 @@ class _Points:
         word = self._pages.word(visitor.language)
         member_id = None if visitor.profile is None else visitor.profile.member_id
         needs_code = site.settings.presence_required
+        placed = request.query_params.get("placed", "")[:32] if member_id else ""
         return await self._pages.answer(
             request,
             "driver/evse.html",
             point=point_of(station, evse_id, word, member_id=member_id, now_ns=site.clock.now_ns()),
             prices=await pair_of(site, word, visitor.language),
+            placed="" if placed in station.orders else placed,  # what the station has not taken in yet
             live=self._draw(evse_id, visitor.language, member_id),
             scans_first=needs_code and not presence.is_present(request, site, visitor, evse_id=evse_id),
         )
@@ -71,14 +73,8 @@ class _Points:
         if evse_id not in self._station().evses:
             return self._unknown(request)
         visitor = await visitor_of(request, self._site)
-        language, viewer = visitor.language, None
-        if visitor.profile is not None and concerns(
-            self._station(),
-            evse_id,
-            member_id=visitor.profile.member_id,
-            now_ns=self._site.clock.now_ns(),
-        ):
-            viewer = visitor.profile.member_id
+        language = visitor.language
+        viewer = None if visitor.profile is None else self._own(request, evse_id, visitor.profile.member_id)
         key = ("evse", evse_id, language, viewer)
         return self._pulse.stream(key, lambda: self._draw(evse_id, language, viewer), event="live")
 
@@ -94,10 +90,17 @@ class _Points:
         driver = live(station, evse_id, self._site.clock.now_ns()).member_id
         if driver is not None and driver != member_id:
             return self._pages.draw(request, "refused.html", status=403, code="EGW-3005")
-        if driver is not None:
-            assert self._site.place is not None
-            self._site.place(OrderStopped(evse_id=evse_id, member_id=member_id))
+        assert self._site.place is not None
+        self._site.place(
+            OrderStopped(evse_id=evse_id, member_id=member_id)
+        )  # one that was just placed counts too
         return see_other(f"/evse/{quote(evse_id)}")
+
+    def _own(self, request: Request, evse_id: str, member_id: str) -> str | None:
+        """The member, where something of theirs is to be seen here or was placed a moment ago; others share a drawing."""
+        now_ns = self._site.clock.now_ns()
+        is_theirs = concerns(self._station(), evse_id, member_id=member_id, now_ns=now_ns)
+        return member_id if is_theirs or request.query_params.get("placed") else None
 
     def _draw(self, evse_id: str, language: Language, viewer: str | None) -> str:
         """The living part for a viewer, by what is true now: who drove a minute ago may be a stranger."""

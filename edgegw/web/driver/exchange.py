@@ -15,11 +15,12 @@ from edgegw.web.application import action_for_members, for_members, page
 from edgegw.web.driver.words import refusal_text
 from edgegw.web.formats import Flaw, Limits, decimal, parse_tokens
 from edgegw.web.forms import Form
-from edgegw.web.pages import Pages
+from edgegw.web.pages import Pages, local
 from edgegw.web.shown import member, shown_to, visitor
 
 AMOUNT_MTOK = Limits(minimum=1_000, maximum=1_000_000_000)
 QUOTE_ID_LENGTH_MAX = 200
+TOKENS_LENGTH_MAX = 32
 _BUY, _SELL = "buy", "sell"
 
 
@@ -30,6 +31,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
     async def ask(
         request: Request, form: Form, *, problem: str = "", pending: str = "", status: int = 200
     ) -> Response:
+        asked = form.values.get("next") or request.query_params.get("next", "")
         return pages.draw(
             request,
             "driver/exchange.html",
@@ -37,12 +39,14 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             form=form,
             problem=problem,
             pending=pending,
+            to=local(asked, ""),
             balance=await site.office.balance(member(request).member_id),
             show=shown_to(request, site),
         )
 
     async def look(request: Request) -> Response:
-        return await ask(request, Form())
+        wanted = request.query_params.get("tokens", "")[:TOKENS_LENGTH_MAX]
+        return await ask(request, Form(values={"tokens": wanted} if wanted else {}))
 
     async def quote(request: Request, form: Form) -> Response:
         word = pages.word(visitor(request).language)
@@ -63,6 +67,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             request,
             "driver/exchange_quote.html",
             quote=quoted,
+            to=local(form.text("next", 300), ""),
             rate=decimal(quoted.won_per_token_milli, scale=3),
             show=shown_to(request, site),
         )
@@ -75,12 +80,17 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             pending = quote_id if done.code == No.PENDING else ""
             problem = refusal_text(done, word)
             return await ask(
-                request, Form(), problem=problem, pending=pending, status=202 if pending else 422
+                request,
+                Form(values={"next": form.text("next", 300)}),
+                problem=problem,
+                pending=pending,
+                status=202 if pending else 422,
             )
         return pages.draw(
             request,
             "driver/exchanged.html",
             done=done,
+            to=local(form.text("next", 300), ""),
             balance=await site.office.balance(member(request).member_id),
             show=shown_to(request, site),
         )

@@ -20,7 +20,7 @@ from edgegw.web.shown import csv_file, member, shown_to, visitor
 PAGE = 20
 CSV_PAGE = 100
 CSV_MAX = 5000
-_BOOKMARK = re.compile(r"[A-Za-z0-9~:._=/+-]{0,300}")
+_BOOKMARK = re.compile(r"[A-Za-z0-9._:~-]{0,400}")
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:

@@ -124,8 +124,10 @@ class _Way:
         wish = order_forms.read(form, asker)
         if isinstance(wish, Form):
             return self._draw_form(request, visitor, wish, status=422)
-        if not form.text(NONCE) or self._is_placed(wish):
+        if not form.text(NONCE):
             return see_other(here)
+        if self._is_placed(wish):
+            return see_other(f"{here}?placed={wish.order.order_id}")
         offer = await self._offered(asker, wish)
         if offer.code or offer.missing_tokens or offer.seen != form.text(SEEN):
             return self._draw_offer(request, wish, offer, has_changed=True)
@@ -134,7 +136,7 @@ class _Way:
             assert self._site.place is not None
             self._site.place(OrderPlaced(order=order, id_token=token))
             await self._remember(asker, wish)
-        return see_other(here)
+        return see_other(f"{here}?placed={wish.order.order_id}")
 
     async def _remember(self, asker: Asker, wish: Wish) -> None:
         """Keep what was chosen; an order does not fail because that cannot be done now."""

@@ -114,10 +114,14 @@ def _ended(word: Word, order: Order) -> Progress:
         return Progress(
             stage="refused", title=word("This did not start"), text=refusal_words(word, order.code)
         )
+    if order.session_id is None:
+        return Progress(
+            stage="done", title=word("Done"), text=word("You stopped it before anything had started.")
+        )
     text = word("Your session is over. The receipt fills up while the ledger takes the last trades.")
     if order.code == "STOPPED":
         text = word("You stopped it. The receipt fills up while the ledger takes the last trades.")
-    receipt = "/receipts" if order.session_id is None else f"/receipts/{quote(order.session_id)}"
+    receipt = f"/receipts/{quote(order.session_id)}"
     return Progress(stage="done", title=word("Done"), text=text, receipt=receipt)
 
 
