@@ -27,6 +27,12 @@ class Driver:
     there: Visit
     login: str
     evse_id: str
+    looks: bool = True  # at each step, with axe and a picture
+
+    async def look(self, name: str) -> None:
+        """A picture of where we are, and axe's word on it."""
+        if self.looks:
+            await self.there.look(name)
 
     def word(self, text: str) -> str:
         """A text of the pages in the driver's language."""
@@ -38,7 +44,7 @@ class Driver:
         await self.there.go(f"/evse/{self.evse_id}")
         await self.choose("charge")
         await self.follow("Open an account")
-        await self.there.look("signup")
+        await self.look("signup")
         await self.fill(
             name="김미나" if self.there.language == "ko" else "Mina Kim",
             contact=f"{self.login}@example.org",
@@ -52,14 +58,14 @@ class Driver:
     async def exchange(self, tokens: int) -> None:
         """Won become tokens, after a look at rate and fee."""
         await self.there.go("/exchange")
-        await self.there.look("exchange")
+        await self.look("exchange")
         await self.field("way", value="buy").check()
         await self.fill(tokens=str(tokens))
         await self.press("Show me the quote")
-        await self.there.look("exchange-quote")
+        await self.look("exchange-quote")
         await self.press("Confirm")
         await self.arrives("/exchange/confirm")
-        await self.there.look("exchanged")
+        await self.look("exchanged")
         await self.there.go("/account")
         await self.sees(f"{tokens:,}")
 
@@ -68,10 +74,10 @@ class Driver:
         await self.there.go(f"/evse/{self.evse_id}")
         await self.choose(aim)
         await self.fill(**fields)
-        await self.there.look(f"{aim}-form")
+        await self.look(f"{aim}-form")
         await self.form(f"/evse/{self.evse_id}/{aim}").get_by_role("button").first.click()
         await self.shown(self.form(f"/evse/{self.evse_id}/{aim}/confirm"))
-        await self.there.look(f"{aim}-quote")
+        await self.look(f"{aim}-quote")
         await self.form(f"/evse/{self.evse_id}/{aim}/confirm").get_by_role("button").first.click()
         await self.arrives(f"/evse/{self.evse_id}")
 
@@ -102,7 +108,7 @@ class Driver:
         sold_at: list[str] = []
         for number, address in enumerate(addresses):
             await self._until_committed(address)
-            await self.there.look(f"receipt-{number + 1}")
+            await self.look(f"receipt-{number + 1}")
             for line in await self.there.page.locator("main ol.cards > li").all():
                 energy_wh = _wh(await line.locator("strong").first.inner_text())
                 if await line.locator(".sell").count():
@@ -115,7 +121,7 @@ class Driver:
 
     async def _receipts(self) -> list[str]:
         await self.there.go("/receipts")
-        await self.there.look("receipts")
+        await self.look("receipts")
         links = await self.there.page.locator('main a[href^="/receipts/"]').all()
         found = [await link.get_attribute("href") for link in links]
         assert found, await self.there.page.locator("main").inner_text()
@@ -139,7 +145,7 @@ class Driver:
         await self.shown(self.there.page.locator("#proof"))
         for closed in await self.there.page.locator("#proof details:not([open]) > summary").all():
             await closed.click()
-        await self.there.look(f"receipt-{number}-checked")
+        await self.look(f"receipt-{number}-checked")
         assert await self.there.page.locator("#proof .fails").count() == 0
         assert await self.there.page.locator("#proof h3 .holds").count() > 0
         assert await self.there.page.locator("#proof .checks li").count() >= 6

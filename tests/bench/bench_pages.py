@@ -16,7 +16,7 @@ from playwright.async_api import Browser
 
 from tests.bench.figures import Figure
 from tests.chromium import Network, chromium, missing, painted_ms, visit
-from tests.web_served import served
+from tests.web_served import Drivers
 from tests.web_site import World
 
 NETWORKS: Mapping[str, Network] = {
@@ -35,7 +35,7 @@ def measure(folder: Path, *, short: bool) -> list[Figure]:
 
 
 async def _measure(rounds: int) -> list[Figure]:
-    async with served(World()) as origin, chromium() as browser:
+    async with Drivers(World()).served() as origin, chromium() as browser:
         await _paint(browser, origin, NETWORKS["pages.paint"])  # the first one warms server and browser up
         found = {
             name: [await _paint(browser, origin, network) for _ in range(rounds)]

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute
 from edgegw.web.application import page
 from edgegw.web.pages import Pages
 from tests.chromium import Visit, visit
-from tests.web_served import served
+from tests.web_served import Drivers
 from tests.web_site import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -50,7 +50,10 @@ async def _seen(there: Visit, path: str) -> str:
 
 async def test_each_fault_is_seen(browser: Browser) -> None:
     """Requests to strangers, inline scripts and styles, and missing parts do not stay unseen; nor do pages without names."""
-    async with served(World(), faulty=faulty) as origin, visit(browser, origin) as there:
+    async with (
+        Drivers(World(), further={"faulty": faulty}).served() as origin,
+        visit(browser, origin) as there,
+    ):
         for path, (_, told) in FAULTY.items():
             assert told in await _seen(there, path), path
         await there.go("/unreadable")
