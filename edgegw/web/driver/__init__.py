@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute
 
+from edgegw.office import Kind
+from edgegw.web.application import Area
 from edgegw.web.crowd import Crowd
 from edgegw.web.driver import (
     account,
@@ -42,3 +44,19 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             for route in one.routes(pages)
         ),
     ]
+
+
+def shared(kind: Kind) -> Area:
+    """What other members' pages have in common with the driver's: login, sign-up as one of `kind`, profile, history, exchange."""
+
+    def common(pages: Pages) -> Sequence[BaseRoute]:
+        crowd = Crowd()
+        return [
+            *login.routes(pages, crowd, home="/"),
+            *signup.routes(pages, crowd, home="/", kind=kind),
+            *profile.routes(pages, crowd),
+            *leaving.routes(pages, crowd),
+            *(route for one in (exchange, history, notices) for route in one.routes(pages)),
+        ]
+
+    return common
