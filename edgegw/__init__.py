@@ -16,7 +16,8 @@ are kept, `ops` what an operator sees (logs, metrics, health, watchdog), `condit
 `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
 What everybody may use: `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
 strings that say nothing), `office` (what a station asks of the
-representative and of the ledger for a driver), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
+representative and of the ledger for a driver), `receipts` (what its own journal tells a driver), `csv_text` (both for a
+spreadsheet), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
 code), `harmless` (text from outside, as it may be shown), `seldom` (how often
 the same is told), `places` (where the files that edgegw brings along stand).
 """

@@ -4,13 +4,12 @@ Decides how the parts are wired, in which order they start and how they stop. Ex
 an adapter failed and another start may help, 78 the configuration or what it names cannot be used.
 """
 
-import asyncio
 import contextlib
 import faulthandler
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,14 @@ import uvloop
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
 from edgegw.config import Config
-from edgegw.core.events import Event, MembersChanged, StorageChanged, StorageLevel
+from edgegw.core.events import Event, StorageChanged, StorageLevel
 from edgegw.core.state import Tally
 from edgegw.daemon import wiring
 from edgegw.daemon.hosted import hosted_participants, hosted_peer
+from edgegw.daemon.representation import representation_of
 from edgegw.daemon.running import Daemon
 from edgegw.database import NewerSchemaError, faults_of
-from edgegw.errors import AddressTakenError, ConfigError, EdgegwError, JournalError, leaves
+from edgegw.errors import AddressTakenError, ConfigError, EdgegwError, leaves
 from edgegw.gateway import Adapters, Gateway, restore
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
@@ -44,16 +44,12 @@ from edgegw.ops.metrics import CONTENT_TYPE, Metrics
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.storage import StorageWatch, check_storage
 from edgegw.ops.watchdog import Watchdog, interval_s
-from edgegw.participants.members import MemberReader
-from edgegw.participants.representative import Representative
-from edgegw.participants.schedule import NEVER_S, Schedule
 from edgegw.seldom import Seldom
 from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
 
-MEMBERS_EVERY_S = 1.0
 REPEATED = {"frame.quarantined": ("charger_id", "code"), "setpoint.refused": ("evse_id", "reason")}
 """Events that a device can bring about with each message, and the fields that tell one kind from another."""
 
@@ -107,20 +103,21 @@ async def _serve(path: Path, config: Config) -> None:
         connect = partial(_client_for, stack, config)
         ledger = LedgerAdapter(await connect(signer), inbox.put)
         profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
-        chargers = Chargers(wiring.charger_settings(config), inbox.put, clock, profiles=profiles)
+        own = await connect(identities["representative"]) if "representative" in identities else None
+        representation = representation_of(config, clock, inbox, signer=signer, ledger=own)
+        stack.push_async_callback(representation.close)
+        edge = wiring.charger_settings(config, representation.hash_token)
+        chargers = Chargers(edge, inbox.put, clock, profiles=profiles)
         meters = Meters(wiring.meter_settings(config), clock, inbox.put)
-        representative = await _representative(config, clock, identities, connect=connect)
         adapters = Adapters(
             clock=clock,
             journal=journal,
             chargers=chargers,
             meters=meters,
             ledger=ledger,
-            representative=representative or _Silent(),
+            representative=representation.port,
             log=gateway_log(publisher),
-            sign_evidence=lambda text: signer.sign(
-                Evidence(message=text.encode("utf-8", "surrogatepass"))
-            ).hex(),
+            sign_evidence=partial(_sign_evidence, signer),
         )
         gateway = Gateway(restore(fresh, journal.rows), adapters, inbox)
         gateway.adopt(fresh)  # what was restored has the limits of its day
@@ -138,6 +135,7 @@ async def _serve(path: Path, config: Config) -> None:
             publisher=publisher,
             storage=storage,
             lag=LagProbe(clock),
+            hash_token=representation.hash_token,
             identities=tuple(identities.values()),
         )
         await _watched(daemon, stack)
@@ -147,13 +145,15 @@ async def _serve(path: Path, config: Config) -> None:
             "ledger": _followed(ledger, gateway.station.tally["all"]),
             "chargers": chargers.run(),
             **_duties(daemon),
+            **representation.duties(),
         }
-        if representative is not None and config.representative is not None:
-            coroutines["representative"] = representative.run()
-            coroutines["members"] = _watch_members(config.representative.store, inbox)
         if publisher is not None:
             coroutines["mqtt"] = publisher.run(lambda: gateway.station)
         await daemon.run(coroutines)
+
+
+def _sign_evidence(signer: Signer, text: str) -> str:
+    return signer.sign(Evidence(message=text.encode("utf-8", "surrogatepass"))).hex()
 
 
 def _followed(ledger: LedgerAdapter, tally: Tally) -> Coroutine[Any, Any, None]:
@@ -235,8 +235,8 @@ async def _client_for(stack: contextlib.AsyncExitStack, config: Config, signer: 
 def _identities(config: Config) -> Mapping[str, RenewableSigner]:
     """The gateway's, and the representative's where it runs beside it."""
     folders = {"gateway": config.ledger.identity}
-    if config.representative is not None:
-        folders["representative"] = config.representative.identity
+    if config.own_representative is not None:
+        folders["representative"] = config.own_representative.identity
     return {name: _identity(folder) for name, folder in folders.items()}
 
 
@@ -247,21 +247,6 @@ def _identity(folder: Path) -> RenewableSigner:
         renewed=lambda fields: log_event("identity.renewed", fields),
         rejected=lambda fields: log_event("identity.rejected", fields, level="error"),
     )
-
-
-async def _representative(
-    config: Config,
-    clock: StationClock,
-    identities: Mapping[str, RenewableSigner],
-    *,
-    connect: Callable[[Signer], Awaitable[LedgerClient]],
-) -> Representative | None:
-    """The EV users' representative, where it runs beside the gateway."""
-    if config.representative is None:
-        return None
-    schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=NEVER_S)
-    ledger = await connect(identities["representative"])
-    return Representative(ledger, zone=config.station.zone, schedule=schedule)
 
 
 def publisher_for(config: Config, clock: StationClock) -> Publisher | None:
@@ -284,26 +269,3 @@ def gateway_log(publisher: Publisher | None) -> Callable[[str, Mapping[str, obje
             log_event(name, {**fields, "count": count})
 
     return log
-
-
-class _Silent:
-    """Stands in where no representative runs beside the gateway: reports go nowhere."""
-
-    def report(self, product: str, interval: int, energy_wh: int) -> None:
-        """See ports.RepresentativePort."""
-
-
-async def _watch_members(store: Path, inbox: Inbox) -> None:
-    """Tell the core whenever the representative's links change."""
-    reader = MemberReader(store)
-    seen = -1
-    try:
-        while True:
-            with contextlib.suppress(JournalError):  # the file is being made: what is known stays known
-                version = reader.version()
-                if version != seen:
-                    inbox.put(MembersChanged(links=reader.links()))
-                    seen = version
-            await asyncio.sleep(MEMBERS_EVERY_S)
-    finally:
-        reader.close()

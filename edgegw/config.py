@@ -10,9 +10,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Network, IPv6Network
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +24,7 @@ from pydantic import (
     StrictBool,
     ValidationError,
     ValidationInfo,
+    model_validator,
 )
 
 from edgegw.config_faults import Location, form_faults
@@ -46,9 +49,19 @@ def _at_least_one(evses: tuple["EvseConfig", ...]) -> tuple["EvseConfig", ...]:
     return evses
 
 
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("is no time zone; one is Asia/Seoul") from error
+    return name
+
+
 FilePath = Annotated[Path, AfterValidator(_from_config_folder)]
 NAME = r"^[A-Za-z0-9*_=:+|@.-]{1,48}$"  # OCPP's identifier characters
 Name = Annotated[str, Field(pattern=NAME)]
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$|^[0-9A-Fa-f:.]{2,45}$")]
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
 Port = Annotated[int, Field(strict=True, ge=0, le=65535)]
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, gt=0)]
@@ -137,10 +150,9 @@ class MeterConfig(Section):
     swapped: StrictBool = False
 
 
-class LedgerConfig(Section):
+class LedgerPlace(Section):
     """The peer to speak to, as whom, and the authorities its answers are checked by."""
 
-    gateway_id: Name
     endpoint: str = "127.0.0.1:7051"
     other_endpoints: tuple[str, ...] = ()
     tls_ca_file: FilePath | None = None
@@ -150,6 +162,12 @@ class LedgerConfig(Section):
     identity: FilePath
     trust_file: FilePath
     cutoff_s: Annotated[int, Field(strict=True, ge=1, le=7200)] = 300
+
+
+class LedgerConfig(LedgerPlace):
+    """The gateway's way to the ledger."""
+
+    gateway_id: Name
 
 
 class PeerConfig(Section):
@@ -185,11 +203,35 @@ class SettlementConfig(Section):
 
 
 class RepresentativeConfig(Section):
-    """The EV users' representative, where it runs beside the gateway."""
+    """The organisation's representative: beside the gateway (`store`, `key_file`, `identity`), or elsewhere (`url`)."""
 
-    store: FilePath
-    key_file: FilePath
-    identity: FilePath
+    store: FilePath | None = None
+    key_file: FilePath | None = None
+    identity: FilePath | None = None
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]{1,253}$")] | None = None
+    ca_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        beside = {"store": self.store, "key_file": self.key_file, "identity": self.identity}
+        elsewhere = {"url": self.url, "ca_file": self.ca_file}
+        if any(beside.values()) and any(elsewhere.values()):
+            raise ValueError("either store, key_file and identity, or url and ca_file: not both")
+        if any(elsewhere.values()):
+            if self.url is None:
+                raise ValueError("ca_file needs url")
+        elif missing := [name for name, path in beside.items() if path is None]:
+            raise ValueError(f"needs {' and '.join(missing)}; or url, where the representative is elsewhere")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRepresentative:
+    """A representative beside the gateway."""
+
+    store: Path
+    key_file: Path
+    identity: Path
 
 
 class SandboxConfig(Section):
@@ -218,6 +260,35 @@ class HealthConfig(Section):
     port: Port = 9464
 
 
+class ServedConfig(Section):
+    """An address where pages are served, the names it may be asked for under, and a certificate; none: not encrypted."""
+
+    host: str = "127.0.0.1"
+    port: Port
+    names: tuple[HostName, ...] = ()
+    certificate: FilePath | None = None
+    key_file: FilePath | None = None
+
+
+class WebConfig(ServedConfig):
+    """The drivers' pages; served where this table is there."""
+
+    port: Port = 8080
+    public_host: HostName | None = None
+    title: Annotated[str, Field(min_length=1, max_length=60)] | None = None
+    time_zone: TimeZone = "Asia/Seoul"
+    geohash: Annotated[str, Field(pattern=r"^[0-9b-hjkmnp-z]{0,12}$")] = ""
+    presence_required: StrictBool = False
+    screens: tuple[IPv4Address | IPv6Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+
+
+class OperatorConfig(ServedConfig):
+    """The operator's own pages; served where this table is there."""
+
+    port: Port = 8090
+    password_file: FilePath
+
+
 class LogConfig(Section):
     """What is logged, and in which form."""
 
@@ -242,12 +313,22 @@ class Config(Section):
     sandbox: SandboxConfig | None = None
     mqtt: MqttConfig | None = None
     health: HealthConfig = HealthConfig()
+    web: WebConfig | None = None
+    operator: OperatorConfig | None = None
     log: LogConfig = LogConfig()
 
     @property
     def journal_path(self) -> Path:
         """The station's journal."""
         return self.station.data_dir / "station.db"
+
+    @property
+    def own_representative(self) -> OwnRepresentative | None:
+        """The representative where it runs beside the gateway; None: elsewhere, or nowhere."""
+        place = self.representative
+        if place is None or place.store is None or place.key_file is None or place.identity is None:
+            return None
+        return OwnRepresentative(store=place.store, key_file=place.key_file, identity=place.identity)
 
     @property
     def run_dir(self) -> Path:
@@ -313,6 +394,7 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
         port = ocpp.get("port", OcppConfig.model_fields["port"].default)
         if port and port == tls.get("port", TlsConfig.model_fields["port"].default):
             yield ("ocpp", "tls", "port"), f"{port} is ocpp.port already: TLS has a port of its own"
+    yield from _half_pairs(raw)
     meters = {name for _, name in _values(raw, "meters", "*", "id")}
     serving: dict[str, Location] = {}
     for location, name in _values(raw, "chargers", "*", "evses", "*", "meter"):
@@ -320,6 +402,15 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
             yield location, f"no [[meters]] has the id {name!r}"
         elif serving.setdefault(name, location) != location:
             yield location, f"meter {name!r} serves another EVSE already"
+
+
+def _half_pairs(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
+    """Pages with a certificate and no key, or a key and no certificate."""
+    for name in ("web", "operator"):
+        table = raw.get(name)
+        given = {key for key in ("certificate", "key_file") if isinstance(table, Mapping) and key in table}
+        if len(given) == 1:
+            yield (name, *given), "certificate and key_file come together, or neither"
 
 
 def _values(node: object, *path: str, at: Location = ()) -> Iterator[tuple[Location, str]]:

@@ -71,6 +71,7 @@ def offline(config: Config) -> Iterator[Finding]:
     """Files that the configuration names, the disk, and the journal."""
     yield _ok("configuration", f"{len(config.chargers)} chargers, {len(config.meters)} meters, no fault")
     yield from _secrets(config)
+    yield from _representative(config)
     yield from _identities(config)
     yield from _profiles(config)
     yield from _tls(config)
@@ -79,8 +80,8 @@ def offline(config: Config) -> Iterator[Finding]:
 
 def _secrets(config: Config) -> Iterator[Finding]:
     named = [("station key", config.station.key_file)]
-    if config.representative is not None:
-        named.append(("members' key", config.representative.key_file))
+    if config.own_representative is not None:
+        named.append(("members' key", config.own_representative.key_file))
     for name, path in named:
         try:
             read_secret(path)
@@ -89,6 +90,20 @@ def _secrets(config: Config) -> Iterator[Finding]:
             yield _bad(name, str(fault), hint, exit_78=True)
         else:
             yield _ok(name, f"{path}: private, 32 bytes")
+
+
+def _representative(config: Config) -> Iterator[Finding]:
+    """One elsewhere: the authority by which it is known."""
+    if config.representative is not None and config.representative.url is not None:
+        from edgegw.participants.remote_office import context_for  # noqa: PLC0415 - only where there is one
+
+        try:
+            context_for(config.representative.ca_file)
+        except ConfigError as fault:
+            hint = "the authority that issued the representative's certificate (docs/representative.md)"
+            yield _bad("representative", str(fault), hint, exit_78=True)
+        else:
+            yield _ok("representative", f"{config.representative.url}, its authority can be read")
 
 
 def _identities(config: Config) -> Iterator[Finding]:
@@ -103,8 +118,8 @@ def _identities(config: Config) -> Iterator[Finding]:
         )
         return
     folders = [("identity", config.ledger.identity)]
-    if config.representative is not None:
-        folders.append(("representative's identity", config.representative.identity))
+    if config.own_representative is not None:
+        folders.append(("representative's identity", config.own_representative.identity))
     for name, folder in folders:
         yield _identity(name, folder)
     try:
@@ -335,6 +350,9 @@ def _ports(config: Config) -> Iterator[Finding]:
     ]
     if config.ocpp.tls is not None:
         wanted.append(("OCPP with TLS", config.ocpp.host, config.ocpp.tls.port))
+    for name, pages in (("drivers' pages'", config.web), ("operator's pages'", config.operator)):
+        if pages is not None:
+            wanted.append((name, pages.host, pages.port))
     for name, host, port in wanted:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -43,6 +43,8 @@ class No(StrEnum):
     QUOTE_EXPIRED = "QUOTE_EXPIRED"
     OUT_OF_LIMITS = "OUT_OF_LIMITS"
     NO_DESK = "NO_DESK"  # no exchange desk serves this organisation
+    DECLINED = "DECLINED"  # the bank said no; nothing was exchanged
+    PENDING = "PENDING"  # begun and not decided yet; asking the same again tells how it ended
     NOT_YOURS = "NOT_YOURS"
 
 
@@ -214,6 +216,17 @@ class NewOffer:
     tokens_mtok: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LotShown:
+    """Energy that a producer's plant generated in one quarter hour; `unsold_wh` of it stands in no offer."""
+
+    lot_id: str
+    interval: int
+    energy_wh: int
+    unsold_wh: int
+    expires_s: int
+
+
 class Office(Protocol):
     """The representative, to whom it is known who is behind a pseudonym. Every method raises OfficeError."""
 
@@ -334,12 +347,33 @@ class TradeShown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradesShown:
+    """A page of a member's trades, newest first; `bookmark` leads on, empty at the end. Their block is not looked up."""
+
+    trades: Sequence[TradeShown]
+    bookmark: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was recomputed: `name` is a fixed word that pages translate."""
+    """One thing that was recomputed: `name` is one of `CHECKS`, for which pages have words. `detail` is for experts."""
 
     name: str
     holds: bool
     detail: str = ""
+
+
+CHECKS = (
+    *("block_hash", "prev_hash", "data_hash", "validation_codes", "orderer_signature"),  # the block
+    *("validation_code", "tx_id", "proposal", "creator_signature", "endorsements"),  # the transaction in it
+    *("record", "key", "energy", "amount", "price", "fee", "timestamp"),  # the trade that it wrote
+    *(
+        "evidence_hash",
+        "evidence_signature",
+        "evidence_registers",
+    ),  # the station's own evidence, where it is here
+)
+"""Every name a `Check` may have, in the order in which they are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

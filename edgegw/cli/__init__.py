@@ -20,8 +20,10 @@ from edgegw.cli.ledger import ledger
 from edgegw.cli.member import member
 from edgegw.cli.meter import meter
 from edgegw.cli.mqtt import mqtt
+from edgegw.cli.operator import operator
 from edgegw.cli.participant import participant
 from edgegw.cli.peer import peer
+from edgegw.cli.representative import representative
 from edgegw.cli.run import run
 from edgegw.cli.status import status
 from edgegw.cli.trade import trade
@@ -35,8 +37,8 @@ def main() -> None:
 
 COMMANDS = (
     (init, enroll, run, check, status, doctor, support),
-    (charger, meter, member, trade, ledger),
-    (peer, chaincode, participant, mqtt, db, demo, devnet),
+    (charger, meter, member, trade, ledger, operator),
+    (representative, peer, chaincode, participant, mqtt, db, demo, devnet),
 )
 for command in (command for group in COMMANDS for command in group):
     main.add_command(command)

@@ -58,9 +58,9 @@ def _wanted(config: Config, *, representative: bool) -> "Wanted":
 
     if not representative:
         return Wanted(folder=config.ledger.identity, role="gateway", gateway=config.ledger.gateway_id)
-    if config.representative is None:
-        raise Ended("this configuration has no [representative]", Exit.CONFIGURATION)
-    return Wanted(folder=config.representative.identity, role="representative")
+    if config.own_representative is None:
+        raise Ended("this configuration has no [representative] of its own", Exit.CONFIGURATION)
+    return Wanted(folder=config.own_representative.identity, role="representative")
 
 
 def _request(wanted: "Wanted", key_uri: str | None, *, keep_key: bool, as_json: bool) -> None:

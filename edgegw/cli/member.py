@@ -9,11 +9,11 @@ import click
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import call_ledger
 from edgegw.cli.table import show_table
-from edgegw.config import Config, RepresentativeConfig, read_secret
+from edgegw.config import Config, OwnRepresentative, read_secret
 from edgegw.core.events import MemberTerms
 
 if TYPE_CHECKING:
-    from edgegw.participants.members import MemberStore
+    from edgegw.participants.logins import LoginStore
 
 _TERMS = MemberTerms(member_id="")
 
@@ -136,6 +136,42 @@ def leave(*, member_id: str, config: Config, as_json: bool) -> None:
     show({"member_id": member_id, "status": MemberStatus.LEFT.value}, as_json=as_json)
 
 
+@member.command()
+@click.argument("member_id")
+@config_option
+@json_option
+def export(*, member_id: str, config: Config, as_json: bool) -> None:
+    """Everything that is kept about a member who signed up by a form, for that member; never the password."""
+    with _store(_representative(config)) as store:
+        kept = store.kept(member_id)
+    if kept is None:
+        raise Ended(f"nothing personal is kept about {member_id}", Exit.PROBLEMS)
+    show(kept, as_json=as_json)
+
+
+@member.command()
+@click.argument("member_id")
+@config_option
+@json_option
+def passwd(*, member_id: str, config: Config, as_json: bool) -> None:
+    """Give a member a new password, asked for twice and never shown; it ends all of the member's logins."""
+    from edgegw.participants.persons import PASSWORD_LENGTH_MIN, password_fault
+    from edgegw.participants.vault import hash_password
+
+    with _store(_representative(config)) as store:
+        profile = store.profile(member_id)
+        if profile is None:
+            raise Ended(f"nobody signed up as {member_id} by a form", Exit.PROBLEMS)
+        password = click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
+        if password_fault(password, profile.login) is not None:
+            raise Ended(
+                f"too weak: at least {PASSWORD_LENGTH_MIN} characters, not one again and again, not the login",
+                Exit.PROBLEMS,
+            )
+        store.set_password(member_id, hash_password(password))
+    show({"member_id": member_id, "logins": "ended"}, as_json=as_json)
+
+
 @member.command("list")
 @config_option
 @json_option
@@ -150,17 +186,17 @@ def list_members(*, config: Config, as_json: bool) -> None:
         show_table(rows, ("member_id", "status", "cards"), empty="no members yet: edgegw member add")
 
 
-def _representative(config: Config) -> RepresentativeConfig:
-    if config.representative is None:
-        raise Ended("this configuration has no [representative]", Exit.CONFIGURATION)
-    return config.representative
+def _representative(config: Config) -> OwnRepresentative:
+    if config.own_representative is None:
+        raise Ended("this configuration has no [representative] of its own", Exit.CONFIGURATION)
+    return config.own_representative
 
 
 @contextmanager
-def _store(place: RepresentativeConfig) -> "Iterator[MemberStore]":
-    from edgegw.participants.members import MemberStore
+def _store(place: OwnRepresentative) -> "Iterator[LoginStore]":
+    from edgegw.participants.logins import LoginStore
 
-    store = MemberStore(place.store, read_secret(place.key_file))
+    store = LoginStore(place.store, read_secret(place.key_file))
     try:
         yield store
     finally:

@@ -56,7 +56,7 @@ class AttestAvailability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LotQuery:
-    """Arguments of `ExpireLot`."""
+    """Arguments of `ExpireLot` and `GetLot`."""
 
     lot_id: Reference
 
@@ -114,6 +114,11 @@ def expire_lot(ledger: Ledger, args: LotQuery) -> Lot:
     ledger.flow(expired=wh)
     ledger.history(lot.member_id, ("lot.expired", lot.lot_id), energy=-wh)
     return spent
+
+
+def get_lot(ledger: Ledger, args: LotQuery) -> Lot:
+    """The lot's record."""
+    return lot_of(ledger, args.lot_id)
 
 
 def attest_availability(ledger: Ledger, args: AttestAvailability) -> Attestation:

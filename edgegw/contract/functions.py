@@ -92,6 +92,7 @@ FUNCTIONS: dict[str, Function] = {
         energy.register_generation, energy.RegisterGeneration, REP, "lot.registered"
     ),
     "ExpireLot": Function(energy.expire_lot, energy.LotQuery, REP, "lot.expired"),
+    "GetLot": Function(energy.get_lot, energy.LotQuery),
     "AttestAvailability": Function(
         energy.attest_availability, energy.AttestAvailability, STATION, "energy.attested"
     ),

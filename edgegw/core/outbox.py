@@ -277,6 +277,7 @@ def _record(turn: Turn, line: Line, *, answer: Mapping[str, object], submission:
         interval=line.interval,
         start_wh=line.start_wh,
         end_wh=line.end_wh,
+        price_mtok_per_kwh=_price_of(turn, line),
         amount_mtok=amount_paid,
         evidence_hash=line.evidence_hash,
         tx_id=submission.tx_id,

@@ -178,7 +178,13 @@ def begin_if_ready(turn: Turn, evse: Evse) -> None:
     begun = replace(session, pending_calls=(), answered=True)
     evse = turn.put_evse(replace(evse, phase=Phase.ACTIVE, session=begun))
     allow_discharge(turn, evse, session)
-    turn.note("session_started", evse_id=evse.evse_id, session_id=session.session_id)
+    assert session.terms is not None
+    turn.note(
+        "session_started",
+        evse_id=evse.evse_id,
+        session_id=session.session_id,
+        member_id=session.terms.member_id,
+    )
     turn.log("session.started", evse_id=evse.evse_id, session_id=session.session_id)
     control.replan(turn, evse)
 

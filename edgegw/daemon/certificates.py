@@ -28,12 +28,15 @@ def certificate_lives(config: Config) -> Mapping[str, CertificateLife]:
 
 def _certificates(config: Config) -> Iterator[tuple[str, Path, bool]]:
     yield "gateway", config.ledger.identity / "cert.pem", True
-    if config.representative is not None:
-        yield "representative", config.representative.identity / "cert.pem", True
+    if config.own_representative is not None:
+        yield "representative", config.own_representative.identity / "cert.pem", True
     if config.ocpp.tls is not None:
         yield "chargers", config.ocpp.tls.certificate, False
         if config.ocpp.tls.rsa_certificate is not None:
             yield "chargers RSA", config.ocpp.tls.rsa_certificate, False
+    for name, pages in (("drivers' pages", config.web), ("operator's pages", config.operator)):
+        if pages is not None and pages.certificate is not None:
+            yield name, pages.certificate, False
 
 
 def _life(path: Path, *, is_identity: bool) -> CertificateLife | None:

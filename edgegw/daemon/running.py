@@ -6,10 +6,10 @@ Decides nothing about trades. `app` builds it; signals and the control socket sp
 import asyncio
 import contextlib
 import signal
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from edgegw import config as configuration
 from edgegw.chargers.port import Chargers
@@ -54,6 +54,13 @@ class ReloadRefusedError(ConfigError):
     hint = "nothing was changed; correct the file and reload again: edgegw check"
 
 
+class Reloadable(Protocol):
+    """A part that looks again at what it read, and tells by itself what it cannot use."""
+
+    def look(self) -> None:
+        """Look again."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Daemon:
     """All parts of one running station."""
@@ -71,8 +78,10 @@ class Daemon:
     publisher: Publisher | None
     storage: StorageWatch
     lag: LagProbe
+    hash_token: Callable[[str], str]
     identities: Sequence[RenewableSigner] = ()
     watchdog: Watchdog | None = None
+    pages: Reloadable | None = None
     certificates: Mapping[str, CertificateLife] = field(init=False)
     board: Board = field(init=False)
     # One at a time: each starts from what holds.
@@ -182,7 +191,7 @@ class Daemon:
         try:
             plan = plan_reload(self.config, configuration.load(self.path))
             fresh = wiring.fresh_station(plan.effective, self.clock)
-            chargers = wiring.charger_settings(plan.effective)
+            chargers = wiring.charger_settings(plan.effective, self.hash_token)
             meters = wiring.meter_settings(plan.effective)
             self.chargers.reload_tls()  # the last that may refuse
         except ConfigError as refused:
@@ -199,6 +208,8 @@ class Daemon:
         self.config = plan.effective
         for identity in self.identities:
             identity.look()
+        if self.pages is not None:
+            self.pages.look()
         self.certificates = certificate_lives(self.config)
         told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
         log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})

@@ -37,7 +37,7 @@ _WORDS = {
 class Board:
     """The newest present, renewed once a second on the loop; other threads may read all that is public here.
 
-    `signs`: what it was judged by. `lag_ns`: lateness of the loop by percentile. Each is replaced whole, never changed.
+    `signs`: what it was judged by. `parts`: the conditions, the worst first. `lag_ns`: lateness of the loop by percentile. Each is replaced whole, never changed.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Board:
         self.lag_ns = {percent: self._lag.percentile_ns(percent) for percent in LAG_PERCENTILES}
         parts = with_since(assess(signs), self._parts, signs.now_ns)
         self._parts = {part.part: part for part in parts}
+        self.parts = parts
         self._present = {
             "version": __version__,
             "station_id": signs.station.settings.station_id,

@@ -5,7 +5,7 @@ Decides how keys of the file become settings. Never starts anything.
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings, TlsSettings
 from edgegw.clock import StationClock
@@ -16,7 +16,6 @@ from edgegw.core.station import new_station
 from edgegw.meters.port import BUS_REAL_S, MeterSettings
 from edgegw.meters.profile import Profile, named_profile
 from edgegw.ops.logs import log_event
-from edgegw.pseudonyms import hash_token
 from edgegw.units import SECOND_NS
 
 
@@ -77,9 +76,8 @@ def accounts(config: Config, secret: bytes) -> Mapping[str, MeterAccount]:
     }
 
 
-def charger_settings(config: Config) -> StationSettings:
-    """What the OCPP edge is told of the configuration."""
-    key = read_secret(config.representative.key_file) if config.representative is not None else b""
+def charger_settings(config: Config, hash_token: Callable[[str], str]) -> StationSettings:
+    """What the OCPP edge is told of the configuration; `hash_token`: as the representative knows cards."""
     return StationSettings(
         listener=_listener_settings(config.ocpp),
         chargers=tuple(
@@ -92,7 +90,7 @@ def charger_settings(config: Config) -> StationSettings:
             )
             for charger in config.chargers
         ),
-        hash_token=lambda token: hash_token(key, token),
+        hash_token=hash_token,
         fresh_transaction_id=lambda: 1 + secrets.randbelow(2**31 - 2),
         fresh_message_id=lambda: secrets.token_hex(8),
         sample_interval_s=config.ocpp.sample_interval_s,

@@ -3,9 +3,10 @@
 `identity` (who signs; `renewal`: with the certificate that is there now; `token`: with a key in hardware) -> `peers`
 (which of the organisation's peers is asked) -> `endorse` (propose, check the answer, sign) -> `client` (joins them all,
 and submits) -> `commit` (how did it end?) -> `events`. `adapter` is the gateway's port over it; `opening` makes a client
-from the configuration; `receipt` says where a transaction stands, `paper` shows a block as the paper draws it, `proof`
-recomputes one; `wire` is the only file that knows grpc; `errors` says what to do next. The same client is meant for the
-embedded peer and for a Hyperledger Fabric peer.
+from the configuration; `caller` signs a station's questions to its representative and checks who asked; `receipt` says
+where a transaction stands, `paper` shows a block as the paper draws it, `proof` recomputes one (`figures`: a trade in it);
+`view` is what pages see; `wire` is the only file that knows grpc; `errors` says what to do next. The same client is meant
+for the embedded peer and for a Hyperledger Fabric peer.
 """
 
 from edgegw.ledger.client import LedgerClient

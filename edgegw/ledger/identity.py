@@ -24,7 +24,24 @@ class Evidence:
     message: bytes
 
 
-Document = Proposal | EndorsedTransaction | StatusQuery | EventsQuery | Evidence
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfficeRequest:
+    """A station's question to its organisation's representative: to whom, what, when, once."""
+
+    msp_id: str
+    path: str
+    at_ms: int
+    nonce: str
+    body_sha256: str
+
+    @property
+    def message(self) -> bytes:
+        """The bytes that are signed; no other document begins like this."""
+        parts = ("edgegw office 1", self.msp_id, self.path, str(self.at_ms), self.nonce, self.body_sha256)
+        return "\n".join(parts).encode()
+
+
+Document = Proposal | EndorsedTransaction | StatusQuery | EventsQuery | Evidence | OfficeRequest
 """What a client signs."""
 
 

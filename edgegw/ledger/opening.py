@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from edgegw.config import LedgerConfig
+from edgegw.config import LedgerPlace
 from edgegw.errors import ConfigError
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.identity import Signer, load_signer, load_trust
 
 
 def open_client(
-    place: LedgerConfig, *, identity: Path | None = None, signer: Signer | None = None
+    place: LedgerPlace, *, identity: Path | None = None, signer: Signer | None = None
 ) -> LedgerClient:
-    """A client that signs as `signer`, else as `identity`, else as the gateway.
+    """A client that signs as `signer`, else as `identity`, else as the place's own.
 
     Raises:
         ConfigError: as `load_signer` and `load_trust`; or the authority of the peers' certificates cannot be read.

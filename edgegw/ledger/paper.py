@@ -6,7 +6,7 @@ Source: LEDGER "Blocks as the paper draws them".
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,18 +28,23 @@ _NS_PER_MS = 1_000_000
 async def draw_block(client: LedgerClient, number: int) -> dict[str, Any]:
     """The block in five fields, with the stored price record behind each market trade. Raises LedgerError's children."""
     shown = five_fields(await client.block(number))
-    trades = [trade for transaction in shown["transactions"] for trade in transaction["trades"]]
     prices: dict[str, dict[str, Any]] = {}
-    for trade in trades:
-        record = trade["Value"]["trade"]
-        price_id = record.get("priceId")
-        if price_id is None:
-            continue
-        if price_id not in prices:
-            key = {name: record[name] for name in ("zone", "product", "interval")}
-            prices[price_id] = await client.evaluate("GetPrice", key)
-        trade["Proof"]["price_derivation"] = prices[price_id]
+    for transaction in shown["transactions"]:
+        for trade in transaction["trades"]:
+            await derive(client, trade, prices)
     return shown
+
+
+async def derive(client: LedgerClient, trade: dict[str, Any], prices: dict[str, dict[str, Any]]) -> None:
+    """Put the stored price record behind a market trade; `prices` keeps those asked for. Raises LedgerError's children."""
+    record = trade["Value"]["trade"]
+    price_id = record.get("priceId")
+    if price_id is None:
+        return
+    if price_id not in prices:
+        key = {name: record.get(name) for name in ("zone", "product", "interval")}
+        prices[price_id] = await client.evaluate("GetPrice", key)
+    trade["Proof"]["price_derivation"] = prices[price_id]
 
 
 def five_fields(raw: bytes) -> dict[str, Any]:
@@ -50,6 +55,8 @@ def five_fields(raw: bytes) -> dict[str, Any]:
     """
     block = blocks.parse_block(raw)
     codes = blocks.codes_of(block)
+    if len(codes) != len(block.data.data):
+        raise MalformedMessageError(f"block {block.header.number} has another number of validation codes")
     previous = block.header.previous_hash.hex()
     transactions = [
         _transaction(envelope, code, previous) for envelope, code in zip(block.data.data, codes, strict=True)
@@ -65,7 +72,7 @@ def five_fields(raw: bytes) -> dict[str, Any]:
 
 def _transaction(envelope: bytes, code: int, previous: str) -> dict[str, Any]:
     payload = decode(common_pb2.Envelope, envelope).payload
-    verdict = peer_pb2.TxValidationCode.Name(code)
+    verdict = verdict_of(code)
     if not is_call(payload):
         shown = {"tx_id": transaction_id_of(payload), "function": CONFIGURATION, "validation": verdict}
         return shown | {"trades": []}
@@ -73,29 +80,41 @@ def _transaction(envelope: bytes, code: int, previous: str) -> dict[str, Any]:
     shown = {"tx_id": call.tx_id, "function": call.args[0].decode(errors="replace"), "validation": verdict}
     if verdict != "VALID":
         return shown | {"trades": []}
-    return shown | {"trades": list(_trades(call, verdict, previous))}
+    return shown | {"trades": list(_trades(call, previous))}
 
 
-def _trades(call: EndorsedTransaction, verdict: str, previous: str) -> Iterator[dict[str, Any]]:
+def verdict_of(code: int) -> str:
+    """The name of a validation code; the number of one that has none."""
+    return peer_pb2.TxValidationCode.Name(code) if code in peer_pb2.TxValidationCode.values() else str(code)
+
+
+def _trades(call: EndorsedTransaction, previous: str) -> Iterator[dict[str, Any]]:
     for key, value in sorted(rwset.writes_of(call.chaincode, call.rwset).items()):
         if value is None or not key.startswith(TRADE):
             continue
-        trade = json.loads(value)
-        yield {
-            "KEY": key,
-            "Value": {"trade": trade, "price_mtok_per_kwh": trade["price"]},
-            "Timestamp": _times(call.timestamp_ns // _NS_PER_MS, trade["ledgerTimeMs"]),
-            "Prev_Hash": previous,
-            "Proof": {
-                "endorsements": [
-                    {"endorser": _name(endorser), "signature": signature.hex()}
-                    for endorser, signature in call.endorsements
-                ],
-                "validation": verdict,
-                "evidence_hash": trade["evidenceHash"],
-                "price_derivation": {name: trade[name] for name in DERIVATION if name in trade},
-            },
-        }
+        try:
+            trade = json.loads(value)
+            yield _trade(call, key, trade, previous=previous)
+        except (ValueError, KeyError, TypeError, OverflowError) as fault:
+            raise MalformedMessageError(f"{key}: no trade's record") from fault
+
+
+def _trade(call: EndorsedTransaction, key: str, trade: Mapping[str, Any], *, previous: str) -> dict[str, Any]:
+    return {
+        "KEY": key,
+        "Value": {"trade": trade, "price_mtok_per_kwh": trade["price"]},
+        "Timestamp": _times(call.timestamp_ns // _NS_PER_MS, trade["ledgerTimeMs"]),
+        "Prev_Hash": previous,
+        "Proof": {
+            "endorsements": [
+                {"endorser": _name(endorser), "signature": signature.hex()}
+                for endorser, signature in call.endorsements
+            ],
+            "validation": "VALID",
+            "evidence_hash": trade["evidenceHash"],
+            "price_derivation": {name: trade[name] for name in DERIVATION if name in trade},
+        },
+    }
 
 
 def _times(real_ms: int, ledger_ms: int) -> dict[str, Any]:

@@ -1,25 +1,31 @@
 """A block recomputed from its bytes and its neighbours: hashes, signatures, and the five fields of each trade in it.
 
-Decides whether what a peer hands out as a block holds together, on any peer. One block cannot show that its reads were
-current or that a key's own policy asked for more than two organisations: the replay of all blocks can (`edgegw ledger
-verify`, on an embedded peer), or a peer's own validation, whose codes are taken as they stand.
+Decides whether what a peer hands out as a block holds together, on any peer, one named check after the other
+(`office.CHECKS`). One block cannot show that its reads were current or that a key's own policy asked for more than two
+organisations: the replay of all blocks can (`edgegw ledger verify`, on an embedded peer), or a peer's own validation,
+whose codes are taken as they stand.
 Source: LEDGER "Blocks as the paper draws them"; Fabric block header, metadata and endorsements.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from edgegw.contract.prices import Window, quote
+from edgegw.contract.keys import CONFIG
+from edgegw.contract.records import Config
+from edgegw.contract.shapes import MalformedError, unpack
 from edgegw.fabric import block as blocks
-from edgegw.fabric import transaction
+from edgegw.fabric import rwset, transaction
 from edgegw.fabric.identity import Identity, parse_identity
 from edgegw.fabric.proto import common_pb2, peer_pb2
 from edgegw.fabric.transaction import EndorsedTransaction
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError, decode
 from edgegw.ledger.client import LedgerClient
-from edgegw.ledger.paper import TRADE, draw_block
+from edgegw.ledger.errors import BusinessRefusal
+from edgegw.ledger.figures import trade_checks
+from edgegw.ledger.paper import derive, five_fields, verdict_of
+from edgegw.office import Check
 
 ORGANISATIONS_LEAST = 2
 REMARK = (
@@ -36,73 +42,208 @@ class Neighbours:
     named_hash: bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """A block and every check that was made of it. `transactions` by place, `trades` by KEY."""
+
+    number: int
+    block: tuple[Check, ...]
+    transactions: Sequence[tuple[Check, ...]]
+    trades: Mapping[str, tuple[Check, ...]]
+    shown: dict[str, Any]
+    unreadable: str = ""  # why nothing of it can be shown
+    orderers: Sequence[str] = ()
+    creators: Mapping[str, bytes] = field(default_factory=dict)  # by transaction id
+
+    @property
+    def faults(self) -> list[str]:
+        """What does not hold, in words. That a transaction is not valid is no fault of its block."""
+        found = [_words(one) for one in self.block if not one.holds]
+        found += [self.unreadable] if self.unreadable else []
+        for place, checks in enumerate(self.transactions):
+            if checks and checks[0].holds:
+                found += [f"transaction {place}: {_words(one)}" for one in checks if not one.holds]
+        for key, checks in self.trades.items():
+            found += [f"{key}: {_words(one)}" for one in checks if not one.holds]
+        return found
+
+
+def _words(check: Check) -> str:
+    return f"{check.name} does not hold: {check.detail}" if check.detail else f"{check.name} does not hold"
+
+
 async def prove_block(client: LedgerClient, number: int, roots: Roots) -> dict[str, Any]:
     """The block in five fields, with what was recomputed and every fault. Raises LedgerError's children."""
+    examined = await examine_block(client, number, roots)
+    return {
+        "verified": not examined.faults,
+        "faults": examined.faults,
+        "remark": REMARK,
+        "orderers": list(examined.orderers),
+        **examined.shown,
+    }
+
+
+async def examine_block(
+    client: LedgerClient, number: int, roots: Roots, *, constants: Config | None = None
+) -> Examined:
+    """Fetch a block and its neighbours and recompute it. `constants`: the channel's, looked for where not given.
+
+    Raises LedgerError's children; MalformedMessageError: these bytes are no block.
+    """
     tip = await client.chain_tip()
     raw = await client.block(number)
+    block = blocks.parse_block(raw)
     previous = b""
     if number:
         previous = blocks.header_hash(blocks.parse_block(await client.block(number - 1)).header)
     named = tip.currentBlockHash
     if number + 1 < tip.height:
         named = blocks.parse_block(await client.block(number + 1)).header.previous_hash
-    faults = list(block_faults(raw, Neighbours(previous_hash=previous, named_hash=named), roots))
+    checks = list(block_checks(raw, Neighbours(previous_hash=previous, named_hash=named), roots))
+    if block.header.number != number:
+        checks[0] = Check(name="block_hash", holds=False, detail=f"it is block {block.header.number}")
     shown: dict[str, Any] = {"number": number}
+    unreadable = ""
     try:
-        shown = await draw_block(client, number)
+        shown = five_fields(raw)
     except MalformedMessageError as fault:
-        faults.append(str(fault))
-    for one in shown.get("transactions", ()):
-        for trade in one["trades"]:
-            faults += [f"{trade['KEY']}: {name} differs" for name in trade_faults(trade)]
-    orderers = [_name(creator) for creator, _, _ in blocks.orderer_signatures(blocks.parse_block(raw))]
-    return {"verified": not faults, "faults": faults, "remark": REMARK, "orderers": orderers, **shown}
+        unreadable = str(fault)
+    drawn = [trade for one in shown.get("transactions", ()) for trade in one["trades"]]
+    if drawn and constants is None:
+        constants = await find_constants(client, roots, before=number)
+    return Examined(
+        number=number,
+        block=tuple(checks),
+        transactions=transaction_checks(raw, roots),
+        trades=await _trades(client, drawn, constants=constants),
+        shown=shown,
+        unreadable=unreadable,
+        orderers=[_name(creator) for creator, _, _ in blocks.orderer_signatures(block)],
+        creators=_creators(block),
+    )
 
 
-def block_faults(raw: bytes, neighbours: Neighbours, roots: Roots) -> Iterator[str]:
-    """What of header, hashes and signatures does not hold."""
+async def find_constants(client: LedgerClient, roots: Roots, *, before: int) -> Config | None:
+    """The channel's constants, from the transaction that configured it: among the first that a channel has.
+
+    None where no block up to `before` has one that is endorsed as it should be.
+    """
+    for number in range(before + 1):
+        block = blocks.parse_block(await client.block(number))
+        for raw, code in zip(block.data.data, blocks.codes_of(block), strict=False):
+            call = _call(raw) if code == peer_pb2.VALID else None
+            written = None if call is None else rwset.writes_of(call.chaincode, call.rwset).get(CONFIG)
+            if written and all(one.holds for one in _checks_of(raw, code, roots)):
+                try:
+                    return unpack(Config, written)
+                except MalformedError:
+                    return None
+    return None
+
+
+def _call(raw: bytes) -> EndorsedTransaction | None:
+    """The chaincode's call in an envelope; None for anything else."""
+    try:
+        payload = decode(common_pb2.Envelope, raw).payload
+        return transaction.parse_transaction(payload) if transaction.is_call(payload) else None
+    except MalformedMessageError:
+        return None
+
+
+def _creators(block: common_pb2.Block) -> Mapping[str, bytes]:
+    calls = [_call(raw) for raw in block.data.data]
+    return {call.tx_id: call.creator for call in calls if call is not None}
+
+
+async def _trades(
+    client: LedgerClient, drawn: Sequence[dict[str, Any]], *, constants: Config | None
+) -> Mapping[str, tuple[Check, ...]]:
+    found: dict[str, tuple[Check, ...]] = {}
+    prices: dict[str, dict[str, Any]] = {}
+    for trade in drawn:
+        try:
+            await derive(client, trade, prices)
+        except BusinessRefusal as refusal:
+            found[trade["KEY"]] = (Check(name="price", holds=False, detail=str(refusal)),)
+            continue
+        rate = await _rate(client, trade["Value"]["trade"])
+        found[trade["KEY"]] = tuple(trade_checks(trade, constants=constants, rate=rate))
+    return found
+
+
+async def _rate(client: LedgerClient, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A price record of a retail trade's interval, which tells the ceiling; None where the contract gives none."""
+    if record.get("kind") != "RETAIL":
+        return None
+    place = {name: record.get(name) for name in ("zone", "product", "interval")}
+    for function in ("GetPrice", "DetermineCost"):
+        try:
+            return await client.evaluate(function, place)
+        except BusinessRefusal:
+            continue
+    return None
+
+
+def block_checks(raw: bytes, neighbours: Neighbours, roots: Roots) -> Iterator[Check]:
+    """Header, hashes, and what of the orderers' signatures can be checked from here."""
     block = blocks.parse_block(raw)
     envelopes, codes = list(block.data.data), blocks.codes_of(block)
-    checks = {
-        "previous hash": block.header.previous_hash == neighbours.previous_hash,
-        "data hash": block.header.data_hash == blocks.data_hash(envelopes),
-        "header hash": blocks.header_hash(block.header) == neighbours.named_hash,
-        "number of validation codes": len(codes) == len(envelopes),
-    }
-    yield from (f"{name} differs" for name, holds in checks.items() if not holds)
+    header = block.header
+    yield _same("block_hash", found=blocks.header_hash(header), wanted=neighbours.named_hash)
+    yield _same("prev_hash", found=header.previous_hash, wanted=neighbours.previous_hash)
+    yield _same("data_hash", found=blocks.data_hash(envelopes), wanted=header.data_hash)
+    yield Check(
+        name="validation_codes",
+        holds=len(codes) == len(envelopes),
+        detail=f"{len(codes)} codes, {len(envelopes)} transactions",
+    )
     for creator, message, signature in blocks.orderer_signatures(block):
-        if _identity(creator).msp_id in roots.msp_ids and not _signed(
-            roots, creator, message=message, signature=signature
-        ):
-            yield f"the signature of {_name(creator)} on the block does not hold"
-    for position, (raw_envelope, code) in enumerate(zip(envelopes, codes, strict=False)):
-        if code == peer_pb2.VALID:
-            yield from (
-                f"transaction {position}: {fault}" for fault in _transaction_faults(raw_envelope, roots)
-            )
+        if _identity(creator).msp_id in roots.msp_ids:
+            holds = _signed(roots, creator, message=message, signature=signature)
+            yield Check(name="orderer_signature", holds=holds, detail=_name(creator))
 
 
-def _transaction_faults(raw: bytes, roots: Roots) -> Iterator[str]:
-    """What does not hold of a valid transaction; a configuration is signed by orderers, whose block it is."""
+def _same(name: str, *, found: bytes, wanted: bytes) -> Check:
+    holds = found == wanted
+    return Check(
+        name=name, holds=holds, detail=found.hex() if holds else f"{found.hex()}, not {wanted.hex()}"
+    )
+
+
+def transaction_checks(raw: bytes, roots: Roots) -> Sequence[tuple[Check, ...]]:
+    """The checks of each transaction; one that is not valid has that check only."""
+    block = blocks.parse_block(raw)
+    return [
+        tuple(_checks_of(envelope, code, roots))
+        for envelope, code in zip(block.data.data, blocks.codes_of(block), strict=False)
+    ]
+
+
+def _checks_of(raw: bytes, code: int, roots: Roots) -> Iterator[Check]:
+    """A configuration is signed by orderers, whose block it is: its code is all there is to see of it."""
+    yield Check(name="validation_code", holds=code == peer_pb2.VALID, detail=verdict_of(code))
+    if code != peer_pb2.VALID:
+        return
     try:
         envelope = decode(common_pb2.Envelope, raw)
         if not transaction.is_call(envelope.payload):
             return
         call = transaction.parse_transaction(envelope.payload)
     except MalformedMessageError as fault:
-        yield str(fault)
+        yield Check(name="proposal", holds=False, detail=str(fault))
         return
-    checks = {
-        "the id is not its nonce's and creator's": call.tx_id
-        == transaction.transaction_id(call.nonce, call.creator),
-        "the endorsed proposal is another": call.proposal_hash == call.expected_hash,
-        "the creator's signature does not hold": _signed(
-            roots, call.creator, message=envelope.payload, signature=envelope.signature
-        ),
-        f"fewer than {ORGANISATIONS_LEAST} organisations' endorsements hold": len(_endorsing(call, roots))
-        >= ORGANISATIONS_LEAST,
-    }
-    yield from (name for name, holds in checks.items() if not holds)
+    made_id = transaction.transaction_id(call.nonce, call.creator)
+    yield Check(name="tx_id", holds=call.tx_id == made_id, detail=made_id)
+    yield _same("proposal", found=call.expected_hash, wanted=call.proposal_hash)
+    signed = _signed(roots, call.creator, message=envelope.payload, signature=envelope.signature)
+    yield Check(name="creator_signature", holds=signed, detail=_name(call.creator))
+    endorsing = sorted(_endorsing(call, roots))
+    yield Check(
+        name="endorsements",
+        holds=len(endorsing) >= ORGANISATIONS_LEAST,
+        detail=", ".join(endorsing) or "of no organisation",
+    )
 
 
 def _endorsing(call: EndorsedTransaction, roots: Roots) -> set[str]:
@@ -113,39 +254,6 @@ def _endorsing(call: EndorsedTransaction, roots: Roots) -> set[str]:
         if _signed(roots, endorser, message=call.response_payload + endorser, signature=signature)
         and "peer" in _identity(endorser).node_roles
     }
-
-
-def trade_faults(trade: Mapping[str, Any]) -> Iterator[str]:
-    """Fields of a drawn trade that differ from what they are made of."""
-    record = trade["Value"]["trade"]
-    place = ":".join(str(record[name]) for name in ("meterRef", "epoch", "direction", "startWh"))
-    moved_wh = int(record["endWh"]) - int(record["startWh"])
-    price = int(record["price"])
-    checks = {
-        "KEY": trade["KEY"] == TRADE + place and record["tradeId"] == place,
-        "energy": int(record["wh"]) == moved_wh,
-        "amount": int(record["amount"]) == (price * moved_wh + 500) // 1000,
-        "Timestamp": trade["Timestamp"]["mapped"]
-        or trade["Timestamp"]["real"] == trade["Timestamp"]["ledger"],
-    }
-    derivation = trade["Proof"]["price_derivation"]
-    if "priceId" in record:
-        checks["price"] = price == int(derivation["price"]) == _derived(derivation)
-    yield from (name for name, holds in checks.items() if not holds)
-
-
-def _derived(record: Mapping[str, Any]) -> int | None:
-    """The price that the formula makes of a price record's inputs."""
-    window = Window(
-        floor=int(record["floor"]),
-        ceiling=int(record["ceiling"]),
-        net_fee=int(record["netFee"]),
-        gain=int(record["gain"]),
-        w_min_ppm=int(record["wMinPpm"]),
-        w_max_ppm=int(record["wMaxPpm"]),
-    )
-    supply_wh, demand_wh = int(record["supplyWh"]), int(record["demandWh"])
-    return quote(record["formula"], window, supply_wh=supply_wh, demand_wh=demand_wh).price
 
 
 def _signed(roots: Roots, serialized: bytes, *, message: bytes, signature: bytes) -> bool:

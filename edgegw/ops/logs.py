@@ -79,10 +79,19 @@ EVENTS = frozenset({
     "chaincode.stopped",
     "participants.started",
     "participants.lost",
+    "office.listening",
+    "office.refused",
+    "office.stopped",
+    "representative.lost",
+    "representative.reached",
     "journal.restored",
     "storage.level_changed",
     "storage.promise_broken",
     "web.failed",
+    "web.listening",
+    "operator.acted",
+    "operator.entered",
+    "operator.refused",
 })  # fmt: skip
 
 _TEXT_MAX = 200

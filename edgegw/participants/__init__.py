@@ -2,6 +2,7 @@
 
 The map: `port` what they need of it (`patience` waits out what passes) · `schedule` when they act · `profiles` sun and load ·
 `tariff` the dated file · `oracle` `producer` `industry` `desk` `representative` the roles (`seat`: a place at the market,
-`accounts`: what every member's representative does) · `members` the representative's store · `settings` `consortium`
+`accounts`: what every member's representative does) · `exchange` tokens for won and back (`exchange_book` its memory, `bank`
+what it asks of one) · `offers` a member's own, by hand · `members` the representative's store · `settings` `consortium`
 `runner` all of them in one process.
 """

@@ -42,23 +42,26 @@ class ExchangeDesk:
 
     ledger: LedgerPort
 
-    async def mint(self, member_id: str, amount_mtok: int, deposit_ref: str) -> None:
-        """Tokens for a deposit; the same reference and content again changes nothing."""
-        await self.ledger.execute(
+    async def mint(self, member_id: str, amount_mtok: int, deposit_ref: str) -> str:
+        """Tokens for a deposit; the same reference and content again changes nothing. Returns the transaction's id."""
+        minted = await self.ledger.execute(
             "Mint", {"memberId": member_id, "amount": str(amount_mtok), "depositRef": deposit_ref}
         )
+        return str(minted["txId"])
 
     async def pay_out(self, member_id: str, payout_ref: str) -> int:
         """Burn all that a member can spend, for a payout; returns the milli-tokens (0: nothing to pay, no burn)."""
         amount_mtok = await available_mtok(self.ledger, member_id)
         if amount_mtok:
-            await self._burn(member_id, amount_mtok, payout_ref)
+            await self.burn(member_id, amount_mtok, payout_ref)
         return amount_mtok
 
-    async def _burn(self, member_id: str, amount_mtok: int, payout_ref: str) -> None:
-        await self.ledger.execute(
+    async def burn(self, member_id: str, amount_mtok: int, payout_ref: str) -> str:
+        """Tokens back for a payout, once a reference, as `mint`. Returns the transaction's id."""
+        burned = await self.ledger.execute(
             "Burn", {"memberId": member_id, "amount": str(amount_mtok), "payoutRef": payout_ref}
         )
+        return str(burned["txId"])
 
     async def supply(self) -> Supply:
         """The ledger's totals; an AssertionError where they contradict each other."""

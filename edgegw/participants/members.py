@@ -1,7 +1,8 @@
 """The representative's member store: who is behind a pseudonym's card, and the terms agreed with each driver.
 
-Decides nothing about trades. Keeps no name: of an identity only the salt of its commitment and its duplicate tag are
-kept, and leaving deletes both with every card. Never on the ledger, never in the gateway's journal.
+Decides nothing about trades. Keeps no name in clear: of an identity the salt of its commitment and its duplicate tag;
+what a person who signed up by a form told is sealed (`logins`). Leaving deletes all of that with every card, also from
+the file's free pages and its log. Never on the ledger, never in the gateway's journal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from sqlite_utils import Database
 from edgegw.core.events import MemberTerms
 from edgegw.database import Schema, faults_of, one, open_reader, open_writer, pragma
 from edgegw.participants.accounts import Enrolment, Kind
+from edgegw.participants.vault import derived
 from edgegw.pseudonyms import commitment, duplicate_tag, hash_token, new_member_id, new_salt
 
 MEMBERS = Schema(
@@ -41,11 +43,42 @@ MEMBERS = Schema(
         ) STRICT;
         CREATE INDEX links_by_member ON links (member_id);
         """,
+        """
+        ALTER TABLE links ADD COLUMN shared_hash TEXT;  -- under the key that stations elsewhere know
+        ALTER TABLE links ADD COLUMN label BLOB;        -- sealed
+        CREATE UNIQUE INDEX links_by_shared_hash ON links (shared_hash);
+        CREATE TABLE persons (
+          member_id     TEXT PRIMARY KEY REFERENCES members,
+          login_tag     TEXT NOT NULL UNIQUE,
+          contact_tag   TEXT NOT NULL UNIQUE,
+          password_hash TEXT NOT NULL,
+          person        BLOB NOT NULL,  -- sealed
+          defaults      BLOB NOT NULL,  -- sealed
+          commitment    TEXT NOT NULL,
+          version       INTEGER NOT NULL
+        ) STRICT;
+        CREATE TABLE logins (
+          token_hash TEXT PRIMARY KEY,
+          member_id  TEXT NOT NULL REFERENCES persons ON DELETE CASCADE,
+          opened_ns  INTEGER NOT NULL,
+          expires_ns INTEGER NOT NULL
+        ) STRICT;
+        CREATE INDEX logins_by_member ON logins (member_id);
+        CREATE TABLE notices (
+          notice_id TEXT PRIMARY KEY,
+          at_ns     INTEGER NOT NULL,
+          until_ns  INTEGER,
+          title_ko  TEXT NOT NULL,
+          title_en  TEXT NOT NULL,
+          text_ko   TEXT NOT NULL,
+          text_en   TEXT NOT NULL
+        ) STRICT;
+        """,
     ),
 )
 
 _COLUMNS = tuple(field.name for field in fields(MemberTerms))
-_TERMS = ", ".join(_COLUMNS)
+TERMS = ", ".join(_COLUMNS)
 
 
 class MemberStatus(StrEnum):
@@ -96,7 +129,8 @@ class MemberReader:
 
     def _opened(self) -> Database:
         if self._db is None:
-            self._db = open_reader(self._path, MEMBERS)
+            # What it reads is there from the first version on: it need not wait for whoever migrates.
+            self._db = open_reader(self._path, MEMBERS, older=True)
         return self._db
 
 
@@ -111,6 +145,10 @@ class MemberStore:
         self._path = path
         self._key = key
         self._db = open_writer(path, MEMBERS)
+        self.card_key = derived(key, "cards of stations 1")
+        """What stations elsewhere hash cards with: no other secret of the organisation follows from it."""
+        with faults_of(path):
+            self._db.execute("PRAGMA secure_delete=ON")
 
     def close(self) -> None:
         """Close the file."""
@@ -139,7 +177,7 @@ class MemberStore:
         )
 
     def set_status(self, member_id: str, status: MemberStatus) -> bool:
-        """Follow the ledger; LEFT deletes salt, tag and cards. False: no such member."""
+        """Follow the ledger; LEFT deletes salt, tag, cards and all that a person told. False: no such member."""
         with self._writing():
             changed = self._db.execute(
                 "UPDATE members SET status = ? WHERE member_id = ? AND status != 'LEFT'", (status, member_id)
@@ -149,11 +187,19 @@ class MemberStore:
                     "UPDATE members SET salt = NULL, dup_tag = NULL WHERE member_id = ?", (member_id,)
                 )
                 self._db.execute("DELETE FROM links WHERE member_id = ?", (member_id,))
+                self._db.execute("DELETE FROM persons WHERE member_id = ?", (member_id,))
+        if changed and status is MemberStatus.LEFT:
+            self._empty_log()
         return changed == 1
 
     def link(self, id_token: str, terms: MemberTerms) -> bool:
         """Let a card or login lead to a member on these terms, replacing what it led to. False: no active member."""
-        row = {"id_token_hash": self.token_hash(id_token), **asdict(terms)}
+        row = {
+            "id_token_hash": self.token_hash(id_token),
+            "shared_hash": hash_token(self.card_key, id_token),
+            "label": None,
+            **asdict(terms),
+        }
         with self._writing():
             active = one(
                 self._db,
@@ -191,9 +237,18 @@ class MemberStore:
         """Terms by card hash, of active members only."""
         return _links(self._db, self._path)
 
+    def shared_links(self) -> Mapping[str, MemberTerms]:
+        """The same for stations elsewhere: by the hash under `card_key`."""
+        return _links(self._db, self._path, name="shared_hash")
+
     def token_hash(self, id_token: str) -> str:
         """The keyed hash under which an idToken is known."""
         return hash_token(self._key, id_token)
+
+    def _empty_log(self) -> None:
+        """Nothing that was deleted stays behind in the write-ahead log; a reader in between leaves that to the next time."""
+        with faults_of(self._path):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -208,16 +263,17 @@ class MemberStore:
                 raise
 
 
-def _links(db: Database, path: Path) -> dict[str, MemberTerms]:
+def _links(db: Database, path: Path, *, name: str = "id_token_hash") -> dict[str, MemberTerms]:
     with faults_of(path):
         rows = db.execute(
-            f"SELECT id_token_hash, {_TERMS} FROM links JOIN members USING (member_id)"  # noqa: S608 - our own names
-            " WHERE status = 'ACTIVE' ORDER BY id_token_hash"
+            f"SELECT {name}, {TERMS} FROM links JOIN members USING (member_id)"  # noqa: S608 - our own names
+            f" WHERE status = 'ACTIVE' AND {name} IS NOT NULL ORDER BY {name}"
         ).fetchall()
-    return {row[0]: _terms(row[1:]) for row in rows}
+    return {row[0]: terms_of(row[1:]) for row in rows}
 
 
-def _terms(row: Sequence[object]) -> MemberTerms:
+def terms_of(row: Sequence[object]) -> MemberTerms:
+    """The terms in a row of the columns `TERMS`."""
     values = dict(zip(_COLUMNS, row, strict=True))
     values["accept_retail"], values["sells"] = bool(values["accept_retail"]), bool(values["sells"])
     return MemberTerms(**values)  # type: ignore[arg-type]  # the schema is STRICT

@@ -5,6 +5,7 @@ Decides which area stands where. An area is a module with `routes(pages) -> Sequ
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from starlette.applications import Starlette
@@ -68,9 +69,11 @@ def action_for_members(pages: Pages, path: str, handler: FormHandler) -> Route:
     return action(pages, path, known)
 
 
-def application(site: Site, areas: Mapping[str, Area]) -> ASGIApp:
-    """The whole application of a site, with these areas by name."""
-    pages = Pages(site, areas=tuple(areas))
+def application(
+    site: Site, areas: Mapping[str, Area], *, instead: Mapping[str, str] = MappingProxyType({})
+) -> ASGIApp:
+    """The whole application of a site, with these areas by name; `instead`: templates that others take the place of."""
+    pages = Pages(site, areas=tuple(areas), instead=instead)
 
     def refused(request: Request, status: int, code: str) -> Response:
         return pages.draw(request, "refused.html", status=status, code=code)

@@ -273,6 +273,7 @@ def _plan(rows: Sequence[PlanRow], labels: PlanLabels, *, canvas: Canvas, marks:
     return canvas.picture(
         keys,
         levels(soc, frame, step=5000, label=percent),
+        _soc(rows, hours, soc, marks=marks),
         text(8, top + 134, fitted(labels.unit, frame.width - 16), class_="ch-muted"),
         bars,
         *(
@@ -283,7 +284,6 @@ def _plan(rows: Sequence[PlanRow], labels: PlanLabels, *, canvas: Canvas, marks:
                 *(([mark.at_s], mark.class_) for mark, _ in pills),
             )
         ),
-        _soc(rows, hours, soc, marks=marks),
         *(pill for _, pill in pills),
         hours_below(hours, canvas.zone, foot + 17),
         height=foot + 27,

@@ -5,6 +5,7 @@ Decides how a page is rendered and what each one is given (visitor, site, addres
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -22,12 +23,26 @@ TEMPLATES = Path(__file__).parent / "templates"
 Word = Callable[[str], str]
 
 
+class _Loader(FileSystemLoader):
+    """Templates from their folder; some of them give way to others, so that shared pages stand in an area's own frame."""
+
+    def __init__(self, instead: Mapping[str, str]) -> None:
+        super().__init__(TEMPLATES)
+        self._instead = instead
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        return super().get_source(environment, self._instead.get(template, template))
+
+
 class Pages:
     """Renders templates for the visitors of one site."""
 
-    def __init__(self, site: Site, *, areas: tuple[str, ...]) -> None:
-        """`areas`: names of the areas that are served, for the navigation."""
+    def __init__(
+        self, site: Site, *, areas: tuple[str, ...], instead: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`areas`: names of the areas that are served, for the navigation; `instead`: by template the one in its place."""
         self.site = site
+        self._loader = _Loader(instead)
         self.assets = assets.read()
         self._areas = areas
         self._environments = {language: self._environment(language) for language in LANGUAGES}
@@ -55,7 +70,7 @@ class Pages:
 
     def _environment(self, language: Language) -> Environment:
         environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
+            loader=self._loader,
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

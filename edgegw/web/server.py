@@ -18,6 +18,7 @@ from edgegw.web.site import WebSettings
 
 HEADER_BYTES_MAX = 16 * 1024
 CONNECTIONS_MAX = 1024
+WAITING_MAX = 256
 KEEP_ALIVE_S = 15
 END_S = 2
 
@@ -50,6 +51,7 @@ class WebServer:
                 server_header=False,
                 http="h11",
                 ws="none",
+                backlog=WAITING_MAX,
                 h11_max_incomplete_event_size=HEADER_BYTES_MAX,
                 limit_concurrency=CONNECTIONS_MAX,
                 timeout_keep_alive=KEEP_ALIVE_S,
@@ -74,6 +76,12 @@ class WebServer:
             self._server.should_exit = True
             await serving
             raise
+        finally:
+            self._socket.close()
+
+    def close(self) -> None:
+        """Take no connection any more, where it was never run."""
+        self._socket.close()
 
     def reload(self) -> None:
         """Read the certificate again, for new connections; raises ConfigError and keeps the old one."""
@@ -88,9 +96,11 @@ def _bound(settings: WebSettings) -> socket.socket:
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         door.bind((settings.host, settings.port))
+        door.listen(WAITING_MAX)
     except OSError as error:
         door.close()
-        raise AddressTakenError("web.host, web.port", f"{settings.host}:{settings.port}", error) from error
+        keys = f"{settings.section}.host, {settings.section}.port"
+        raise AddressTakenError(keys, f"{settings.host}:{settings.port}", error) from error
     door.setblocking(False)
     return door
 
@@ -110,4 +120,5 @@ def _load(context: ssl.SSLContext, settings: WebSettings) -> None:
     try:
         context.load_cert_chain(settings.certificate, settings.key_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError((f"web.certificate, web.key_file: {settings.certificate}: {error}",)) from error
+        keys = f"{settings.section}.certificate, {settings.section}.key_file"
+        raise ConfigError((f"{keys}: {settings.certificate}: {error}",)) from error

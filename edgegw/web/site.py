@@ -3,7 +3,7 @@
 Decides nothing. A page reads the station's present state, which is immutable, asks office and ledger, and places events.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 from edgegw.core.events import Event
 from edgegw.core.state import Station
-from edgegw.office import LedgerView, Office
+from edgegw.office import LedgerView, Office, Profile
 from edgegw.ports import Clock
+from edgegw.receipts import ReceiptBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class WebSettings:
     geohash: str = ""  # where this station stands, as coarse as its operator wants to be
     secret: bytes = field(default=b"", repr=False)  # for forms' tokens and screen codes
     sandbox: bool = False
+    section: str = "web"  # the configuration's table, for faults
     presence_required: bool = False  # starting from a page needs the code of the charger's screen
     screens: tuple[str, ...] = (
         "127.0.0.1",
@@ -61,3 +63,6 @@ class Site:
     hash_token: Callable[[str], str]  # of an idToken, with the station's key: `pseudonyms.hash_token`
     station: Callable[[], Station] | None = None  # None: a representative's own pages, without a station
     place: Callable[[Event], None] | None = None
+    receipts: ReceiptBook | None = None  # None: there is no station whose journal could tell
+    login_cookie: str = "login"
+    who: Callable[[str], Awaitable[Profile | None]] | None = None  # whose a login is; None: the office knows

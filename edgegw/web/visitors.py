@@ -66,10 +66,10 @@ def stranger_of(request: Request, site: Site) -> Visitor:
 
 async def _look(request: Request, site: Site) -> Visitor:
     visitor = stranger_of(request, site)
-    token = request.cookies.get(cookie("login", is_secure=site.settings.is_secure), "")
+    token = request.cookies.get(cookie(site.login_cookie, is_secure=site.settings.is_secure), "")
     if not token or len(token) > 128:
         return visitor
-    profile = await site.office.who(token)
+    profile = await (site.who or site.office.who)(token)
     return Visitor(
         key=visitor.key,
         is_new=visitor.is_new,

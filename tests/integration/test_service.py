@@ -215,7 +215,7 @@ async def test_a_disk_too_small_for_the_promise_ends_with_78(tmp_path: Path) -> 
             )
             said, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
             assert process.returncode == 78
-            assert "14 days x 96 trades x 101.3 kB needs 136 MB" in said.decode()
+            assert "14 days x 96 trades x 101.4 kB needs 136 MB" in said.decode()
     finally:
         await asyncio.to_thread(subprocess.run, ["umount", "-l", str(small)], check=True)
 

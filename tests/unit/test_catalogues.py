@@ -1,5 +1,7 @@
 """Words of the pages: nothing is left without Korean, and what is compiled is what stands in the source."""
 
+from pathlib import Path
+
 import pytest
 
 from tests import catalogues
@@ -28,5 +30,5 @@ def test_translations_fill_in_the_same_names() -> None:
 @pytest.mark.parametrize("path", catalogues.sources(), ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_the_compiled_catalogue_is_its_source(path: object) -> None:
     """`python -m tests.catalogues` would change nothing."""
-    assert isinstance(path, catalogues.Path)
+    assert isinstance(path, Path)
     assert path.with_suffix(".mo").read_bytes() == catalogues.compiled(path)

@@ -70,13 +70,13 @@ def test_the_configuration_works_and_explains_itself(made: tuple[Path, Config]) 
     assert len(keys) > 15
     assert [line for line in keys if "  # " not in line] == []
     assert config.peer is not None
-    assert config.representative is not None
+    assert config.own_representative is not None
     assert config.ocpp.tls is not None
     named = (config.ledger.identity, config.ledger.trust_file, config.ocpp.tls.certificate)
     assert all(place.exists() for place in named)
     assert str(folder) not in text.partition("\n")[2], "the folder can be moved"
     read_secret(config.station.key_file)
-    read_secret(config.representative.key_file)
+    read_secret(config.own_representative.key_file)
 
 
 def test_no_secret_is_readable_to_others(made: tuple[Path, Config]) -> None:
@@ -102,8 +102,8 @@ def test_a_sandbox_s_settings_stand_by_themselves(made: tuple[Path, Config]) -> 
     assert {member.kind for member in settings.members} == {"EV", "SUPPLIER", "PRODUCER", "INDUSTRY"}
     assert settings.gateways[0].gateway_id == config.ledger.gateway_id
     assert (settings.endpoint, settings.cutoff_s) == (config.ledger.endpoint, config.ledger.cutoff_s)
-    assert config.representative is not None
-    store = MemberStore(config.representative.store, read_secret(config.representative.key_file))
+    assert config.own_representative is not None
+    store = MemberStore(config.own_representative.store, read_secret(config.own_representative.key_file))
     (terms,) = store.links().values()
     assert store.token_hash(SANDBOX_CARD) in store.links()
     assert {member.status for member in store.members()} == {MemberStatus.ACTIVE}

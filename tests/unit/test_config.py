@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from edgegw.config import Config, MqttConfig, load, read_secret
+from edgegw.config import Config, MqttConfig, OperatorConfig, WebConfig, load, read_secret
 from edgegw.config_faults import Location, line_numbers
 from edgegw.errors import ConfigError
 
@@ -86,6 +86,32 @@ def test_a_good_file_is_one_frozen_tree(tmp_path: Path) -> None:
     assert config.ocpp.host == "127.0.0.1"
     with pytest.raises(ValidationError):
         config.ocpp.port = 1
+
+
+def test_a_representative_is_beside_the_gateway_or_elsewhere(tmp_path: Path) -> None:
+    """Exactly one of the two forms; anything between is one fault at the table, which says what is missing."""
+    beside = {"store": "m.db", "key_file": "m.key", "identity": "EVUserMSP/representative"}
+    elsewhere = {"url": "https://members.example:8470", "ca_file": "ca.pem"}
+
+    def text(**keys: str) -> str:
+        return GOOD + "[representative]\n" + "".join(f'{name} = "{value}"\n' for name, value in keys.items())
+
+    path = tmp_path / "edgegw.toml"
+    for keys, is_own in ((beside, True), (elsewhere, False), ({"url": "http://127.0.0.1:8470"}, False)):
+        path.write_text(text(**keys))
+        config = load(path)
+        assert (config.own_representative is not None) == is_own
+        assert config.representative is not None
+        assert config.representative.url == keys.get("url")
+    line = line_of(text(), "[representative]")
+    for keys, fault in (
+        (beside | elsewhere, "either store, key_file and identity, or url and ca_file: not both"),
+        ({"ca_file": "ca.pem"}, "ca_file needs url"),
+        ({"store": "m.db"}, "needs key_file and identity; or url, where the representative is elsewhere"),
+        ({}, "needs store and key_file and identity; or url, where the representative is elsewhere"),
+    ):
+        assert faults_of(tmp_path, text(**keys)) == [f"{line}: representative: {fault}"]
+    assert len(faults_of(tmp_path, text(url="https://members.example/path"))) == 1
 
 
 def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
@@ -207,6 +233,7 @@ def test_the_example_shows_the_defaults() -> None:
     shown = tomllib.loads(
         "\n".join(line.removeprefix("# ") for line in text.splitlines() if " = " in line or "[" in line[:4])
     )
+    pages = {name: shown[name] for name in ("web", "operator")}
     for table, key in (
         (shown["station"], "site_w_max"),
         (shown["station"], "run_dir"),
@@ -216,8 +243,19 @@ def test_the_example_shows_the_defaults() -> None:
         (shown["ocpp"], "tls"),
         (shown["chargers"][0], "version"),
         (shown, "sandbox"),
+        (shown["representative"], "url"),
+        (shown["representative"], "ca_file"),
+        (shown, "web"),
+        (shown, "operator"),
     ):
         table[key] = None  # an example: absent unless it is set
+    for table, model in ((pages["web"], WebConfig), (pages["operator"], OperatorConfig)):
+        examples = {"names", "public_host", "certificate", "key_file", "title", "password_file"}
+        kept = {key: value for key, value in table.items() if key not in examples}
+        needed = {"password_file": "x"} if model is OperatorConfig else {}
+        read = model.model_validate(kept | needed)
+        defaults = {key: known.default for key, known in model.model_fields.items() if key not in examples}
+        assert {key: getattr(read, key) for key in kept} == defaults
     mqtt = {key: value for key, value in shown.pop("mqtt").items() if key in MQTT_DEFAULTS}
     assert mqtt == MqttConfig().model_dump(include=MQTT_DEFAULTS)
     assert dict(

@@ -140,7 +140,16 @@ def test_writers_have_a_verb() -> None:
             "GetMember",
             "GetPrice",
         ),
-        *("GetOffer", "GetSlice", "GetHold", "GetTrade", "ListOffers", "FindStations", "AuditTotals"),
+        *(
+            "GetLot",
+            "GetOffer",
+            "GetSlice",
+            "GetHold",
+            "GetTrade",
+            "ListOffers",
+            "FindStations",
+            "AuditTotals",
+        ),
     }
 
 

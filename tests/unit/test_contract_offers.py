@@ -97,6 +97,8 @@ def test_an_expired_lot_loses_what_stands_in_no_offer() -> None:
     assert world.code(EVU, "ExpireLot", lotId="L1") == "WRONG_ORG"
     assert world.code(ECO, "ExpireLot", lotId="L0") == "LOT_UNKNOWN"
     assert world.call(ECO, "ExpireLot", lotId="L1")["free"] == "0"
+    assert world.call(GATE, "GetLot", lotId="L1")["free"] == "0"
+    assert world.code(GATE, "GetLot", lotId="L0") == "LOT_UNKNOWN"
     assert world.balance("PRO1")["energy"] == {"available": 0, "held": 10_000, "pending": 0}
     world.call(ECO, "ExpireLot", lotId="L1")
     assert world.last.writes == []

@@ -76,6 +76,7 @@ def running(path: Path, parts: Any) -> Daemon:
         manager=ServiceManager({}),
         publisher=None,
         lag=LagProbe(clock),
+        hash_token=str,
         **part,
     )
 

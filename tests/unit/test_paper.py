@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from edgegw.fabric.block import split_delimited
+from edgegw.ledger import BusinessRefusal
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.paper import draw_block
 from tests.audit_world import Run, tiny_day
-from tests.contract_world import GATE, LIGHT
+from tests.contract_world import GATE, LIGHT, RefusedError
 
 MARKET, RETAIL, DIRECT = "M-GW1:0:import:1000", "M-GW1:0:import:2940", "PV:0:export:500"
 MAPPED_MS = 1_560_168_000_123
@@ -30,7 +31,10 @@ class Peer(LedgerClient):
     async def evaluate(self, function: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the contract, as the gateway."""
         self.asked.append(function)
-        answer: dict[str, Any] = self.run.world.call(GATE, function, **(args or {}))
+        try:
+            answer: dict[str, Any] = self.run.world.call(GATE, function, **(args or {}))
+        except RefusedError as refused:
+            raise BusinessRefusal(refused.code, "") from refused
         return answer
 
 

@@ -12,10 +12,11 @@ from edgegw.fabric.identity import KeySigner
 from edgegw.fabric.proto import common_pb2
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError, encode
-from edgegw.ledger.proof import Neighbours, block_faults, prove_block
+from edgegw.ledger.proof import Neighbours, block_checks, prove_block, transaction_checks
 from edgegw.ledger.receipt import receipt_of
 from edgegw.peer import membership
 from tests.audit_world import Run, tiny_day
+from tests.contract_world import LIGHT
 from tests.unit.peer_network import Network
 from tests.unit.test_paper import DIRECT, MARKET, RETAIL
 from tests.unit.test_paper import Peer as PaperPeer
@@ -67,18 +68,73 @@ async def test_every_block_of_a_run_is_proven(day: Run, tmp_path: Path) -> None:
         ({"amount": "1"}, ["amount"]),
         ({"price": "1"}, ["amount", "price"]),
         ({"wh": "1"}, ["energy"]),
-        ({"tradeId": "M:0:import:1"}, ["KEY"]),
-        ({"ledgerTimeMs": 1}, []),
+        ({"gross": "1"}, ["energy"]),
+        ({"fee": "1"}, ["fee"]),
+        ({"priceId": "Z:CHARGE:900"}, ["price"]),
+        ({"tradeId": "M:0:import:1"}, ["key"]),
+        ({"ledgerTimeMs": LIGHT * 1000}, ["timestamp"]),
+        ({"ledgerTimeMs": 1}, ["timestamp"]),
+        ({"wh": "much"}, ["key"]),
     ],
 )
 async def test_a_trade_that_does_not_add_up_is_found(
     day: Run, tmp_path: Path, change: dict[str, Any], names: list[str]
 ) -> None:
-    """Though everybody signed it; a mapped time is shown as such, and is no fault."""
+    """Though everybody signed it."""
     run = day.copy()
     run.forge(f"trade~{MARKET}", lambda records: records[f"trade~{MARKET}"].update(change))
     shown = await proven(run, tmp_path, f"trade~{MARKET}")
-    assert shown["faults"] == [f"trade~{MARKET}: {name} differs" for name in names]
+    assert [fault.partition(" does")[0] for fault in shown["faults"]] == [
+        f"trade~{MARKET}: {name}" for name in names
+    ]
+
+
+async def test_a_retail_price_is_the_ceiling(day: Run, tmp_path: Path) -> None:
+    """Where a price record of the interval tells it; nothing but the tariff's ceiling is paid at retail."""
+    run = day.copy()
+    run.forge(f"trade~{RETAIL}", lambda records: records[f"trade~{RETAIL}"].update(price="1", amount="1"))
+    (fault,) = (await proven(run, tmp_path, f"trade~{RETAIL}"))["faults"]
+    assert fault == f"trade~{RETAIL}: price does not hold: 1 stands there, not 98300"
+
+
+def mapped(change: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
+    return lambda records: records["cfg"].update(time=change)
+
+
+async def test_a_mapped_time_is_recomputed(day: Run, tmp_path: Path) -> None:
+    """The channel's constants map one clock onto the other: what they make of the transaction's own time must stand there."""
+    run = day.copy()
+    at_ms = (LIGHT + 900) * 1000
+    clock = {"realOriginMs": at_ms - 5, "ledgerOriginMs": at_ms, "speed": 60}
+    run.forge("cfg", mapped(clock))
+    assert run.find("cfg") == (0, 0)
+    faults = (await proven(run, tmp_path, f"trade~{MARKET}"))["faults"]
+    assert {fault.rpartition(" does")[0] for fault in faults} == {
+        f"trade~{MARKET}: timestamp", f"trade~{RETAIL}: timestamp"
+    }  # fmt: skip
+
+    def tell(records: dict[str, Any]) -> None:
+        for trade_id in (MARKET, RETAIL):
+            records[f"trade~{trade_id}"].update(ledgerTimeMs=at_ms + 300)
+
+    run.forge(f"trade~{MARKET}", tell)
+    assert (await proven(run, tmp_path, f"trade~{MARKET}"))["faults"] == []
+
+
+async def test_without_the_channels_constants_nothing_follows(day: Run, tmp_path: Path) -> None:
+    """Constants that one organisation alone endorsed are none; what needs them does not hold."""
+    run = day.copy()
+    run.forge("cfg", lambda _: None, msps=["EVUserMSP"])
+    faults = (await proven(run, tmp_path, f"trade~{DIRECT}"))["faults"]
+    assert [fault.split(":")[4].split()[0] for fault in faults] == ["energy", "price", "fee", "timestamp"]
+
+
+async def test_a_price_that_the_ledger_does_not_have_is_found(day: Run, tmp_path: Path) -> None:
+    """A market trade whose price record is gone has no price."""
+    run = day.copy()
+    run.forge(f"trade~{MARKET}", lambda records: records[f"trade~{MARKET}"].update(interval=LIGHT - 900))
+    faults = (await proven(run, tmp_path, f"trade~{MARKET}"))["faults"]
+    assert any("PRICE_NOT_FIXED" in fault for fault in faults)
 
 
 async def test_too_few_endorsements_are_found(day: Run, tmp_path: Path) -> None:
@@ -86,7 +142,7 @@ async def test_too_few_endorsements_are_found(day: Run, tmp_path: Path) -> None:
     run = day.copy()
     run.forge(f"trade~{MARKET}", lambda _: None, msps=["EVUserMSP"])
     faults = (await proven(run, tmp_path, f"trade~{MARKET}"))["faults"]
-    assert faults == ["transaction 0: fewer than 2 organisations' endorsements hold"]
+    assert faults == ["transaction 0: endorsements does not hold: EVUserMSP"]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +158,11 @@ def sealed(network: Network, *envelopes: bytes) -> common_pb2.Block:
 
 def faults_of(block: common_pb2.Block, roots: Roots, **changed: bytes) -> list[str]:
     neighbours = Neighbours(previous_hash=b"before", named_hash=blocks.header_hash(block.header))
-    return list(block_faults(encode(block), replace(neighbours, **changed), roots))
+    raw = encode(block)
+    checks = [*block_checks(raw, replace(neighbours, **changed), roots)]
+    for one in transaction_checks(raw, roots):
+        checks += one
+    return [check.name for check in checks if not check.holds]
 
 
 def spoil_data(block: common_pb2.Block) -> None:
@@ -117,12 +177,39 @@ def noise(block: common_pb2.Block) -> None:
     block.data.data[0] = b"\xff"
 
 
+def spoil_id(block: common_pb2.Block) -> None:
+    envelope = common_pb2.Envelope.FromString(block.data.data[0])
+    payload = common_pb2.Payload.FromString(envelope.payload)
+    channel = common_pb2.ChannelHeader.FromString(payload.header.channel_header)
+    channel.tx_id = "00" * 32
+    payload.header.channel_header = encode(channel)
+    envelope.payload = encode(payload)
+    block.data.data[0] = encode(envelope)
+
+
+async def test_another_block_under_its_number_is_found(day: Run, tmp_path: Path) -> None:
+    """And one that cannot be shown at all is said to be so."""
+    peer, roots = Peer(day, tmp_path), membership.load_roots(day.world.crypto)
+    block = blocks.parse_block(peer.raw[3])
+    block.header.number = 2
+    blocks.set_codes(block, [])
+    peer.raw[3] = encode(block)
+    shown = await prove_block(peer, 3, roots)
+    assert [fault.partition(":")[0] for fault in shown["faults"]] == [
+        "block_hash does not hold",
+        "validation_codes does not hold",
+        "block 2 has another number of validation codes",
+    ]
+    assert shown["faults"][0].endswith("it is block 2")
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (spoil_data, ["data hash differs", "transaction 0: the creator's signature does not hold"]),
-        (spoil_codes, ["number of validation codes differs"]),
-        (noise, ["data hash differs", "transaction 0: no Envelope"]),
+        (spoil_data, ["data_hash", "creator_signature"]),
+        (spoil_codes, ["validation_codes"]),
+        (spoil_id, ["data_hash", "tx_id", "proposal", "creator_signature"]),
+        (noise, ["data_hash", "proposal"]),
     ],
 )
 def test_a_changed_block_is_found(
@@ -141,8 +228,8 @@ def test_neighbours_must_name_it(network: Network) -> None:
     """A block of another chain holds together by itself and does not fit in."""
     block = sealed(network)
     roots = network.rules.roots
-    assert faults_of(block, roots, previous_hash=b"other") == ["previous hash differs"]
-    assert faults_of(block, roots, named_hash=b"other") == ["header hash differs"]
+    assert faults_of(block, roots, previous_hash=b"other") == ["prev_hash"]
+    assert faults_of(block, roots, named_hash=b"other") == ["block_hash"]
 
 
 def configuration() -> bytes:
@@ -173,7 +260,7 @@ def test_an_orderers_signature_counts_where_its_root_is_trusted(network: Network
     other.header.number = 2
     by_orderer(other, network.peers["ProducerMSP"][0])
     block.metadata.metadata[common_pb2.SIGNATURES] = other.metadata.metadata[common_pb2.SIGNATURES]
-    assert faults_of(block, roots) == ["the signature of ProducerMSP on the block does not hold"]
+    assert faults_of(block, roots) == ["orderer_signature"]
     root = (network.crypto / "EVUserMSP" / "ca" / "cert.pem").read_bytes()
     assert faults_of(block, Roots({"EVUserMSP": root})) == []
 

@@ -219,11 +219,11 @@ def config_of(folder: Path, evses: int, **changes: str) -> Any:
 
 def test_the_promise_counts_days_evses_and_samples(tmp_path: Path) -> None:
     """96 trades a day for each EVSE; the more often chargers send samples, the more a trade takes."""
-    assert str(worst_case(config_of(tmp_path, 20))) == "7 days x 1,920 trades x 18.8 kB needs 253 MB"
+    assert str(worst_case(config_of(tmp_path, 20))) == "7 days x 1,920 trades x 18.9 kB needs 254 MB"
     often = config_of(tmp_path, 20, **{"sample_interval_s = 60": "sample_interval_s = 10"})
-    assert str(worst_case(often)) == "7 days x 1,920 trades x 101.3 kB needs 1,361 MB"
+    assert str(worst_case(often)) == "7 days x 1,920 trades x 101.4 kB needs 1,363 MB"
     rarely = config_of(tmp_path, 20, **{"sample_interval_s = 60": "sample_interval_s = 900", "= 7": "= 14"})
-    assert str(worst_case(rarely)) == "14 days x 1,920 trades x 3.4 kB needs 91 MB"
+    assert str(worst_case(rarely)) == "14 days x 1,920 trades x 3.5 kB needs 94 MB"
 
 
 def test_a_promise_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,7 +235,7 @@ def test_a_promise_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pyt
     has = (36_000_000 - ballast - 10_000_000) // 1_000_000
     (fault,) = check_storage(config)
     assert fault == (
-        "EGW-4001 the disk cannot hold the promised days: 7 days x 1,920 trades x 18.8 kB needs 253 MB; "
+        "EGW-4001 the disk cannot hold the promised days: 7 days x 1,920 trades x 18.9 kB needs 254 MB; "
         f"{tmp_path}/var has {has} MB; use a larger disk, or lower storage.offline_days"
     )
     small = Room(total=GB, free=GB)

@@ -279,7 +279,7 @@ def test_status_tells_all_and_changes_nothing(path: Path, config: Path) -> None:
     assert found["offline_days"] == {
         "fits": True,
         "needed_bytes": 0,
-        "promise": "7 days x 0 trades x 18.8 kB needs 0 MB",
+        "promise": "7 days x 0 trades x 18.9 kB needs 0 MB",
     }
     assert found["storage_level"] == "OK"
     with closing(sqlite3.connect(path)) as db, db:

@@ -12,6 +12,8 @@ from edgegw.daemon.running import DRAIN_S
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "edgegw.service"
+REPRESENTATIVE = ROOT / "systemd" / "edgegw-representative.service"
+UNITS = pytest.mark.parametrize("path", [UNIT, REPRESENTATIVE], ids=lambda path: path.stem)
 EXPOSURE_MAX = 15  # tenths
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here: apt-get install systemd"
@@ -57,9 +59,27 @@ def test_the_daemon_has_time_to_settle() -> None:
     assert int(unit["TimeoutStopSec"][0].removesuffix("s")) > DRAIN_S + 2 * END_S  # peer and participants
 
 
-def test_nothing_is_allowed_that_the_daemon_does_without() -> None:
+def test_the_representative_is_told_when_ready_and_ends_in_time() -> None:
+    """Its own folder for what it keeps, no restart over a bad configuration, not started before there is one."""
+    unit = directives(REPRESENTATIVE)
+    expected = {
+        "Type": "notify",
+        "Restart": "always",
+        "RestartPreventExitStatus": "78",
+        "ConditionPathExists": "/etc/edgegw/representative.toml",
+        "ExecStart": "/usr/bin/edgegw representative --config /etc/edgegw/representative.toml",
+        "UMask": "0077",
+        "StateDirectory": "edgegw-representative",
+        "StateDirectoryMode": "0700",
+    }
+    assert {name: unit.get(name) for name in expected} == {name: [value] for name, value in expected.items()}
+    assert "WatchdogSec" not in unit  # nobody would feed it
+
+
+@UNITS
+def test_nothing_is_allowed_that_the_daemon_does_without(path: Path) -> None:
     """No privilege, no device, no writable code, no other user's files, nothing outside its own folders to write to."""
-    unit = directives(UNIT)
+    unit = directives(path)
     yes = (
         "NoNewPrivileges RestrictSUIDSGID LockPersonality RestrictRealtime RestrictNamespaces ProtectHome PrivateTmp "
         "PrivateDevices PrivateUsers PrivateMounts ProtectKernelTunables ProtectKernelModules ProtectKernelLogs "
@@ -74,10 +94,11 @@ def test_nothing_is_allowed_that_the_daemon_does_without() -> None:
 
 
 @needs_systemd
-def test_the_unit_is_hardened() -> None:
+@UNITS
+def test_the_unit_is_hardened(path: Path) -> None:
     """The exposure that systemd itself reckons is 1.5 or better."""
     judged = subprocess.run(
-        ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={EXPOSURE_MAX}", UNIT],
+        ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={EXPOSURE_MAX}", path],
         capture_output=True,
         text=True,
         check=False,
@@ -86,15 +107,16 @@ def test_the_unit_is_hardened() -> None:
 
 
 @needs_systemd
-def test_systemd_understands_unit_and_example(tmp_path: Path) -> None:
+@UNITS
+def test_systemd_understands_unit_and_example(tmp_path: Path, path: Path) -> None:
     """`systemd-analyze verify` has nothing to say about the unit with the example drop-in, its program being there."""
     program = tmp_path / "edgegw"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    unit = tmp_path / "edgegw.service"
-    text = UNIT.read_text().replace("/usr/bin/edgegw", str(program))
+    unit = tmp_path / path.name
+    text = path.read_text().replace("/usr/bin/edgegw", str(program))
     unit.write_text(re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE))
-    drop_in = tmp_path / "edgegw.service.d" / "lan.conf"
+    drop_in = tmp_path / f"{path.name}.d" / "lan.conf"
     drop_in.parent.mkdir()
     shutil.copy(ROOT / "systemd" / "edgegw-lan.conf", drop_in)
     verified = subprocess.run(

@@ -1,7 +1,44 @@
 """The driver's pages: find a charger, buy, sell, see, be paid.
 
-The map, at the charger: `home` the station's first page · `evse` a charging point and what runs there (`points` for
-everybody, `running` for its driver) · `orders` from a wish to an order (`order_forms`, `order_quote`, `order_words`) ·
-`prices` of now and of the day · `kiosk` screen, label and the way in from their codes (`presence`).
+The map: `home` the station's first page · `login` in and out · `signup` who is new · `profile`, `preferences`, `cards` what a
+member changes · `leaving` what is kept, and its end · `account` tokens and energy · `history` historyAPI · `receipts`
+sessions, their trades and the check of their blocks · `exchange` tokens and won · `stations` the nearest ones · `notices`
+what the operator tells · `words` codes in words.
 Decides what a driver sees and may ask for; never what energy costs.
 """
+
+from collections.abc import Sequence
+
+from starlette.routing import BaseRoute
+
+from edgegw.web.crowd import Crowd
+from edgegw.web.driver import (
+    account,
+    cards,
+    exchange,
+    history,
+    leaving,
+    login,
+    notices,
+    profile,
+    receipts,
+    signup,
+    stations,
+)
+from edgegw.web.pages import Pages
+
+
+def routes(pages: Pages) -> Sequence[BaseRoute]:
+    """Everything about a member's account, and the search for stations."""
+    crowd = Crowd()
+    return [
+        *login.routes(pages, crowd),
+        *signup.routes(pages, crowd),
+        *profile.routes(pages, crowd),
+        *leaving.routes(pages, crowd),
+        *(
+            route
+            for one in (account, cards, exchange, history, notices, receipts, stations)
+            for route in one.routes(pages)
+        ),
+    ]

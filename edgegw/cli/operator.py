@@ -1,0 +1,55 @@
+"""`edgegw operator`: the password of the operator's pages."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.config import Config
+
+if TYPE_CHECKING:
+    from edgegw.config import OperatorConfig
+
+
+@click.group()
+def operator() -> None:
+    """The operator's own pages."""
+
+
+@operator.command()
+@click.option("--generate", is_flag=True, help="Make one and show it this once, instead of asking.")
+@config_option
+@json_option
+def password(*, generate: bool, config: Config, as_json: bool) -> None:
+    """Set the password of the operator's pages; only its hash is kept. After that: systemctl reload edgegw ends open logins."""
+    from edgegw.web.operator import login
+
+    place = _place(config).password_file
+    made = login.new_password() if generate else _asked(login.PASSWORD_MIN, login.PASSWORD_MAX)
+    _keep(place, login.hash_password(made))
+    told: dict[str, object] = {"password_file": str(place)}
+    show(told | ({"password": made} if generate else {}), as_json=as_json)
+
+
+def _asked(least: int, most: int) -> str:
+    text = str(click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True))
+    if not least <= len(text) <= most:
+        raise Ended(f"a password has {least} to {most} characters; --generate makes one", Exit.USAGE)
+    return text
+
+
+def _place(config: Config) -> "OperatorConfig":
+    if config.operator is None:
+        raise Ended("this configuration has no [operator]: see configs/edgegw.toml", Exit.CONFIGURATION)
+    return config.operator
+
+
+def _keep(place: Path, text: str) -> None:
+    """The daemon's own file, replaced whole: at no moment is it readable to others, or half written."""
+    from edgegw.commissioning.files import Owner, replaced
+
+    with replaced(place, text + "\n") as partial:
+        owner = Owner.of_daemon()
+        if owner is not None:
+            owner.take(partial)

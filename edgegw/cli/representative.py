@@ -1,0 +1,34 @@
+"""`edgegw representative`: one organisation's representative as a process of its own, for many stations."""
+
+import sys
+from pathlib import Path
+
+import click
+
+PLACES = (Path("representative.toml"), Path("/etc/edgegw/representative.toml"))
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="EDGEGW_REPRESENTATIVE",
+    default=lambda: next((place for place in PLACES if place.exists()), PLACES[0]),
+    help="The representative's configuration file (or EDGEGW_REPRESENTATIVE).",
+)
+def representative(*, config: Path) -> None:
+    """Keep one organisation's members and serve its stations until told to end (docs/representative.md)."""
+    import uvloop
+
+    from edgegw.app import exit_status
+    from edgegw.daemon.office_process import serve
+    from edgegw.errors import EdgegwError, leaves
+    from edgegw.participants.office_settings import load_office
+
+    settings = load_office(config)
+    faults: list[BaseException] = []
+    try:
+        uvloop.run(serve(settings))
+    except* (EdgegwError, OSError) as failed:
+        faults = leaves(failed)
+    sys.exit(exit_status(faults))

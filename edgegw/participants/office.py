@@ -1,0 +1,460 @@
+"""The office in this process: the representative's members, their logins and cards, and their accounts on the ledger.
+
+Decides the order of store and ledger, so that whatever is interrupted can be repeated. What the exchange desk does and
+what a standing offer is are decided elsewhere (`ExchangeCounter`, `OfferBook`). Personal data never reaches the ledger.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+from edgegw.contract.codes import Code
+from edgegw.core.events import MemberTerms
+from edgegw.errors import JournalError
+from edgegw.ledger import BusinessRefusal, LedgerError
+from edgegw.office import (
+    Balance,
+    Card,
+    Defaults,
+    Entry,
+    Exchanged,
+    ExchangeQuote,
+    History,
+    Kind,
+    Login,
+    Newcomer,
+    NewOffer,
+    No,
+    Notice,
+    OfficeError,
+    Profile,
+    Refusal,
+    StandingOffer,
+)
+from edgegw.participants import accounts
+from edgegw.participants.accounts import Enrolment
+from edgegw.participants.logins import LoginStore
+from edgegw.participants.members import MemberStatus
+from edgegw.participants.persons import (
+    Person,
+    bad_field,
+    fault_of,
+    folded_login,
+    password_fault,
+    shown,
+)
+from edgegw.participants.port import LedgerPort
+from edgegw.participants.tries import NAME_FREE, SOURCE_FREE, Tries
+from edgegw.participants.vault import Passwords
+
+ID_TOKEN_LENGTH_MAX = 36  # OCPP 2: IdTokenType
+LABEL_LENGTH_MAX = 40
+EV_KINDS: tuple[Kind, ...] = ("EV",)
+_PAGE_MAX = 200
+_OPEN = (MemberStatus.ACTIVE, MemberStatus.SUSPENDED)
+Result = TypeVar("Result")
+
+
+class ExchangeCounter(Protocol):
+    """Tokens for won and back."""
+
+    async def quote(self, member_id: str, *, buys: bool, tokens_mtok: int) -> ExchangeQuote | Refusal:
+        """What the desk asks or gives."""
+
+    async def exchange(self, member_id: str, quote_id: str) -> Exchanged | Refusal:
+        """Do what was quoted to this member, once."""
+
+
+class OfferBook(Protocol):
+    """Standing offers of producers and industrial members."""
+
+    async def offers(self, member_id: str) -> Sequence[StandingOffer]:
+        """The member's open offers."""
+
+    async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | Refusal:
+        """Make one."""
+
+    async def close(self, member_id: str, offer_id: str) -> Refusal | None:
+        """Take back what no station has reserved."""
+
+
+class LocalOffice:
+    """`office.Office` over a store of its own and a client of the ledger with the role `representative`.
+
+    `kinds`: whom this organisation signs up. `now_ns`: UTC of the station's clock. `counts`: what happened in the background.
+    The store is opened by the first call, in a thread of its own; `close` at the end.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        key: bytes,
+        ledger: LedgerPort,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        kinds: Collection[Kind] = EV_KINDS,
+        counter: ExchangeCounter | None = None,
+        book: OfferBook | None = None,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._place, self._key = store, key
+        self._ledger = ledger
+        self._now_ns = now_ns
+        self._kinds = frozenset(kinds)
+        self._counter, self._book = counter, book
+        self._passwords = Passwords()
+        self._names, self._sources = Tries(NAME_FREE, monotonic_s), Tries(SOURCE_FREE, monotonic_s)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="members")
+        self._opened: LoginStore | None = None
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._sweeps: dict[str, asyncio.Task[None]] = {}
+
+    async def close(self) -> None:
+        """Let what runs in the background go, and close the store."""
+        for task in list(self._sweeps.values()):
+            task.cancel()
+        await asyncio.gather(*self._sweeps.values(), return_exceptions=True)
+        self._passwords.close()
+        await self._within(self._close_store)
+        self._thread.shutdown()
+
+    # --- who --------------------------------------------------------------------------------------------------------
+
+    async def sign_up(self, newcomer: Newcomer) -> Profile | Refusal:
+        """See Office. Who repeats the form with the same login and password goes on; the login stays reserved."""
+        person = Person(
+            login=newcomer.login,
+            name=shown(newcomer.name),
+            contact=shown(newcomer.contact),
+            language=newcomer.language,
+            kind=newcomer.kind,
+        )
+        fault = fault_of(person) or password_fault(newcomer.password, newcomer.login)
+        if newcomer.kind not in self._kinds:
+            fault = bad_field("kind")
+        if fault is not None:
+            return fault
+        async with self._turn(person.identity):
+            password_hash = await self._passwords.hash(newcomer.password)
+            entered = await self._ask(lambda store: store.enter(person, password_hash))
+            if isinstance(entered, No):
+                return Refusal(code=entered)
+            if entered.password_hash != password_hash:  # somebody was there already: the same form again?
+                again = entered.same_login and entered.status is MemberStatus.NEW
+                if not again or not await self._passwords.fits(entered.password_hash, newcomer.password):
+                    return Refusal(code=No.DUPLICATE_MEMBER)
+            return await self._sign_up(entered.enrolment)
+
+    async def _sign_up(self, enrolment: Enrolment) -> Profile | Refusal:
+        member_id = enrolment.member_id
+        try:
+            await accounts.sign_up(self._ledger, enrolment)
+        except BusinessRefusal as refusal:
+            await self._ask(lambda store: store.forget_new(member_id))
+            return _refused(refusal)
+        except LedgerError as fault:
+            raise _away(fault) from fault
+        await self._ask(lambda store: store.set_status(member_id, MemberStatus.ACTIVE))
+        return await self._known(member_id)
+
+    async def log_in(self, login: str, password: str, *, source: str) -> Login | Refusal:
+        """See Office. An unknown name costs the same time as a wrong password."""
+        name = folded_login(login)[:256]
+        wait_s = max(self._names.wait_s(name), self._sources.wait_s(source))
+        if wait_s > 0:
+            return Refusal(code=No.TOO_MANY_TRIES, detail=str(int(wait_s) + 1))
+        self._names.count(name)
+        self._sources.count(source)
+        known = await self._ask(lambda store: store.known(login))
+        is_member = known is not None and known.status in _OPEN
+        fits = await self._passwords.fits(known.password_hash if known and is_member else None, password)
+        if known is None or not fits:
+            return Refusal(code=No.WRONG_LOGIN)
+        self._names.forget(name)
+        self._sources.take_back(source)
+        member_id, now_ns = known.member_id, self._now_ns()
+        return await self._ask(lambda store: store.open_login(member_id, now_ns))
+
+    async def who(self, token: str) -> Profile | None:
+        """See Office."""
+        now_ns = self._now_ns()
+        return await self._ask(lambda store: store.whose(token, now_ns))
+
+    async def log_out(self, token: str) -> None:
+        """See Office."""
+        await self._ask(lambda store: store.end_login(token))
+
+    async def change(self, profile: Profile, *, password: str | None = None) -> Profile | Refusal:
+        """See Office. Login name and kind stay as they were; a new password ends all logins."""
+        member_id, person = profile.member_id, Person.of(profile)
+        async with self._turn(member_id), self._turn(person.identity):
+            now = await self._ask(lambda store: store.profile(member_id))
+            if now is None:
+                return Refusal(code=No.UNKNOWN_MEMBER)
+            fault = _change_fault(person, now, password)
+            if fault is not None:
+                return fault
+            if profile.version != now.version:
+                return Refusal(code=No.VERSION_MISMATCH, detail=str(now.version))
+            changed = await self._change(now, person)
+            if password is not None and isinstance(changed, Profile):
+                password_hash = await self._passwords.hash(password)
+                await self._ask(lambda store: store.set_password(member_id, password_hash))
+            return changed
+
+    async def _change(self, now: Profile, person: Person) -> Profile | Refusal:
+        member_id = now.member_id
+        if await self._ask(lambda store: store.is_taken(person, member_id)):
+            return Refusal(code=No.DUPLICATE_MEMBER)
+        before, after = await self._ask(lambda store: store.commitment(member_id, person))
+        version = now.version
+        if before != after:
+            refusal = await self._update(now, after)
+            if refusal is not None:
+                return refusal
+            version += 1
+        changed = await self._ask(lambda store: store.change(member_id, person, version=version))
+        return changed or Refusal(code=No.DUPLICATE_MEMBER)
+
+    async def _update(self, now: Profile, commitment: str) -> Refusal | None:
+        """The new commitment on the ledger, where it is not there already because an earlier attempt was cut short."""
+        update = {
+            "memberId": now.member_id,
+            "expectedVersion": now.version,
+            "commitment": commitment,
+        }
+        try:
+            await self._ledger.execute("Update", update)
+        except BusinessRefusal as refusal:
+            if refusal.code == Code.VERSION_MISMATCH:
+                stored = await self._evaluate("GetMember", {"memberId": now.member_id})
+                await self._ask(
+                    lambda store: store.follow(now.member_id, stored["version"], stored["commitment"])
+                )
+            return _refused(refusal)
+        except LedgerError as fault:
+            raise _away(fault) from fault
+        return None
+
+    async def remember(self, member_id: str, defaults: Defaults) -> None:
+        """See Office."""
+        await self._ask(lambda store: store.remember(member_id, defaults))
+
+    async def export(self, member_id: str) -> dict[str, object]:
+        """See Office; empty where nothing is kept."""
+        return await self._ask(lambda store: store.kept(member_id)) or {}
+
+    async def leave(self, member_id: str) -> Refusal | None:
+        """See Office. Safe to repeat; whoever has tokens, or something held, is not let go yet."""
+        async with self._turn(member_id):
+            status = await self._ask(lambda store: store.status(member_id))
+            if status is None:
+                return Refusal(code=No.UNKNOWN_MEMBER)
+            if status in _OPEN:
+                refusal = await self._still_busy(member_id)
+                if refusal is not None:
+                    return refusal
+            if status is not MemberStatus.LEFT:
+                try:
+                    await accounts.leave(self._ledger, member_id, signed_up=status is not MemberStatus.NEW)
+                except BusinessRefusal as refusal:
+                    return _refused(refusal)
+                except LedgerError as fault:
+                    raise _away(fault) from fault
+                await self._ask(lambda store: store.set_status(member_id, MemberStatus.LEFT))
+            return None
+
+    async def _still_busy(self, member_id: str) -> Refusal | None:
+        try:
+            await accounts.sweep(self._ledger, member_id)
+        except LedgerError as fault:
+            raise _away(fault) from fault
+        balance = _balance(await self._evaluate("balanceOf", {"memberId": member_id}))
+        if balance.held_mtok or balance.energy_held_wh:
+            return Refusal(code=No.STILL_BUSY, detail="held")
+        if balance.available_mtok or balance.pending_mtok:
+            return Refusal(code=No.STILL_BUSY, detail="balance")
+        return None
+
+    # --- cards ------------------------------------------------------------------------------------------------------
+
+    async def cards(self, member_id: str) -> Sequence[Card]:
+        """See Office."""
+        return await self._ask(lambda store: store.cards(member_id))
+
+    async def link_card(
+        self, member_id: str, id_token: str, *, label: str, terms: MemberTerms
+    ) -> Card | Refusal:
+        """See Office. The terms are this member's, whomever they name."""
+        label = shown(label)
+        if not 1 <= len(id_token.strip()) <= ID_TOKEN_LENGTH_MAX or not id_token.isprintable():
+            return bad_field("id_token")
+        if len(label) > LABEL_LENGTH_MAX or not label.isprintable():
+            return bad_field("label")
+        agreed = replace(terms, member_id=member_id)
+        card = await self._ask(lambda store: store.add_card(id_token.strip(), label, agreed))
+        if isinstance(card, No):
+            return Refusal(code=card, detail="cards" if card is No.BAD_FIELD else "")
+        return card
+
+    async def unlink_card(self, member_id: str, card_id: str) -> Refusal | None:
+        """See Office."""
+        removed = await self._ask(lambda store: store.remove_card(member_id, card_id))
+        return None if removed else Refusal(code=No.UNKNOWN_CARD)
+
+    async def card_links(self) -> tuple[str, dict[str, MemberTerms]]:
+        """For stations elsewhere: the key of their card hashes (hex), and the terms by such hashes."""
+        return await self._ask(lambda store: (store.card_key.hex(), dict(store.shared_links())))
+
+    async def state(self) -> tuple[int, int]:
+        """Changes with every write to the store."""
+        return await self._ask(lambda store: store.state())
+
+    # --- accounts ---------------------------------------------------------------------------------------------------
+
+    async def balance(self, member_id: str) -> Balance:
+        """See Office: as it is now; pending credits are on their way to the account when this returns."""
+        found = await self._evaluate("balanceOf", {"memberId": member_id})
+        if found["credits"] and member_id not in self._sweeps:
+            task = asyncio.create_task(self._sweep(member_id), name=f"sweep {member_id}")
+            self._sweeps[member_id] = task
+            task.add_done_callback(lambda _: self._sweeps.pop(member_id, None))
+        return _balance(found)
+
+    async def _sweep(self, member_id: str) -> None:
+        try:
+            self.counts["swept"] += await accounts.sweep(self._ledger, member_id)
+        except LedgerError:  # whoever looks at the balance next tries again
+            self.counts["not swept"] += 1
+
+    async def history(self, member_id: str, *, bookmark: str = "", size: int = 20) -> History:
+        """See Office."""
+        question = {"memberId": member_id, "pageSize": max(1, min(size, _PAGE_MAX))}
+        page = await self._evaluate("historyAPI", question | ({"bookmark": bookmark} if bookmark else {}))
+        entries = tuple(
+            Entry(
+                type=entry["type"],
+                id=entry["id"],
+                tokens_mtok=int(entry["tokens"]),
+                energy_wh=int(entry["energy"]),
+                at_ns=int(entry["ledgerTimeMs"]) * 1_000_000,
+                tx_id=entry["txId"],
+            )
+            for entry in page["entries"]
+        )
+        return History(entries=entries, bookmark=page["bookmark"])
+
+    async def exchange_quote(
+        self, member_id: str, *, buys: bool, tokens_mtok: int
+    ) -> ExchangeQuote | Refusal:
+        """See Office."""
+        if self._counter is None:
+            return Refusal(code=No.NO_DESK)
+        return await self._counter.quote(member_id, buys=buys, tokens_mtok=tokens_mtok)
+
+    async def exchange(self, member_id: str, quote_id: str) -> Exchanged | Refusal:
+        """See Office."""
+        if self._counter is None:
+            return Refusal(code=No.NO_DESK)
+        return await self._counter.exchange(member_id, quote_id)
+
+    async def offers(self, member_id: str) -> Sequence[StandingOffer]:
+        """See Office."""
+        return () if self._book is None else await self._book.offers(member_id)
+
+    async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | Refusal:
+        """See Office."""
+        return Refusal(code=No.NO_DESK) if self._book is None else await self._book.offer(member_id, new)
+
+    async def close_offer(self, member_id: str, offer_id: str) -> Refusal | None:
+        """See Office."""
+        if self._book is None:
+            return Refusal(code=No.NOT_YOURS)
+        return await self._book.close(member_id, offer_id)
+
+    # --- notices ----------------------------------------------------------------------------------------------------
+
+    async def notices(self) -> Sequence[Notice]:
+        """See Office; those whose end has come are left out."""
+        now_ns = self._now_ns()
+        return await self._ask(lambda store: store.notices(now_ns))
+
+    async def publish(self, notice: Notice) -> None:
+        """See Office."""
+        await self._ask(lambda store: store.publish(notice))
+
+    async def withdraw(self, notice_id: str) -> None:
+        """See Office."""
+        await self._ask(lambda store: store.withdraw(notice_id))
+
+    # --- below ------------------------------------------------------------------------------------------------------
+
+    async def _known(self, member_id: str) -> Profile | Refusal:
+        return await self._ask(lambda store: store.profile(member_id)) or Refusal(code=No.UNKNOWN_MEMBER)
+
+    async def _evaluate(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._ledger.evaluate(function, args)
+        except LedgerError as fault:
+            raise _away(fault) from fault
+
+    def _turn(self, name: str) -> asyncio.Lock:
+        """One at a time for a member or a contact; nobody keeps the lock of one that nobody asks for."""
+        lock = self._turns.get(name)
+        if lock is None:
+            lock = self._turns[name] = asyncio.Lock()
+        return lock
+
+    async def _ask(self, question: Callable[[LoginStore], Result]) -> Result:
+        """Ask the store, in its thread; raises OfficeError where it cannot be read or written."""
+
+        def answer() -> Result:
+            if self._opened is None:
+                self._opened = LoginStore(self._place, self._key)
+            return question(self._opened)
+
+        try:
+            return await self._within(answer)
+        except JournalError as fault:
+            raise OfficeError(f"the members' store cannot be used: {fault}") from fault
+
+    async def _within(self, call: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    def _close_store(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+
+def _change_fault(person: Person, now: Profile, password: str | None) -> Refusal | None:
+    for name in ("login", "kind"):
+        if getattr(person, name) != getattr(now, name):
+            return bad_field(name)
+    return fault_of(person) or (None if password is None else password_fault(password, now.login))
+
+
+def _balance(found: dict[str, Any]) -> Balance:
+    tokens, energy = found["tokens"], found["energy"]
+    return Balance(
+        available_mtok=int(tokens["available"]),
+        held_mtok=int(tokens["held"]),
+        pending_mtok=int(tokens["pending"]),
+        energy_available_wh=int(energy["available"]),
+        energy_held_wh=int(energy["held"]),
+        energy_pending_wh=int(energy["pending"]),
+    )
+
+
+def _refused(refusal: BusinessRefusal) -> Refusal:
+    return Refusal(code=refusal.code, detail=refusal.detail)
+
+
+def _away(fault: LedgerError) -> OfficeError:
+    return OfficeError(f"the ledger's peer: {fault}")

@@ -1,0 +1,28 @@
+"""The member's account: tokens, energy, and the ways on from there. Decides nothing; the office tells the balance."""
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.web.application import for_members, page
+from edgegw.web.pages import Pages
+from edgegw.web.shown import member, shown_to
+
+
+def routes(pages: Pages) -> Sequence[BaseRoute]:
+    """The account."""
+    site = pages.site
+
+    async def account(request: Request) -> Response:
+        balance = await site.office.balance(member(request).member_id)
+        return await pages.answer(
+            request,
+            "driver/account.html",
+            balance=balance,
+            show=shown_to(request, site),
+            now_ns=site.clock.now_ns(),
+        )
+
+    return [page("/account", for_members(pages, account))]

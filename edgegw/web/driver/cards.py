@@ -1,0 +1,92 @@
+"""Cards and other idTokens that begin a session for the member without this page.
+
+Decides what a card's number may look like. A number is shown once, in the answer to its own form, and kept by nobody.
+"""
+
+import re
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.office import No, Refusal
+from edgegw.web.application import action_for_members, for_members, page
+from edgegw.web.driver.preferences import terms_of
+from edgegw.web.driver.words import refusal_text
+from edgegw.web.forms import Form
+from edgegw.web.pages import Pages, Word, see_other
+from edgegw.web.shown import member, shown_to, visitor
+
+LABEL_LENGTH_MAX = 40
+_NUMBER = re.compile(r"[A-Za-z0-9*_.|@-]{4,36}")
+_SEPARATORS = re.compile(r"[\s:]")
+
+
+def routes(pages: Pages) -> Sequence[BaseRoute]:
+    """Cards, linking and unlinking."""
+    site = pages.site
+
+    async def answer(
+        request: Request, form: Form, *, linked: str = "", problem: str = "", status: int = 200
+    ) -> Response:
+        cards = await site.office.cards(member(request).member_id)
+        return pages.draw(
+            request,
+            "driver/cards.html",
+            status=status,
+            cards=cards,
+            form=form,
+            linked=linked,
+            problem=problem,
+            done=request.query_params.get("done") == "unlinked",
+            terms=member(request).defaults,
+            show=shown_to(request, site),
+        )
+
+    async def look(request: Request) -> Response:
+        return await answer(request, Form())
+
+    async def link(request: Request, form: Form) -> Response:
+        word = pages.word(visitor(request).language)
+        number = _SEPARATORS.sub("", form.values.get("number", "")[:100])
+        label = " ".join(form.values.get("label", "").split())
+        faults = {}
+        if not _NUMBER.fullmatch(number):
+            faults["number"] = word(
+                "Enter the number as the card or the charger shows it: 4 to 36 letters and digits."
+            )
+        if not 0 < len(label) <= LABEL_LENGTH_MAX or not label.isprintable():
+            faults["label"] = word("Give the card a name of at most 40 characters, for example White car.")
+        if faults:
+            return await answer(request, form.faulty(**faults), status=422)
+        profile = member(request)
+        terms = terms_of(profile.member_id, profile.defaults, sells=form.values.get("sells") == "1")
+        card = await site.office.link_card(profile.member_id, number, label=label, terms=terms)
+        if isinstance(card, Refusal):
+            return await answer(request, form.faulty(**_refused(card, word)), status=422)
+        return await answer(request, Form(), linked=number)
+
+    async def unlink(request: Request, form: Form) -> Response:
+        refusal = await site.office.unlink_card(member(request).member_id, form.text("card_id"))
+        if refusal is not None:
+            word = pages.word(visitor(request).language)
+            return await answer(request, Form(), problem=refusal_text(refusal, word), status=422)
+        return see_other("/cards?done=unlinked")
+
+    return [
+        page("/cards", for_members(pages, look)),
+        page("/cards/unlink", for_members(pages, look)),
+        action_for_members(pages, "/cards", link),
+        action_for_members(pages, "/cards/unlink", unlink),
+    ]
+
+
+def _refused(refusal: Refusal, word: Word) -> dict[str, str]:
+    """Why the card was not taken, beside the field that it is about."""
+    if refusal.code != No.BAD_FIELD:
+        return {"number": refusal_text(refusal, word)}
+    if refusal.detail == "cards":
+        return {"number": word("You have linked as many cards as you may. Unlink one first.")}
+    field = "label" if refusal.detail == "label" else "number"
+    return {field: word("This cannot be taken as it is. Look at it again.")}

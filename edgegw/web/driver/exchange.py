@@ -1,0 +1,104 @@
+"""Tokens for won and back: an amount, what the desk would do, a confirmation, the result.
+
+Decides how much may be asked for at once; rate, fee and result are the desk's. Nothing is exchanged without a quote that
+was shown; sending the confirmation again shows the same result, because the office does each quote once.
+"""
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.office import No, Refusal
+from edgegw.web.application import action_for_members, for_members, page
+from edgegw.web.driver.words import refusal_text
+from edgegw.web.formats import Flaw, Limits, decimal, parse_tokens
+from edgegw.web.forms import Form
+from edgegw.web.pages import Pages, local
+from edgegw.web.shown import member, shown_to, visitor
+
+AMOUNT_MTOK = Limits(minimum=1_000, maximum=1_000_000_000)
+QUOTE_ID_LENGTH_MAX = 200
+TOKENS_LENGTH_MAX = 32
+_BUY, _SELL = "buy", "sell"
+
+
+def routes(pages: Pages) -> Sequence[BaseRoute]:
+    """The exchange desk."""
+    site = pages.site
+
+    async def ask(
+        request: Request, form: Form, *, problem: str = "", pending: str = "", status: int = 200
+    ) -> Response:
+        asked = form.values.get("next") or request.query_params.get("next", "")
+        return pages.draw(
+            request,
+            "driver/exchange.html",
+            status=status,
+            form=form,
+            problem=problem,
+            pending=pending,
+            to=local(asked, ""),
+            balance=await site.office.balance(member(request).member_id),
+            show=shown_to(request, site),
+        )
+
+    async def look(request: Request) -> Response:
+        wanted = request.query_params.get("tokens", "")[:TOKENS_LENGTH_MAX]
+        return await ask(request, Form(values={"tokens": wanted} if wanted else {}))
+
+    async def quote(request: Request, form: Form) -> Response:
+        word = pages.word(visitor(request).language)
+        amount = parse_tokens(form.values.get("tokens", ""), AMOUNT_MTOK)
+        faults = {}
+        if isinstance(amount, Flaw):
+            faults["tokens"] = word("Enter tokens between 1 and 1,000,000, for example 5000 or 5000.5.")
+        if form.text("way") not in {_BUY, _SELL}:
+            faults["way"] = word("Choose what you want to do.")
+        if isinstance(amount, Flaw) or faults:
+            return await ask(request, form.faulty(**faults), status=422)
+        quoted = await site.office.exchange_quote(
+            member(request).member_id, buys=form.text("way") == _BUY, tokens_mtok=amount
+        )
+        if isinstance(quoted, Refusal):
+            return await ask(request, form.faulty(tokens=refusal_text(quoted, word)), status=422)
+        return pages.draw(
+            request,
+            "driver/exchange_quote.html",
+            quote=quoted,
+            to=local(form.text("next", 300), ""),
+            rate=decimal(quoted.won_per_token_milli, scale=3),
+            show=shown_to(request, site),
+        )
+
+    async def confirm(request: Request, form: Form) -> Response:
+        quote_id = form.text("quote_id", QUOTE_ID_LENGTH_MAX)
+        done = await site.office.exchange(member(request).member_id, quote_id)
+        if isinstance(done, Refusal):
+            word = pages.word(visitor(request).language)
+            pending = quote_id if done.code == No.PENDING else ""
+            problem = refusal_text(done, word)
+            return await ask(
+                request,
+                Form(values={"next": form.text("next", 300)}),
+                problem=problem,
+                pending=pending,
+                status=202 if pending else 422,
+            )
+        return pages.draw(
+            request,
+            "driver/exchanged.html",
+            done=done,
+            to=local(form.text("next", 300), ""),
+            balance=await site.office.balance(member(request).member_id),
+            show=shown_to(request, site),
+        )
+
+    return [
+        page("/exchange", for_members(pages, look)),
+        page("/exchange/quote", for_members(pages, look)),  # a reload, or the language changed
+        page("/exchange/confirm", for_members(pages, look)),
+        action_for_members(pages, "/exchange/quote", quote),
+        action_for_members(pages, "/exchange/confirm", confirm),
+    ]

@@ -1,0 +1,60 @@
+"""The member's transactions, newest first, in pages (historyAPI), as CSV too.
+
+Decides how many stand on a page and in a file; what an entry changed is the ledger's.
+"""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.csv_text import history_csv
+from edgegw.office import Entry, Office
+from edgegw.web.application import for_members, page
+from edgegw.web.driver.words import entry_text
+from edgegw.web.pages import Pages
+from edgegw.web.shown import csv_file, member, shown_to, visitor
+
+PAGE = 20
+CSV_PAGE = 100
+CSV_MAX = 5000
+_BOOKMARK = re.compile(r"[A-Za-z0-9._:~-]{0,400}")
+
+
+def routes(pages: Pages) -> Sequence[BaseRoute]:
+    """The history and its file."""
+    site = pages.site
+
+    async def history(request: Request) -> Response:
+        bookmark = request.query_params.get("from", "")
+        if not _BOOKMARK.fullmatch(bookmark):
+            return pages.draw(request, "refused.html", status=404, code="EGW-3004")
+        found = await site.office.history(member(request).member_id, bookmark=bookmark, size=PAGE)
+        word = pages.word(visitor(request).language)
+        return await pages.answer(
+            request,
+            "driver/history.html",
+            lines=[(entry, entry_text(entry.type, word)) for entry in found.entries],
+            older=found.bookmark,
+            is_first=not bookmark,
+            show=shown_to(request, site),
+        )
+
+    async def file(request: Request) -> Response:
+        entries = [entry async for entry in _all(site.office, member(request).member_id)]
+        return csv_file("history", history_csv(entries))
+
+    return [page("/history", for_members(pages, history)), page("/history.csv", for_members(pages, file))]
+
+
+async def _all(office: Office, member_id: str) -> AsyncIterator[Entry]:
+    bookmark, count = "", 0
+    while count < CSV_MAX:
+        found = await office.history(member_id, bookmark=bookmark, size=CSV_PAGE)
+        for entry in found.entries:
+            yield entry
+        bookmark, count = found.bookmark, count + len(found.entries)
+        if not bookmark:
+            return

@@ -1,0 +1,79 @@
+"""What is kept about a member, as a file for the member; and the end of a membership, in two steps.
+
+Decides the steps; what is kept, and when a member may leave, is the office's.
+"""
+
+import json
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.web.application import action_for_members, for_members, page
+from edgegw.web.crowd import Crowd, address_of
+from edgegw.web.driver.login import forget, is_password
+from edgegw.web.driver.words import refusal_text
+from edgegw.web.forms import Form
+from edgegw.web.pages import Pages
+from edgegw.web.shown import member, visitor
+
+
+def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
+    """The file, and the two steps of leaving."""
+    site = pages.site
+
+    def draw(request: Request, form: Form, *, step: int, problem: str = "", status: int = 200) -> Response:
+        return pages.draw(request, "driver/leave.html", status=status, form=form, step=step, problem=problem)
+
+    async def export(request: Request) -> Response:
+        kept = await site.office.export(member(request).member_id)
+        return Response(
+            json.dumps(kept, ensure_ascii=False, indent=2, sort_keys=True, default=str),
+            media_type="application/json",
+            headers={"Content-Disposition": 'attachment; filename="my-account.json"'},
+        )
+
+    async def first(request: Request) -> Response:
+        return draw(request, Form(), step=1)
+
+    async def second(request: Request, _form: Form) -> Response:
+        return draw(request, Form(), step=2)
+
+    async def last(request: Request, form: Form) -> Response:
+        if not crowd.admits(address_of(request)):
+            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
+        word = pages.word(visitor(request).language)
+        if faults := await _doubts(pages, request, form):
+            return draw(request, form.faulty(**faults), step=2, status=422)
+        refusal = await site.office.leave(member(request).member_id)
+        if refusal is not None:
+            return draw(request, Form(), step=1, problem=refusal_text(refusal, word), status=422)
+        return _gone(pages, request)
+
+    return [
+        page("/export", for_members(pages, export)),
+        page("/leave", for_members(pages, first)),
+        page("/leave/now", for_members(pages, first)),
+        action_for_members(pages, "/leave", second),
+        action_for_members(pages, "/leave/now", last),
+    ]
+
+
+async def _doubts(pages: Pages, request: Request, form: Form) -> dict[str, str]:
+    """Why this may not be the member's own will, by field."""
+    word = pages.word(visitor(request).language)
+    found = {}
+    if form.values.get("sure") != "1":
+        found["sure"] = word("Tick the box if you really want to leave.")
+    if wrong := await is_password(request, pages.site, form.values.get("password", "")):
+        found["password"] = refusal_text(wrong, word)
+    return found
+
+
+def _gone(pages: Pages, request: Request) -> Response:
+    """The last page of a member, who is a stranger now."""
+    del request.state.visitor
+    response = pages.draw(request, "driver/gone.html")
+    forget(response, pages.site)
+    return response

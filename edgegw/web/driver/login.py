@@ -1,0 +1,99 @@
+"""Logging in and out.
+
+Decides the login's cookie and the browser's new key; whether name and password belong together is the office's. A login
+that was there before is ended, and no answer tells whether a login name exists.
+Source: OWASP session management (session fixation); NIST SP 800-63B.
+"""
+
+import secrets
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.office import Login, No, Refusal
+from edgegw.units import SECOND_NS
+from edgegw.web.application import action, page
+from edgegw.web.crowd import Crowd, address_of
+from edgegw.web.driver.words import refusal_text
+from edgegw.web.forms import Form
+from edgegw.web.pages import Pages, local, see_other
+from edgegw.web.shown import visitor
+from edgegw.web.site import Site
+from edgegw.web.visitors import LOGIN_S, YEAR_S, set_cookie, visitor_of
+
+HOME = "/account"
+LOGIN_LENGTH_MAX = 130
+PASSWORD_LENGTH_MAX = 256
+_KEY_BYTES = 16
+
+
+def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
+    """The login and its end."""
+    site = pages.site
+
+    async def look(request: Request) -> Response:
+        known = await visitor_of(request, site)
+        to = local(request.query_params.get("next", ""), HOME)
+        if known.profile is not None:
+            return see_other(to)
+        return await pages.answer(request, "driver/login.html", form=Form(), to=to, problem="")
+
+    async def enter(request: Request, form: Form) -> Response:
+        word = pages.word(visitor(request).language)
+        to = local(form.text("next", 300), HOME)
+        name, password = form.values.get("login", "").strip(), form.values.get("password", "")
+
+        def again(status: int, problem: str) -> Response:
+            return pages.draw(request, "driver/login.html", status=status, form=form, to=to, problem=problem)
+
+        if not crowd.admits(address_of(request)):
+            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
+        if not 0 < len(name) <= LOGIN_LENGTH_MAX or not 0 < len(password) <= PASSWORD_LENGTH_MAX:
+            return again(422, refusal_text(Refusal(code=No.WRONG_LOGIN), word))
+        opened = await site.office.log_in(name, password, source=address_of(request))
+        if isinstance(opened, Refusal):
+            status = 429 if opened.code == No.TOO_MANY_TRIES else 422
+            return again(status, refusal_text(opened, word))
+        return await entered(request, site, opened, to=to)
+
+    async def leave(request: Request, _form: Form) -> Response:
+        if token := visitor(request).login_token:
+            await site.office.log_out(token)
+        response = see_other("/")
+        forget(response, site)
+        return response
+
+    return [page("/login", look), action(pages, "/login", enter), action(pages, "/logout", leave)]
+
+
+async def entered(request: Request, site: Site, login: Login, *, to: str) -> Response:
+    """The answer that begins a login: its cookie, and another browser key; the old login ends."""
+    known = visitor(request)
+    if known.login_token:
+        await site.office.log_out(known.login_token)
+    response = see_other(to)
+    left_s = max(1, min(LOGIN_S, (login.expires_ns - site.clock.now_ns()) // SECOND_NS))
+    set_cookie(response, site, "login", value=login.token, seconds=left_s)
+    set_cookie(response, site, "visitor", value=secrets.token_hex(_KEY_BYTES), seconds=YEAR_S)
+    return response
+
+
+def forget(response: Response, site: Site) -> None:
+    """The browser knows of no login any more, and is another one from now on."""
+    set_cookie(response, site, "login", value="", seconds=0)
+    set_cookie(response, site, "visitor", value=secrets.token_hex(_KEY_BYTES), seconds=YEAR_S)
+
+
+async def is_password(request: Request, site: Site, password: str) -> Refusal | None:
+    """Whether who has logged in knows the password too: asked before what cannot be undone."""
+    profile = visitor(request).profile
+    assert profile is not None
+    if not 0 < len(password) <= PASSWORD_LENGTH_MAX:
+        return Refusal(code=No.WRONG_LOGIN)
+    opened = await site.office.log_in(profile.login, password, source=address_of(request))
+    if isinstance(opened, Refusal):
+        return opened
+    await site.office.log_out(opened.token)
+    return None

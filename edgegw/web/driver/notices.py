@@ -1,0 +1,24 @@
+"""What the operator tells, as a page of its own; `templates/driver/notices.html` shows the same on the first page."""
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.web.application import page
+from edgegw.web.pages import Pages
+from edgegw.web.shown import shown_to
+from edgegw.web.visitors import visitor_of
+
+
+def routes(pages: Pages) -> Sequence[BaseRoute]:
+    """The notices."""
+    site = pages.site
+
+    async def told(request: Request) -> Response:
+        await visitor_of(request, site)
+        notices = await site.office.notices()
+        return await pages.answer(request, "driver/told.html", notices=notices, show=shown_to(request, site))
+
+    return [page("/notices", told)]

@@ -1,0 +1,134 @@
+"""The member's profile: name, contact and language, password, and what the forms of the station begin with.
+
+Decides what may be filled in; whether the ledger must be told is the office's. A new password is taken with the old one
+only, ends every login, and begins one anew.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.office import Defaults, Profile, Refusal
+from edgegw.web.application import action_for_members, for_members, page
+from edgegw.web.crowd import Crowd, address_of
+from edgegw.web.driver.login import entered, is_password
+from edgegw.web.driver.preferences import faults_of, filled_in, texts_of
+from edgegw.web.driver.signup import CONTACT_LENGTH_MAX, about_faults, password_fault, refused_fields
+from edgegw.web.driver.words import refusal_text
+from edgegw.web.forms import Form
+from edgegw.web.pages import Pages, see_other
+from edgegw.web.shown import member, shown_to, visitor
+from edgegw.web.site import Site
+from edgegw.web.texts import LANGUAGES
+from edgegw.web.visitors import YEAR_S, set_cookie
+
+DONE = ("about", "password", "defaults")
+
+
+def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
+    """The profile and its three forms."""
+    site = pages.site
+
+    def draw(
+        request: Request, forms: Mapping[str, Form], *, problem: str = "", status: int = 422
+    ) -> Response:
+        profile = member(request)
+        done = request.query_params.get("done", "") if request.method == "GET" else ""
+        return pages.draw(
+            request,
+            "driver/profile.html",
+            status=status,
+            forms={name: forms.get(name, Form()) for name in DONE},
+            profile=profile,
+            defaults=texts_of(profile.defaults),
+            problem=problem,
+            done=done if done in DONE else "",
+            show=shown_to(request, site),
+        )
+
+    async def look(request: Request) -> Response:
+        return draw(request, {}, status=200)
+
+    async def about(request: Request, form: Form) -> Response:
+        faults, problem = await _told(pages, request, form)
+        if faults or problem:
+            return draw(request, {"about": form.faulty(**faults)}, problem=problem)
+        response = see_other("/profile?done=about")
+        set_cookie(response, site, "lang", value=form.text("language"), seconds=YEAR_S)
+        return response
+
+    async def password(request: Request, form: Form) -> Response:
+        if not crowd.admits(address_of(request)):
+            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
+        if faults := await _new_password(pages, request, form):
+            return draw(request, {"password": form.faulty(**faults)})
+        return await _anew(site, request, form.values["new_password"])
+
+    async def defaults(request: Request, form: Form) -> Response:
+        word = pages.word(visitor(request).language)
+        profile = member(request)
+        chosen = filled_in(form, profile.defaults)
+        if not isinstance(chosen, Defaults):
+            return draw(request, {"defaults": form.faulty(**faults_of(chosen, word))})
+        await site.office.remember(profile.member_id, chosen)
+        return see_other("/profile?done=defaults")
+
+    return [
+        *(
+            page(path, for_members(pages, look))
+            for path in ("/profile", "/profile/password", "/profile/defaults")
+        ),
+        action_for_members(pages, "/profile", about),
+        action_for_members(pages, "/profile/password", password),
+        action_for_members(pages, "/profile/defaults", defaults),
+    ]
+
+
+async def _told(pages: Pages, request: Request, form: Form) -> tuple[dict[str, str], str]:
+    """Change what a member tells of itself; what is wrong, by field and else."""
+    word = pages.word(visitor(request).language)
+    faults = about_faults(form, word)
+    language = next((one for one in LANGUAGES if one == form.text("language")), None)
+    if faults or language is None:
+        return faults, "" if faults else word("This did not work.")
+    changed = replace(
+        member(request),
+        name=form.text("name"),
+        contact=form.text("contact", CONTACT_LENGTH_MAX),
+        language=language,
+        version=_version(form, member(request)),
+    )
+    answer = await pages.site.office.change(changed)
+    if not isinstance(answer, Refusal):
+        return {}, ""
+    faults = refused_fields(answer, word)
+    return faults, "" if faults else refusal_text(answer, word)
+
+
+async def _new_password(pages: Pages, request: Request, form: Form) -> dict[str, str]:
+    """Take a new password with the old one; what is wrong, by field."""
+    word = pages.word(visitor(request).language)
+    new = form.values.get("new_password", "")
+    if fault := password_fault(new, word):
+        return {"new_password": fault}
+    if wrong := await is_password(request, pages.site, form.values.get("current", "")):
+        return {"current": refusal_text(wrong, word)}
+    answer = await pages.site.office.change(member(request), password=new)
+    return {"new_password": refusal_text(answer, word)} if isinstance(answer, Refusal) else {}
+
+
+async def _anew(site: Site, request: Request, password: str) -> Response:
+    """All logins have ended: this browser's begins anew."""
+    opened = await site.office.log_in(member(request).login, password, source=address_of(request))
+    if isinstance(opened, Refusal):
+        return see_other("/login")
+    return await entered(request, site, opened, to="/profile?done=password")
+
+
+def _version(form: Form, profile: Profile) -> int:
+    """The membership's version as the form showed it: somebody may have changed it since."""
+    text = form.text("version", 9)
+    return int(text) if text.isascii() and text.isdecimal() else profile.version

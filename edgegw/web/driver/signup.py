@@ -1,0 +1,112 @@
+"""Signing up: a person tells name, contact, login name and password, and agrees to what is kept where.
+
+Decides which fields are asked for and how long they may be; what makes a person unique, and what goes on the ledger, is the
+office's. Nothing personal is kept here.
+"""
+
+import re
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.office import Newcomer, No, Refusal
+from edgegw.web.application import action, page
+from edgegw.web.crowd import Crowd, address_of
+from edgegw.web.driver.login import HOME, PASSWORD_LENGTH_MAX, entered
+from edgegw.web.driver.words import refusal_text
+from edgegw.web.forms import Form
+from edgegw.web.pages import Pages, Word, local, see_other
+from edgegw.web.shown import visitor
+from edgegw.web.visitors import visitor_of
+
+PASSWORD_LENGTH_MIN = 10
+NAME_LENGTH_MAX = 100
+CONTACT_LENGTH_MAX = 254
+_LOGIN = re.compile(r"[^\s:/\\]{3,64}")
+_MAIL = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}@[^\s@<>()\[\],;:\"\\]+\.[^\s@<>()\[\],;:\"\\]{2,63}")
+_PHONE = re.compile(r"\+?[0-9][0-9 ().-]{6,24}")
+
+
+def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
+    """The sign-up form."""
+    site = pages.site
+
+    async def look(request: Request) -> Response:
+        known = await visitor_of(request, site)
+        to = local(request.query_params.get("next", ""), HOME)
+        if known.profile is not None:
+            return see_other(to)
+        return await pages.answer(request, "driver/signup.html", form=Form(), to=to, problem="")
+
+    async def sign_up(request: Request, form: Form) -> Response:
+        language = visitor(request).language
+        word = pages.word(language)
+        to = local(form.text("next", 300), HOME)
+
+        def again(form: Form, problem: str = "", status: int = 422) -> Response:
+            return pages.draw(request, "driver/signup.html", status=status, form=form, to=to, problem=problem)
+
+        if not crowd.admits(address_of(request)):
+            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
+        if faults := _faults(form, word):
+            return again(form.faulty(**faults))
+        newcomer = Newcomer(
+            login=form.text("login"),
+            password=form.values["password"],
+            name=form.text("name"),
+            contact=form.text("contact", CONTACT_LENGTH_MAX),
+            language=language,
+        )
+        profile = await site.office.sign_up(newcomer)
+        if isinstance(profile, Refusal):
+            faults = refused_fields(profile, word)
+            return again(form.faulty(**faults), "" if faults else refusal_text(profile, word))
+        opened = await site.office.log_in(newcomer.login, newcomer.password, source=address_of(request))
+        if isinstance(opened, Refusal):
+            return see_other("/login")
+        return await entered(request, site, opened, to=to)
+
+    return [page("/signup", look), action(pages, "/signup", sign_up)]
+
+
+def _faults(form: Form, word: Word) -> dict[str, str]:
+    """What is wrong before the office is asked, by field."""
+    found = about_faults(form, word)
+    if not _LOGIN.fullmatch(form.values.get("login", "").strip()):
+        found["login"] = word("Choose a login name of 3 to 64 letters or digits, without spaces.")
+    if fault := password_fault(form.values.get("password", ""), word):
+        found["password"] = fault
+    if form.values.get("consent") != "1":
+        found["consent"] = word("Without your consent no account can be opened.")
+    return found
+
+
+def about_faults(form: Form, word: Word) -> dict[str, str]:
+    """What is wrong with name and contact."""
+    found = {}
+    name, contact = form.values.get("name", "").strip(), form.values.get("contact", "").strip()
+    if not 0 < len(name) <= NAME_LENGTH_MAX or not name.isprintable():
+        found["name"] = word("Enter your name, at most 100 characters.")
+    if len(contact) > CONTACT_LENGTH_MAX or not (_MAIL.fullmatch(contact) or _PHONE.fullmatch(contact)):
+        found["contact"] = word(
+            "Enter an e-mail address or a telephone number, for example mina@example.org or 010-1234-5678."
+        )
+    return found
+
+
+def password_fault(password: str, word: Word) -> str:
+    """What is wrong with a new password; empty where nothing is."""
+    if len(password) > PASSWORD_LENGTH_MAX:
+        return word("The password is too long: at most 256 characters.")
+    return refusal_text(Refusal(code=No.WEAK_PASSWORD), word) if len(password) < PASSWORD_LENGTH_MIN else ""
+
+
+def refused_fields(refusal: Refusal, word: Word) -> dict[str, str]:
+    """The field that the office would not take, with its words; nothing where it is no field's fault."""
+    if refusal.code == No.WEAK_PASSWORD:
+        return {"password": refusal_text(refusal, word)}
+    if refusal.code == No.BAD_FIELD and refusal.detail in {"login", "name", "contact"}:
+        return {refusal.detail: word("This cannot be taken as it is. Look at it again.")}
+    return {}

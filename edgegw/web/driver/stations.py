@@ -1,0 +1,236 @@
+"""Finding stations: the nearest ones that the ledger knows, as a list and as a map drawn here, without internet.
+
+Decides origin (this station, or what was typed), how far is looked, and the order. What is free is known of this station
+alone; of others nothing is guessed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.core.state import Phase
+from edgegw.office import LedgerView, PriceShown, Product, StationFound
+from edgegw.units import INTERVAL_S, SECOND_NS
+from edgegw.web import map as station_map
+from edgegw.web.application import page
+from edgegw.web.forms import Form
+from edgegw.web.geography import (
+    Place,
+    direction,
+    distance_m,
+    geohash_cell,
+    geohash_of,
+    walking_min,
+)
+from edgegw.web.pages import Pages, Word
+from edgegw.web.shown import shown_to
+from edgegw.web.site import Site
+from edgegw.web.visitors import visitor_of
+
+SHOWN_MAX = 20
+ENOUGH = 5
+LENGTHS = (4, 3, 2)  # of the geohashes that are looked into: about 20, 150 and 600 km around
+WALK_MIN_MAX = 90
+WHERE_LENGTH_MAX = 60
+_NUMBER = r"[+-]?[0-9]{1,3}(?:\.[0-9]{1,15})?"
+_COORDINATES = re.compile(rf"({_NUMBER})\s*[,\s]\s*({_NUMBER})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A station of the list, with its number on the map."""
+
+    number: int
+    found: StationFound
+    place: Place
+    away_m: int
+    direction: str
+    walk_min: int | None
+    free: int | None  # None: not known
+    is_own: bool
+
+    @property
+    def geo(self) -> str:
+        """The address by which a telephone's own map opens (RFC 5870)."""
+        return f"geo:{self.place.latitude_deg:.5f},{self.place.longitude_deg:.5f}"
+
+
+def routes(pages: Pages) -> Sequence[BaseRoute]:
+    """The search."""
+    site = pages.site
+
+    async def search(request: Request) -> Response:
+        known = await visitor_of(request, site)
+        word = pages.word(known.language)
+        typed = request.query_params.get("where", "").strip()
+        wish = request.query_params.get("for", "")
+        product: Product | None = "CHARGE" if wish == "charge" else "DISCHARGE" if wish == "sell" else None
+        form = Form(values={"where": typed, "for": wish})
+        origin = _place(typed) if typed else _own_place(site)
+        if typed and origin is None:
+            form = form.faulty(
+                where=word(
+                    "Enter a place as a geohash or as latitude and longitude, for example wydm9 or 37.57, 126.98."
+                )
+            )
+        rows = [] if origin is None else await _rows(site, origin, product=product, word=word)
+        return await pages.answer(
+            request,
+            "driver/stations.html",
+            status=422 if form.faults else 200,
+            form=form,
+            rows=rows,
+            has_origin=origin is not None,
+            prices=await _prices(site),
+            drawn=_drawn(origin, rows, word, is_typed=bool(typed)) if origin is not None else "",
+            show=shown_to(request, site),
+        )
+
+    return [page("/stations", search)]
+
+
+def _own_place(site: Site) -> Place | None:
+    cell = geohash_cell(site.settings.geohash)
+    return None if cell is None else cell.centre
+
+
+def _place(text: str) -> Place | None:
+    """What was typed as a place: a geohash, or latitude and longitude."""
+    if len(text) > WHERE_LENGTH_MAX:
+        return None
+    if found := _COORDINATES.fullmatch(text):
+        latitude, longitude = float(found[1]), float(found[2])
+        is_place = abs(latitude) <= 90 and abs(longitude) <= 180
+        return Place(latitude_deg=latitude, longitude_deg=longitude) if is_place else None
+    cell = geohash_cell(text.lower())
+    return None if cell is None else cell.centre
+
+
+def _around(origin: Place, length: int) -> set[str]:
+    """The geohash of a place and its eight neighbours, so that a place near an edge finds what lies beyond it."""
+    cell = geohash_cell(geohash_of(origin, length))
+    assert cell is not None
+    high, wide = cell.north_deg - cell.south_deg, cell.east_deg - cell.west_deg
+    return {
+        geohash_of(
+            Place(
+                latitude_deg=max(-89.9, min(89.9, origin.latitude_deg + north * high)),
+                longitude_deg=(origin.longitude_deg + east * wide + 180) % 360 - 180,
+            ),
+            length,
+        )
+        for north in (-1, 0, 1)
+        for east in (-1, 0, 1)
+    }
+
+
+async def _near(ledger: LedgerView, origin: Place, product: Product | None) -> Mapping[str, StationFound]:
+    """Stations around a place, farther away until there are enough."""
+    found: dict[str, StationFound] = {}
+    for length in LENGTHS:
+        for prefix in sorted(_around(origin, length)):
+            found |= {one.station_id: one for one in await ledger.stations(prefix, product)}
+        if len(found) >= ENOUGH:
+            break
+    return found
+
+
+async def _rows(site: Site, origin: Place, *, product: Product | None, word: Word) -> Sequence[Row]:
+    """The nearest stations, the nearest first; the own one stands first where it is as near as another."""
+    own_id = site.station().settings.station_id if site.station is not None else ""
+    placed = [
+        (one, cell.centre)
+        for one in (await _near(site.ledger, origin, product)).values()
+        if (cell := geohash_cell(one.geohash)) is not None
+    ]
+    placed.sort(
+        key=lambda pair: (distance_m(origin, pair[1]), pair[0].station_id != own_id, pair[0].station_id)
+    )
+    return [
+        _row(
+            site,
+            origin,
+            number=number,
+            found=found,
+            place=place,
+            is_own=found.station_id == own_id,
+            word=word,
+        )
+        for number, (found, place) in enumerate(placed[:SHOWN_MAX], start=1)
+    ]
+
+
+def _row(
+    site: Site, origin: Place, *, number: int, found: StationFound, place: Place, is_own: bool, word: Word
+) -> Row:
+    away_m = distance_m(origin, place)
+    towards = direction(origin, place)
+    walk_min = walking_min(away_m)
+    return Row(
+        number=number,
+        found=found,
+        place=place,
+        away_m=away_m,
+        direction="" if towards is None else _directions(word)[towards],
+        walk_min=walk_min if walk_min <= WALK_MIN_MAX else None,
+        free=_free(site) if is_own else None,
+        is_own=is_own,
+    )
+
+
+def _free(site: Site) -> int:
+    """How many EVSEs of this station wait for a car."""
+    assert site.station is not None
+    return sum(one.online and one.phase == Phase.VACANT for one in site.station().evses.values())
+
+
+async def _prices(site: Site) -> Mapping[str, PriceShown | None]:
+    """The prices of the quarter hour, in this station's zone."""
+    interval = site.clock.now_ns() // SECOND_NS // INTERVAL_S * INTERVAL_S
+    return {
+        "CHARGE": await site.ledger.price("CHARGE", interval),
+        "DISCHARGE": await site.ledger.price("DISCHARGE", interval),
+    }
+
+
+def _drawn(origin: Place, rows: Sequence[Row], word: Word, *, is_typed: bool) -> str:
+    labels = station_map.MapLabels(
+        title=word("Map of the stations"),
+        description=word("The numbers are those of the list, which tells distance and direction in words."),
+        origin=word("your place") if is_typed else word("here"),
+        own=word("this station"),
+        free=word("free"),
+        occupied=word("occupied"),
+        unknown=word("not known"),
+        north=word("N"),
+        unnumbered=word("{count} more stand too close to be numbered"),
+        empty=word("No station was found here."),
+    )
+    stations = [
+        station_map.Station(
+            number=row.number,
+            place=row.place,
+            name=row.found.station_id,
+            is_free=None if row.free is None else row.free > 0,
+            is_own=row.is_own,
+        )
+        for row in rows
+    ]
+    return station_map.draw(origin, stations, labels, chart_id="stations-map")
+
+
+def _directions(word: Word) -> Mapping[str, str]:
+    return {
+        "north": word("north"),
+        "north_east": word("north-east"),
+        "east": word("east"),
+        "south_east": word("south-east"),
+        "south": word("south"),
+        "south_west": word("south-west"),
+        "west": word("west"),
+        "north_west": word("north-west"),
+    }

@@ -1,0 +1,91 @@
+"""All routes of the operator's pages: the way in and out, and the pages by module.
+
+Decides which page stands where. Every page but the login wants a login; the login page tells nothing of the station.
+"""
+
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.web.application import Area, action, page
+from edgegw.web.forms import Form
+from edgegw.web.operator import approving, chargers, notices, overview, running
+from edgegw.web.operator.desk import StationDesk
+from edgegw.web.operator.login import LOGIN_S, Door, Entered
+from edgegw.web.operator.room import Room
+from edgegw.web.pages import Pages, local, see_other
+from edgegw.web.visitors import set_cookie, visitor_of
+
+COOKIE = "operator"
+
+
+def operator_area(desk: StationDesk, door: Door) -> Area:
+    """The area for a station's desk and its door."""
+
+    def routes(pages: Pages) -> Sequence[BaseRoute]:
+        room = Room(pages=pages, desk=desk, door=door)
+        return [
+            *_login(room),
+            *overview.routes(room),
+            *chargers.routes(room),
+            *approving.routes(room),
+            *running.routes(room),
+            *notices.routes(room),
+        ]
+
+    return routes
+
+
+def _login(room: Room) -> Sequence[BaseRoute]:
+    site = room.pages.site
+
+    async def show(request: Request) -> Response:
+        visitor = await visitor_of(request, site)
+        led_to = local(request.query_params.get("next", "/"))
+        if visitor.profile is not None:
+            return see_other(led_to)
+        return await room.pages.answer(request, "operator/login.html", form=Form(), led_to=led_to)
+
+    async def enter(request: Request, form: Form) -> Response:
+        source = request.client.host if request.client else ""
+        led_to = local(form.text("next", 300))
+        entered = await room.door.enter(form.values.get("password", ""), source=source)
+        if entered.token:
+            response = see_other(led_to)
+            set_cookie(response, site, COOKIE, value=entered.token, seconds=LOGIN_S)
+            site.log("operator.entered", {"address": source})
+            return response
+        if not entered.wait_s:
+            site.log(
+                "operator.refused",
+                {"address": source, "reason": entered.fault or "password"},
+                level="warning",
+            )
+        faulty = form.faulty(password=await _why(request, entered))
+        status = 429 if entered.wait_s else 503 if entered.fault else 403
+        return await room.pages.answer(
+            request, "operator/login.html", status=status, form=faulty, led_to=led_to
+        )
+
+    async def _why(request: Request, entered: Entered) -> str:
+        word = (await room.tongue(request)).word
+        if entered.fault:
+            return word("There is no password yet. Set one on this machine: sudo edgegw operator password")
+        if entered.wait_s:
+            return word("Too many tries. Wait %(seconds)s seconds.") % {"seconds": entered.wait_s}
+        return word("This is not the password.")
+
+    async def leave(request: Request, _form: Form) -> Response:
+        visitor = await visitor_of(request, site)
+        room.door.leave(visitor.login_token)
+        response = see_other("/login")
+        set_cookie(response, site, COOKIE, value="", seconds=0)
+        return response
+
+    return [
+        page("/login", show),
+        action(room.pages, "/login", enter),
+        room.action("/logout", leave),
+    ]

@@ -1,0 +1,96 @@
+"""Chargers: configured ones, those that wait to be let in, those that were refused and why; and what to type into one."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import segno
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.web.forms import Form
+from edgegw.web.operator.desk import Refused
+from edgegw.web.operator.room import Room, Tongue
+from edgegw.web.operator.wording import PHASES, explained, said
+from edgegw.web.pages import see_other
+
+
+def routes(room: Room) -> Sequence[BaseRoute]:
+    """The list, rejecting, refusals, and addresses."""
+
+    async def show(request: Request) -> Response:
+        tongue = await room.tongue(request)
+        found = await room.desk.chargers()
+        return await room.pages.answer(
+            request,
+            "operator/chargers.html",
+            found=found,
+            configured=sorted(found.configured, key=lambda one: one.online),
+            phases={phase: tongue.word(text) for phase, text in PHASES.items()},
+            refused=refusals(found.refused, tongue)[:10],
+            labels=room.desk.drivers_origin(),
+            moment=tongue.moment,
+            ago=tongue.ago,
+            quote=lambda text: quote(text, safe=""),
+        )
+
+    async def reject(request: Request, _form: Form) -> Response:
+        charger_id = request.path_params["charger_id"]
+        if await room.desk.reject(charger_id):
+            room.note("reject charger", charger_id)
+        return see_other("/chargers")
+
+    async def refused(request: Request) -> Response:
+        tongue = await room.tongue(request)
+        found = await room.desk.chargers()
+        tally = room.desk.station().tally["all"]
+        return await room.pages.answer(
+            request,
+            "operator/refusals.html",
+            refused=refusals(found.refused, tongue),
+            codes=sorted(tally.refused.items(), key=lambda one: -one[1]),
+        )
+
+    async def addresses(request: Request) -> Response:
+        tongue = await room.tongue(request)
+        charger_id = request.query_params.get("charger", "").strip()[:48]
+        places = [
+            (one.url, said(one.remark, tongue.word), qr(one.url))
+            for one in room.desk.places(charger_id if charger_id.isprintable() else "")
+        ]
+        return await room.pages.answer(
+            request, "operator/addresses.html", places=places, charger_id=charger_id
+        )
+
+    return [
+        room.page("/chargers", show),
+        room.action("/chargers/{charger_id}/reject", reject),
+        room.page("/refusals", refused),
+        room.page("/addresses", addresses),
+    ]
+
+
+def refusals(found: Sequence[Refused], tongue: Tongue) -> list[dict[str, object]]:
+    """Refused connections, newest first, each with its remedy."""
+    return [
+        {
+            "when": tongue.moment(one.at_ns),
+            "why": explained(one.code, tongue.word).replace(
+                " ID", f" {one.charger_id}" if one.charger_id else " ID"
+            ),
+            "charger_id": one.charger_id,
+            "address": one.address,
+            "detail": one.detail,
+            "count": one.count,
+        }
+        for one in sorted(found, key=lambda one: -one.at_ns)
+    ]
+
+
+def qr(text: str) -> Markup:
+    """A QR code as SVG; its text stands beside it for who cannot see it."""
+    drawn = segno.make(text, micro=False).svg_inline(
+        scale=5, border=4, omitsize=True, dark="#000", light="#fff"
+    )
+    return Markup(drawn)  # noqa: S704 - drawn here, from modules alone: no text is in it

@@ -1,0 +1,152 @@
+"""The operator's password and logins: one password, logins in memory for twelve hours, pauses that grow with wrong tries.
+
+Decides who is in. Keeps hashes of tokens and nothing else; the password's hash is read at each try, so that a new one holds at
+once. A restart ends every login, and so does `look` where the password has changed.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address, ip_network
+
+import argon2
+
+from edgegw.errors import EdgegwError
+from edgegw.office import Profile
+
+LOGIN_S = 12 * 3600
+LOGINS_MAX = 16
+FREE_TRIES = 3
+PAUSE_S_MAX = 900.0
+PASSWORD_MAX = 256
+PASSWORD_MIN = 12
+_REMEMBERED = 256
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
+_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's second choice
+
+
+def hash_password(password: str) -> str:
+    """What is kept of a password."""
+    return _HASHER.hash(password)
+
+
+def new_password() -> str:
+    """A password of 99 bits that a person can type."""
+    return "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(4))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """What became of a try: a token, or seconds to wait, or neither (wrong); `fault`: there is no password to compare with."""
+
+    token: str = field(default="", repr=False)
+    wait_s: int = 0
+    fault: str = ""
+
+
+@dataclass(slots=True)
+class _Tries:
+    count: int = 0
+    last_s: float = 0.0
+
+
+class Door:
+    """Compares passwords and keeps logins; `stored` gives the password's hash, and raises EdgegwError."""
+
+    def __init__(self, stored: Callable[[], str], now_s: Callable[[], float] = time.monotonic) -> None:
+        self._stored = stored
+        self._now_s = now_s
+        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+        self._logins: OrderedDict[str, tuple[str, float]] = (
+            OrderedDict()
+        )  # token's hash -> password's hash, end
+        self._turn = asyncio.Lock()  # one comparison at a time: each takes 19 MiB
+
+    async def enter(self, password: str, *, source: str) -> Entered:
+        """Try a password from an address."""
+        tries = self._tries_of(source)
+        wait_s = self._wait_s(tries)
+        if wait_s:
+            return Entered(wait_s=wait_s)
+        tries.count, tries.last_s = (
+            tries.count + 1,
+            self._now_s(),
+        )  # before the outcome: many at once gain nothing
+        async with self._turn:
+            try:
+                stored = await asyncio.to_thread(self._stored)
+            except EdgegwError as fault:
+                tries.count -= 1
+                return Entered(fault=str(fault))
+            is_right = await asyncio.to_thread(_matches, stored, password[:PASSWORD_MAX])
+        if not is_right:
+            return Entered()
+        self._tries.pop(_network(source), None)
+        token = secrets.token_hex(32)
+        self._logins[_digest(token)] = (stored, self._now_s() + LOGIN_S)
+        while len(self._logins) > LOGINS_MAX:
+            self._logins.popitem(last=False)
+        return Entered(token=token)
+
+    async def who(self, token: str) -> Profile | None:
+        """The operator, where the token is a login's that goes on."""
+        _, end_s = self._logins.get(_digest(token), ("", 0.0))
+        if self._now_s() >= end_s:
+            self._logins.pop(_digest(token), None)
+            return None
+        return Profile(member_id="operator", login="operator", name="", contact="")
+
+    def leave(self, token: str) -> None:
+        """End a login."""
+        self._logins.pop(_digest(token), None)
+
+    def look(self) -> None:
+        """End every login that another password opened."""
+        try:
+            stored = self._stored()
+        except EdgegwError:
+            stored = ""
+        for token, (then, _) in list(self._logins.items()):
+            if then != stored:
+                del self._logins[token]
+
+    def _tries_of(self, source: str) -> _Tries:
+        key = _network(source)
+        tries = self._tries.pop(key, None) or _Tries()
+        self._tries[key] = tries
+        if len(self._tries) > _REMEMBERED:
+            self._tries.popitem(last=False)
+        return tries
+
+    def _wait_s(self, tries: _Tries) -> int:
+        """Whole seconds until the next try: none at first, then 2, 4, 8 … after each wrong one."""
+        over = tries.count - FREE_TRIES
+        if over < 0:
+            return 0
+        pause_s = min(2.0 ** min(over + 1, 16), PAUSE_S_MAX)
+        left_s = tries.last_s + pause_s - self._now_s()
+        return 0 if left_s <= 0 else int(left_s) + 1
+
+
+def _matches(stored: str, password: str) -> bool:
+    try:
+        return _HASHER.verify(stored, password)
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        return False
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _network(source: str) -> str:
+    """What tries are counted by: the address, of IPv6 the network that one machine may have for itself."""
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return source
+    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else source

@@ -1,0 +1,81 @@
+"""What the operator tells drivers: written in both languages, valid until an instant or until it is withdrawn."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from edgegw.office import Notice
+from edgegw.units import SECOND_NS
+from edgegw.web.forms import Form
+from edgegw.web.operator.room import Room, Tongue
+from edgegw.web.pages import see_other
+
+TITLE_MAX, TEXT_MAX = 80, 2000
+FIELDS = (("title_ko", TITLE_MAX), ("title_en", TITLE_MAX), ("text_ko", TEXT_MAX), ("text_en", TEXT_MAX))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def routes(room: Room) -> Sequence[BaseRoute]:
+    """The list, writing and withdrawing."""
+    site = room.pages.site
+
+    async def show(request: Request) -> Response:
+        return await listed(request, Form())
+
+    async def listed(request: Request, form: Form, *, status: int = 200) -> Response:
+        tongue = await room.tongue(request)
+        return await room.pages.answer(
+            request,
+            "operator/notices.html",
+            status=status,
+            form=form,
+            notices=await site.office.notices(),
+            moment=tongue.moment,
+            title_max=TITLE_MAX,
+            text_max=TEXT_MAX,
+        )
+
+    async def publish(request: Request, form: Form) -> Response:
+        tongue = await room.tongue(request)
+        texts = {name: form.text(name, most + 1) for name, most in FIELDS}
+        faults = {
+            name: tongue.word("Write at most %(most)s characters, and at least one.") % {"most": most}
+            for name, most in FIELDS
+            if not 0 < len(texts[name]) <= most
+        }
+        until_ns = until(form.text("until"), site.settings.time_zone)
+        if form.text("until") and (until_ns is None or until_ns <= tongue.now_ns):
+            faults["until"] = tongue.word("A day and time that is still to come.")
+        if faults:
+            return await listed(request, form.faulty(**faults), status=400)
+        await site.office.publish(_notice(texts, until_ns, tongue))
+        room.note("publish notice", texts["title_en"])
+        return see_other("/notices")
+
+    async def withdraw(_request: Request, form: Form) -> Response:
+        await site.office.withdraw(form.text("notice_id", 64))
+        room.note("withdraw notice", form.text("notice_id", 64))
+        return see_other("/notices")
+
+    return [
+        room.page("/notices", show),
+        room.action("/notices", publish),
+        room.action("/notices/withdraw", withdraw),
+    ]
+
+
+def _notice(texts: dict[str, str], until_ns: int | None, tongue: Tongue) -> Notice:
+    return Notice(notice_id=secrets.token_hex(8), at_ns=tongue.now_ns, until_ns=until_ns, **texts)
+
+
+def until(text: str, zone: tzinfo) -> int | None:
+    """UTC nanoseconds of a wall clock's day and time, as a browser's field tells it (2026-06-10T18:00)."""
+    try:
+        typed = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=zone)
+    except ValueError:
+        return None
+    return (typed.astimezone(UTC) - _EPOCH) // timedelta(seconds=1) * SECOND_NS

@@ -1,0 +1,105 @@
+"""The web server over real sockets: plain and TLS, a new certificate without a restart, limits, and a clean end."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgegw.errors import AddressTakenError, ConfigError
+from edgegw.web.application import application
+from edgegw.web.driver import home
+from edgegw.web.server import WebServer
+from edgegw.web.site import WebSettings
+from tests.certificates import Authority
+from tests.web_site import World
+
+PATIENCE_S = 20.0
+
+
+@contextlib.asynccontextmanager
+async def serving(world: World, settings: WebSettings) -> AsyncIterator[WebServer]:
+    """A server that runs until the block is left, and then ends."""
+    server = WebServer(application(replace(world.site(), settings=settings), {"home": home.routes}), settings)
+    running = asyncio.ensure_future(server.run())
+    try:
+        yield server
+    finally:
+        running.cancel()
+        async with asyncio.timeout(PATIENCE_S):
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+async def ask(port: int, request: str, tls: ssl.SSLContext | None = None) -> str:
+    """One request as it is; the answer up to its end."""
+    async with asyncio.timeout(PATIENCE_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+        writer.write(request.encode())
+        answer = await reader.read()
+        writer.close()
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
+    return answer.decode(errors="replace")
+
+
+def get(path: str = "/", extra: str = "") -> str:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{extra}\r\n"
+
+
+LOCAL = WebSettings(host="127.0.0.1", port=0, names=("localhost",), secret=b"s" * 32)
+
+
+async def test_pages_are_served_and_the_server_ends() -> None:
+    """A page comes over a socket without naming the program; when the server ends, nobody listens."""
+    async with serving(World(), LOCAL) as server:
+        answer = await ask(server.port, get())
+        assert answer.startswith("HTTP/1.1 200")
+        assert "uvicorn" not in answer.lower()
+        assert server.origin == f"http://localhost:{server.port}"
+    with pytest.raises(ConnectionError):
+        await ask(server.port, get())
+
+
+async def test_rubbish_is_no_request() -> None:
+    """What is no HTTP, or has a header line without an end, is refused and costs the others nothing."""
+    async with serving(World(), LOCAL) as server:
+        assert " 400 " in (await ask(server.port, "\x16\x03\x01 hello\r\n\r\n")).splitlines()[0]
+        endless = await ask(server.port, f"GET / HTTP/1.1\r\nHost: localhost\r\nX: {'a' * 100_000}")
+        assert endless == "" or endless.split()[1] in {"400", "431"}
+        assert (await ask(server.port, get())).startswith("HTTP/1.1 200")
+
+
+async def test_tls_and_a_new_certificate_without_a_restart(tmp_path: Path) -> None:
+    """Over TLS cookies are bound to the host; a renewed certificate serves new connections, a broken one changes nothing."""
+    old, new = Authority(tmp_path, "old"), Authority(tmp_path, "new")
+    pair = old.issue("page")
+    certificate, key_file = pair.certificate, pair.key_file
+    secure = replace(LOCAL, certificate=certificate, key_file=key_file)
+    async with serving(World(), secure) as server:
+        answer = await ask(server.port, get(), old.trusting())
+        assert "strict-transport-security" in answer.lower()
+        assert "__Host-edgegw_visitor=" in answer
+        assert "secure" in answer.lower().split("__host-edgegw_visitor=")[1].splitlines()[0]
+        assert "not encrypted" not in answer
+        new.issue("page")
+        server.reload()
+        assert (await ask(server.port, get(), new.trusting())).startswith("HTTP/1.1 200")
+        certificate.write_text("rubbish")
+        with pytest.raises(ConfigError, match=r"web\.certificate"):
+            server.reload()
+        assert (await ask(server.port, get(), new.trusting())).startswith("HTTP/1.1 200")
+    with pytest.raises(ConfigError, match=r"web\.certificate"):
+        WebServer(application(World().site(), {}), secure)
+
+
+async def test_a_taken_port_is_named() -> None:
+    """Where another program listens, the fault says which keys to change."""
+    async with serving(World(), LOCAL) as server:
+        assert (await ask(server.port, get())).startswith("HTTP/1.1 200")
+        taken = replace(LOCAL, port=server.port)
+        with pytest.raises(AddressTakenError, match=r"web\.host, web\.port"):
+            WebServer(application(World().site(), {}), taken)

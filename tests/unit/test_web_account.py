@@ -1,0 +1,453 @@
+"""The driver's account, history, receipts, exchange and the search for stations, as a browser without JavaScript sees them."""
+
+import re
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+
+from edgegw.office import Check, Checked, Entry, No, OfficeError, Refusal, StationFound
+from edgegw.receipts import LineStatus, ReceiptLine
+from edgegw.web import driver
+from edgegw.web.application import application
+from edgegw.web.driver import home
+from tests.office_double import NOW_S
+from tests.receipt_double import FakeBook, receipt_of
+from tests.web_site import Browser, World
+
+PAGES = (
+    *("/login", "/signup", "/account", "/profile", "/cards", "/leave", "/history", "/receipts", "/exchange"),
+    *("/stations", "/notices", "/receipts/BAY-1.77", "/receipts/BAY-1.77?check=1"),
+)
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.ledger.found = [
+        StationFound(station_id="harbour-1", geohash="wydm9", evses=2, products=("CHARGE", "DISCHARGE")),
+        StationFound(station_id="far-<b>", geohash="wydmbc1", evses=3, products=("CHARGE",)),
+        StationFound(station_id="broken", geohash="wydma!", evses=1, products=("CHARGE",)),
+    ]
+    return world
+
+
+@pytest.fixture
+def book() -> FakeBook:
+    return FakeBook()
+
+
+@pytest.fixture
+def browser(world: World, book: FakeBook) -> Browser:
+    site = replace(world.site(), receipts=book)
+    return Browser(application(site, {"home": home.routes, "driver": driver.routes}))
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+async def test_every_page_is_there_in_both_languages(
+    world: World, book: FakeBook, browser: Browser, language: str
+) -> None:
+    """Each page has one heading, a title, labels for its fields, and ids that are unique."""
+    for path in PAGES:
+        if path == "/account":
+            profile = await browser.sign_up(world.office)
+            book.add(receipt_of(profile.member_id, world.ledger))
+            await browser.get(f"/account?lang={language}")
+        answer = await browser.get(f"{path}{'&' if '?' in path else '?'}lang={language}")
+        assert answer.status == 200, path
+        assert f'<html lang="{language}">' in answer.text
+        assert answer.text.count("<h1") == 1, path
+        ids = re.findall(r' id="([^"]+)"', answer.text)
+        assert len(ids) == len(set(ids)), path
+        labelled = set(re.findall(r'<label for="([^"]+)"', answer.text))
+        fields = re.findall(r"<(?:input|select)\b[^>]*>", answer.text)
+        seen = [one for one in fields if 'type="hidden"' not in one and " hidden>" not in one]
+        assert {re.findall(r' id="([^"]+)"', one)[0] for one in seen} <= labelled, path
+        assert "style=" not in answer.text, path
+
+
+async def test_a_page_that_forms_lead_to_can_be_reloaded(world: World, browser: Browser) -> None:
+    """The address of an answered form, asked for again, is a page; the language can be changed there too."""
+    await browser.sign_up(world.office)
+    for path in ("/exchange/quote", "/exchange/confirm", "/profile/password", "/cards/unlink", "/leave/now"):
+        assert (await browser.get(f"{path}?lang=ko")).status == 200
+
+
+async def test_the_account_tells_tokens_and_energy(world: World, browser: Browser) -> None:
+    """Available and set aside, in the visitor's words; the member's number is shortened."""
+    profile = await browser.sign_up(world.office)
+    world.office.tokens[profile.member_id] = 1_234_567
+    answer = await browser.get("/account")
+    assert "1,234.567 tokens" in answer.words
+    assert f"{profile.member_id[:8]}…" in answer.words
+    assert "1,234.567 토큰" in (await browser.get("/account?lang=ko")).words
+
+
+# --- history ---------------------------------------------------------------------------------------------------------
+
+
+def entered(world: World, member_id: str, count: int, name: str = "trade") -> None:
+    for number in range(count):
+        entry = Entry(
+            type="trade.recorded",
+            id=f"{name}-{number}",
+            tokens_mtok=-1500 - number,
+            energy_wh=2000,
+            at_ns=(NOW_S + number) * 10**9,
+            tx_id="ab" * 32,
+        )
+        world.office.entries.append((member_id, entry))
+
+
+async def test_the_history_is_paged_to_its_end(world: World, browser: Browser) -> None:
+    """Newest first, twenty on a page, and each entry on one page only."""
+    profile = await browser.sign_up(world.office)
+    assert "Nothing has happened yet." in (await browser.get("/history")).words
+    entered(world, profile.member_id, 45)
+    answer = await browser.get("/history")
+    path, seen = "/history", []
+    while path:
+        answer = await browser.get(path)
+        seen += re.findall(r"<code>trade-(\d+)</code>", answer.text)
+        older = re.search(r'rel="next" href="([^"]+)"', answer.text)
+        path = older[1] if older else ""
+    assert seen == [str(number) for number in reversed(range(45))]
+    assert "Energy traded" in answer.words
+    assert "\N{MINUS SIGN}1.5 tokens" in answer.words
+    assert "+2.000 kWh" in answer.words
+    assert (await browser.get("/history?from=%3Cscript%3E")).status == 404
+
+
+async def test_the_history_as_a_file_runs_nothing(world: World, browser: Browser) -> None:
+    """The whole history as CSV, in which a text that looks like a formula is none."""
+    profile = await browser.sign_up(world.office)
+    entered(world, profile.member_id, 130)
+    entered(world, profile.member_id, 1, name="=HYPERLINK(1)")
+    answer = await browser.get("/history.csv")
+    assert answer.headers["content-type"].startswith("text/csv")
+    lines = answer.text.removeprefix("\ufeff").splitlines()
+    assert len(lines) == 132
+    assert lines[1].split(",")[2:5] == ["'=HYPERLINK(1)-0", "-1.500", "2000"]
+
+
+# --- receipts --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_receipt_tells_every_line(world: World, book: FakeBook, browser: Browser) -> None:
+    """Registers, price and amount, market or retail and why, and where each line stands, in words."""
+    profile = await browser.sign_up(world.office)
+    book.add(receipt_of(profile.member_id, world.ledger))
+    assert "waiting for the ledger: 1" in (await browser.get("/receipts")).words
+    words = (await browser.get("/receipts/BAY-1.77")).words
+    for text in (
+        "1,204.000 kWh → 1,206.345 kWh",
+        "2.345 kWh \N{MULTIPLICATION SIGN} 125 tokens/kWh = 293.125 tokens",
+        "No producer offered energy for this quarter hour.",
+        "committed in block 41",
+        "committed in block 43",  # of which only the ledger knew
+        "More energy flowed than tokens were set aside for.",
+        "Nothing was set aside for it.",
+        "… waiting",
+        "Network fees come on top of what was paid: 2.345 tokens.",
+        "paid 414.955 tokens",
+        "earned 825 tokens",
+        "10:00\N{EN DASH}10:15",
+    ):
+        assert text in words, text
+
+
+async def test_a_receipt_stands_without_the_ledger(world: World, book: FakeBook, browser: Browser) -> None:
+    """Where no peer can be asked, the station's own word is shown."""
+    profile = await browser.sign_up(world.office)
+    book.add(receipt_of(profile.member_id, world.ledger))
+
+    async def silent(_trade_id: str) -> None:
+        raise OfficeError("no peer")
+
+    world.ledger.trade = silent  # type: ignore[method-assign,assignment]  # this ledger cannot be asked
+    answer = await browser.get("/receipts/BAY-1.77")
+    assert "293.125 tokens" in answer.words
+    assert "✓ committed" in answer.words
+
+
+async def test_a_receipt_is_its_members_alone(world: World, book: FakeBook, browser: Browser) -> None:
+    """Another member's receipt is refused in every form; one that never was is not found; a stranger logs in first."""
+    owner = await Browser(browser.app).sign_up(world.office, "nari")
+    book.add(receipt_of(owner.member_id, world.ledger))
+    assert (await browser.get("/receipts/BAY-1.77")).status == 303
+    await browser.sign_up(world.office)
+    for query in ("", "?format=csv", "?check=1"):
+        answer = await browser.get(f"/receipts/BAY-1.77{query}")
+        assert (answer.status, "EGW-3005" in answer.text) == (403, True)
+        assert "293.125" not in answer.text
+    assert (await browser.get("/receipts/BAY-1.78")).status == 404
+    assert (await browser.get("/receipts/a/../../etc")).status == 404
+    assert "No sessions yet" in (await browser.get("/receipts")).words
+
+
+async def test_receipts_are_paged(world: World, book: FakeBook, browser: Browser) -> None:
+    """Ten on a page, newest first, to the end."""
+    profile = await browser.sign_up(world.office)
+    for number in range(23):
+        book.add(receipt_of(profile.member_id, world.ledger, f"BAY-1.{number}"))
+    path, seen = "/receipts", []
+    while path:
+        answer = await browser.get(path)
+        seen += re.findall(r'href="/receipts/BAY-1\.(\d+)"', answer.text)
+        older = re.search(r'rel="next" href="([^"]+)"', answer.text)
+        path = older[1] if older else ""
+    assert seen == [str(number) for number in reversed(range(23))]
+
+
+async def test_a_receipt_as_a_file(world: World, book: FakeBook, browser: Browser) -> None:
+    """One line of CSV for each line of the receipt, with plain numbers."""
+    profile = await browser.sign_up(world.office)
+    receipt = receipt_of(profile.member_id, world.ledger, "=EVIL()")
+    book.add(receipt)
+    answer = await browser.get("/receipts/%3DEVIL()?format=csv".replace("%3D", "="))
+    lines = answer.text.removeprefix("\ufeff").splitlines()
+    assert len(lines) == 1 + len(receipt.lines)
+    row = "'=EVIL(),BAY-1,2026-06-10T01:00:00Z,import,1204000,1206345,2345,COMMITTED,MARKET,,125.000,293.125,"
+    assert lines[1].startswith(row)
+
+
+async def test_a_receipt_is_recomputed(world: World, book: FakeBook, browser: Browser) -> None:
+    """Each committed line's block with every check and its five fields, and what the check cannot show."""
+    profile = await browser.sign_up(world.office)
+    receipt = receipt_of(profile.member_id, world.ledger)
+    book.add(receipt)
+    answer = await browser.get("/receipts/BAY-1.77?check=1")
+    assert answer.text.count("Everything holds") == 3
+    for text in ("The link to the block before", "Prev_Hash", "edgegw ledger verify --block 41"):
+        assert text in answer.words
+    assert "you trust that program here" in answer.words
+
+
+async def test_what_does_not_hold_is_not_hidden(world: World, book: FakeBook, browser: Browser) -> None:
+    """A failed check, one without words, and a trade that the ledger does not know are each told as such."""
+    profile = await browser.sign_up(world.office)
+    receipt = receipt_of(profile.member_id, world.ledger)
+    book.add(receipt)
+    first, second, third = (one.trade_id for one in receipt.lines[:3])
+
+    async def check(trade_id: str) -> Checked | Refusal:
+        if trade_id == first:
+            return Refusal(code="TRADE_UNKNOWN")
+        checks = () if trade_id == second else (Check(name="<new>", holds=False, detail="<b>"),)
+        return Checked(trade_id=trade_id, block=7, fields={"KEY": "<i>"}, checks=checks)
+
+    world.ledger.check = check  # type: ignore[method-assign]  # this ledger's blocks do not hold
+    answer = await browser.get("/receipts/BAY-1.77?check=1")
+    assert third
+    assert "Everything holds" not in answer.text
+    assert answer.words.count("Something does not hold") == 3
+    assert "The ledger knows no such trade." in answer.words
+    assert "✗ does not hold <new>" in answer.words
+    assert "<i>" not in answer.text
+
+
+async def test_a_session_that_has_only_begun(world: World, book: FakeBook, browser: Browser) -> None:
+    """Without readings and lines the receipt says so; a dispute is told."""
+    profile = await browser.sign_up(world.office)
+    whole = receipt_of(profile.member_id, world.ledger)
+    session = replace(whole.session, ended_ns=None)
+    book.add(replace(whole, session=session, meters=(), lines=(), disputed=True))
+    words = (await browser.get("/receipts/BAY-1.77?check=1")).words
+    assert "running" in words
+    assert "The meter was not read yet." in words
+    assert "there is nothing to recompute" in words
+    assert "The charger and the meter disagree" in words
+    assert "running" in (await browser.get("/receipts")).words
+
+
+async def test_texts_of_a_charger_stay_text(world: World, book: FakeBook, browser: Browser) -> None:
+    """Session ids, codes and reasons come from devices and other programs: markup in them is text."""
+    profile = await browser.sign_up(world.office)
+    evil = "<script>alert(1)</script>"
+    whole = receipt_of(profile.member_id, world.ledger)
+    line = ReceiptLine(
+        status=LineStatus.REFUSED,
+        direction="import",
+        interval=0,
+        start_wh=0,
+        end_wh=1,
+        kind="RETAIL",
+        reason=evil,
+        code=evil,
+        trade_id=evil,
+    )
+    book.add(replace(whole, session=replace(whole.session, evse_id=evil), lines=(line,)))
+    for path in ("/receipts", "/receipts/BAY-1.77"):
+        answer = await browser.get(path)
+        assert "<script>" not in answer.text
+        assert evil in answer.words
+
+
+async def test_without_a_station_there_are_no_receipts(world: World) -> None:
+    """A representative's own pages have no journal to tell from."""
+    browser = world.browser(driver=driver.routes)
+    await browser.sign_up(world.office)
+    assert "No sessions yet" in (await browser.get("/receipts")).words
+    assert (await browser.get("/receipts/BAY-1.77")).status == 404
+
+
+# --- exchange --------------------------------------------------------------------------------------------------------
+
+
+async def test_tokens_are_bought_once(world: World, browser: Browser) -> None:
+    """Quote, confirmation, result; the same confirmation again shows the same result and exchanges nothing."""
+    profile = await browser.sign_up(world.office)
+    await browser.get("/exchange")
+    quote = await browser.send("/exchange/quote", way="buy", tokens="5000.5")
+    assert "5,000 KRW" in quote.words
+    assert "5,000.5 tokens" in quote.words
+    assert "1 won for one token" in quote.words
+    assert world.office.tokens == {}
+    quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
+    results = [await browser.send("/exchange/confirm", quote_id=quote_id) for _ in range(2)]
+    assert results[0].words == results[1].words
+    assert f"deposit:{quote_id}" in results[0].words
+    assert "committed in block 1" in results[0].words
+    assert world.office.tokens == {profile.member_id: 5_000_500}
+
+
+async def test_tokens_are_sold(world: World, browser: Browser) -> None:
+    """The other way round; more than there are is refused beside the field."""
+    profile = await browser.sign_up(world.office)
+    world.office.tokens[profile.member_id] = 7_000_000
+    await browser.get("/exchange")
+    over = await browser.send("/exchange/quote", way="sell", tokens="7001")
+    assert (over.status, 'id="tokens-fault"' in over.text, 'value="7001"' in over.text) == (422, True, True)
+    assert "You do not have so many tokens available." in over.words
+    quote = await browser.send("/exchange/quote", way="sell", tokens="7000")
+    quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
+    done = await browser.send("/exchange/confirm", quote_id=quote_id)
+    assert "7,000 KRW are on their way to you." in done.words
+    assert world.office.tokens == {profile.member_id: 0}
+
+
+@pytest.mark.parametrize("typed", ["-5", "1e9", "5,5", "٣", "", "0", "0.5", "1000001", "9" * 40, "1.2345"])
+async def test_a_bad_amount_is_told_beside_its_field(world: World, browser: Browser, typed: str) -> None:
+    """No entry is guessed at; it is kept as it was typed, and no quote is made."""
+    await browser.sign_up(world.office)
+    await browser.get("/exchange")
+    answer = await browser.send("/exchange/quote", way="buy", tokens=typed)
+    assert (answer.status, f'value="{typed}"' in answer.text) == (422, True)
+    assert "Enter tokens between 1 and 1,000,000" in answer.words
+    assert world.office.quotes == {}
+
+
+async def test_quotes_are_the_members_own_and_end(world: World, browser: Browser) -> None:
+    """Another's quote, none at all and one too old do nothing, and are told in words; a way must be chosen."""
+    await browser.sign_up(world.office)
+    other = Browser(browser.app)
+    await other.sign_up(world.office, "nari")
+    await browser.get("/exchange")
+    assert "Choose what you want to do." in (await browser.send("/exchange/quote", tokens="5")).words
+    quote = await browser.send("/exchange/quote", way="buy", tokens="5000")
+    quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
+    await other.get("/exchange")
+    assert "no such quote of yours" in (await other.send("/exchange/confirm", quote_id=quote_id)).words
+    assert (await browser.send("/exchange/confirm", quote_id="")).status == 422
+    world.clock.at_ns += 301 * 10**9
+    late = await browser.send("/exchange/confirm", quote_id=quote_id)
+    assert (late.status, "no longer valid" in late.words) == (422, True)
+    assert world.office.tokens == {}
+
+
+async def test_a_code_without_words_is_told_as_itself(world: World, browser: Browser) -> None:
+    """A refusal that these pages do not know is not hidden."""
+    await browser.sign_up(world.office)
+
+    async def refuse(*_: object, **__: object) -> Refusal:
+        return Refusal(code="BRAND_NEW")
+
+    world.office.exchange_quote = refuse  # type: ignore[method-assign]  # this desk says something new
+    await browser.get("/exchange")
+    assert "(BRAND_NEW)" in (await browser.send("/exchange/quote", way="buy", tokens="5")).words
+    assert No.NO_DESK not in (await browser.get("/exchange")).text
+
+
+async def test_who_came_for_tokens_is_led_back(world: World, browser: Browser) -> None:
+    """A page that sends for tokens names how many and where to go afterwards; only pages of ours are gone to."""
+    await browser.sign_up(world.office)
+    form = await browser.get("/exchange?tokens=12&next=/evse/BAY-1/charge")
+    assert 'value="12"' in form.text
+    quote = await browser.send("/exchange/quote", way="buy", tokens="12", next="/evse/BAY-1/charge")
+    quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
+    done = await browser.send("/exchange/confirm", quote_id=quote_id, next="/evse/BAY-1/charge")
+    assert 'href="/evse/BAY-1/charge"' in done.text
+    stray = await browser.send("/exchange/confirm", quote_id=quote_id, next="//evil.example")
+    assert "evil.example" not in stray.text
+    assert "evil.example" not in (await browser.get("/exchange?next=https://evil.example")).text
+
+
+async def test_an_exchange_that_is_not_decided_can_be_asked_for_again(world: World, browser: Browser) -> None:
+    """The same confirmation is offered again, so that nothing is exchanged twice."""
+    await browser.sign_up(world.office)
+
+    async def wait(*_: object) -> Refusal:
+        return Refusal(code=No.PENDING)
+
+    world.office.exchange = wait  # type: ignore[method-assign,assignment]  # this bank takes its time
+    await browser.get("/exchange")
+    answer = await browser.send("/exchange/confirm", quote_id="q1")
+    assert answer.status == 202
+    assert "not decided yet" in answer.words
+    assert 'name="quote_id" value="q1"' in answer.text
+
+
+# --- stations --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_nearest_stations_are_found(browser: Browser) -> None:
+    """Around this station: itself first with what is free, then the others, with distance, way and their own map's link."""
+    answer = await browser.get("/stations")
+    assert answer.words.index("harbour-1") < answer.words.index("far-<b>")
+    assert "<b>" not in answer.text
+    for text in (
+        "2 free now",
+        "4.1 km",
+        "how many are free: not known here",
+        "125 tokens/kWh",
+        "min on foot",
+    ):
+        assert text in answer.words, text
+    assert answer.text.count('href="geo:') == 2
+    assert answer.text.count("<svg") == 2
+    assert "place.js" in answer.text
+    assert "broken" not in answer.words
+
+
+async def test_a_place_may_be_typed(browser: Browser) -> None:
+    """Geohash or coordinates; a product narrows the list; far away nothing is found, and that is said."""
+    for where in ("wydm9", "WYDM9", "37.57,126.98", "37.57 126.98", "+37.57, 126.98"):
+        answer = await browser.get(f"/stations?where={where.replace('+', '%2B').replace(' ', '+')}")
+        assert (answer.status, "harbour-1" in answer.words) == (200, True), where
+    selling = await browser.get("/stations?for=sell")
+    assert "far-<b>" not in selling.words
+    assert '<option value="sell" selected>' in selling.text
+    for where in ("-33.9,151.2", "-90,0", "90,180", "0,-180"):
+        assert "No station was found here." in (await browser.get(f"/stations?where={where}")).words, where
+
+
+@pytest.mark.parametrize(
+    "where", ["Seoul", "91,0", "0,181", "1e3,5", "٣,1", "<script>", "x" * 300, "37.57;126.98", "wydma"]
+)
+async def test_a_bad_place_is_told_beside_its_field(browser: Browser, where: str) -> None:
+    """What is no place is refused beside the field, and kept."""
+    answer = await browser.get(f"/stations?where={quote(where)}")
+    assert (answer.status, 'id="where-fault"' in answer.text) == (422, True)
+    assert "<script>" not in answer.text
+
+
+async def test_a_station_that_tells_no_place(world: World) -> None:
+    """Without a place of its own the page asks for one, and offers the browser's only where it may be asked."""
+    world.settings = replace(world.settings, geohash="", host="192.0.2.7")
+    browser = world.browser(driver=driver.routes)
+    answer = await browser.get("/stations")
+    assert "Type a place." in answer.words
+    assert "place.js" not in answer.text
+    site = replace(world.site(), station=None)
+    pages = Browser(application(site, {"driver": driver.routes}))
+    assert "not known here" in (await pages.get("/stations?where=wydm9")).words
