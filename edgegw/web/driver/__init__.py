@@ -1,6 +1,9 @@
 """The driver's pages: find a charger, buy, sell, see, be paid.
 
-The map: `home` the station's first page · `login` in and out · `signup` who is new · `profile`, `preferences`, `cards` what a
+The map, at the charger: `home` the station's first page · `evse` a charging point and what runs there (`points` for
+everybody, `running` for its driver) · `orders` from a wish to an order (`order_forms`, `order_quote`, `order_words`) ·
+`prices` of now and of the day · `kiosk` screen, label and the way in from their codes (`presence`).
+A member's own: `login` in and out · `signup` who is new · `profile`, `preferences`, `cards` what a
 member changes · `leaving` what is kept, and its end · `account` tokens and energy · `history` historyAPI · `receipts`
 sessions, their trades and the check of their blocks · `exchange` tokens and won · `stations` the nearest ones · `notices`
 what the operator tells · `words` codes in words.
