@@ -92,6 +92,19 @@ def test_between_readings_nobody_guesses_the_end() -> None:
     assert commanded(bench) == (22_000, 81)
 
 
+def test_a_car_at_rest_is_stopped_too() -> None:
+    """At 0 W until a reading tells: one that tells that all has flowed asks for the stop, though the power is the same."""
+    bench = ordered(energy_wh=2_000)
+    bench.go(389)
+    bench.update(soc_bp=4_000)
+    assert (commanded(bench)[0], stops(bench)) == (0, 0)
+    bench.read("MA1", 2_995)
+    assert (commanded(bench)[0], stops(bench)) == (0, 1)
+    bench.go(400)
+    bench.read("MA1", 2_995)
+    assert stops(bench) == 0
+
+
 def test_energy_counts_across_quarter_hours_and_epochs() -> None:
     """The session's closed segments and its open one together."""
     bench = ordered(energy_wh=10_000)
