@@ -22,7 +22,9 @@ from edgegw.config import Config
 from edgegw.core.events import Event, StorageChanged, StorageLevel
 from edgegw.core.state import Tally
 from edgegw.daemon import wiring
+from edgegw.daemon.counter import counter_of
 from edgegw.daemon.hosted import hosted_participants, hosted_peer
+from edgegw.daemon.pages import serve_pages
 from edgegw.daemon.representation import representation_of
 from edgegw.daemon.running import Daemon
 from edgegw.database import NewerSchemaError, faults_of
@@ -31,10 +33,12 @@ from edgegw.gateway import Adapters, Gateway, restore
 from edgegw.inbox import Inbox
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
-from edgegw.ledger.identity import Evidence, Signer
+from edgegw.ledger.identity import Evidence, Signer, load_trust
 from edgegw.ledger.opening import open_client
 from edgegw.ledger.renewal import RenewableSigner
+from edgegw.ledger.view import ClientView
 from edgegw.meters.port import Meters
+from edgegw.office import Office
 from edgegw.ops.control import RunFolderError, serve_control
 from edgegw.ops.health import Views, serve_health
 from edgegw.ops.lag import LagProbe
@@ -44,9 +48,11 @@ from edgegw.ops.metrics import CONTENT_TYPE, Metrics
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.storage import StorageWatch, check_storage
 from edgegw.ops.watchdog import Watchdog, interval_s
+from edgegw.participants.exchange import Exchange
 from edgegw.seldom import Seldom
 from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
+from edgegw.store.receipts import JournalReceipts
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
 
@@ -101,10 +107,14 @@ async def _serve(path: Path, config: Config) -> None:
         identities = _identities(config)
         signer = identities["gateway"]
         connect = partial(_client_for, stack, config)
-        ledger = LedgerAdapter(await connect(signer), inbox.put)
+        client = await connect(signer)
+        ledger = LedgerAdapter(client, inbox.put)
         profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
         own = await connect(identities["representative"]) if "representative" in identities else None
-        representation = representation_of(config, clock, inbox, signer=signer, ledger=own)
+        counter = await _counter(config, clock, stack, identities=identities)
+        representation = representation_of(
+            config, clock, inbox, signer=signer, ledger=own, counter=counter
+        )
         stack.push_async_callback(representation.close)
         edge = wiring.charger_settings(config, representation.hash_token)
         chargers = Chargers(edge, inbox.put, clock, profiles=profiles)
@@ -146,10 +156,44 @@ async def _serve(path: Path, config: Config) -> None:
             "chargers": chargers.run(),
             **_duties(daemon),
             **representation.duties(),
+            **_pages(daemon, representation.office, client, stack),
         }
+        if counter is not None:
+            coroutines["exchange"] = counter.run()
         if publisher is not None:
             coroutines["mqtt"] = publisher.run(lambda: gateway.station)
         await daemon.run(coroutines)
+
+
+async def _counter(
+    config: Config,
+    clock: StationClock,
+    stack: contextlib.AsyncExitStack,
+    *,
+    identities: Mapping[str, RenewableSigner],
+) -> Exchange | None:
+    """The own representative's exchange counter, where there is one."""
+    if config.exchange is None:
+        return None
+    counter = counter_of(config.exchange, await _client_for(stack, config, identities["exchange"]), clock)
+    stack.callback(counter.close)
+    return counter
+
+
+def _pages(
+    daemon: Daemon, office: Office | None, client: LedgerClient, stack: contextlib.AsyncExitStack
+) -> Mapping[str, Coroutine[Any, Any, None]]:
+    """What serves the pages; nothing where nobody represents the drivers."""
+    if office is None:
+        return {}
+    place = daemon.config.ledger
+    receipts = JournalReceipts(daemon.config.journal_path)
+    view = ClientView(
+        client, load_trust(place.trust_file), zone=daemon.config.station.zone, evidence_of=receipts.evidence
+    )
+    pages = serve_pages(daemon, office, view, receipts=receipts)
+    stack.callback(pages.close)
+    return pages.runs()
 
 
 def _sign_evidence(signer: Signer, text: str) -> str:
@@ -233,8 +277,10 @@ async def _client_for(stack: contextlib.AsyncExitStack, config: Config, signer: 
 
 
 def _identities(config: Config) -> Mapping[str, RenewableSigner]:
-    """The gateway's, and the representative's where it runs beside it."""
+    """The gateway's, and those of the representative and the exchange desk where they are beside it."""
     folders = {"gateway": config.ledger.identity}
+    if config.exchange is not None:
+        folders["exchange"] = config.exchange.identity
     if config.own_representative is not None:
         folders["representative"] = config.own_representative.identity
     return {name: _identity(folder) for name, folder in folders.items()}

@@ -234,6 +234,15 @@ class OwnRepresentative:
     identity: Path
 
 
+class ExchangeConfig(Section):
+    """A desk that changes won into tokens and back. The only bank there is pays nothing: for trying out, never for money."""
+
+    identity: FilePath
+    store: FilePath
+    bank: Literal["simulated"] = "simulated"
+    fee_bp: Annotated[int, Field(strict=True, ge=0, le=1_000)] = 0
+
+
 class SandboxConfig(Section):
     """The other organisations' parts, played by a process that the daemon starts: for trying out, never for money."""
 
@@ -310,6 +319,7 @@ class Config(Section):
     sale: SaleConfig = SaleConfig()
     settlement: SettlementConfig = SettlementConfig()
     representative: RepresentativeConfig | None = None
+    exchange: ExchangeConfig | None = None
     sandbox: SandboxConfig | None = None
     mqtt: MqttConfig | None = None
     health: HealthConfig = HealthConfig()
@@ -395,6 +405,7 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
         if port and port == tls.get("port", TlsConfig.model_fields["port"].default):
             yield ("ocpp", "tls", "port"), f"{port} is ocpp.port already: TLS has a port of its own"
     yield from _half_pairs(raw)
+    yield from _unrepresented(raw)
     meters = {name for _, name in _values(raw, "meters", "*", "id")}
     serving: dict[str, Location] = {}
     for location, name in _values(raw, "chargers", "*", "evses", "*", "meter"):
@@ -411,6 +422,17 @@ def _half_pairs(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
         given = {key for key in ("certificate", "key_file") if isinstance(table, Mapping) and key in table}
         if len(given) == 1:
             yield (name, *given), "certificate and key_file come together, or neither"
+
+
+def _unrepresented(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
+    """Pages without a representative, whom they ask who somebody is; an exchange where the representative is elsewhere."""
+    office = raw.get("representative")
+    if office is None:
+        for name in ("web", "operator", "exchange"):
+            if name in raw:
+                yield (name,), "needs [representative], which knows the drivers"
+    elif "exchange" in raw and isinstance(office, Mapping) and "url" in office:
+        yield ("exchange",), "belongs to the representative at representative.url"
 
 
 def _values(node: object, *path: str, at: Location = ()) -> Iterator[tuple[Location, str]]:

@@ -43,7 +43,7 @@ def replan(turn: Turn, evse: Evse) -> None:
     if plan.over:
         turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=session.transaction_id))
     count = evse.setpoint_count + 1
-    setpoint = Setpoint(setpoint_id=count, power_w=plan.power_w, ends_ns=plan.ends_ns)
+    setpoint = Setpoint(setpoint_id=count, power_w=plan.power_w, ends_ns=plan.ends_ns, over=plan.over)
     turn.put_evse(replace(evse, setpoint=setpoint, setpoint_count=count))
     turn.emit(
         ApplySetpoint(
@@ -232,7 +232,7 @@ def _slice_share_wh(turn: Turn, session: Session, price: int) -> int:
 
 
 def _worth_saying(setpoint: Setpoint | None, plan: Plan, *, now_ns: int) -> bool:
-    if setpoint is None or setpoint.power_w != plan.power_w:
+    if setpoint is None or setpoint.power_w != plan.power_w or (plan.over and not setpoint.over):
         return True
     if plan.ends_ns < setpoint.ends_ns - 30 * SECOND_NS:
         return True

@@ -107,6 +107,7 @@ class Setpoint:
     power_w: int
     ends_ns: int
     accepted: bool | None = None
+    over: bool = False  # with it the session was asked to stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,9 @@ from edgegw.daemon.running import Daemon
 from edgegw.errors import EdgegwError
 from edgegw.office import LedgerView, Office
 from edgegw.ops.logs import log_event
+from edgegw.receipts import ReceiptBook
 from edgegw.web.application import Area, application
+from edgegw.web import driver
 from edgegw.web.driver import evse, home, kiosk, orders
 from edgegw.web.market.area import INSTEAD, market_area
 from edgegw.web.market.book import MarketBook
@@ -150,16 +152,12 @@ def driver_areas(pulse: Pulse) -> Mapping[str, Area]:
         "evse": evse.area(pulse),
         "orders": orders.routes,
         "kiosk": kiosk.routes,
+        "account": driver.routes,
     }
 
 
-def serve_pages(
-    daemon: Daemon, office: Office, ledger: LedgerView, *, hash_token: Callable[[str], str]
-) -> Served:
-    """The drivers' server and the operator's; what the configuration has no table for is not served.
-
-    `hash_token`: of an idToken, with the key by which the station knows its cards.
-    """
+def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, receipts: ReceiptBook) -> Served:
+    """The drivers' server and the operator's; what the configuration has no table for is not served."""
     served = Served()
     config = daemon.config
     site = partial(
@@ -168,7 +166,8 @@ def serve_pages(
         office=office,
         ledger=ledger,
         log=log_event,
-        hash_token=hash_token,
+        hash_token=daemon.hash_token,
+        receipts=receipts,
         station=lambda: daemon.gateway.station,
     )
 

@@ -18,6 +18,7 @@ from edgegw.inbox import Inbox
 from edgegw.ledger.identity import Signer
 from edgegw.office import Office
 from edgegw.ops.logs import log_event
+from edgegw.participants.exchange import Exchange
 from edgegw.participants.members import MemberReader
 from edgegw.participants.office import LocalOffice
 from edgegw.participants.port import LedgerPort
@@ -49,24 +50,26 @@ class Representation:
 
 
 def representation_of(
-    config: Config, clock: StationClock, inbox: Inbox, *, signer: Signer, ledger: LedgerPort | None
+    config: Config, clock: StationClock, inbox: Inbox, *, signer: Signer, ledger: LedgerPort | None,
+    counter: Exchange | None = None,
 ) -> Representation:
-    """As the configuration says; `ledger`: the own representative's client. Raises ConfigError."""
+    """As the configuration says; `ledger`: the own representative's client, `counter`: its exchange. Raises ConfigError."""
     own = config.own_representative
     if own is not None and ledger is not None:
-        return _beside(config, own, clock, inbox=inbox, ledger=ledger)
+        return _beside(config, own, clock, inbox=inbox, ledger=ledger, counter=counter)
     if config.representative is not None and config.representative.url is not None:
         return _elsewhere(config, config.representative, clock, inbox=inbox, signer=signer)
     return Representation(port=_Silent(), hash_token=lambda token: hash_token(b"", token))
 
 
 def _beside(
-    config: Config, own: OwnRepresentative, clock: StationClock, *, inbox: Inbox, ledger: LedgerPort
+    config: Config, own: OwnRepresentative, clock: StationClock, *, inbox: Inbox, ledger: LedgerPort,
+    counter: Exchange | None,
 ) -> Representation:
     key = read_secret(own.key_file)
     schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=NEVER_S)
     representative = Representative(ledger, zone=config.station.zone, schedule=schedule)
-    office = LocalOffice(own.store, key, ledger, now_ns=clock.now_ns)
+    office = LocalOffice(own.store, key, ledger, now_ns=clock.now_ns, counter=counter)
     return Representation(
         port=representative,
         hash_token=lambda token: hash_token(key, token),

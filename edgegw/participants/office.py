@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -69,6 +69,12 @@ class ExchangeCounter(Protocol):
 
     async def exchange(self, member_id: str, quote_id: str) -> Exchanged | Refusal:
         """Do what was quoted to this member, once."""
+
+    async def unfinished(self, member_id: str) -> int:
+        """Exchanges of this member that are neither done nor refused yet."""
+
+    async def made(self, member_id: str) -> Sequence[Exchanged]:
+        """Exchanges of this member that were done."""
 
 
 class OfferBook(Protocol):
@@ -249,7 +255,10 @@ class LocalOffice:
 
     async def export(self, member_id: str) -> dict[str, object]:
         """See Office; empty where nothing is kept."""
-        return await self._ask(lambda store: store.kept(member_id)) or {}
+        kept = await self._ask(lambda store: store.kept(member_id)) or {}
+        if kept and self._counter is not None:
+            kept["exchanges"] = [asdict(one) for one in await self._counter.made(member_id)]
+        return kept
 
     async def leave(self, member_id: str) -> Refusal | None:
         """See Office. Safe to repeat; whoever has tokens, or something held, is not let go yet."""
@@ -272,6 +281,8 @@ class LocalOffice:
             return None
 
     async def _still_busy(self, member_id: str) -> Refusal | None:
+        if self._counter is not None and await self._counter.unfinished(member_id):
+            return Refusal(code=No.STILL_BUSY, detail="exchange")
         try:
             await accounts.sweep(self._ledger, member_id)
         except LedgerError as fault:

@@ -451,3 +451,15 @@ async def test_a_station_that_tells_no_place(world: World) -> None:
     site = replace(world.site(), station=None)
     pages = Browser(application(site, {"driver": driver.routes}))
     assert "not known here" in (await pages.get("/stations?where=wydm9")).words
+
+
+async def test_a_place_at_the_edge_of_the_earth(world: World, browser: Browser) -> None:
+    """Around the date line and near a pole stations are found too, and each once."""
+    world.ledger.found = [
+        StationFound(station_id="fiji", geohash="rvpzz", evses=1, products=("CHARGE",)),
+        StationFound(station_id="wrangel", geohash="bpbpb", evses=1, products=("CHARGE",)),
+    ]
+    for where, name in (("-0.1,-179.9", "none"), ("rvpzz", "fiji"), ("bpbpb", "wrangel")):
+        answer = await browser.get(f"/stations?where={where}")
+        assert answer.status == 200
+        assert (name in answer.words) == (name != "none")

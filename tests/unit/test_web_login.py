@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgegw.office import No, Notice, Refusal
+from edgegw.office import Kind, No, Notice, Refusal
 from edgegw.web import driver
 from edgegw.web.crowd import REMEMBERED_MAX, TRIES_MAX, WINDOW_S, Crowd
 from edgegw.web.driver import home
@@ -195,6 +195,22 @@ def test_tries_are_bounded_and_forgiven() -> None:
     for number in range(REMEMBERED_MAX + 10):
         crowd.admits(f"10.0.{number // 256}.{number % 256}")
     assert len(crowd) == REMEMBERED_MAX
+
+
+@pytest.mark.parametrize("kind", ["PRODUCER", "INDUSTRY"])
+async def test_other_members_share_these_pages(world: World, kind: Kind) -> None:
+    """They sign up as what they are, begin at their own first page, and are not asked about a car."""
+    browser = world.browser(home=home.routes, shared=driver.shared(kind))
+    await browser.get("/signup")
+    await browser.send("/signup", **FORM)
+    ((profile, _),) = world.office.people.values()
+    assert profile.kind == kind
+    page = await browser.get("/profile")
+    assert "Battery of the car" not in page.words
+    assert "About you" in page.words
+    for path in ("/exchange", "/history", "/notices", "/leave", "/export"):
+        assert (await browser.get(path)).status == 200
+    assert (await browser.get("/cards")).status == 404
 
 
 async def test_logging_out_ends_the_login(world: World, browser: Browser) -> None:

@@ -1,6 +1,9 @@
 """The driver's pages: find a charger, buy, sell, see, be paid.
 
-The map: `home` the station's first page · `login` in and out · `signup` who is new · `profile`, `preferences`, `cards` what a
+The map, at the charger: `home` the station's first page · `evse` a charging point and what runs there (`points` for
+everybody, `running` for its driver) · `orders` from a wish to an order (`order_forms`, `order_quote`, `order_words`) ·
+`prices` of now and of the day · `kiosk` screen, label and the way in from their codes (`presence`).
+A member's own: `login` in and out · `signup` who is new · `profile`, `preferences`, `cards` what a
 member changes · `leaving` what is kept, and its end · `account` tokens and energy · `history` historyAPI · `receipts`
 sessions, their trades and the check of their blocks · `exchange` tokens and won · `stations` the nearest ones · `notices`
 what the operator tells · `words` codes in words.
@@ -11,6 +14,8 @@ from collections.abc import Sequence
 
 from starlette.routing import BaseRoute
 
+from edgegw.office import Kind
+from edgegw.web.application import Area
 from edgegw.web.crowd import Crowd
 from edgegw.web.driver import (
     account,
@@ -42,3 +47,19 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             for route in one.routes(pages)
         ),
     ]
+
+
+def shared(kind: Kind) -> Area:
+    """What other members' pages have in common with the driver's: login, sign-up as one of `kind`, profile, history, exchange."""
+
+    def common(pages: Pages) -> Sequence[BaseRoute]:
+        crowd = Crowd()
+        return [
+            *login.routes(pages, crowd, home="/"),
+            *signup.routes(pages, crowd, home="/", kind=kind),
+            *profile.routes(pages, crowd),
+            *leaving.routes(pages, crowd),
+            *(route for one in (exchange, history, notices) for route in one.routes(pages)),
+        ]
+
+    return common

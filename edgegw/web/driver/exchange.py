@@ -28,25 +28,9 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
     """The exchange desk."""
     site = pages.site
 
-    async def ask(
-        request: Request, form: Form, *, problem: str = "", pending: str = "", status: int = 200
-    ) -> Response:
-        asked = form.values.get("next") or request.query_params.get("next", "")
-        return pages.draw(
-            request,
-            "driver/exchange.html",
-            status=status,
-            form=form,
-            problem=problem,
-            pending=pending,
-            to=local(asked, ""),
-            balance=await site.office.balance(member(request).member_id),
-            show=shown_to(request, site),
-        )
-
     async def look(request: Request) -> Response:
         wanted = request.query_params.get("tokens", "")[:TOKENS_LENGTH_MAX]
-        return await ask(request, Form(values={"tokens": wanted} if wanted else {}))
+        return await _asked(pages, request, Form(values={"tokens": wanted} if wanted else {}))
 
     async def quote(request: Request, form: Form) -> Response:
         word = pages.word(visitor(request).language)
@@ -57,12 +41,12 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         if form.text("way") not in {_BUY, _SELL}:
             faults["way"] = word("Choose what you want to do.")
         if isinstance(amount, Flaw) or faults:
-            return await ask(request, form.faulty(**faults), status=422)
+            return await _asked(pages, request, form.faulty(**faults), status=422)
         quoted = await site.office.exchange_quote(
             member(request).member_id, buys=form.text("way") == _BUY, tokens_mtok=amount
         )
         if isinstance(quoted, Refusal):
-            return await ask(request, form.faulty(tokens=refusal_text(quoted, word)), status=422)
+            return await _asked(pages, request, form.faulty(tokens=refusal_text(quoted, word)), status=422)
         return pages.draw(
             request,
             "driver/exchange_quote.html",
@@ -79,7 +63,8 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             word = pages.word(visitor(request).language)
             pending = quote_id if done.code == No.PENDING else ""
             problem = refusal_text(done, word)
-            return await ask(
+            return await _asked(
+                pages,
                 request,
                 Form(values={"next": form.text("next", 300)}),
                 problem=problem,
@@ -90,6 +75,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             request,
             "driver/exchanged.html",
             done=done,
+            is_driver=member(request).kind == "EV",
             to=local(form.text("next", 300), ""),
             balance=await site.office.balance(member(request).member_id),
             show=shown_to(request, site),
@@ -102,3 +88,22 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         action_for_members(pages, "/exchange/quote", quote),
         action_for_members(pages, "/exchange/confirm", confirm),
     ]
+
+
+async def _asked(
+    pages: Pages, request: Request, form: Form, *, problem: str = "", pending: str = "", status: int = 200
+) -> Response:
+    """The form that asks for an amount, with what there is of tokens."""
+    site = pages.site
+    asked = form.values.get("next") or request.query_params.get("next", "")
+    return pages.draw(
+        request,
+        "driver/exchange.html",
+        status=status,
+        form=form,
+        problem=problem,
+        pending=pending,
+        to=local(asked, ""),
+        balance=await site.office.balance(member(request).member_id),
+        show=shown_to(request, site),
+    )

@@ -29,20 +29,20 @@ PASSWORD_LENGTH_MAX = 256
 _KEY_BYTES = 16
 
 
-def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
-    """The login and its end."""
+def routes(pages: Pages, crowd: Crowd, *, home: str = HOME) -> Sequence[BaseRoute]:
+    """The login, which leads to `home` where nothing else was wanted, and its end."""
     site = pages.site
 
     async def look(request: Request) -> Response:
         known = await visitor_of(request, site)
-        to = local(request.query_params.get("next", ""), HOME)
+        to = local(request.query_params.get("next", ""), home)
         if known.profile is not None:
             return see_other(to)
         return await pages.answer(request, "driver/login.html", form=Form(), to=to, problem="")
 
     async def enter(request: Request, form: Form) -> Response:
         word = pages.word(visitor(request).language)
-        to = local(form.text("next", 300), HOME)
+        to = local(form.text("next", 300), home)
         name, password = form.values.get("login", "").strip(), form.values.get("password", "")
 
         def again(status: int, problem: str) -> Response:

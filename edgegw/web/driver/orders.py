@@ -32,26 +32,28 @@ SEEN = "seen"
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """Form, quote, way back and confirmation of each aim."""
-    orders = _Orders(pages)
+    shared = _Shared()
     found: list[BaseRoute] = []
     for aim in Aim:
+        way = _Way(pages, aim, shared)
         path = f"/evse/{{evse_id}}/{aim.value}"
         found += [
-            page(path, for_members(pages, orders.bound(aim).form)),
-            action_for_members(pages, path, orders.bound(aim).ask),
-            action_for_members(pages, f"{path}/change", orders.bound(aim).change),
-            action_for_members(pages, f"{path}/confirm", orders.bound(aim).confirm),
-            page(f"{path}/change", orders.bound(aim).back),
-            page(f"{path}/confirm", orders.bound(aim).back),
+            page(path, for_members(pages, way.form)),
+            action_for_members(pages, path, way.ask),
+            action_for_members(pages, f"{path}/change", way.change),
+            action_for_members(pages, f"{path}/confirm", way.confirm),
+            page(f"{path}/change", way.back),
+            page(f"{path}/confirm", way.back),
         ]
     return found
 
 
-class _Placed:
-    """Orders that were placed a moment ago, which the station's state may not show yet."""
+class _Shared:
+    """What the ways share: orders that were placed a moment ago, which the station's state may not show yet; one plan a time."""
 
     def __init__(self) -> None:
         self._ids: OrderedDict[str, None] = OrderedDict()
+        self.one_plan = asyncio.Lock()  # plans are made one after the other: chargers come first
 
     def enter(self, order_id: str) -> bool:
         """Whether it is new."""
@@ -63,19 +65,11 @@ class _Placed:
         return True
 
 
-class _Orders:
-    def __init__(self, pages: Pages) -> None:
-        self.pages, self.placed = pages, _Placed()
-
-    def bound(self, aim: Aim) -> "_Way":
-        return _Way(self.pages, aim, self.placed)
-
-
 class _Way:
     """One of the three ways: its pages at any charging point."""
 
-    def __init__(self, pages: Pages, aim: Aim, placed: _Placed) -> None:
-        self._pages, self._site, self._aim, self._placed = pages, pages.site, aim, placed
+    def __init__(self, pages: Pages, aim: Aim, shared: _Shared) -> None:
+        self._pages, self._site, self._aim, self._shared = pages, pages.site, aim, shared
 
     async def form(self, request: Request) -> Response:
         """What the driver wants, beginning with what was wanted last."""
@@ -124,14 +118,13 @@ class _Way:
         wish = order_forms.read(form, asker)
         if isinstance(wish, Form):
             return self._draw_form(request, visitor, wish, status=422)
-        if not form.text(NONCE):
-            return see_other(here)
         if self._is_placed(wish):
             return see_other(f"{here}?placed={wish.order.order_id}")
         offer = await self._offered(asker, wish)
-        if offer.code or offer.missing_tokens or offer.seen != form.text(SEEN):
+        was_seen = form.text(NONCE) and form.text(SEEN) == offer.seen
+        if not offer.can_order or not was_seen:
             return self._draw_offer(request, wish, offer, has_changed=True)
-        if self._placed.enter(wish.order.order_id):
+        if self._shared.enter(wish.order.order_id):
             order, token = order_forms.with_token(wish.order, self._site)
             assert self._site.place is not None
             self._site.place(OrderPlaced(order=order, id_token=token))
@@ -153,13 +146,14 @@ class _Way:
 
     async def _offered(self, asker: Asker, wish: Wish) -> Offered:
         balance = await self._site.office.balance(asker.profile.member_id)
-        return await asyncio.to_thread(
-            offered,
-            self._station(),
-            asker,
-            wish.order,
-            available_mtok=balance.available_mtok,
-        )
+        async with self._shared.one_plan:
+            return await asyncio.to_thread(
+                offered,
+                self._station(),
+                asker,
+                wish.order,
+                available_mtok=balance.available_mtok,
+            )
 
     def _draw_offer(self, request: Request, wish: Wish, offer: Offered, *, has_changed: bool) -> Response:
         evse_id = wish.order.evse_id

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import Newcomer, No, Refusal
+from edgegw.office import Kind, Newcomer, No, Refusal
 from edgegw.web.application import action, page
 from edgegw.web.crowd import Crowd, address_of
 from edgegw.web.driver.login import HOME, PASSWORD_LENGTH_MAX, entered
@@ -29,24 +29,26 @@ _MAIL = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}@[^\s@<>()\[\],;:\"\\]+\.[^\s@<>
 _PHONE = re.compile(r"\+?[0-9][0-9 ().-]{6,24}")
 
 
-def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
-    """The sign-up form."""
+def routes(pages: Pages, crowd: Crowd, *, home: str = HOME, kind: Kind = "EV") -> Sequence[BaseRoute]:
+    """The sign-up form for members of a kind; it leads to `home` where nothing else was wanted."""
     site = pages.site
 
     async def look(request: Request) -> Response:
         known = await visitor_of(request, site)
-        to = local(request.query_params.get("next", ""), HOME)
+        to = local(request.query_params.get("next", ""), home)
         if known.profile is not None:
             return see_other(to)
-        return await pages.answer(request, "driver/signup.html", form=Form(), to=to, problem="")
+        return await pages.answer(request, "driver/signup.html", form=Form(), to=to, problem="", kind=kind)
 
     async def sign_up(request: Request, form: Form) -> Response:
         language = visitor(request).language
         word = pages.word(language)
-        to = local(form.text("next", 300), HOME)
+        to = local(form.text("next", 300), home)
 
         def again(form: Form, problem: str = "", status: int = 422) -> Response:
-            return pages.draw(request, "driver/signup.html", status=status, form=form, to=to, problem=problem)
+            return pages.draw(
+                request, "driver/signup.html", status=status, form=form, to=to, problem=problem, kind=kind
+            )
 
         if not crowd.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
@@ -58,6 +60,7 @@ def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
             name=form.text("name"),
             contact=form.text("contact", CONTACT_LENGTH_MAX),
             language=language,
+            kind=kind,
         )
         profile = await site.office.sign_up(newcomer)
         if isinstance(profile, Refusal):
