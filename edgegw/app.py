@@ -25,7 +25,7 @@ from edgegw.daemon import wiring
 from edgegw.daemon.counter import counter_of
 from edgegw.daemon.hosted import hosted_participants, hosted_peer
 from edgegw.daemon.pages import serve_pages
-from edgegw.daemon.representation import representation_of
+from edgegw.daemon.representation import Representation, representation_of
 from edgegw.daemon.running import Daemon
 from edgegw.database import NewerSchemaError, faults_of
 from edgegw.errors import AddressTakenError, ConfigError, EdgegwError, leaves
@@ -48,7 +48,6 @@ from edgegw.ops.metrics import CONTENT_TYPE, Metrics
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.storage import StorageWatch, check_storage
 from edgegw.ops.watchdog import Watchdog, interval_s
-from edgegw.participants.exchange import Exchange
 from edgegw.seldom import Seldom
 from edgegw.store.charger_profiles import ChargerProfiles
 from edgegw.store.journal import SqliteJournal
@@ -110,12 +109,8 @@ async def _serve(path: Path, config: Config) -> None:
         client = await connect(signer)
         ledger = LedgerAdapter(client, inbox.put)
         profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
-        own = await connect(identities["representative"]) if "representative" in identities else None
-        counter = await _counter(config, clock, stack, identities=identities)
-        representation = representation_of(
-            config, clock, inbox, signer=signer, ledger=own, counter=counter
-        )
-        stack.push_async_callback(representation.close)
+        clients = {name: await connect(one) for name, one in identities.items() if name != "gateway"}
+        representation = _represented(config, clock, inbox, signer=signer, clients=clients, stack=stack)
         edge = wiring.charger_settings(config, representation.hash_token)
         chargers = Chargers(edge, inbox.put, clock, profiles=profiles)
         meters = Meters(wiring.meter_settings(config), clock, inbox.put)
@@ -149,39 +144,41 @@ async def _serve(path: Path, config: Config) -> None:
             identities=tuple(identities.values()),
         )
         await _watched(daemon, stack)
-        coroutines = {
-            "gateway": gateway.run(),
-            "meters": meters.run(),
-            "ledger": _followed(ledger, gateway.station.tally["all"]),
-            "chargers": chargers.run(),
-            **_duties(daemon),
-            **representation.duties(),
-            **_pages(daemon, representation.office, client, stack),
-        }
-        if counter is not None:
-            coroutines["exchange"] = counter.run()
-        if publisher is not None:
-            coroutines["mqtt"] = publisher.run(lambda: gateway.station)
-        await daemon.run(coroutines)
+        await daemon.run(
+            {
+                "gateway": gateway.run(),
+                "meters": meters.run(),
+                "ledger": _followed(ledger, gateway.station.tally["all"]),
+                "chargers": chargers.run(),
+                **_duties(daemon),
+                **representation.duties(),
+                **_pages(daemon, representation.office, client, stack=stack),
+            }
+        )
 
 
-async def _counter(
+def _represented(
     config: Config,
     clock: StationClock,
-    stack: contextlib.AsyncExitStack,
+    inbox: Inbox,
     *,
-    identities: Mapping[str, RenewableSigner],
-) -> Exchange | None:
-    """The own representative's exchange counter, where there is one."""
-    if config.exchange is None:
-        return None
-    counter = counter_of(config.exchange, await _client_for(stack, config, identities["exchange"]), clock)
-    stack.callback(counter.close)
-    return counter
+    signer: Signer,
+    clients: Mapping[str, LedgerClient],
+    stack: contextlib.AsyncExitStack,
+) -> Representation:
+    """The drivers' representative, with an exchange counter where there is one."""
+    counter = None
+    if config.exchange is not None:
+        counter = counter_of(config.exchange, clients["exchange"], clock)
+        stack.callback(counter.close)
+    ledger = clients.get("representative")
+    representation = representation_of(config, clock, inbox, signer=signer, ledger=ledger, counter=counter)
+    stack.push_async_callback(representation.close)
+    return representation
 
 
 def _pages(
-    daemon: Daemon, office: Office | None, client: LedgerClient, stack: contextlib.AsyncExitStack
+    daemon: Daemon, office: Office | None, client: LedgerClient, *, stack: contextlib.AsyncExitStack
 ) -> Mapping[str, Coroutine[Any, Any, None]]:
     """What serves the pages; nothing where nobody represents the drivers."""
     if office is None:
@@ -258,6 +255,7 @@ async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
 
 def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
     """What the daemon does beside serving."""
+    publisher = daemon.publisher
     watchdog = Watchdog(
         daemon.manager,
         {"core": daemon.gateway.prove, "journal": daemon.journal.prove, "meters": daemon.prove_meters},
@@ -269,6 +267,7 @@ def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
         "storage": daemon.storage.run(),
         "status": daemon.board.run(),
         "watchdog": watchdog.run(interval_s(daemon.manager)),
+        **({} if publisher is None else {"mqtt": publisher.run(lambda: daemon.gateway.station)}),
     }
 
 

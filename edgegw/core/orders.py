@@ -34,7 +34,7 @@ class OrderState(StrEnum):
 
 OPEN = frozenset({OrderState.ASKED, OrderState.RUNNING})
 
-# Every code that an order, or a quote of one, may carry.
+# Every code of the station that an order, or a quote of one, may carry; a hold that the contract refused brings its own.
 REFUSALS = frozenset({
     # the order itself
     "NO_ENERGY", "ENERGY_TOO_SMALL", "NO_DEPARTURE", "DEPARTURE_PAST", "DEPARTURE_TOO_FAR", "NO_BATTERY", "NO_DISCHARGE",
@@ -43,7 +43,7 @@ REFUSALS = frozenset({
     # the charger
     "CHARGER_REFUSED", "NO_START", "STOPPED", "JOURNAL_RESTORED",
     # the start, as any other start is refused
-    "METER_TIMEOUT", "LEDGER_TIMEOUT", "UNKNOWN_TOKEN", "LEFT_EARLY",
+    "METER_TIMEOUT", "LEDGER_TIMEOUT", "EXPIRED", "ZERO_TOKENS", "INSUFFICIENT_TOKENS", "LEFT_EARLY",
     # a quote alone
     "NO_PRICE", "NO_SOC", "SOC_NOT_REACHED", "NOTHING_TO_SELL",
 })  # fmt: skip

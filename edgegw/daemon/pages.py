@@ -20,8 +20,8 @@ from edgegw.errors import EdgegwError
 from edgegw.office import LedgerView, Office
 from edgegw.ops.logs import log_event
 from edgegw.receipts import ReceiptBook
-from edgegw.web.application import Area, application
 from edgegw.web import driver
+from edgegw.web.application import Area, application
 from edgegw.web.driver import evse, home, kiosk, orders
 from edgegw.web.market.area import INSTEAD, market_area
 from edgegw.web.market.book import MarketBook

@@ -50,7 +50,12 @@ class Representation:
 
 
 def representation_of(
-    config: Config, clock: StationClock, inbox: Inbox, *, signer: Signer, ledger: LedgerPort | None,
+    config: Config,
+    clock: StationClock,
+    inbox: Inbox,
+    *,
+    signer: Signer,
+    ledger: LedgerPort | None,
     counter: Exchange | None = None,
 ) -> Representation:
     """As the configuration says; `ledger`: the own representative's client, `counter`: its exchange. Raises ConfigError."""
@@ -63,7 +68,12 @@ def representation_of(
 
 
 def _beside(
-    config: Config, own: OwnRepresentative, clock: StationClock, *, inbox: Inbox, ledger: LedgerPort,
+    config: Config,
+    own: OwnRepresentative,
+    clock: StationClock,
+    *,
+    inbox: Inbox,
+    ledger: LedgerPort,
     counter: Exchange | None,
 ) -> Representation:
     key = read_secret(own.key_file)
@@ -77,6 +87,7 @@ def _beside(
         duties=lambda: {
             "representative": representative.run(),
             "members": _watch_members(own.store, inbox),
+            **({} if counter is None else {"exchange": counter.run()}),
         },
         close=office.close,
     )

@@ -1,7 +1,7 @@
 """The office's laws: one suite for the representative in this process and for one behind a network."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,6 @@ from edgegw.core.events import MemberTerms
 from edgegw.office import (
     Card,
     Defaults,
-    Exchanged,
-    ExchangeQuote,
     Login,
     NewOffer,
     No,
@@ -20,11 +18,11 @@ from edgegw.office import (
     OfficeError,
     Profile,
     Refusal,
-    StandingOffer,
 )
 from edgegw.participants.logins import LOGIN_NS, LOGIN_NS_MAX
 from edgegw.participants.persons import Person
 from edgegw.units import SECOND_NS
+from tests.office_desks import Desks
 from tests.office_world import PASSWORD, SOURCE, Desk, code, form, joined, local_desk, served_desk
 
 TERMS = MemberTerms(member_id="", sells=True, battery_wh=60_000)
@@ -429,43 +427,6 @@ async def test_a_store_that_cannot_be_used_is_a_fault(desk: Desk) -> None:
         await desk.office.who("token")
 
 
-class Desks:
-    """An exchange counter and an offer book that give what they are asked."""
-
-    async def quote(self, member_id: str, *, buys: bool, tokens_mtok: int) -> ExchangeQuote | Refusal:
-        return ExchangeQuote(
-            quote_id="q1", member_id=member_id, buys=buys, tokens_mtok=tokens_mtok, won=1, fee_won=0,
-            won_per_token_milli=1000, expires_ns=7,
-        )  # fmt: skip
-
-    async def exchange(self, member_id: str, quote_id: str) -> Exchanged | Refusal:
-        return Exchanged(
-            reference=f"{member_id}:{quote_id}",
-            buys=True,
-            tokens_mtok=5,
-            won=1,
-            fee_won=0,
-            tx_id="t",
-            block=3,
-        )
-
-    async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        return [self._made(member_id)]
-
-    async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | Refusal:
-        return replace(self._made(member_id), limit_mtok_per_kwh=new.limit_mtok_per_kwh)
-
-    async def close(self, member_id: str, offer_id: str) -> Refusal | None:
-        return None if offer_id == "o1" else Refusal(code=No.NOT_YOURS, detail=member_id)
-
-    @staticmethod
-    def _made(member_id: str) -> StandingOffer:
-        return StandingOffer(
-            offer_id="o1", member_id=member_id, product="CHARGE", amount=9, left=9, limit_mtok_per_kwh=1,
-            valid_from_s=0, valid_to_s=900, status="OPEN",
-        )  # fmt: skip
-
-
 async def test_desk_and_offers_are_those_given(desk: Desk) -> None:
     """Where the organisation has an exchange counter and an offer book, what they say arrives whole."""
     office, desks = desk.office, Desks()
@@ -489,3 +450,15 @@ async def test_without_a_desk_nothing_is_exchanged_or_offered(desk: Desk) -> Non
     assert list(await office.offers("m")) == []
     assert code(await office.offer("m", asked)) == No.NO_DESK
     assert code(await office.close_offer("m", "o")) == No.NOT_YOURS
+
+
+async def test_nobody_leaves_amid_an_exchange(desk: Desk) -> None:
+    """While won or tokens are on their way nobody is let go; what was exchanged is in the member's export."""
+    profile, desks = await joined(desk.office), Desks()
+    desk.local._counter = desks
+    desks.under_way.add(profile.member_id)
+    assert await desk.office.leave(profile.member_id) == Refusal(code=No.STILL_BUSY, detail="exchange")
+    kept = await desk.office.export(profile.member_id)
+    assert [one["reference"] for one in kept["exchanges"]] == [f"{profile.member_id}:q1"]  # type: ignore[attr-defined]  # JSON
+    desks.under_way.clear()
+    assert await desk.office.leave(profile.member_id) is None

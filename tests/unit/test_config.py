@@ -245,6 +245,7 @@ def test_the_example_shows_the_defaults() -> None:
         (shown, "sandbox"),
         (shown["representative"], "url"),
         (shown["representative"], "ca_file"),
+        (shown, "exchange"),
         (shown, "web"),
         (shown, "operator"),
     ):

@@ -19,18 +19,20 @@ from edgegw.errors import ConfigError
 from edgegw.web.operator.login import Door
 from tests.certificates import Authority
 from tests.office_double import FakeOffice
+from tests.receipt_double import FakeBook
 from tests.unit.test_config_parts import MAIN
 from tests.unit.test_daemon import Parts, running
 from tests.web_site import FakeLedger
 
 Serve = Callable[[Path], tuple[Daemon, pages.Served]]
 OPERATOR = '[operator]\nport = 0\npassword_file = "operator.password"\n'
+OFFICE = '[representative]\nstore = "m.db"\nkey_file = "m.key"\nidentity = "rep"\n'
 WEB = "[web]\nport = 0\n"
 
 
 def written(folder: Path, *tables: str) -> Path:
     path = folder / "edgegw.toml"
-    path.write_text("\n".join((MAIN, *tables)))
+    path.write_text("\n".join((MAIN, OFFICE, *tables)))
     key = folder / "station.key"
     key.write_text("ab" * 32)
     key.chmod(0o600)
@@ -57,7 +59,7 @@ def serve() -> Iterator[Serve]:
 
     def serve(path: Path) -> tuple[Daemon, pages.Served]:
         daemon = running(path, Placing())
-        opened.append(pages.serve_pages(daemon, FakeOffice(), FakeLedger(), hash_token=str))
+        opened.append(pages.serve_pages(daemon, FakeOffice(), FakeLedger(), receipts=FakeBook()))
         return daemon, opened[-1]
 
     yield serve

@@ -33,6 +33,9 @@ def refusal_words(word: Word, code: str) -> str:
             "The charger refused the start. Check that the cable is plugged in, then order again."
         ),
         "NO_START": word("The charger did not start. Check that the cable is plugged in, then order again."),
+        "EXPIRED": word(
+            "The ledger could not be reached in time, so nothing was started. Try again in a moment."
+        ),
         "STOPPED": word("You stopped it."),
         "JOURNAL_RESTORED": word(
             "The station was restored from a backup, and this order was not in it any more."
