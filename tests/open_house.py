@@ -12,7 +12,7 @@ from edgegw.demo.processes import nursery
 from edgegw.demo.stage import Stage, setup_estimate_s
 from edgegw.places import configs
 
-SPEED = 120  # an hour and a half of charging and selling in three quarters of a minute
+SPEED = 160  # an hour and a half of charging and selling in half a minute
 # Than the demo expects: nobody waits for it, because the pages are there before the afternoon begins.
 SLOWER = 2
 

@@ -1,15 +1,12 @@
-"""A test's world served on a real loopback port, with every area that stands in `edgegw/web/driver`, and somebody who lives in it.
+"""A test's world served on a real loopback port, with somebody who lives in it.
 
-An area is found by itself: `routes(pages)` or `area(pulse)` of a module there. A page is found by itself too: a GET route; what
-varies in its path is one thing of this world (WHERE). Streams and files to keep are no pages (FILES); where the answer to a form
-is asked for again, its form is shown, which is a page already (AGAIN).
+A page is found by itself: a GET route of the application; what varies in its path is one thing of this world (WHERE). Streams
+and files to keep are no pages (FILES); where the answer to a form is asked for again, its form is shown, which is a page
+already (AGAIN).
 """
 
 import asyncio
 import contextlib
-import importlib
-import inspect
-import pkgutil
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-import edgegw.web.driver
+from edgegw.daemon.pages import driver_areas
 from edgegw.office import Login, Newcomer, Notice, Profile, StationFound
 from edgegw.receipts import Receipt
 from edgegw.web.application import Area, application
@@ -31,19 +28,6 @@ from tests.web_site import PASSWORD, World
 WHERE = {"evse_id": "BAY-1", "session_id": "BAY-1.77", "charger_id": "CP-9"}
 FILES = re.compile(r"/live$|\.csv$|^/export$|^/go/|^/static/|^/favicon")
 AGAIN = re.compile(r"/(unlink|quote|confirm|change|now|password|defaults)$")
-
-
-def areas(pulse: Pulse) -> Mapping[str, Area]:
-    """All drivers' areas by the names of their modules."""
-    found: dict[str, Area] = {}
-    names = [one.name for one in pkgutil.iter_modules(edgegw.web.driver.__path__)]
-    modules = [edgegw.web.driver, *(importlib.import_module(f"edgegw.web.driver.{one}") for one in names)]
-    for module in modules:
-        if hasattr(module, "area"):
-            found[module.__name__] = module.area(pulse)
-        elif hasattr(module, "routes") and list(inspect.signature(module.routes).parameters) == ["pages"]:
-            found[module.__name__] = module.routes
-    return found
 
 
 def pages_of(app: ASGIApp) -> list[str]:
@@ -92,7 +76,7 @@ class Drivers:
     def __post_init__(self) -> None:
         self.pulse = Pulse()
         site = replace(local(self.world).site(), receipts=self.book)
-        self.app = application(site, {**areas(self.pulse), **self.further})
+        self.app = application(site, {**driver_areas(self.pulse), **self.further})
 
     @property
     def pages(self) -> list[str]:

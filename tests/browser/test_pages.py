@@ -121,4 +121,4 @@ async def test_the_main_path_works_without_scripts(browser: Browser) -> None:
     assert isinstance(charge, OrderPlaced)
     assert isinstance(sale, OrderPlaced)
     assert (charge.order.aim, charge.order.energy_wh) == (Aim.CHARGE, 10_000)
-    assert (sale.order.aim, sale.order.energy_wh) == (Aim.SELL, 5_000)
+    assert (sale.order.aim, sale.order.energy_wh) == (Aim.SELL, 5_500)

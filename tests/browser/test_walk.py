@@ -29,6 +29,7 @@ async def walk(there: Visit, *, login: str, evse_id: str) -> None:
     driver = Driver(there=there, login=login, evse_id=evse_id)
     await driver.sign_up()
     await driver.exchange(10_000)
+    await driver.plugs_in()
     await driver.order("charge", kwh=f"{BOUGHT_WH // 1000}", price_max="400")
     await driver.flows("in")
     await there.look("charging")
@@ -36,13 +37,13 @@ async def walk(there: Visit, *, login: str, evse_id: str) -> None:
     await driver.order("sell", **SALE)
     await driver.flows("out")
     await there.look("selling")
-    await driver.has_sold("5.00")
+    await driver.has_sold(SOLD_WH // 1000)
     await driver.stop()
     await driver.is_done()
     bought_wh, sold_wh, sold_at = await driver.reads_receipts()
-    # What was ordered, and at most what flows until the charger has heard that it is enough.
-    assert BOUGHT_WH <= bought_wh <= BOUGHT_WH * 11 // 10
-    assert SOLD_WH <= sold_wh <= SOLD_WH * 11 // 10
+    # Give or take what flows while a charger is told: a real second is nearly three minutes here.
+    assert BOUGHT_WH * 98 // 100 <= bought_wh <= BOUGHT_WH * 102 // 100
+    assert SOLD_WH <= sold_wh <= SOLD_WH * 12 // 10
     assert sold_at
     assert all(re.search(r"\b1[567]:\d\d", at) for at in sold_at), sold_at  # peak: 15 to 18 o'clock
 
