@@ -74,7 +74,12 @@ class Share(click.ParamType[Decimal]):
     type=click.Path(path_type=Path, file_okay=False),
     help="Empty folder for everything of the run, which stays; default: a temporary one.",
 )
-@click.option("--stay", is_flag=True, help="Keep serving after the settlement, until Ctrl-C.")
+@click.option(
+    "--stay",
+    is_flag=True,
+    help="Afterwards an open house: a station with pages to try out, until Ctrl-C.",
+)
+@click.option("--no-day", is_flag=True, help="The open house at once, without a day before it.")
 @click.option("--json", "as_json", is_flag=True, help="The settlement as one JSON object on standard output.")
 def demo(  # noqa: PLR0913 - one parameter an option
     *,
@@ -87,6 +92,7 @@ def demo(  # noqa: PLR0913 - one parameter an option
     speed: int | None,
     data: Path | None,
     stay: bool,
+    no_day: bool,
     as_json: bool,
 ) -> None:
     """Run a station day on this machine and settle it; exit status 0 only if all books agree."""
@@ -96,6 +102,11 @@ def demo(  # noqa: PLR0913 - one parameter an option
     from edgegw.demo.view import View, show
 
     short = sessions is None and day is None
+    root = _empty_folder(data)
+    if no_day:
+        _host(root, seed)
+        _leave(root, is_kept=data is not None)
+        sys.exit(Exit.DONE)
     found = read_sessions(
         SHORT_DAY if short else sessions or WEEK, None if day is None else f"{day:%Y-%m-%d}"
     )
@@ -107,7 +118,6 @@ def demo(  # noqa: PLR0913 - one parameter an option
         speed=speed or (SHORT_DAY_SPEED if short else SPEED),
     )
     plan = plan_day(found, wishes)
-    root = _empty_folder(data)
     settlements: list[Settlement] = []
     with View(plan, to_stderr=as_json) as view:
 
@@ -118,13 +128,19 @@ def demo(  # noqa: PLR0913 - one parameter an option
             if as_json:
                 click.echo(json.dumps(settlement.numbers, sort_keys=True))
 
-        _run(Run(plan=plan, places=Places(root=root, configs=CONFIGS), view=view, settled=settled, stay=stay))
+        _run(Run(plan=plan, places=Places(root=root, configs=CONFIGS), view=view, settled=settled))
     agrees = bool(settlements) and settlements[0].agrees
-    if data is None and agrees:
-        shutil.rmtree(root)
-    else:
-        click.echo(f"everything of this run lies in {root}", err=True)
+    if stay and agrees:
+        _host(root / "open-house", seed)
+    _leave(root, is_kept=data is not None or not agrees)
     sys.exit(Exit.DONE if agrees else Exit.PROBLEMS if settlements else INTERRUPTED)
+
+
+def _leave(root: Path, *, is_kept: bool) -> None:
+    if is_kept:
+        click.echo(f"everything of this run lies in {root}", err=True)
+    else:
+        shutil.rmtree(root)
 
 
 def _empty_folder(data: Path | None) -> Path:
@@ -145,8 +161,28 @@ def _run(run: "Run") -> None:
         click.echo("interrupted", err=True)
     except EdgegwError as fault:
         run.view.calm()
-        logs = f"logs: {run.places.root / 'logs'}"
-        raise Ended("\n".join(filter(None, (str(fault), fault.hint, logs))), Exit.PROBLEMS) from fault
+        raise _ended(fault, run.places.root) from fault
+
+
+def _host(root: Path, seed: int) -> None:
+    """The open house, until we are told to end."""
+    from edgegw.demo.documents import Places
+    from edgegw.demo.hosting import OpenHouse
+
+    house = OpenHouse(
+        places=Places(root=root, configs=CONFIGS), tell=lambda line: click.echo(line, err=True), seed=seed
+    )
+    try:
+        asyncio.run(_until_told(house.run()))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("closed", err=True)
+    except EdgegwError as fault:
+        raise _ended(fault, root) from fault
+
+
+def _ended(fault: EdgegwError, root: Path) -> Ended:
+    logs = f"logs: {root / 'logs'}"
+    return Ended("\n".join(filter(None, (str(fault), fault.hint, logs))), Exit.PROBLEMS)
 
 
 async def _until_told(coroutine: Coroutine[None, None, None]) -> None:

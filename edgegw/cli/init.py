@@ -56,6 +56,20 @@ class NetworkType(click.ParamType[Network]):
 @click.option("--ocpp-port", type=click.IntRange(1, 65535), default=8887, show_default=True)
 @click.option("--tls-port", type=click.IntRange(1, 65535), default=8443, show_default=True)
 @click.option("--health-port", type=click.IntRange(0, 65535), help="Default: 9464.")
+@click.option(
+    "--web-port",
+    type=click.IntRange(1, 65535),
+    default=8080,
+    show_default=True,
+    help="Of the drivers' pages.",
+)
+@click.option(
+    "--operator-port",
+    type=click.IntRange(1, 65535),
+    default=8090,
+    show_default=True,
+    help="Of the operator's pages.",
+)
 @click.option("--plaintext-network", type=NetworkType(), help="Chargers in it may connect without TLS.")
 @click.option("--sandbox", is_flag=True, help="Embedded peer, participants, a tariff, a member with tokens.")
 @click.option("--embedded-peer", is_flag=True, help="An embedded peer alone.")
@@ -120,6 +134,8 @@ def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
         peer=_other_peer(told) if ledger == "peer" else None,
         sandbox=ledger == "sandbox",
         health_port=told["health_port"] if isinstance(told["health_port"], int) else None,
+        web_port=int(str(told["web_port"])),
+        operator_port=int(str(told["operator_port"])),
     )
 
 
@@ -229,13 +245,22 @@ def _path(told: object) -> Path | None:
 def _found(wishes: "Wishes", config: "Config", card: str | None) -> dict[str, object]:
     from edgegw.commissioning.addresses import charger_urls
 
+    pages = _pages(config)
     return {
         "config": str(wishes.config),
         "urls": [one.url for one in charger_urls(config.ocpp)],
         "authority": str(wishes.folder / "tls" / "ca.pem"),
         "card": card,
         "peer": config.ledger.endpoint,
+        **({"pages": pages} if pages else {}),
     }
+
+
+def _pages(config: "Config") -> dict[str, str]:
+    """How the pages' addresses begin, for drivers and for the operator."""
+    from edgegw.daemon.pages import origins
+
+    return dict(origins(config))
 
 
 def _tell(wishes: "Wishes", config: "Config", card: str | None, *, qr: bool) -> None:
@@ -255,6 +280,11 @@ def _tell(wishes: "Wishes", config: "Config", card: str | None, *, qr: bool) -> 
         steps.append(f"a driver's card: edgegw member add{option}; edgegw member link MEMBER_ID{option}")
     else:
         steps.append(f"plug in with the card {card}: its driver has tokens; then: edgegw trade list{option}")
+    pages = _pages(config)
+    if "operator" in pages:
+        steps.append(f"the operator's pages: edgegw operator password{option}, then {pages['operator']}")
+    if "drivers" in pages:
+        steps.append(f"the drivers' pages: {pages['drivers']}; each charging point's code: /evse/ID/label")
     click.echo("\nNext:")
     for number, step in enumerate(steps, start=1):
         click.echo(f"  {number}. {step}")

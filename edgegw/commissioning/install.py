@@ -35,6 +35,7 @@ from edgegw.units import INTERVAL_S
 
 CONFIG = "edgegw.toml"
 PARTICIPANTS = "participants.json"
+OPERATOR_HASH = "operator.password"  # a file's name: edgegw operator password writes it
 SANDBOX_CARD = "SANDBOX-CARD-1"
 SANDBOX_DRIVER = "the sandbox's driver"
 DRIVER_DEPOSIT_MTOK = 400_000_000  # 1 MWh at the hold's limit price
@@ -75,6 +76,8 @@ class Wishes:
     peer: PeerPlace | None
     sandbox: bool
     health_port: int | None = None
+    web_port: int = 8080
+    operator_port: int = 8090
 
     @property
     def system(self) -> bool:
@@ -180,7 +183,20 @@ def _site(wishes: Wishes) -> Site:
         representative=desk if wishes.peer is None else None,
         participants=wishes.folder / PARTICIPANTS if wishes.sandbox else None,
         health={} if wishes.health_port is None else {"port": wishes.health_port},
+        web=_web_table(wishes) if wishes.peer is None else {},
+        operator={"port": wishes.operator_port, "password_file": OPERATOR_HASH}
+        if wishes.peer is None
+        else {},
+        exchange=inside / "EVUserMSP" / "exchange" if wishes.sandbox else None,
     )
+
+
+def _web_table(wishes: Wishes) -> dict[str, Any]:
+    """Drivers' pages where chargers connect to; beyond this machine with the station's own certificate."""
+    table: dict[str, Any] = {"port": wishes.web_port, "geohash": wishes.geohash}
+    if not addresses.is_loopback(wishes.host):
+        table |= {"host": wishes.host, "certificate": "tls/ecdsa.pem", "key_file": "tls/ecdsa.key"}
+    return table
 
 
 def _ocpp(wishes: Wishes) -> OcppConfig:

@@ -53,6 +53,10 @@ class Site:
     representative: Desk | None = None
     participants: Path | None = None
     health: Mapping[str, Any] = field(default_factory=dict)
+    web: Mapping[str, Any] = field(default_factory=dict)
+    operator: Mapping[str, Any] = field(default_factory=dict)
+    exchange: Path | None = None
+    """The identity of an exchange desk with a simulated bank; None: no exchange."""
 
     def tables(self) -> dict[str, Any]:
         """The whole file."""
@@ -69,10 +73,14 @@ class Site:
                 "key_file": self._path(self.representative.key_file),
                 "identity": self._path(self.representative.identity),
             }
+        if self.exchange is not None:
+            store = self._path(self.data_dir / "exchange.db")
+            tables["exchange"] = {"identity": self._path(self.exchange), "store": store}
         if self.participants is not None:
             tables["sandbox"] = {"participants": self._path(self.participants)}
-        if self.health:
-            tables["health"] = dict(self.health)
+        for name, table in (("health", self.health), ("web", self.web), ("operator", self.operator)):
+            if table:
+                tables[name] = dict(table)
         return tables
 
     def _ledger(self) -> dict[str, Any]:

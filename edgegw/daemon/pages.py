@@ -5,7 +5,7 @@ used or a missing password is logged (`web.failed`) and the rest goes on.
 """
 
 import hmac
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -52,6 +52,13 @@ def operator_settings(config: Config) -> WebSettings | None:
         return None
     told = operator.host if operator.host not in ANYWHERE else public_host(config.ocpp)
     return _settings(config, operator, section="operator", told=told)
+
+
+def origins(config: Config) -> Iterator[tuple[str, str]]:
+    """How addresses of the pages begin, by whom they are for; as configured, whether they are served now or not."""
+    for name, settings in (("drivers", web_settings(config)), ("operator", operator_settings(config))):
+        if settings is not None:
+            yield name, f"{'https' if settings.is_secure else 'http'}://{settings.names[0]}:{settings.port}"
 
 
 def _settings(config: Config, served: ServedConfig, *, section: str, told: str) -> WebSettings:

@@ -61,6 +61,11 @@ class Places:
         return self.root / "edgegw.toml"
 
     @property
+    def operator_hash(self) -> Path:
+        """The hash of the operator's password."""
+        return self.root / "operator.password"
+
+    @property
     def station(self) -> Path:
         """The daemon's data."""
         return self.root / "station"
@@ -195,6 +200,7 @@ def configuration(
             key_file=places.root / "members.key",
             identity=places.identity("EVUserMSP", "representative"),
         ),
+        **_pages(plan, places),
     )
     return toml(
         site.tables()
@@ -213,6 +219,17 @@ def configuration(
             ],
         }
     )
+
+
+def _pages(plan: DayPlan, places: Places) -> dict[str, Any]:
+    """Pages and an exchange, where people are to try them out."""
+    if plan.pages is None:
+        return {}
+    return {
+        "web": {"port": plan.pages.web_port, "title": plan.pages.title, "geohash": GEOHASH},
+        "operator": {"port": plan.pages.operator_port, "password_file": places.operator_hash.name},
+        "exchange": places.identity("EVUserMSP", "exchange"),
+    }
 
 
 def _charger(evse: EvsePlan, password_hash: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ to see a car charged. Pure.
 import random
 from datetime import UTC, datetime, timedelta, timezone
 
-from edgegw.demo.plan import PROFILES, VERSIONS, DayPlan, EvsePlan, Visit, cutoff_for
+from edgegw.demo.plan import PROFILES, VERSIONS, DayPlan, EvsePlan, PagesPlan, Visit, cutoff_for
 from edgegw.units import INTERVAL_S
 
 SPEED = 60
@@ -26,7 +26,9 @@ WAITING = 3  # EVSEs at which a car waits for whoever comes by page
 GUESTS = 24
 
 
-def plan_open_house(*, speed: int = SPEED, seed: int = 1, begin: datetime = BEGIN) -> DayPlan:
+def plan_open_house(
+    *, speed: int = SPEED, seed: int = 1, begin: datetime = BEGIN, pages: PagesPlan | None = None
+) -> DayPlan:
     """Four charging points: at three a car waits, plugged in, without a card; to the fourth drivers with cards come."""
     names = [f"BAY-{number}" for number in range(1, WAITING + 2)]
     end = begin + timedelta(days=DAYS)
@@ -50,6 +52,7 @@ def plan_open_house(*, speed: int = SPEED, seed: int = 1, begin: datetime = BEGI
         cutoff_s=cutoff_for(speed),
         speed=speed,
         seed=seed,
+        pages=pages or PagesPlan(),
     )
 
 

@@ -106,6 +106,15 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PagesPlan:
+    """Pages for people, on these ports of loopback (0: any free one)."""
+
+    web_port: int = 0
+    operator_port: int = 0
+    title: str = "Harbour"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayPlan:
     """All of it. `begin_s` and `end_s` are UTC quarter hours."""
 
@@ -118,6 +127,12 @@ class DayPlan:
     speed: int
     seed: int
     faults: tuple[Fault, ...] = ()
+    pages: PagesPlan | None = None
+
+    @property
+    def carded(self) -> tuple[Visit, ...]:
+        """Visits of drivers with a card; the other cars wait for whoever starts from a page."""
+        return tuple(visit for visit in self.visits if visit.id_token)
 
     @property
     def wanted_wh(self) -> int:

@@ -27,14 +27,13 @@ from edgegw.demo.view import View
 class Run:
     """What a run is: a plan, its places, who watches and who hears of the settlement.
 
-    `stay`: serve on until told. `beside`: what else happens while the day runs.
+    `beside`: what else happens while the day runs.
     """
 
     plan: DayPlan
     places: Places
     view: View
     settled: Callable[[Settlement], None]
-    stay: bool = False
     beside: Callable[[Stage], Awaitable[None]] | None = None
 
     async def run(self) -> None:
@@ -62,8 +61,6 @@ class Run:
             await self._day(stage)
             await stage.close()
             self.settled(await self._settle(stage, children, started_at))
-            if self.stay:
-                await self._stay(stage)
 
     async def _day(self, stage: Stage) -> None:
         if self.beside is None:
@@ -79,8 +76,7 @@ class Run:
     async def _settle(self, stage: Stage, children: Nursery, started_at: float) -> Settlement:
         assert stage.parties is not None
         ledger = await closing.ask_ledger(self.plan, self.places, stage.parties, endpoint=stage.endpoint)
-        if not self.stay:
-            await stage.stop_simulator()
+        await stage.stop_simulator()
         books = StationBooks(self.places.station / "station.db")
         evse_of = {evse.meter_id: evse.evse_id for evse in self.plan.evses}
         books.export(self.places.facts, evse_of)
@@ -112,15 +108,6 @@ class Run:
                 wall_seconds=time.monotonic() - started_at,
             )
         )
-
-    async def _stay(self, stage: Stage) -> None:
-        """The daemon serves on, on the same ledger, until Ctrl-C."""
-        assert stage.ports is not None
-        await stage.start_daemon()
-        self.view.tell(f"chargers connect to ws://127.0.0.1:{stage.ports.ocpp}/ocpp/<id>; Ctrl-C ends it")
-        self.view.tell(f"ask the ledger: edgegw ledger supply --config {self.places.tools_config}")
-        self.view.tell(f"the clock: STATION_CLOCK={stage.clock}")
-        await asyncio.Event().wait()
 
 
 def empty(places: Places) -> None:

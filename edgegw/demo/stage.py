@@ -84,9 +84,9 @@ class Stage:
         )
         write_secrets(self.places.root)
         async with opening.member_store(self.places) as store:
-            self.parties = opening.enter(store, self.plan.visits)
+            self.parties = opening.enter(store, self.plan.carded)
             await self._start_participants(self.parties, origin)
-            await opening.link(store, self.plan.visits, self.parties)
+            await opening.link(store, self.plan.carded, self.parties)
         await self._start_station()
         await self._until_ready()
         if self.late_s() > 0:
@@ -168,7 +168,7 @@ class Stage:
         wanted = {
             "chargers_online": len(self.plan.evses),
             "meters_read": len(self.plan.evses),
-            "members": len(self.plan.visits),
+            "members": len(self.plan.carded),
         }
         while any(self.status().get(name, 0) < count for name, count in wanted.items()):
             self._check()
@@ -183,6 +183,10 @@ class Stage:
     def _check(self) -> None:
         for child in self.parts.values():
             child.check()
+
+    async def keep(self) -> None:
+        """Serve until cancelled; raises ChildFailedError where a part ends."""
+        await self._watch_until(lambda: False)
 
     async def day(self) -> None:
         """The day itself, and what it takes until its last line is on the ledger."""
@@ -227,7 +231,7 @@ class Stage:
 
 def setup_estimate_s(plan: DayPlan) -> float:
     """How long a set-up takes on a slow machine."""
-    return SETUP_S + SETUP_DRIVER_S * len(plan.visits) + SETUP_EVSE_S * len(plan.evses)
+    return SETUP_S + SETUP_DRIVER_S * len(plan.carded) + SETUP_EVSE_S * len(plan.evses)
 
 
 def free_ports(plan: DayPlan) -> Ports:

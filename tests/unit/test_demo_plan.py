@@ -15,9 +15,11 @@ from edgegw.commissioning.files import write_private, write_secrets
 from edgegw.commissioning.toml import toml
 from edgegw.demo.documents import Places, Ports, configuration, scenario
 from edgegw.demo.functions import SEVEN, required
+from edgegw.demo.open_house import plan_open_house
 from edgegw.demo.plan import (
     BUSY,
     NO_STAY,
+    PEAK_HOUR,
     DayPlan,
     Session,
     Wishes,
@@ -190,6 +192,30 @@ def test_documents_name_the_same_things(tmp_path: Path) -> None:
         assert simulated["charger_id"] == charger["id"]
         assert simulated["rated_w"] == evse["rated_w"]
         assert (evse["meter"], simulated["meter_port"]) == (meter["id"], meter["port"])
+
+
+def test_an_open_house_has_cars_for_whoever_comes_by_page(tmp_path: Path) -> None:
+    """Cars without a card wait at their plugs before peak, drivers with cards come beside them, and pages are configured."""
+    plan, places = plan_open_house(), Places(root=tmp_path, configs=CONFIGS)
+    waiting = [visit for visit in plan.visits if not visit.id_token]
+    assert [one.evse_id for one in waiting] == ["BAY-1", "BAY-2", "BAY-3"]
+    assert all(one.sells and one.departure.timestamp() == plan.end_s for one in waiting)
+    assert {visit.evse_id for visit in plan.carded} == {"BAY-4"}
+    assert waiting[0].arrival.hour < PEAK_HOUR
+    ports = Ports(ocpp=1, meters={evse.evse_id: 2 for evse in plan.evses})
+    daemon = loads(
+        configuration(
+            plan,
+            places,
+            endpoint="127.0.0.1:7051",
+            ports=ports,
+            password_hashes={evse.charger_id: "$argon2id$x" for evse in plan.evses},
+            own_peer=False,
+        )
+    )
+    assert daemon["web"]["port"] == daemon["operator"]["port"] == 0
+    assert daemon["exchange"]["identity"].endswith("EVUserMSP/exchange")
+    assert [one["id_token"] for one in loads(scenario(plan, places, ports))["visits"]].count("") == 3
 
 
 @pytest.mark.parametrize(

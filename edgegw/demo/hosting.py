@@ -1,0 +1,76 @@
+"""The open house, hosted: its parts are started, its addresses told, and it serves until somebody ends it.
+
+Decides what a visitor is told. The station, its ledger and its people are its own, beside the day that was settled before.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+
+import segno
+
+from edgegw.commissioning.addresses import free_port
+from edgegw.commissioning.files import write_private
+from edgegw.demo.documents import Places
+from edgegw.demo.open_house import plan_open_house
+from edgegw.demo.plan import DayPlan, PagesPlan
+from edgegw.demo.processes import nursery
+from edgegw.demo.stage import Stage, Tell, setup_estimate_s
+from edgegw.web.operator.login import hash_password, new_password
+
+WEB_PORT, OPERATOR_PORT = 8080, 8090
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHouse:
+    """What is hosted, where its files lie, and who is told."""
+
+    places: Places
+    tell: Tell
+    seed: int = 1
+
+    async def run(self) -> None:
+        """Serve until cancelled; raises ChildFailedError, TooSlowError."""
+        pages = PagesPlan(web_port=free_port(WEB_PORT), operator_port=free_port(OPERATOR_PORT))
+        plan = plan_open_house(seed=self.seed, pages=pages)
+        password = new_password()
+        self.places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(self.places.operator_hash, hash_password(password) + "\n")
+        async with nursery(self.places.root / "logs") as children:
+            stage = Stage(
+                plan=plan,
+                places=self.places,
+                children=children,
+                tell=self.tell,
+                watch=lambda _stage: None,
+                setup_s=setup_estimate_s(plan),
+            )
+            await stage.set_up()
+            self._welcome(stage, plan, password)
+            await stage.keep()
+
+    def _welcome(self, stage: Stage, plan: DayPlan, password: str) -> None:
+        drivers = listening(self.places)["drivers"]
+        self.tell(f"the open house: {drivers}  (an hour of its time is {3600 // plan.speed} seconds)")
+        self.tell(qr(drivers))
+        self.tell(
+            f"charging points with a car: {', '.join(f'{drivers}/evse/{one.evse_id}' for one in plan.visits if not one.id_token)}"
+        )
+        self.tell(f"the operator: {listening(self.places)['operator']}  password {password}")
+        self.tell(
+            f"commands: edgegw status --config {self.places.config}; STATION_CLOCK={stage.clock}; Ctrl-C ends it"
+        )
+
+
+def listening(places: Places) -> dict[str, str]:
+    """How the addresses of the daemon's pages begin, as it said."""
+    lines = (places.root / "logs" / "daemon.log").read_text(encoding="utf-8").splitlines()
+    told = (json.loads(line) for line in lines if '"web.listening"' in line)
+    return {entry["pages"]: entry["origin"] for entry in told}
+
+
+def qr(address: str) -> str:
+    """An address as a code for a terminal."""
+    out = io.StringIO()
+    segno.make(address, error="m").terminal(out, compact=True)
+    return "\n" + out.getvalue().rstrip()
