@@ -10,6 +10,7 @@ from functools import partial
 from starlette.types import ASGIApp
 
 from edgegw import pseudonyms
+from edgegw.clock import StationClock
 from edgegw.commissioning.addresses import public_host
 from edgegw.config import OcppConfig
 from edgegw.daemon.served import Served, settings_of
@@ -18,7 +19,6 @@ from edgegw.office import Kind, LedgerView, Office
 from edgegw.ops.logs import log_event
 from edgegw.participants.offers import OfferBook
 from edgegw.participants.office_settings import OfficeSettings
-from edgegw.ports import Clock
 from edgegw.web import driver
 from edgegw.web.application import Area, application
 from edgegw.web.market.area import INSTEAD, market_area
@@ -29,8 +29,10 @@ KINDS: Mapping[str, Kind] = {"EVUserMSP": "EV", "ProducerMSP": "PRODUCER", "Indu
 """Whom each organisation signs up."""
 
 
-def member_settings(settings: OfficeSettings, *, key: bytes, msp_id: str) -> WebSettings | None:
-    """Where members' pages are served; None: nowhere. The only bank there is is simulated: an exchange makes them say so."""
+def member_settings(
+    settings: OfficeSettings, *, key: bytes, msp_id: str, clock: StationClock
+) -> WebSettings | None:
+    """Where members' pages are served; None: nowhere. They say where times are simulated, and that the bank is: there is no other."""
     web = settings.web
     if web is None:
         return None
@@ -41,7 +43,8 @@ def member_settings(settings: OfficeSettings, *, key: bytes, msp_id: str) -> Web
         told=public_host(OcppConfig(host=web.host, public_host=web.public_host)),
         key=key,
         title=msp_id.removesuffix("MSP"),
-        sandbox=settings.exchange is not None,
+        sandbox=clock.mapping is not None,
+        bank_simulated=settings.exchange is not None,
     )
 
 
@@ -50,7 +53,7 @@ def serve_members(
     office: Office,
     ledger: LedgerView,
     *,
-    clock: Clock,
+    clock: StationClock,
     key: bytes,
     msp_id: str,
     book: OfferBook | None,
@@ -59,7 +62,7 @@ def serve_members(
     served = Served()
 
     def for_members() -> tuple[ASGIApp, WebSettings] | None:
-        told = member_settings(settings, key=key, msp_id=msp_id)
+        told = member_settings(settings, key=key, msp_id=msp_id, clock=clock)
         if told is None:
             return None
         kind = KINDS.get(msp_id)

@@ -55,6 +55,7 @@ def _settings(config: Config, served: ServedConfig, *, section: str, told: str) 
         key=read_secret(config.station.key_file),
         title=config.station.id,
         sandbox=config.sandbox is not None,
+        bank_simulated=config.exchange is not None,  # there is no other bank
     )
 
 

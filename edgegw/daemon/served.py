@@ -31,6 +31,7 @@ def settings_of(
     key: bytes,
     title: str,
     sandbox: bool,
+    bank_simulated: bool,
 ) -> WebSettings:
     """A server at `served` with the title, zone and place of `web`; `told`: its name where it names none, `key`: for secrets."""
     return WebSettings(
@@ -44,6 +45,7 @@ def settings_of(
         geohash=web.geohash,
         secret=hmac.digest(key, f"pages {section}".encode(), "sha256"),
         sandbox=sandbox,
+        bank_simulated=bank_simulated,
         presence_required=web.presence_required,
         screens=tuple(map(str, web.screens)),
         section=section,
