@@ -30,6 +30,7 @@ class WebSettings:
     geohash: str = ""  # where this station stands, as coarse as its operator wants to be
     secret: bytes = field(default=b"", repr=False)  # for forms' tokens and screen codes
     sandbox: bool = False
+    bank_simulated: bool = False  # the exchange pays nothing, whatever time it is
     section: str = "web"  # the configuration's table, for faults
     presence_required: bool = False  # starting from a page needs the code of the charger's screen
     screens: tuple[str, ...] = (
