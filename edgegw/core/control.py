@@ -43,7 +43,15 @@ def replan(turn: Turn, evse: Evse) -> None:
     if plan.over:
         turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=session.transaction_id))
     count = evse.setpoint_count + 1
-    setpoint = Setpoint(setpoint_id=count, power_w=plan.power_w, ends_ns=plan.ends_ns, over=plan.over)
+    setpoint = Setpoint(
+        setpoint_id=count,
+        power_w=plan.power_w,
+        ends_ns=plan.ends_ns,
+        over=plan.over,
+        since_ns=turn.now_ns,
+        import_wh=_unseen_wh(turn, evse, sign=1),
+        export_wh=_unseen_wh(turn, evse, sign=-1),
+    )
     turn.put_evse(replace(evse, setpoint=setpoint, setpoint_count=count))
     turn.emit(
         ApplySetpoint(
@@ -108,13 +116,16 @@ def discharge_power_w(turn: Turn, settings: EvseSettings, session: Session) -> i
 
 
 def _unseen_wh(turn: Turn, evse: Evse, *, sign: int) -> int:
-    """What may have flowed in one direction since the last reading, at the power that was commanded."""
-    last = turn.meters[turn.settings.evses[evse.evse_id].meter_id].last
-    if last is None or evse.setpoint is None:
+    """What may have flowed in one direction since the last reading, at the powers that were commanded."""
+    last, setpoint = turn.meters[turn.settings.evses[evse.evse_id].meter_id].last, evse.setpoint
+    if last is None or setpoint is None:
         return 0
-    until_ns = min(turn.now_ns, evse.setpoint.ends_ns)  # then the charger falls back by itself
-    moved = max(0, sign * evse.setpoint.power_w) * max(0, until_ns - last.at_ns)
-    return -(-moved // WH_NS)
+    before_wh = setpoint.import_wh if sign > 0 else setpoint.export_wh
+    if last.at_ns >= setpoint.since_ns:
+        before_wh = 0  # the reading has it
+    until_ns = min(turn.now_ns, setpoint.ends_ns)  # then the charger falls back by itself
+    moved = max(0, sign * setpoint.power_w) * max(0, until_ns - max(last.at_ns, setpoint.since_ns))
+    return before_wh - (-moved // WH_NS)
 
 
 def _within_site(turn: Turn, power_w: int) -> int:
