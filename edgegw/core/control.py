@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from edgegw.core import aims, market, outlook
 from edgegw.core.aims import Intent
-from edgegw.core.effects import ApplySetpoint, StopRemotely
+from edgegw.core.effects import ApplySetpoint, ReadMeter, StartTimer, StopRemotely
 from edgegw.core.metering import running_wh
 from edgegw.core.state import Evse, EvseSettings, HoldBook, HoldState, Phase, SaleStage, Session, Setpoint
 from edgegw.core.turn import Turn
@@ -18,6 +18,7 @@ from edgegw.units import INTERVAL_NS, SECOND_NS, affordable_wh, amount_mtok, int
 HORIZON_NS = 4 * INTERVAL_NS  # an ordinary charge is commanded this far ahead
 RENEW_NS = 2 * INTERVAL_NS  # and renewed when less than this is left
 ENERGY_WH_MIN = 200  # below this a hold is used up
+READ_AFTER_S = 1  # after an order's command: chargers take it, and end it, at whole seconds
 WH_NS = 3_600 * SECOND_NS
 
 
@@ -63,6 +64,16 @@ def replan(turn: Turn, evse: Evse) -> None:
             fallback_w=0,
         )
     )
+    if session.order_id is not None and plan.power_w != 0:
+        left_s = -(-(plan.ends_ns - turn.now_ns) // SECOND_NS)
+        turn.emit(StartTimer(name=f"command/{evse.evse_id}/end", after_s=left_s + READ_AFTER_S))
+
+
+def on_command_over(turn: Turn, evse: Evse) -> None:
+    """Read the meter where an order's command has ended, so that the next one need not wait until its turn comes."""
+    setpoint = evse.setpoint
+    if setpoint is not None and setpoint.power_w != 0 and setpoint.ends_ns <= turn.now_ns:
+        turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
 
 
 def plan_for(turn: Turn, evse: Evse, session: Session) -> Plan:

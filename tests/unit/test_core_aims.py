@@ -103,29 +103,6 @@ def test_a_car_at_rest_is_stopped_too() -> None:
     assert stops(bench) == 0
 
 
-def test_at_rest_it_is_not_forgotten_what_may_have_flowed() -> None:
-    """Whatever makes the station plan anew: an order's energy is not commanded twice between two readings."""
-    bench = ordered(energy_wh=2_000)
-    bench.go(389)
-    bench.update(soc_bp=4_000)
-    for at_s, soc_bp in ((395, 4_100), (420, 4_200)):
-        bench.go(at_s)
-        bench.update(soc_bp=soc_bp)
-        assert commanded(bench)[0] == 0
-    bench.go(430)
-    bench.read("MA1", 2_500)
-    assert commanded(bench) == (22_000, 81)
-    bench.go(470)
-    needs = EvNeedsReported(
-        evse_id="A1", bidirectional=False, charge_power_w_max=11_000, discharge_power_w_max=None, departure_ns=None
-    )  # fmt: skip
-    bench.send(needs)
-    assert commanded(bench) == (11_000, 83), "22 kW for 40 s and 11 kW for 83 s are 500 Wh"
-    bench.go(520)
-    bench.update(soc_bp=4_300)
-    assert commanded(bench) == (11_000, 33), "... and it is no other end that they come to"
-
-
 def test_energy_counts_across_quarter_hours_and_epochs() -> None:
     """The session's closed segments and its open one together."""
     bench = ordered(energy_wh=10_000)
