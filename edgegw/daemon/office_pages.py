@@ -43,7 +43,7 @@ def member_settings(
         told=public_host(OcppConfig(host=web.host, public_host=web.public_host)),
         key=key,
         title=msp_id.removesuffix("MSP"),
-        sandbox=clock.mapping is not None,
+        time_simulated=clock.mapping is not None,
         bank_simulated=settings.exchange is not None,
     )
 

@@ -5,6 +5,7 @@ used or a missing password is logged (`web.failed`) and the rest goes on.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from starlette.types import ASGIApp
@@ -61,8 +62,7 @@ def _settings(config: Config, served: ServedConfig, *, section: str, told: str) 
         told=told,
         key=read_secret(config.station.key_file),
         title=config.station.id,
-        sandbox=config.sandbox is not None,
-        bank_simulated=config.exchange is not None,  # there is no other bank
+        bank_simulated=config.exchange is not None or config.sandbox is not None,  # there is no other bank
     )
 
 
@@ -96,6 +96,7 @@ def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, receipts:
         settings = web_settings(config)
         if settings is None:
             return None
+        settings = replace(settings, time_simulated=daemon.clock.mapping is not None)
         pulse = Pulse()
         served.beside["live updates"] = pulse.run
         own = site(settings=settings, place=daemon.inbox.put)

@@ -30,7 +30,7 @@ def settings_of(
     told: str,
     key: bytes,
     title: str,
-    sandbox: bool,
+    time_simulated: bool = False,
     bank_simulated: bool,
 ) -> WebSettings:
     """A server at `served` with the title, zone and place of `web`; `told`: its name where it names none, `key`: for secrets."""
@@ -44,7 +44,7 @@ def settings_of(
         time_zone=ZoneInfo(web.time_zone),
         geohash=web.geohash,
         secret=hmac.digest(key, f"pages {section}".encode(), "sha256"),
-        sandbox=sandbox,
+        time_simulated=time_simulated,
         bank_simulated=bank_simulated,
         presence_required=web.presence_required,
         screens=tuple(map(str, web.screens)),
