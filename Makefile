@@ -19,7 +19,7 @@ help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
 	  'make test    format, lint, types, imports, all tests' \
 	  'make soak    the long forms of the tests' \
-	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory or idle)' \
+	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory, idle, pages or web)' \
 	  'make format  put the code into its form' \
 	  'make wheel   build/dist/edgegw-*.whl, for pipx' \
 	  'make deb     build/dist/edgegw_*.deb, for Debian 12' \
@@ -32,13 +32,14 @@ setup: $(DEVELOPMENT)
 demo: $(RUNTIME)
 	@$(BIN)/edgegw demo
 
-# What tests need beside Python. Without root they are skipped, each with one line that says what is missing.
+# What tests need beside Python, program:package, or file:package. Without root they are skipped, each with one line that says
+# what is missing.
 TOOLS := mosquitto:mosquitto strace:strace debootstrap:debootstrap systemd-nspawn:systemd-container systemd-analyze:systemd \
-  softhsm2-util:softhsm2
+  softhsm2-util:softhsm2 chromium:chromium /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc:fonts-noto-cjk
 
 tools:
 	@missing=(); for tool in $(TOOLS); do \
-	  PATH="$$PATH:/usr/sbin:/sbin" command -v "$${tool%:*}" >/dev/null || missing+=("$${tool#*:}"); done; \
+	  [ -e "$${tool%:*}" ] || PATH="$$PATH:/usr/sbin:/sbin" command -v "$${tool%:*}" >/dev/null || missing+=("$${tool#*:}"); done; \
 	if [ $${#missing[@]} -eq 0 ]; then :; \
 	elif [ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing $${missing[*]} (once)"; apt-get update -qq && \

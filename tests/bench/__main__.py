@@ -14,7 +14,16 @@ from pathlib import Path
 
 import click
 
-from tests.bench import bench_idle, bench_memory, bench_meters, bench_ocpp, bench_trades, figures
+from tests.bench import (
+    bench_idle,
+    bench_memory,
+    bench_meters,
+    bench_ocpp,
+    bench_pages,
+    bench_trades,
+    bench_web,
+    figures,
+)
 from tests.bench.figures import MEANINGS, Figure
 from tests.bench.processes import ROOT
 
@@ -24,6 +33,8 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "trades": bench_trades.measure,
     "memory": bench_memory.measure,
     "idle": bench_idle.measure,
+    "pages": bench_pages.measure,
+    "web": bench_web.measure,
 }
 
 

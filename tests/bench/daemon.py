@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Any
 
 from edgegw.chargers.security import hash_password
 from edgegw.commissioning.addresses import free_port
+from edgegw.commissioning.files import write_secrets
 from edgegw.commissioning.toml import toml
 from tests.bench.ledger_world import GATEWAY, STATION, ZONE, peer_arguments, world_of
 from tests.bench.ocpp_load import PASSWORD
@@ -39,6 +39,7 @@ class Daemon:
     ready_s: float
     chargers: int
     status_file: Path
+    pages_port: int
 
     def status(self) -> dict[str, Any]:
         """What it last said of itself; empty before it did."""
@@ -56,20 +57,25 @@ class Daemon:
                 raise TimeoutError(f"wanted {counts}, have {self.status()}")
             time.sleep(0.1)
 
-    def connect(self, load: Part, *, already: int = 0, until: int | None = None) -> None:
-        """So many chargers, all of them if not told, dial in, boot and beat, in three versions."""
+    def connect(self, load: Part, *, already: int = 0, until: int | None = None, start: bool = False) -> None:
+        """So many chargers, all of them if not told, dial in, boot and beat or `start` a transaction, in three versions."""
         wanted, there = _shares(self.chargers if until is None else until), _shares(already)
         for version, count in wanted.items():
             first = there.get(version, 0)
             order = {"name": f"{self.port}/{version}/{first}", "port": self.port, "version": version}
-            beating = {"first": first, "count": count - first, "start": False, "beats_s": HEARTBEAT_S}
+            beating = {"first": first, "count": count - first, "start": start}
+            if not start:
+                beating["beats_s"] = HEARTBEAT_S
             load.ask(open={**order, **beating})
         self.wait_for(chargers_online=sum(wanted.values()))
 
 
 @contextlib.contextmanager
-def daemon(folder: Path, *, chargers: int, poll_s: int) -> Iterator[Daemon]:
-    """A daemon whose meters have all been read and registered, and nobody connected; ended with the block."""
+def daemon(folder: Path, *, chargers: int, poll_s: int, pages: bool = False) -> Iterator[Daemon]:
+    """A daemon whose meters have all been read and registered, and nobody connected; ended with the block.
+
+    `pages`: with its representative, and drivers' pages.
+    """
     folder.mkdir()
     data = folder / "peer"
     with contextlib.ExitStack() as stack:
@@ -80,13 +86,14 @@ def daemon(folder: Path, *, chargers: int, poll_s: int) -> Iterator[Daemon]:
         world = world_of(stack.enter_context(part(*peer_arguments(data))), data)
         asyncio.run(world.found(0))
         port = free_port()
+        pages_port = free_port() if pages else 0
         config = folder / "edgegw.toml"
         tables = _tables(world.endpoint, port=port, meters=[meter.hear()["port"] for meter in meters])
         tables |= _equipment(chargers, [table["port"] for table in tables.pop("lines")], poll_s)
+        if pages:
+            tables |= _pages(pages_port)
         config.write_text(toml(tables), encoding="utf-8")
-        key = folder / "station.key"
-        key.touch(mode=0o600)
-        key.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+        write_secrets(folder)
         manager = stack.enter_context(_service_manager(folder / "notify"))
         began = time.monotonic()
         process = stack.enter_context(
@@ -100,7 +107,7 @@ def daemon(folder: Path, *, chargers: int, poll_s: int) -> Iterator[Daemon]:
         ready_s = time.monotonic() - began
         running = Daemon(
             process=process, port=port, ready_s=ready_s, chargers=chargers,
-            status_file=folder / "data" / "status.json",
+            status_file=folder / "data" / "status.json", pages_port=pages_port,
         )  # fmt: skip
         running.wait_for(meters_read=chargers)
         yield running
@@ -140,6 +147,17 @@ def _tables(endpoint: str, *, port: int, meters: list[int]) -> dict[str, Any]:
         "health": {"port": 0},
         "log": {"format": "json"},
         "lines": [{"port": number} for number in meters],
+    }
+
+
+def _pages(port: int) -> dict[str, Any]:
+    return {
+        "web": {"port": port},
+        "representative": {
+            "store": "members.db",
+            "key_file": "members.key",
+            "identity": str(Path("peer") / "crypto" / "EVUserMSP" / "representative"),
+        },
     }
 
 

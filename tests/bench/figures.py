@@ -103,6 +103,26 @@ MEANINGS: Mapping[str, Meaning] = {
     "idle.each_minute": Meaning(
         text="the same, meters read each minute (the default)", field="value", most=3
     ),
+    "web.phones": Meaning(
+        text="what 200 phones with live updates cost the daemon, 2 chargers that send 10 samples a second each",
+        baseline="the daemon without phones",
+        field="value",
+        most=10,
+    ),
+    "web.updates": Meaning(text="updates that each phone got", field="value"),
+    "web.answer.p50": Meaning(
+        text="a sample's answer after its commit on disk, with 200 phones, median",
+        baseline="without phones",
+    ),
+    "web.answer.p99": Meaning(text="the same, 99th percentile", baseline="without phones"),
+    "pages.paint": Meaning(
+        text="first contentful paint of the first page, slow 4G (150 ms, 1.6 Mbit/s), processor 4 times slower",
+        field="value",
+        most=1,
+    ),
+    "pages.paint.devtools": Meaning(
+        text="the same, DevTools' preset of that name (562.5 ms, 1.4 Mbit/s)", field="value", most=1
+    ),
 }
 
 

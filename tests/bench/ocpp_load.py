@@ -2,7 +2,8 @@
 
 Told over standard input: `{"open": {"name", "port", "version", "first", "count", "start", "beats_s"}}` opens connections,
 starts a transaction on each or lets it beat, `{"run": {"name", "messages"}}` sends so many samples over them and tells the
-wall seconds.
+wall seconds. `{"pace": {"messages", "every_s"}}` sends so many samples over each connection that has a transaction, one at each
+beat, and tells how long each answer took.
 Answers every CALL of the other side with yes. The other side may echo: then its own frame is the answer.
 """
 
@@ -79,6 +80,19 @@ class Charger:
                             await self._accept(frame)
             await self.socket.send(ocpp_messages.call(f"beat{number}", "Heartbeat", {}))
 
+    async def send_paced(self, every_s: float) -> list[float]:
+        """All of them, one at each beat; how many milliseconds each answer took."""
+        taken: list[float] = []
+        beat = time.perf_counter()
+        for text in self.prepared:
+            began = time.perf_counter()
+            answer = await self.call(text)
+            taken.append(1000 * (time.perf_counter() - began))
+            assert answer.startswith("[3,"), answer
+            beat += every_s
+            await asyncio.sleep(max(0.0, beat - time.perf_counter()))
+        return taken
+
     async def send_prepared(self) -> None:
         """All of them, one after the other."""
         for text in self.prepared:
@@ -123,6 +137,15 @@ async def serve() -> None:
             for charger in groups[order["name"]] if order.get("beats_s") else ():
                 charger.beating = asyncio.create_task(charger.beat(order["beats_s"]))
             say(opened=order["count"])
+        elif "pace" in question:
+            order = question["pace"]
+            chargers = [one for group in groups.values() for one in group]
+            for charger in chargers:
+                charger.prepare(order["messages"])
+            began = time.perf_counter()
+            taken = await asyncio.gather(*(charger.send_paced(order["every_s"]) for charger in chargers))
+            wall_s = time.perf_counter() - began
+            say(wall_s=wall_s, latencies_ms=[one for each in taken for one in each])
         else:
             order = question["run"]
             chargers = groups[order["name"]]

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.bench import figures
+from tests.chromium import missing
 
 
-@pytest.mark.parametrize("name", ["meters", "ocpp", "trades"])
+@pytest.mark.parametrize("name", ["meters", "ocpp", "pages", "trades", "web"])
 def test_a_harness_runs(tmp_path: Path, name: str) -> None:
     """A few messages through each harness give figures that can be written; how fast they are is nobody's business here."""
+    if name == "pages" and (reason := missing()):
+        pytest.skip(reason)
     measured = importlib.import_module(f"tests.bench.bench_{name}").measure(tmp_path, short=True)
     rows = figures.rows_of(measured)
     assert rows

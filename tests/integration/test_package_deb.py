@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from edgegw import __version__
-from tests.clean_root import CleanRoot, booted, clean_root, missing, package, unbootable
+from tests.clean_root import ROOT, CleanRoot, booted, clean_root, missing, package, unbootable
 
 CONFIG = """\
 [station]
@@ -124,6 +124,12 @@ def test_installing_prepares_and_starts_nothing(root: CleanRoot) -> None:
     assert root.read("sh", "-c", f"{trapped} --version") == f"edgegw, version {__version__}"
     assert 'os.environ["PYTHONSAFEPATH"] = "1"' in root.read("cat", "/usr/bin/edgegw")  # nor of its children
     root.run("sh", "-c", "zcat /usr/share/man/man1/edgegw.1.gz | grep -q 'SS.*edgegw trade list'")
+    (pages,) = (root.path / "usr/lib/edgegw/lib").glob("python3*/site-packages/edgegw/web")
+    ours = ROOT / "edgegw" / "web"
+    for kind in ("html", "css", "js", "svg", "txt", "mo"):
+        names = [{file.relative_to(top) for file in top.rglob(f"*.{kind}")} for top in (ours, pages)]
+        assert names[0] == names[1] != set()
+    assert "htmx" in (root.path / "usr/share/doc/edgegw/copyright").read_text()
     completion = ". /usr/share/bash-completion/completions/edgegw; type _edgegw_completion >/dev/null"
     root.run("bash", "-c", completion)
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,20 @@ def test_everything_that_edgegw_brings_is_there(environment: Path) -> None:
         str(file.relative_to(configs)) for file in configs.rglob("*") if file.is_file()
     )
     assert (seen["meter"], seen["unit"], bool(seen["tariff"])) == ("eastron-sdm630", True, True)
+
+
+def test_the_wheel_brings_all_that_pages_are_made_of() -> None:
+    """Every template, static file with its licence and compiled catalogue of the checkout stands in the wheel, and no source of one."""
+    web = ROOT / "edgegw" / "web"
+    made_of = {
+        file.relative_to(ROOT).as_posix()
+        for pattern in ("templates/**/*", "static/**/*", "locales/*/LC_MESSAGES/*.mo")
+        for file in web.glob(pattern)
+        if file.is_file()
+    }
+    with zipfile.ZipFile(wheel()) as packed:
+        names = set(packed.namelist())
+        assert all(packed.read(name) == (ROOT / name).read_bytes() for name in made_of & names)
+    assert made_of <= names, made_of - names
+    assert {Path(name).suffix for name in made_of} >= {".html", ".css", ".js", ".svg", ".txt", ".mo"}
+    assert not [name for name in names if name.endswith((".po", ".pot"))]

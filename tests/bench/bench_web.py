@@ -1,0 +1,88 @@
+"""What 200 phones with live updates cost a station, and what they do to its answers to chargers.
+
+Measured: user and system time of a real `edgegw run` over wall time, and the time from a charger's sample to its answer (after
+the commit on disk), while two chargers send ten samples a second each. In turn with nobody at the pages and with 200 streams
+of a driver whose car charges, so that every update is drawn and sent: A B A B. Phones and chargers are two other processes.
+Not measured: TLS, a browser, the pages themselves (a stream outlives its page), drivers at many EVSEs (what each of them
+sees is drawn by itself).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+
+from tests.bench.daemon import Daemon, daemon
+from tests.bench.figures import Figure
+from tests.bench.ocpp_messages import TOKEN
+from tests.bench.processes import Part, part
+from tests.bench.rounds import interleaved
+
+PHONES = 200
+MESSAGES, ROUNDS = 200, 4  # of each charger in a round
+EVERY_S = 0.1
+CHARGERS = 2
+VERSION, EVSE = "2.0.1", "E-2.0.1-0"  # the charger whose driver looks at the page
+
+
+@dataclass(slots=True, kw_only=True)
+class _Side:
+    """With so many phones, or with none."""
+
+    station: Daemon
+    load: Part
+    phones: Part
+    count: int
+    messages: int
+    latencies_ms: list[list[float]] = field(default_factory=list)
+    updates_a_second: list[float] = field(default_factory=list)
+
+    def share(self) -> float:
+        """One round: the daemon's CPU share in percent of a core."""
+        if self.count:
+            self.phones.ask(watch=self.count)
+        before_s = self.station.process.cpu_s()
+        paced = self.load.ask(pace={"messages": self.messages, "every_s": EVERY_S})
+        used_s = self.station.process.cpu_s() - before_s
+        if self.count:
+            updates = self.phones.ask(leave=True)["updates"]
+            self.updates_a_second.append(updates / self.count / paced["wall_s"])
+        self.latencies_ms.append(paced["latencies_ms"])
+        return float(100 * used_s / paced["wall_s"])
+
+
+def measure(folder: Path, *, short: bool) -> list[Figure]:
+    """Rounds without and with phones."""
+    count, messages, rounds = (3, 5, 1) if short else (PHONES, MESSAGES, ROUNDS)
+    with (
+        part("tests.bench.ocpp_load") as load,
+        part("tests.bench.web_phones") as phones,
+        daemon(folder / "station", chargers=CHARGERS, poll_s=1, pages=True) as station,
+    ):
+        phones.ask(enter={"port": station.pages_port, "evse_id": EVSE, "card": TOKEN})
+        station.connect(load, start=True)
+        sides = [
+            _Side(station=station, load=load, phones=phones, count=one, messages=messages)
+            for one in (0, count)
+        ]
+        shares = interleaved({"alone": sides[0].share, "watched": sides[1].share}, rounds)
+    return _figures(shares, alone=sides[0], watched=sides[1])
+
+
+def _figures(shares: dict[str, list[float]], *, alone: _Side, watched: _Side) -> list[Figure]:
+    more = median(b - a for a, b in zip(shares["alone"], shares["watched"], strict=True))
+    figures = [
+        Figure(name="web.phones", value=more, unit="% of a core", baseline=median(shares["alone"])),
+        Figure(
+            name="web.updates", value=median(watched.updates_a_second[1:]), unit="updates/s for each phone"
+        ),
+    ]
+    for percent in (50, 99):
+        ours, theirs = (_percentile(side, percent) for side in (watched, alone))
+        figures.append(Figure(name=f"web.answer.p{percent}", value=ours, unit="ms", baseline=theirs))
+    return figures
+
+
+def _percentile(side: _Side, percent: int) -> float:
+    """Over all rounds but the first, which warms up."""
+    all_ms = [one for latencies in side.latencies_ms[1:] for one in latencies]
+    return quantiles(all_ms, n=100)[percent - 1]
