@@ -23,6 +23,7 @@ from edgegw.core.events import Event, StorageChanged, StorageLevel
 from edgegw.core.state import Tally
 from edgegw.daemon import wiring
 from edgegw.daemon.counter import counter_of
+from edgegw.daemon.estimates import Estimates
 from edgegw.daemon.hosted import hosted_participants, hosted_peer
 from edgegw.daemon.pages import serve_pages
 from edgegw.daemon.representation import Representation, representation_of
@@ -180,7 +181,7 @@ def _represented(
 def _pages(
     daemon: Daemon, office: Office | None, client: LedgerClient, *, stack: contextlib.AsyncExitStack
 ) -> Mapping[str, Coroutine[Any, Any, None]]:
-    """What serves the pages; nothing where nobody represents the drivers."""
+    """What serves the pages and expects prices; nothing where nobody represents the drivers."""
     if office is None:
         return {}
     place = daemon.config.ledger
@@ -190,7 +191,7 @@ def _pages(
     )
     pages = serve_pages(daemon, office, view, receipts=receipts)
     stack.callback(pages.close)
-    return pages.runs()
+    return {**pages.runs(), "estimates": Estimates(view, daemon.clock, daemon.inbox.put).run()}
 
 
 def _sign_evidence(signer: Signer, text: str) -> str:

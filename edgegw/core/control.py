@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from edgegw.core import aims, market, outlook
 from edgegw.core.aims import Intent
-from edgegw.core.effects import ApplySetpoint, StopRemotely
+from edgegw.core.effects import ApplySetpoint, ReadMeter, StartTimer, StopRemotely
 from edgegw.core.metering import running_wh
 from edgegw.core.state import Evse, EvseSettings, HoldBook, HoldState, Phase, SaleStage, Session, Setpoint
 from edgegw.core.turn import Turn
@@ -18,6 +18,7 @@ from edgegw.units import INTERVAL_NS, SECOND_NS, affordable_wh, amount_mtok, int
 HORIZON_NS = 4 * INTERVAL_NS  # an ordinary charge is commanded this far ahead
 RENEW_NS = 2 * INTERVAL_NS  # and renewed when less than this is left
 ENERGY_WH_MIN = 200  # below this a hold is used up
+READ_AFTER_S = 1  # after an order's command: chargers take it, and end it, at whole seconds
 WH_NS = 3_600 * SECOND_NS
 
 
@@ -43,7 +44,15 @@ def replan(turn: Turn, evse: Evse) -> None:
     if plan.over:
         turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=session.transaction_id))
     count = evse.setpoint_count + 1
-    setpoint = Setpoint(setpoint_id=count, power_w=plan.power_w, ends_ns=plan.ends_ns, over=plan.over)
+    setpoint = Setpoint(
+        setpoint_id=count,
+        power_w=plan.power_w,
+        ends_ns=plan.ends_ns,
+        over=plan.over,
+        since_ns=turn.now_ns,
+        import_wh=_unseen_wh(turn, evse, sign=1),
+        export_wh=_unseen_wh(turn, evse, sign=-1),
+    )
     turn.put_evse(replace(evse, setpoint=setpoint, setpoint_count=count))
     turn.emit(
         ApplySetpoint(
@@ -55,6 +64,16 @@ def replan(turn: Turn, evse: Evse) -> None:
             fallback_w=0,
         )
     )
+    if session.order_id is not None and plan.power_w != 0:
+        left_s = -(-(plan.ends_ns - turn.now_ns) // SECOND_NS)
+        turn.emit(StartTimer(name=f"command/{evse.evse_id}/end", after_s=left_s + READ_AFTER_S))
+
+
+def on_command_over(turn: Turn, evse: Evse) -> None:
+    """Read the meter where an order's command has ended, so that the next one need not wait until its turn comes."""
+    setpoint = evse.setpoint
+    if setpoint is not None and setpoint.power_w != 0 and setpoint.ends_ns <= turn.now_ns:
+        turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
 
 
 def plan_for(turn: Turn, evse: Evse, session: Session) -> Plan:
@@ -108,13 +127,16 @@ def discharge_power_w(turn: Turn, settings: EvseSettings, session: Session) -> i
 
 
 def _unseen_wh(turn: Turn, evse: Evse, *, sign: int) -> int:
-    """What may have flowed in one direction since the last reading, at the power that was commanded."""
-    last = turn.meters[turn.settings.evses[evse.evse_id].meter_id].last
-    if last is None or evse.setpoint is None:
+    """What may have flowed in one direction since the last reading, at the powers that were commanded."""
+    last, setpoint = turn.meters[turn.settings.evses[evse.evse_id].meter_id].last, evse.setpoint
+    if last is None or setpoint is None:
         return 0
-    until_ns = min(turn.now_ns, evse.setpoint.ends_ns)  # then the charger falls back by itself
-    moved = max(0, sign * evse.setpoint.power_w) * max(0, until_ns - last.at_ns)
-    return -(-moved // WH_NS)
+    before_wh = setpoint.import_wh if sign > 0 else setpoint.export_wh
+    if last.at_ns >= setpoint.since_ns:
+        before_wh = 0  # the reading has it
+    until_ns = min(turn.now_ns, setpoint.ends_ns)  # then the charger falls back by itself
+    moved = max(0, sign * setpoint.power_w) * max(0, until_ns - max(last.at_ns, setpoint.since_ns))
+    return before_wh - (-moved // WH_NS)
 
 
 def _within_site(turn: Turn, power_w: int) -> int:

@@ -12,6 +12,7 @@ from edgegw.core import market, order_book
 from edgegw.core.market import CHARGE, DISCHARGE, Price
 from edgegw.core.orders import Aim, Order
 from edgegw.core.planning import KeptPlan, Plan, PlannedRow, Span, Task, make_plan
+from edgegw.core.sale_plan import make_sale_plan
 from edgegw.core.state import Evse, EvseSettings, SaleStage, Session, Station
 from edgegw.core.terms import MemberTerms
 from edgegw.core.turn import Turn
@@ -138,36 +139,27 @@ def plan_of(
     settings = station.settings.evses[order.evse_id]
     wanted_bp = order.soc_bp_wanted
     selling_ns = INTERVAL_NS - 2 * station.settings.guard_ns  # of each interval
-    return make_plan(
-        Task(
-            spans=spans(
-                ahead_of(station),
-                order,
-                from_ns=now_ns,
-                until_ns=order.departure_ns,
-                sells=sale_wh_left != 0,
-                worst_mtok=order.terms.price_mtok_per_kwh_max,
-            ),
-            charge_w=charge_w(settings, session),
-            discharge_w=discharge_w(settings, session) * selling_ns // INTERVAL_NS,
-            battery_wh=order.terms.battery_wh,
-            soc_bp=soc_bp,
-            soc_bp_min=_lowest_bp(order, soc_bp=soc_bp, left_wh=sale_wh_left),
-            soc_bp_wanted=wanted_bp,
-            # A sale charges back, and no further: it does not buy in order to sell.
-            soc_bp_most=10_000 if order.aim is Aim.WORK else wanted_bp or 0,
-            charge_efficiency_bp=CHARGE_EFFICIENCY_BP,
-            discharge_efficiency_bp=order.terms.discharge_efficiency_bp,
-        )
+    task = Task(
+        spans=spans(
+            ahead_of(station),
+            order,
+            from_ns=now_ns,
+            until_ns=order.departure_ns,
+            sells=sale_wh_left != 0,
+            worst_mtok=order.terms.price_mtok_per_kwh_max,
+        ),
+        charge_w=charge_w(settings, session),
+        discharge_w=discharge_w(settings, session) * selling_ns // INTERVAL_NS,
+        battery_wh=order.terms.battery_wh,
+        soc_bp=soc_bp,
+        soc_bp_min=order.terms.soc_bp_min,
+        soc_bp_wanted=wanted_bp,
+        # A sale charges back, and no further: it does not buy in order to sell.
+        soc_bp_most=10_000 if order.aim is Aim.WORK else wanted_bp or 0,
+        charge_efficiency_bp=CHARGE_EFFICIENCY_BP,
+        discharge_efficiency_bp=order.terms.discharge_efficiency_bp,
     )
-
-
-def _lowest_bp(order: Order, *, soc_bp: int, left_wh: int | None) -> int:
-    """Down to which charge a plan sells: the driver's lowest, and no deeper than what the order still sells."""
-    if left_wh is None:
-        return order.terms.soc_bp_min
-    depth_wh = -(-left_wh * 10_000 // order.terms.discharge_efficiency_bp)
-    return max(order.terms.soc_bp_min, soc_bp - -(-depth_wh * 10_000 // order.terms.battery_wh))
+    return make_plan(task) if sale_wh_left is None else make_sale_plan(task, sale_wh_left)
 
 
 def soc_now_bp(station: Station | Turn, evse: Evse, session: Session, *, order: Order) -> int | None:

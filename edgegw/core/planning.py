@@ -2,7 +2,8 @@
 
 Decides the signed energy of each interval, by dynamic programming over levels of the battery. Knows no session and no
 market: prices, powers and limits come in, rows go out. Efficiencies lie between meter and battery; a stored Wh has no
-value of its own, so that the plan sells down to what the driver wants to leave with. Integers only.
+value of its own, so that the plan sells down to what the driver wants to leave with. How much is sold in sum is not bounded here: that
+is `sale_plan`. Integers only.
 
 Why it is the optimum on its lattice: (1) what an interval costs depends on the two levels it begins and ends with alone,
 so the rest of the best plan is the best plan of the rest; (2) backward induction therefore finds the least
@@ -116,9 +117,11 @@ def make_plan(task: Task) -> Plan:
     """The best plan on the lattice."""
     levels = lattice(task)
     values, choices = _ends(task, levels), []
-    weights, changes = _weights(task, levels), _changes(levels)
+    weighted, changes = weights(task, _widest(levels)), _changes(levels)
     for number in range(len(task.spans) - 1, -1, -1):
-        values, best = _step_back(task, levels, values, costs=_costs(task, number, changes, weights=weights))
+        values, best = _step_back(
+            task, levels, values, costs=_costs(task, number, changes, weighted=weighted)
+        )
         choices.append(best)
     place = levels.index(_wh(task, task.soc_bp))
     rows = []
@@ -156,9 +159,12 @@ def _steps(task: Task) -> tuple[int, int]:
     return full_wh, min(full_wh, min(range(fewest, 2 * fewest + 1), key=lost))
 
 
-def _weights(task: Task, levels: Sequence[int]) -> tuple[int, int, int]:
-    """How much one unit of shortfall, cost and throughput outweighs: each more than all of what comes after it can sum to."""
-    count, widest = len(task.spans) + 1, levels[-1] - levels[0] + 1
+def weights(task: Task, widest: int) -> tuple[int, int, int]:
+    """How much one unit of shortfall, cost and throughput outweighs: each more than all of what comes after it can sum to.
+
+    Levels lie no more than `widest` apart.
+    """
+    count = len(task.spans) + 1
     through = count * count * widest + 1
     cost = through * count * widest * 2
     prices = [abs(price) for span in task.spans for price in (span.buy, span.sell) if price is not None]
@@ -166,12 +172,16 @@ def _weights(task: Task, levels: Sequence[int]) -> tuple[int, int, int]:
     return cost * 2 * count * most, cost, through
 
 
+def _widest(levels: Sequence[int]) -> int:
+    return levels[-1] - levels[0] + 1
+
+
 def _ends(task: Task, levels: Sequence[int]) -> list[int]:
     """What each level is worth at departure: nothing, but for what is short of the wanted one."""
     if task.soc_bp_wanted is None:
         return [0] * len(levels)
     wanted_wh = _wh(task, task.soc_bp_wanted)
-    shortfall = _weights(task, levels)[0]
+    shortfall = weights(task, _widest(levels))[0]
     return [max(0, wanted_wh - level) * shortfall for level in levels]
 
 
@@ -181,11 +191,11 @@ def _changes(levels: Sequence[int]) -> tuple[int, ...]:
 
 
 def _costs(
-    task: Task, number: int, changes: Sequence[int], *, weights: tuple[int, int, int]
+    task: Task, number: int, changes: Sequence[int], *, weighted: tuple[int, int, int]
 ) -> dict[int, int]:
     """What a change of level costs in one span, weighted, by its Wh (up positive); lawful changes only."""
     span = task.spans[number]
-    _, per_cost, per_through = weights
+    _, per_cost, per_through = weighted
     span_ns = span.end_ns - span.start_ns
     costs = {0: 0}
     for change_wh in changes if span.buy is not None else ():
@@ -206,7 +216,7 @@ def _step_back(
     task: Task, levels: Sequence[int], values: Sequence[int], *, costs: Mapping[int, int]
 ) -> tuple[list[int], list[int]]:
     """Values and best next levels one span earlier."""
-    low_wh = _wh(task, task.soc_bp_min)
+    low_wh, high_wh = _wh(task, task.soc_bp_min), _wh(task, task.soc_bp_most)
     up_wh, down_wh = max(costs), -min(costs)
     earlier, best = [], []
     first = 0
@@ -217,7 +227,7 @@ def _step_back(
         after = first
         while after < len(levels) and levels[after] - level <= up_wh:
             change = levels[after] - level
-            if change and (change > 0 or levels[after] >= low_wh):
+            if levels[after] <= high_wh if change > 0 else change and levels[after] >= low_wh:
                 value = costs[change] + values[after]
                 if value < least:
                     least, chosen = value, after

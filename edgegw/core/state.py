@@ -108,6 +108,9 @@ class Setpoint:
     ends_ns: int
     accepted: bool | None = None
     over: bool = False  # with it the session was asked to stop
+    since_ns: int = 0
+    import_wh: int = 0  # what may have flowed before it and after the last reading of then
+    export_wh: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

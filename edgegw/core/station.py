@@ -316,6 +316,8 @@ def _on_timer(turn: Turn, event: TimerFired) -> None:
     evse = turn.evses[evse_id]
     if topic == "setpoint":
         session.on_setpoint_again(turn, evse)
+    elif topic == "command":
+        control.on_command_over(turn, evse)
     elif evse.phase is Phase.STARTING:
         starting.on_answer_late(turn, evse, event)
 

@@ -1,6 +1,7 @@
-"""The representative as a process of its own: its store, its client of the ledger, and the door for its stations.
+"""The representative as a process of its own: its store, its client of the ledger, the door for its stations, its members' pages.
 
-Decides the order of opening, and that SIGTERM and SIGINT end it. Everything it does is decided in `participants`.
+Decides the order of opening, and that SIGTERM and SIGINT end it. Everything it does is decided in `participants`, and
+which pages there are in `office_pages`.
 """
 
 import asyncio
@@ -8,17 +9,25 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from edgegw.clock import StationClock
-from edgegw.config import read_secret
+from edgegw.config import ExchangeConfig, LedgerPlace, read_secret
+from edgegw.daemon.counter import counter_of
+from edgegw.daemon.office_pages import KINDS, serve_members
+from edgegw.ledger import LedgerClient
 from edgegw.ledger.caller import Callers
 from edgegw.ledger.identity import load_trust
 from edgegw.ledger.opening import open_client
 from edgegw.ledger.renewal import RenewableSigner
-from edgegw.office import Kind
+from edgegw.ledger.view import ClientView
 from edgegw.ops.logs import configure, log_event
 from edgegw.ops.notify import ServiceManager
+from edgegw.participants.exchange import Exchange
+from edgegw.participants.offers import OfferBook
 from edgegw.participants.office import LocalOffice
 from edgegw.participants.office_server import LinkBoard, Listening, OfficeServer, served
 from edgegw.participants.office_settings import OfficeSettings
@@ -26,33 +35,39 @@ from edgegw.participants.representative import Representative
 from edgegw.participants.schedule import NEVER_S, Schedule
 from edgegw.seldom import Seldom
 
-KINDS: dict[str, tuple[Kind, ...]] = {
-    "EVUserMSP": ("EV",),
-    "ProducerMSP": ("PRODUCER",),
-    "IndustryMSP": ("INDUSTRY",),
-}
+MARKETS = frozenset({"PRODUCER", "INDUSTRY"})
+"""Who makes standing offers by hand."""
+
+Run = Coroutine[Any, Any, None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
+    """`port`: where stations ask. `runs`: what goes on until told to end, by name."""
+
+    port: int
+    runs: Mapping[str, Run]
 
 
 async def serve(settings: OfficeSettings) -> None:
-    """Serve until told to end. Raises ConfigError, OfficeError (the store), AddressTakenError."""
+    """Serve until told to end. Raises ConfigError, OfficeError (the store), JournalError (the exchange's), AddressTakenError."""
     configure(settings.log.level, settings.log.format)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     manager = ServiceManager(os.environ)
     async with contextlib.AsyncExitStack() as stack:
-        port, representative = await _opened(settings, stack)
-        log_event("office.listening", {"host": settings.listen.host, "port": port})
-        manager.ready(f"serving stations at port {port}")
-        posting = asyncio.create_task(representative.run(), name="loads")
-        told = asyncio.create_task(stop.wait(), name="told to end")
-        await asyncio.wait((posting, told), return_when=asyncio.FIRST_COMPLETED)
-        manager.stopping("ending")
-        if posting.done():
-            posting.result()
-        for task in (posting, told):
-            task.cancel()
-        await asyncio.gather(posting, told, return_exceptions=True)
+        opened = await _opened(settings, stack)
+        log_event("office.listening", {"host": settings.listen.host, "port": opened.port})
+        manager.ready(f"serving stations at port {opened.port}")
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run, name=name) for name, run in opened.runs.items()]
+            try:
+                await stop.wait()
+            finally:
+                manager.stopping("ending")
+            for task in tasks:
+                task.cancel()
     log_event("office.stopped", {})
 
 
@@ -67,32 +82,80 @@ def _warn_seldom() -> Callable[[str, Mapping[str, object]], None]:
     return log
 
 
-async def _opened(settings: OfficeSettings, stack: contextlib.AsyncExitStack) -> tuple[int, Representative]:
-    """Everything that serves, in order; gives the port, and who posts the loads."""
+async def _opened(settings: OfficeSettings, stack: contextlib.AsyncExitStack) -> _Opened:
+    """Everything that serves, in order."""
     clock = StationClock.from_environment(os.environ)
-    place, members, listen = settings.ledger, settings.representative, settings.listen
-    signer = RenewableSigner(
-        place.identity,
-        renewed=lambda fields: log_event("identity.renewed", fields),
-        rejected=lambda fields: log_event("identity.rejected", fields, level="error"),
-    )
+    place, members = settings.ledger, settings.representative
+    signer = _signer(place.identity)
     msp_id = signer.identity.msp_id
+    key = read_secret(members.key_file)
     ledger = await stack.enter_async_context(open_client(place, signer=signer))
+    counter = await _counter(settings.exchange, place, clock, stack=stack)
+    kind = KINDS.get(msp_id)
+    book = OfferBook(ledger=ledger, zone=members.zone) if kind in MARKETS else None
     office = LocalOffice(
         members.store,
-        read_secret(members.key_file),
+        key,
         ledger,
         now_ns=clock.now_ns,
-        kinds=KINDS.get(msp_id, ()),
+        kinds=() if kind is None else (kind,),
+        counter=counter,
+        book=book,
     )
     stack.push_async_callback(office.close)
     await office.state()  # a store that cannot be used is known now, not at the first question
     schedule = Schedule(clock=clock, cutoff_s=place.cutoff_s, end_s=NEVER_S)
     representative = Representative(ledger, zone=members.zone, schedule=schedule)
+    port = await _listening(settings, office, representative, msp_id=msp_id, clock=clock, stack=stack)
+    view = ClientView(ledger, load_trust(place.trust_file), zone=members.zone)
+    pages = serve_members(settings, office, view, clock=clock, key=key, msp_id=msp_id, book=book)
+    stack.callback(pages.close)
+    runs = {"loads": representative.run(), **pages.runs()}
+    return _Opened(port=port, runs=runs if counter is None else {**runs, "exchange": counter.run()})
+
+
+def _signer(identity: Path) -> RenewableSigner:
+    """An identity that may be renewed while it is used."""
+    return RenewableSigner(
+        identity,
+        renewed=lambda fields: log_event("identity.renewed", fields),
+        rejected=lambda fields: log_event("identity.rejected", fields, level="error"),
+    )
+
+
+async def _counter(
+    config: ExchangeConfig | None,
+    place: LedgerPlace,
+    clock: StationClock,
+    *,
+    stack: contextlib.AsyncExitStack,
+) -> Exchange | None:
+    """The exchange's counter, with a client of its own; None: nothing is exchanged here."""
+    if config is None:
+        return None
+    client: LedgerClient = await stack.enter_async_context(
+        open_client(place, signer=_signer(config.identity))
+    )
+    counter = counter_of(config, client, clock)
+    stack.callback(counter.close)
+    return counter
+
+
+async def _listening(
+    settings: OfficeSettings,
+    office: LocalOffice,
+    representative: Representative,
+    *,
+    msp_id: str,
+    clock: StationClock,
+    stack: contextlib.AsyncExitStack,
+) -> int:
+    """The door for stations; gives its port."""
+    listen = settings.listen
     server = OfficeServer(
         office,
         LinkBoard(office),
-        Callers(load_trust(place.trust_file), msp_id, members.gateways),
+        Callers(load_trust(settings.ledger.trust_file), msp_id, settings.representative.gateways),
         report=lambda product, interval, energy_wh, gateway_id: representative.report(
             product, interval, energy_wh, gateway_id=gateway_id
         ),
@@ -102,5 +165,4 @@ async def _opened(settings: OfficeSettings, stack: contextlib.AsyncExitStack) ->
     listening = Listening(
         host=listen.host, port=listen.port, certificate=listen.certificate, key_file=listen.key_file
     )
-    port = await stack.enter_async_context(served(server.app, listening))
-    return port, representative
+    return await stack.enter_async_context(served(server.app, listening))

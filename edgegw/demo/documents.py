@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.commissioning.market import Market, member
+from edgegw.commissioning.representatives import OfficePlace
 from edgegw.commissioning.site import CHAINCODE, CHANNEL, GATEWAY, ZONE, Desk, PeerPlace, Site
 from edgegw.commissioning.toml import toml
 from edgegw.demo.plan import DISCHARGE_W, DayPlan, EvsePlan, Fault, Visit
@@ -297,6 +298,18 @@ def participants(plan: DayPlan, places: Places, parties: Parties, *, market: Map
         "changes": [moved],
     }
     return json.dumps(settings, indent=1)
+
+
+def office_place(places: Places, msp_id: str, *, endpoint: str, cutoff_s: int, web_port: int) -> OfficePlace:
+    """Another organisation's representative with pages of its own, in the run's folder (`representative_document`)."""
+    return OfficePlace(
+        folder=places.root,
+        msp_id=msp_id,
+        crypto=places.crypto,
+        endpoint=endpoint,
+        cutoff_s=cutoff_s,
+        web_port=web_port,
+    )
 
 
 def solar_peak_w(plan: DayPlan) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import argon2
 
 from edgegw.commissioning.market import entered, stranger
+from edgegw.commissioning.representatives import OfficePlace, adopted, founded
 from edgegw.commissioning.site import CHAINCODE, CHANNEL
 from edgegw.core.events import MemberTerms
 from edgegw.demo.documents import (
@@ -23,11 +24,31 @@ from edgegw.demo.documents import (
 from edgegw.demo.plan import DayPlan, EvsePlan, Visit
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
+from edgegw.participants.accounts import Enrolment
 from edgegw.participants.members import MemberStatus, MemberStore
+from edgegw.participants.persons import Person
 from edgegw.pseudonyms import commitment, new_salt
 
 # The passwords are 80 random bits and live for one run: nobody has to be slowed down.
 _HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+PLAYERS = {
+    "ProducerMSP": Person(
+        login="producer",
+        name="Demo Solar Plant",
+        contact="producer@example.org",
+        language="en",
+        kind="PRODUCER",
+    ),
+    "IndustryMSP": Person(
+        login="industry",
+        name="Demo Works",
+        contact="industry@example.org",
+        language="en",
+        kind="INDUSTRY",
+    ),
+}
+"""Who produces and who buys at peak, by organisation: they can log in where their representative serves pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +93,31 @@ async def member_store(places: Places) -> AsyncIterator[MemberStore]:
         store.close()
 
 
-def enter(store: MemberStore, visits: Sequence[Visit]) -> Parties:
-    """Enter the drivers and the station's other members; the other organisations' members come without a store."""
+def enter(
+    store: MemberStore,
+    visits: Sequence[Visit],
+    *,
+    producer: Enrolment | None = None,
+    industry: Enrolment | None = None,
+) -> Parties:
+    """Enter the drivers and the station's other members.
+
+    The other organisations' members come as their representatives entered them (`played`), else without a store.
+    """
     return Parties(
         drivers=tuple(entered(store, f"driver of {visit.id_token}") for visit in visits),
         supplier=entered(store, "the supplier", "SUPPLIER"),
         guest=entered(store, "guest of the producer"),
         guest_moved=commitment(new_salt(), "guest of the producer, who has moved"),
-        producer=stranger("PRODUCER"),
-        industry=stranger("INDUSTRY"),
+        producer=producer or stranger("PRODUCER"),
+        industry=industry or stranger("INDUSTRY"),
     )
+
+
+def played(place: OfficePlace, password: str) -> Enrolment:
+    """The member that plays for an organisation, in its own representative's store: login `producer` or `industry`."""
+    founded(place)
+    return adopted(place, PLAYERS[place.msp_id], password)
 
 
 async def link(store: MemberStore, visits: Sequence[Visit], parties: Parties) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from edgegw.clock import VARIABLE, ClockMapping
 from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.files import write_private, write_secrets
 from edgegw.commissioning.market import certificate_sha256
+from edgegw.commissioning.representatives import OfficePlace
 from edgegw.commissioning.site import GATEWAY
 from edgegw.demo import documents, opening
 from edgegw.demo.documents import Parties, Places, Ports
@@ -34,6 +35,10 @@ START_S = 60.0
 SETTLE_S = 60.0
 CLOSE_S = 120.0
 LOOK_S = 0.25
+MEMBER_PORTS = {
+    "ProducerMSP": 8081,
+    "IndustryMSP": 8082,
+}  # of the other organisations' pages, where these are free
 
 
 class TooSlowError(EdgegwError):
@@ -56,11 +61,14 @@ class Stage:
     tell: Tell
     watch: Watch
     setup_s: float
+    password: str = ""
+    """Of the people who play producer and industry; "": nobody logs in as them, and they have no pages."""
     endpoint: str = ""
     clock: ClockMapping | None = None
     parties: Parties | None = None
     parts: dict[str, Child] = field(default_factory=dict)
     ports: Ports | None = None
+    offices: Sequence[OfficePlace] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -84,9 +92,15 @@ class Stage:
         )
         write_secrets(self.places.root)
         async with opening.member_store(self.places) as store:
-            self.parties = opening.enter(store, self.plan.carded)
+            self.offices = self._office_places()
+            self.parties = opening.enter(
+                store,
+                self.plan.carded,
+                **{place.name: opening.played(place, self.password) for place in self.offices},
+            )
             await self._start_participants(self.parties, origin)
             await opening.link(store, self.plan.carded, self.parties)
+        await self._start_offices()
         await self._start_station()
         await self._until_ready()
         if self.late_s() > 0:
@@ -128,6 +142,29 @@ class Stage:
         )
         self.parts["participants"] = child
         await child.say("ready", START_S)
+
+    def _office_places(self) -> list[OfficePlace]:
+        """The other organisations' representatives, where people log in there."""
+        if not self.password:
+            return []
+        return [
+            documents.office_place(
+                self.places,
+                msp_id,
+                endpoint=self.endpoint,
+                cutoff_s=self.plan.cutoff_s,
+                web_port=free_port(port),
+            )
+            for msp_id, port in MEMBER_PORTS.items()
+        ]
+
+    async def _start_offices(self) -> None:
+        for place in self.offices:
+            self.tell(f"representative of {place.msp_id}")
+            arguments = ["edgegw.cli", "representative", "--config", str(place.config)]
+            self.parts[place.name] = await self.children.start(
+                place.name, arguments, self.environment, heard=False
+            )
 
     async def _start_station(self) -> None:
         """Simulator and daemon at once: each waits for the other."""

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from edgegw.config import FilePath, LedgerPlace, LogConfig, Name, Port, Section
+from edgegw.config import ExchangeConfig, FilePath, LedgerPlace, LogConfig, Name, Port, Section, WebConfig
 from edgegw.config_faults import fault_line, form_faults
 from edgegw.config_parts import read_text
 from edgegw.errors import ConfigError
@@ -44,12 +44,26 @@ class ListenConfig(Section):
         return self
 
 
+class PagesConfig(WebConfig):
+    """The members' pages; served where this table is there."""
+
+    port: Port = 8081
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if (self.certificate is None) != (self.key_file is None):
+            raise ValueError("certificate and key_file come together, or neither")
+        return self
+
+
 class OfficeSettings(Section):
     """The file, whole."""
 
     representative: MembersConfig
     listen: ListenConfig = ListenConfig()
     ledger: LedgerPlace
+    web: PagesConfig | None = None
+    exchange: ExchangeConfig | None = None
     log: LogConfig = LogConfig()
 
 

@@ -82,6 +82,7 @@ class Pages:
             "site": self.site.settings,
             "language": language,
             "areas": self._areas,
+            "at_station": self.site.station is not None,
             "asset": lambda name: self.assets[name].address,
         }
         return environment

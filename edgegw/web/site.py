@@ -29,7 +29,8 @@ class WebSettings:
     time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Seoul"))
     geohash: str = ""  # where this station stands, as coarse as its operator wants to be
     secret: bytes = field(default=b"", repr=False)  # for forms' tokens and screen codes
-    sandbox: bool = False
+    time_simulated: bool = False
+    bank_simulated: bool = False  # the exchange pays nothing, whatever time it is
     section: str = "web"  # the configuration's table, for faults
     presence_required: bool = False  # starting from a page needs the code of the charger's screen
     screens: tuple[str, ...] = (

@@ -14,6 +14,8 @@ import pytest
 
 from edgegw.canonical import canonical_json, sha256_hex
 from edgegw.clock import StationClock
+from edgegw.core.events import Event, PricesEstimated
+from edgegw.daemon.estimates import Estimates
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import Evidence
 from edgegw.ledger.view import ClientView
@@ -31,8 +33,10 @@ from edgegw.participants.bank import SimulatedDesk
 from edgegw.participants.desk import ExchangeDesk
 from edgegw.participants.exchange import Exchange
 from edgegw.participants.offers import OfferBook
+from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS
 from tests.conformance.network import MARKET, Embedded, _peer, client_of
 from tests.contract_world import DAY0, summer_tariff
+from tests.office_double import StoodClock
 
 ZONE = "KR-CB-1"
 PLACE = "M-GW1:0:import:1000"
@@ -147,6 +151,30 @@ async def test_pages_see_prices_stations_and_trades(network: Embedded) -> None:
         assert {one.name for one in found.checks} == set(CHECKS) - {"orderer_signature"}
         assert found.block == shown.block
         assert "2026-07-1" in found.fields["Timestamp"]
+
+
+async def test_prices_of_two_days_are_expected(network: Embedded) -> None:
+    """Of what is posted, which is nothing but a tariff: each quarter hour of two days has a price to charge and to sell at."""
+    told: list[Event] = []
+    clock = StoodClock(at_ns=(DAY0 + 1_000) * SECOND_NS)
+
+    async def at_once(_: float) -> None:
+        """Real seconds do not matter here."""
+
+    async with who(network, "EVUserMSP/gateway1") as client:
+        view = ClientView(client, network.roots, zone=ZONE)
+        duty = Estimates(view, clock, told.append, pause=at_once)
+        for _ in range(3):
+            assert await duty.round()
+            clock.at_ns += INTERVAL_NS
+        shown = await view.price("CHARGE", DAY0 + 30 * 3_600)
+    assert shown is not None
+    last = told[-1]
+    assert isinstance(last, PricesEstimated)
+    for product in ("CHARGE", "DISCHARGE"):
+        ahead = range(DAY0 + 3_600, DAY0 + 48 * 3_600, INTERVAL_S)
+        assert all(last.estimates[f"{product}:{one}"] > 0 for one in ahead)
+    assert last.estimates[f"CHARGE:{shown.interval}"] == shown.price_mtok_per_kwh
 
 
 async def test_members_exchange_and_offer(network: Embedded, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def best_by_trying(task: Task) -> Key:
     """The least (shortfall, cost, energy through the battery, lateness) of every chain of levels, by plain recursion."""
     levels = lattice(task)
     wanted_wh = 0 if task.soc_bp_wanted is None else task.battery_wh * task.soc_bp_wanted // 10_000
-    low_wh = task.battery_wh * task.soc_bp_min // 10_000
+    low_wh, high_wh = (task.battery_wh * bp // 10_000 for bp in (task.soc_bp_min, task.soc_bp_most))
 
     def best(number: int, level: int) -> Key:
         if number == len(task.spans):
@@ -61,7 +61,7 @@ def best_by_trying(task: Task) -> Key:
             cost = late = 0
             if after > level:
                 energy_wh = charged_wh(task, after - level)
-                if span.buy is None or energy_wh > task.charge_w * hours[0] // hours[1]:
+                if span.buy is None or after > high_wh or energy_wh > task.charge_w * hours[0] // hours[1]:
                     continue
                 cost, late = span.buy * energy_wh, (after - level) * number
             elif after < level:
@@ -136,7 +136,7 @@ def test_a_plan_is_lawful(task: Task) -> None:
             assert span.buy is not None
             assert row.energy_wh <= task.charge_w * hours[0] // hours[1]
             assert row.amount_mtok == amount_mtok(span.buy, row.energy_wh)
-            assert was <= now <= max(was, task.soc_bp_most)
+            assert was <= now <= task.soc_bp_most
         elif row.energy_wh < 0:
             assert span.sell is not None
             assert -row.energy_wh <= task.discharge_w * hours[0] // hours[1]
@@ -164,6 +164,15 @@ def test_a_plan_is_lawful(task: Task) -> None:
         (a_task((None, 100), (None, 200), (None, 150), (None, 90)), [-1_000, -1_000, -1_000, 0], -450, True),
         # a sale that charges back buys nothing to sell
         (a_task((10, None), (None, 200), soc_bp_wanted=4_000, soc_bp_most=4_000), [0, -1_000], -200, True),
+        # neither back to what it has, where less is wanted
+        (
+            a_task(
+                (None, 90), (10, None), (None, 80), soc_bp_min=4_000, soc_bp_wanted=3_000, soc_bp_most=3_000
+            ),
+            [-1_000, 0, 0],
+            -90,
+            True,
+        ),
         # starts below the lowest level: charges, never sells below it
         (a_task((10, 9), (10, 90), soc_bp=1_000), [0, 0], 0, True),
         (

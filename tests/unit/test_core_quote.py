@@ -145,6 +145,23 @@ def test_a_sale_where_the_car_tells() -> None:
     assert ask(bench, terms=replace(own, battery_wh=0)).soc_bp is None
 
 
+def test_a_sale_that_is_charged_back_sells_no_more_than_was_ordered() -> None:
+    """Through a long flat night too: once sold, once charged back, and quoted so."""
+    bench = Bench()
+    expected(bench, CHARGE, *[125_000] * 76)
+    expected(bench, DISCHARGE, *[150_000] * 76)
+    own = replace(OWNER, battery_wh=77_000)
+    found = ask(
+        bench, aim=Aim.SELL, terms=own, energy_wh=12_000, departure_ns=T0_NS + 19 * HOUR_NS, soc_bp_told=7_500,
+        soc_bp_wanted=8_000,
+    )  # fmt: skip
+    assert 11_924 <= found.energy_wh <= 12_000
+    assert found.energy_wh == found.export_wh
+    needed_wh = (3_850 + found.export_wh * 10_000 // 9_400) * 10_000 // 9_400
+    assert needed_wh <= found.import_wh <= needed_wh + 76
+    assert found.amount_mtok == pytest.approx(found.import_wh * 125 - found.export_wh * 150, abs=76)
+
+
 def test_work_is_quoted_as_it_would_be_planned() -> None:
     """The plan's rows with their prices, those at rest too; the departure is when the car is ready."""
     bench = Bench()

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from edgegw.cli import main
 from edgegw.config import load
-from edgegw.daemon import pages
+from edgegw.daemon import pages, served
 from edgegw.daemon.certificates import certificate_lives
 from edgegw.daemon.running import Daemon
+from edgegw.daemon.served import Served
 from edgegw.diagnosis import machine
 from edgegw.errors import ConfigError
 from edgegw.web.operator.login import Door
@@ -24,7 +25,7 @@ from tests.unit.test_config_parts import MAIN
 from tests.unit.test_daemon import Parts, running
 from tests.web_site import FakeLedger
 
-Serve = Callable[[Path], tuple[Daemon, pages.Served]]
+Serve = Callable[[Path], tuple[Daemon, Served]]
 OPERATOR = '[operator]\nport = 0\npassword_file = "operator.password"\n'
 OFFICE = '[representative]\nstore = "m.db"\nkey_file = "m.key"\nidentity = "rep"\n'
 WEB = "[web]\nport = 0\n"
@@ -42,7 +43,7 @@ def written(folder: Path, *tables: str) -> Path:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(pages, "log_event", lambda name, fields, **_: found.append((name, dict(fields))))
+    monkeypatch.setattr(served, "log_event", lambda name, fields, **_: found.append((name, dict(fields))))
     return found
 
 
@@ -55,9 +56,9 @@ class Placing(Parts):
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    opened: list[pages.Served] = []
+    opened: list[Served] = []
 
-    def serve(path: Path) -> tuple[Daemon, pages.Served]:
+    def serve(path: Path) -> tuple[Daemon, Served]:
         daemon = running(path, Placing())
         opened.append(pages.serve_pages(daemon, FakeOffice(), FakeLedger(), receipts=FakeBook()))
         return daemon, opened[-1]

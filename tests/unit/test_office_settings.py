@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
 
 from edgegw.errors import ConfigError
-from edgegw.participants.office_settings import OfficeSettings, load_office
+from edgegw.participants.office_settings import OfficeSettings, PagesConfig, load_office
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "representative.toml"
 
@@ -16,8 +17,13 @@ EXAMPLE = Path(__file__).parents[2] / "configs" / "representative.toml"
 def keys(model: type[BaseModel], table: str = "") -> Iterator[tuple[str, str]]:
     """(table, key) of every leaf."""
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from keys(field.annotation, name)
+        inner = [
+            one
+            for one in (field.annotation, *get_args(field.annotation))  # a table may be left out
+            if isinstance(one, type) and issubclass(one, BaseModel)
+        ]
+        if inner:
+            yield from keys(inner[0], name)
         else:
             yield table, name
 
@@ -55,6 +61,40 @@ def test_commented_keys_show_their_defaults(tmp_path: Path) -> None:
     ):
         assert any(line.startswith(f"# {key} = {text}") for line in lines), key
         assert str(getattr(getattr(settings, table), key)) == text.strip('"')
+
+
+def test_commented_tables_can_be_used_as_they_stand(tmp_path: Path) -> None:
+    """The pages' and the exchange's tables without their # are taken, with what the code has by itself where a key has one."""
+    text = EXAMPLE.read_text()
+    begin, end = text.index("# [web]"), text.index("[log]")
+    tables = re.sub("(?m)^# ", "", text[begin:end])
+    path = tmp_path / "representative.toml"
+    path.write_text(text[:begin] + tables + text[end:])
+    settings = load_office(path)
+    assert settings.web is not None
+    assert settings.exchange is not None
+    assert (settings.web.title, settings.exchange.bank) == ("Solar cooperative", "simulated")
+    own = PagesConfig()
+    for key in ("host", "port", "time_zone", "geohash", "presence_required", "screens"):
+        assert getattr(settings.web, key) == getattr(own, key), key
+    assert settings.exchange.fee_bp == type(settings.exchange).model_fields["fee_bp"].default
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('[web]\ncertificate = "a.pem"', "web: certificate and key_file come together, or neither"),
+        ('[web]\ngeohash = "Seoul"', "web.geohash"),
+        ('[exchange]\nidentity = "e"', "exchange.store: is required"),
+        ('[exchange]\nidentity = "e"\nstore = "s"\nbank = "real"', "exchange.bank"),
+    ],
+)
+def test_faults_of_the_pages_and_the_exchange(tmp_path: Path, text: str, fault: str) -> None:
+    """Each at its table and key."""
+    path = tmp_path / "representative.toml"
+    path.write_text(f"{EXAMPLE.read_text()}\n{text}\n")
+    with pytest.raises(ConfigError, match=fault):
+        load_office(path)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.daemon.pages import market_application
+from edgegw.daemon.office_pages import market_application
 from edgegw.office import LotShown, NewOffer, No, Profile, Refusal, StandingOffer, TradeShown, TradesShown
 from edgegw.web.application import for_members, page
 from edgegw.web.market.book import MarketBook

@@ -12,10 +12,12 @@ Decides what a driver sees and may ask for; never what energy costs.
 
 from collections.abc import Sequence
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from edgegw.office import Kind
-from edgegw.web.application import Area
+from edgegw.web.application import Area, page
 from edgegw.web.crowd import Crowd
 from edgegw.web.driver import (
     account,
@@ -30,7 +32,7 @@ from edgegw.web.driver import (
     signup,
     stations,
 )
-from edgegw.web.pages import Pages
+from edgegw.web.pages import Pages, see_other
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
@@ -50,16 +52,25 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 
 
 def shared(kind: Kind) -> Area:
-    """What other members' pages have in common with the driver's: login, sign-up as one of `kind`, profile, history, exchange."""
+    """What members' pages without a station have: login, sign-up as one of `kind`, profile, history, exchange.
+
+    Of drivers the account too, which is then the first page; other members have one of their own.
+    """
+    is_driver = kind == "EV"
+    start = login.HOME if is_driver else "/"
+
+    async def first(_request: Request) -> Response:
+        return see_other(start)
 
     def common(pages: Pages) -> Sequence[BaseRoute]:
         crowd = Crowd()
         return [
-            *login.routes(pages, crowd, home="/"),
-            *signup.routes(pages, crowd, home="/", kind=kind),
+            *login.routes(pages, crowd, home=start),
+            *signup.routes(pages, crowd, home=start, kind=kind),
             *profile.routes(pages, crowd),
             *leaving.routes(pages, crowd),
             *(route for one in (exchange, history, notices) for route in one.routes(pages)),
+            *([page("/", first), *account.routes(pages)] if is_driver else ()),
         ]
 
     return common
