@@ -187,7 +187,7 @@ class Visit:
             self.faults.append(f"{response.status} for {response.url}")
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not message.text.startswith(_STATUS):
+        if message.type == "error" and not message.text.startswith(_STATUS):
             self.faults.append(f"console: {message.text}")
 
 
