@@ -33,4 +33,4 @@ async def open_house(folder: Path) -> AsyncIterator[str]:
             setup_s=SLOWER * setup_estimate_s(plan),
         )
         await stage.set_up()
-        yield listening(places)["drivers"]
+        yield listening(places, "daemon")["drivers"]

@@ -56,7 +56,12 @@ def test_what_the_server_is_told(tmp_path: Path) -> None:
         settings_of(tmp_path, exchange), key=KEY, msp_id="ProducerMSP", clock=StationClock()
     )
     assert told is not None
-    assert (told.title, told.time_simulated, told.bank_simulated, told.names[0]) == ("Sun", False, True, "127.0.0.1")
+    assert (told.title, told.time_simulated, told.bank_simulated, told.names[0]) == (
+        "Sun",
+        False,
+        True,
+        "127.0.0.1",
+    )
     mapped = StationClock(ClockMapping(monotonic_origin_ns=0, utc_origin_ns=1, speed=60))
     told = member_settings(settings, key=KEY, msp_id="ProducerMSP", clock=mapped)
     assert told is not None
