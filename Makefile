@@ -13,13 +13,14 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo tools test soak bench format wheel deb fabric-bin fabric-up fabric-down
+.PHONY: help setup demo tools test soak bench pictures format wheel deb fabric-bin fabric-up fabric-down
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
 	  'make test    format, lint, types, imports, all tests' \
 	  'make soak    the long forms of the tests' \
 	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory, idle, pages or web)' \
+	  'make pictures  the pictures of README, from a run of the browser tests' \
 	  'make format  put the code into its form' \
 	  'make wheel   build/dist/edgegw-*.whl, for pipx' \
 	  'make deb     build/dist/edgegw_*.deb, for Debian 12' \
@@ -69,6 +70,11 @@ soak: $(DEVELOPMENT)
 
 bench: $(DEVELOPMENT)
 	@$(BIN)/python -m tests.bench $(addprefix --only ,$(ONLY))
+
+pictures: $(DEVELOPMENT) tools
+	@rm -rf build/pictures
+	@$(BIN)/python -m pytest tests/browser
+	@mkdir -p docs/pictures && cp build/pictures/*.webp docs/pictures/ && ls -s --block-size=1k docs/pictures
 
 format: $(DEVELOPMENT)
 	@$(BIN)/ruff format .

@@ -5,6 +5,8 @@ policy, a fault of a script. `look` writes a screenshot to `build/screenshots` a
 `missing()` says why there is no browser, `axe()` skips where its source cannot be had.
 """
 
+import asyncio
+import base64
 import contextlib
 import functools
 import os
@@ -22,6 +24,18 @@ from tests.node_packages import installed
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "build" / "screenshots"
+# What README shows, as the tests saw it: `make pictures` copies these from build/pictures to docs/pictures.
+SHOWN = ROOT / "build" / "pictures"
+PICTURED = frozenset({
+    "ko-phone-evse",
+    "ko-phone-sell-quote",
+    "ko-phone-charging",
+    "ko-phone-receipt-1",
+    "en-desktop-home",
+    "en-desktop-work-quote",
+    "en-desktop-operator-home",
+    "en-phone-stations",
+})  # fmt: skip
 LOCALES = {"ko": "ko-KR", "en": "en-US"}
 RULES = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa")
 WAIT_MS = 15_000
@@ -123,10 +137,20 @@ class Visit:
     async def look(self, name: str) -> None:
         """Keep a picture of the page, and let axe judge it: no violation."""
         PICTURES.mkdir(parents=True, exist_ok=True)
-        place = PICTURES / f"{self.language}-{self.device.name}-{name}.png"
+        full_name = f"{self.language}-{self.device.name}-{name}"
+        place = PICTURES / f"{full_name}.png"
         await self.page.screenshot(path=place, full_page=True, scale="css", animations="disabled")
+        if full_name in PICTURED:
+            await self._keep(f"{full_name}.webp")
         found = await self.judged()
         assert not found, "\n".join([f"{name}, {self.language}, {self.device.name}:", *found])
+
+    async def _keep(self, name: str) -> None:
+        """What stands in the window, as WebP, which playwright itself does not write."""
+        session = await self.page.context.new_cdp_session(self.page)
+        taken = await session.send("Page.captureScreenshot", {"format": "webp", "quality": 85})
+        await session.detach()
+        await asyncio.to_thread(_write, SHOWN / name, base64.b64decode(taken["data"]))
 
     async def judged(self) -> list[str]:
         """What axe finds wrong with the page; needs JavaScript."""
@@ -161,6 +185,11 @@ class Visit:
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not message.text.startswith(_STATUS):
             self.faults.append(f"console: {message.text}")
+
+
+def _write(place: Path, content: bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
 
 
 @contextlib.asynccontextmanager

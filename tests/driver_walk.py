@@ -71,15 +71,22 @@ class Driver:
         await self.there.go("/account")
         await self.sees(f"{tokens:,}")
 
-    async def order(self, aim: str, **fields: str) -> None:
-        """Charge, sell or let it work: form, quote, confirmation; ends at the charger's page."""
+    async def quote(self, aim: str, **fields: str) -> None:
+        """Charge, sell or let it work: the form, and what the station says to it."""
         await self.there.go(f"/evse/{self.evse_id}")
+        await self.look("evse")
         await self.choose(aim)
         await self.fill(**fields)
         await self.look(f"{aim}-form")
         await self.form(f"/evse/{self.evse_id}/{aim}").get_by_role("button").first.click()
-        await self.shown(self.form(f"/evse/{self.evse_id}/{aim}/confirm"))
+        await self.shown(self.there.page.locator("main h1"))
+        await self.shown(self.form(f"/evse/{self.evse_id}/{aim}/change"))
         await self.look(f"{aim}-quote")
+
+    async def order(self, aim: str, **fields: str) -> None:
+        """A quote, and its confirmation; ends at the charger's page."""
+        await self.quote(aim, **fields)
+        await self.shown(self.form(f"/evse/{self.evse_id}/{aim}/confirm"))
         await self.confirm(aim)
 
     async def confirm(self, aim: str) -> None:
@@ -240,6 +247,15 @@ SALE: Mapping[str, str] = {
     "soc_wanted": "50",
     "ready_by": "20:00",
     "price_min": "140",
+    "battery": "77",
+    "soc_told": "62",
+}
+WORK: Mapping[str, str] = {
+    "soc_min": "40",
+    "soc_wanted": "80",
+    "ready_by": "22:00",
+    "price_min": "140",
+    "price_max": "300",
     "battery": "77",
     "soc_told": "62",
 }

@@ -74,7 +74,7 @@ class Daemon:
 def daemon(folder: Path, *, chargers: int, poll_s: int, pages: bool = False) -> Iterator[Daemon]:
     """A daemon whose meters have all been read and registered, and nobody connected; ended with the block.
 
-    `pages`: with its representative, and drivers' pages.
+    `pages`: with its representative, an exchange, and drivers' pages.
     """
     folder.mkdir()
     data = folder / "peer"
@@ -151,12 +151,14 @@ def _tables(endpoint: str, *, port: int, meters: list[int]) -> dict[str, Any]:
 
 
 def _pages(port: int) -> dict[str, Any]:
+    identities = Path("peer") / "crypto" / "EVUserMSP"
     return {
         "web": {"port": port},
+        "exchange": {"identity": str(identities / "exchange"), "store": "exchange.db"},
         "representative": {
             "store": "members.db",
             "key_file": "members.key",
-            "identity": str(Path("peer") / "crypto" / "EVUserMSP" / "representative"),
+            "identity": str(identities / "representative"),
         },
     }
 

@@ -104,10 +104,13 @@ MEANINGS: Mapping[str, Meaning] = {
         text="the same, meters read each minute (the default)", field="value", most=3
     ),
     "web.phones": Meaning(
-        text="what 200 phones with live updates cost the daemon, 2 chargers that send 10 samples a second each",
-        baseline="the daemon without phones",
+        text="what 200 phones with live updates cost the daemon, median of the rounds' differences",
         field="value",
         most=10,
+    ),
+    "web.share": Meaning(
+        text="CPU share of the daemon with them, 2 chargers that send 20 samples a second each",
+        baseline="without phones",
     ),
     "web.updates": Meaning(text="updates that each phone got", field="value"),
     "web.answer.p50": Meaning(

@@ -1,6 +1,6 @@
 """Phones that look at a station's pages, in a process of their own: one driver logs in, and many phones watch live.
 
-Told over standard input: `{"enter": {"port", "evse_id", "card"}}` signs somebody up and links a card, `{"watch": COUNT}` opens
+Told over standard input: `{"enter": {"port", "evse_id", "card"}}` signs somebody up, gets tokens and links a card, `{"watch": COUNT}` opens
 so many streams of the EVSE's page for this driver, `{"count": true}` tells how many updates came since the last time,
 `{"leave": true}` closes them all. Speaks plain HTTP/1.1 and nothing of a browser: no script runs.
 """
@@ -20,6 +20,7 @@ import uvloop
 from tests.bench.processes import say
 
 _STREAM = re.compile(r'sse-connect="([^"]+)"')
+_QUOTE = re.compile(r'name="quote_id" value="([^"]+)"')
 _TOKEN = re.compile(r'name="form_token" value="(\w+)"')
 
 
@@ -34,7 +35,7 @@ class Phones:
     watching: list[asyncio.Task[None]] = field(default_factory=list)
 
     def enter(self, port: int, evse_id: str, card: str) -> None:
-        """Sign up, link the card, and find the stream on the EVSE's page."""
+        """Sign up, get tokens, link the card, and find the stream on the EVSE's page."""
         self.host = f"127.0.0.1:{port}"
         login = f"driver{secrets.token_hex(4)}"
         self._send(
@@ -45,15 +46,18 @@ class Phones:
             password=secrets.token_hex(12),
             consent="1",
         )
+        quote = _QUOTE.search(self._send("/exchange/quote", way="buy", tokens="1000000"))
+        assert quote, "no quote"
+        self._send("/exchange/confirm", quote_id=quote[1])
         self._send("/cards", number=card, label="Bench")
         found = _STREAM.search(self._ask("GET", f"/evse/{evse_id}"))
         assert found, "no live updates on the page"
         self.stream = found[1]
 
-    def _send(self, path: str, **fields: str) -> None:
+    def _send(self, path: str, **fields: str) -> str:
         token = _TOKEN.search(self._ask("GET", path))
         assert token, path
-        self._ask("POST", path, urlencode({"form_token": token[1], **fields}))
+        return self._ask("POST", path, urlencode({"form_token": token[1], **fields}))
 
     def _ask(self, method: str, path: str, body: str | None = None) -> str:
         connection = http.client.HTTPConnection(self.host, timeout=30)

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.chromium import DESKTOP, PHONE, Visit, visit
-from tests.driver_walk import SALE, Driver
+from tests.driver_walk import SALE, WORK, Driver
 from tests.open_house import open_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,6 +30,7 @@ async def walk(there: Visit, *, login: str, evse_id: str) -> None:
     await driver.sign_up()
     await driver.exchange(10_000)
     await driver.plugs_in()
+    await driver.quote("work", **WORK)
     await driver.order("charge", kwh=f"{BOUGHT_WH // 1000}", price_max="400")
     await driver.flows("in")
     await there.look("charging")

@@ -17,4 +17,6 @@ def test_a_harness_runs(tmp_path: Path, name: str) -> None:
     measured = importlib.import_module(f"tests.bench.bench_{name}").measure(tmp_path, short=True)
     rows = figures.rows_of(measured)
     assert rows
+    more = rows.pop("web.phones", None)  # a difference, which chance may turn around in so short a time
     assert all(row["value"] > 0 for row in rows.values())
+    assert (more is not None) == (name == "web")
