@@ -1,4 +1,4 @@
-"""The representative in memory, for tests: a fake of `edgegw.office.Office`, held to tests/conformance/test_office_laws.py."""
+"""The representative in memory, for tests: a fake of `edgegw.office.Office`, held to tests/conformance/test_office_*laws.py."""
 
 import secrets
 from collections.abc import Collection, Sequence
