@@ -312,15 +312,21 @@ async def test_tokens_are_bought_once(world: World, browser: Browser) -> None:
 
 
 async def test_tokens_are_sold(world: World, browser: Browser) -> None:
-    """The other way round; more than there are is quoted, refused when it is confirmed, and nothing is sold."""
+    """The other way round; more than there are is refused beside the field, or at the confirmation where they went meanwhile."""
     profile = await browser.sign_up(world.office)
     world.office.tokens[profile.member_id] = 7_000_000
     await browser.get("/exchange")
     over = await browser.send("/exchange/quote", way="sell", tokens="7001")
-    quote_id = re.findall(r'name="quote_id" value="(\w+)"', over.text)[0]
-    over = await browser.send("/exchange/confirm", quote_id=quote_id)
-    assert (over.status, world.office.tokens) == (422, {profile.member_id: 7_000_000})
+    assert over.status == 422
     assert "You do not have so many tokens available." in over.words
+    late = await browser.send("/exchange/quote", way="sell", tokens="7000")
+    quote_id = re.findall(r'name="quote_id" value="(\w+)"', late.text)[0]
+    world.office.tokens[profile.member_id] = 6_999_000
+    late = await browser.send("/exchange/confirm", quote_id=quote_id)
+    assert (late.status, world.office.tokens) == (422, {profile.member_id: 6_999_000})
+    assert "You do not have so many tokens available." in late.words
+    world.office.tokens[profile.member_id] = 7_000_000
+    await browser.get("/exchange")
     quote = await browser.send("/exchange/quote", way="sell", tokens="7000")
     quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
     done = await browser.send("/exchange/confirm", quote_id=quote_id)
