@@ -10,6 +10,7 @@ from edgegw.office import Check, Checked, Entry, No, OfficeError, Refusal, Stati
 from edgegw.receipts import LineStatus, ReceiptLine
 from edgegw.web import driver
 from edgegw.web.application import application
+from edgegw.web.crowd import TRIES_MAX
 from edgegw.web.driver import home
 from tests.office_double import NOW_S
 from tests.receipt_double import FakeBook, receipt_of
@@ -471,3 +472,15 @@ async def test_a_place_at_the_edge_of_the_earth(world: World, browser: Browser) 
         answer = await browser.get(f"/stations?where={where}")
         assert answer.status == 200
         assert (name in answer.words) == (name != "none")
+
+
+async def test_cards_and_places_are_not_found_out_by_trying(world: World, browser: Browser) -> None:
+    """Whose a card is, and where stations are, is told to one address only so often in a minute."""
+    await browser.sign_up(world.office)
+    await browser.get("/cards")
+    for number in range(TRIES_MAX):
+        assert (await browser.send("/cards", number="04A224B1", label=f"Card {number}")).status == 200
+        assert (await browser.get("/stations?where=wydm9")).status == 200
+    assert (await browser.send("/cards", number="04A224B2", label="More")).status == 429
+    assert (await browser.get("/stations?where=wydm9")).status == 429
+    assert (await browser.get("/stations")).status == 200
