@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "build" / "screenshots"
 # What README shows, as the tests saw it: `make pictures` copies these from build/pictures to docs/pictures.
 SHOWN = ROOT / "build" / "pictures"
+SHOWN_HEIGHT = 1_500
 PICTURED = frozenset({
     "ko-phone-evse",
     "ko-phone-sell-quote",
@@ -146,9 +147,12 @@ class Visit:
         assert not found, "\n".join([f"{name}, {self.language}, {self.device.name}:", *found])
 
     async def _keep(self, name: str) -> None:
-        """What stands in the window, as WebP, which playwright itself does not write."""
+        """The page down to a height that README has room for, as WebP, which playwright itself does not write."""
+        height = await self.page.evaluate("document.documentElement.scrollHeight")
+        clip = {"x": 0, "y": 0, "width": self.device.width, "height": min(height, SHOWN_HEIGHT), "scale": 1}
+        how = {"format": "webp", "quality": 85, "captureBeyondViewport": True, "clip": clip}
         session = await self.page.context.new_cdp_session(self.page)
-        taken = await session.send("Page.captureScreenshot", {"format": "webp", "quality": 85})
+        taken = await session.send("Page.captureScreenshot", how)
         await session.detach()
         await asyncio.to_thread(_write, SHOWN / name, base64.b64decode(taken["data"]))
 
