@@ -125,6 +125,7 @@ def _left_over(universe: Universe) -> list[str]:
         if (item.interval + 2 * INTERVAL_S) * SECOND_NS < universe.now_ns
     ]
     found += [f"{item.slice_id} was not returned" for item in old]
+    found += [f"hold {hold_id} was open, and the journal did not know it" for hold_id in universe.strays]
     world = universe.world.state
     found += [
         f"{key} is open"

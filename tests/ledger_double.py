@@ -38,6 +38,7 @@ class LedgerDouble:
         self.envelopes: dict[str, Envelope] = {}
         self.blocks: list[list[tuple[str, bytes | None]]] = []  # what each block's transaction wrote
         self.events: list[tuple[str, dict[str, Any], int, str]] = []
+        self.open_holds: set[str] = set()
         self._nonce = itertools.count(1 << 200)  # apart from those of `World.call`
 
     def _unlucky(self) -> bool:
@@ -97,6 +98,12 @@ class LedgerDouble:
                 self.world.state.pop(key, None)
             else:
                 self.world.state[key] = value
+            if value is not None and key.startswith("hold~"):
+                hold = json.loads(value)
+                if hold["status"] == "OPEN":
+                    self.open_holds.add(hold["holdId"])
+                else:
+                    self.open_holds.discard(hold["holdId"])
 
     def recorded(self) -> list[dict[str, Any]]:
         """Every trade that a valid transaction wrote, in the order of the blocks; a doubled one stands twice."""

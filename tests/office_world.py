@@ -10,7 +10,7 @@ from typing import Any
 from edgegw.ledger import Unavailable
 from edgegw.ledger.caller import Callers
 from edgegw.ledger.identity import Signer, load_signer, load_trust
-from edgegw.office import Newcomer, Office, Profile, Refusal
+from edgegw.office import Kind, Newcomer, Office, Profile, Refusal
 from edgegw.participants.office import LocalOffice
 from edgegw.participants.office_server import LinkBoard, Listening, OfficeServer, served
 from edgegw.participants.remote_office import RemoteOffice, Way
@@ -26,8 +26,8 @@ SOURCE = "192.0.2.7"
 class Cut:
     """A ledger that can be away: before a call reaches it, or after it has done what was asked."""
 
-    def __init__(self, peer: MemoryPeer) -> None:
-        self.port = peer.port("EVUserMSP", "representative")
+    def __init__(self, peer: MemoryPeer, msp_id: str) -> None:
+        self.port = peer.port(msp_id, "representative")
         self.away_before = self.away_after = False
 
     async def evaluate(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -59,14 +59,16 @@ class Desk:
 
 
 @asynccontextmanager
-async def local_desk(folder: Path) -> AsyncIterator[Desk]:
+async def local_desk(folder: Path, *, msp_id: str = "EVUserMSP", kind: Kind = "EV") -> AsyncIterator[Desk]:
     """The representative itself."""
     clock = StepClock(MONDAY_S)
     peer = MemoryPeer(clock)
     await peer.port("ProducerMSP", "admin").execute("Configure", {"channel": "test"})
-    ledger = Cut(peer)
+    ledger = Cut(peer, msp_id)
     store = folder / "members.db"
-    local = LocalOffice(store, KEY, ledger, now_ns=clock.now_ns, monotonic_s=lambda: desk.monotonic_s)
+    local = LocalOffice(
+        store, KEY, ledger, now_ns=clock.now_ns, monotonic_s=lambda: desk.monotonic_s, kinds=(kind,)
+    )
     desk = Desk(
         office=local, elsewhere=local, local=local, peer=peer, ledger=ledger, clock=clock, store=store
     )  # fmt: skip

@@ -12,6 +12,7 @@ from edgegw.receipts import (
     SessionShown,
     SessionsShown,
 )
+from edgegw.store.receipts import SIZE_MOST
 from edgegw.units import INTERVAL_S, SECOND_NS
 from tests.office_double import NOW_S
 from tests.web_site import FakeLedger
@@ -19,24 +20,35 @@ from tests.web_site import FakeLedger
 
 @dataclass
 class FakeBook:
-    """receipts.ReceiptBook in memory."""
+    """receipts.ReceiptBook in memory, held to tests/conformance/test_receipt_laws.py; `proofs`: evidence by its trade."""
 
     kept: dict[str, Receipt] = field(default_factory=dict)
+    proofs: dict[str, Mapping[str, object]] = field(default_factory=dict)
 
     def add(self, receipt: Receipt) -> None:
         self.kept[receipt.session.session_id] = receipt
 
+    def end(self, session_id: str, at_ns: int) -> None:
+        receipt = self.kept[session_id]
+        self.kept[session_id] = replace(receipt, session=replace(receipt.session, ended_ns=at_ns))
+
     async def sessions(self, member_id: str, *, bookmark: str = "", size: int = 20) -> SessionsShown:
-        own = [one.session for one in reversed(self.kept.values()) if one.session.member_id == member_id]
-        start = int(bookmark) if bookmark.isascii() and bookmark.isdecimal() else 0
-        more = str(start + size) if len(own) > start + size else ""
-        return SessionsShown(sessions=own[start : start + size], bookmark=more)
+        is_place = bookmark.isascii() and bookmark.isdecimal() and len(bookmark) < 19
+        before = int(bookmark) if is_place else len(self.kept)
+        own = [
+            (place, one.session)
+            for place, one in enumerate(self.kept.values())
+            if one.session.member_id == member_id and place < before
+        ][::-1]
+        page = own[: min(max(size, 1), SIZE_MOST)]
+        more = str(page[-1][0]) if len(own) > len(page) else ""
+        return SessionsShown(sessions=[session for _, session in page], bookmark=more)
 
     async def receipt(self, session_id: str) -> Receipt | None:
         return self.kept.get(session_id)
 
-    async def evidence(self, trade_id: str) -> Mapping[str, object] | None:  # noqa: ARG002 - the port's
-        return None
+    async def evidence(self, trade_id: str) -> Mapping[str, object] | None:
+        return self.proofs.get(trade_id)
 
 
 def receipt_of(member_id: str, ledger: FakeLedger, session_id: str = "BAY-1.77") -> Receipt:

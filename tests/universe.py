@@ -105,6 +105,7 @@ class Universe(ChargerSide):
         self.commands: list[tuple[int, ApplySetpoint]] = []
         self.logged: Counter[str] = Counter()
         self.members: dict[str, MemberTerms] = {}
+        self.strays: set[str] = set()  # holds that were open on the ledger and in no row of the journal
         self.kills = 0
         self.killed_in: Counter[str] = Counter()
         self.kill_when: Callable[[Mapping[str, str]], bool] | None = None
@@ -238,6 +239,7 @@ class Universe(ChargerSide):
                 self.rows.pop(key, None)
             else:
                 self.rows[key] = encode_row(row)
+        self.strays |= {hold_id for hold_id in self.ledger.open_holds if f"holds/{hold_id}" not in self.rows}
         self.facts += [(fact.kind, dict(fact.body)) for fact in outcome.facts]
 
     def kill(self) -> None:

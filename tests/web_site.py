@@ -39,12 +39,14 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class FakeLedger:
-    """The ledger in memory: the same price at every quarter hour but at peak, and whatever trades a test enters."""
+    """The ledger in memory, held to tests/conformance/test_ledger_view_laws.py: prices by period, and what a test enters."""
 
     trades: dict[str, TradeShown] = field(default_factory=dict)
     found: list[StationFound] = field(default_factory=list)
 
     async def price(self, product: Product, interval: int) -> PriceShown | None:
+        if interval <= 0 or interval % INTERVAL_S:
+            return None
         hour = interval // 3600 % 24
         period = "peak" if 6 <= hour < 12 else "light" if hour >= 13 else "mid"
         base = {"light": 90_000, "mid": 120_000, "peak": 160_000}[period]
@@ -62,11 +64,12 @@ class FakeLedger:
         )
 
     async def stations(self, geohash: str, product: Product | None = None) -> Sequence[StationFound]:
-        return [
+        below = [
             one
             for one in self.found
             if one.geohash.startswith(geohash) and (product is None or product in one.products)
         ]
+        return sorted(below, key=lambda one: (f"{one.geohash}~", one.station_id)) if geohash else []
 
     async def trade(self, trade_id: str) -> TradeShown | None:
         return self.trades.get(trade_id)
@@ -74,7 +77,7 @@ class FakeLedger:
     async def check(self, trade_id: str) -> Checked | Refusal:
         trade = self.trades.get(trade_id)
         if trade is None:
-            return Refusal(code="TRADE_UNKNOWN")
+            return Refusal(code="TRADE_UNKNOWN", detail=trade_id)
         names = ("block_hash", "prev_hash", "data_hash", "endorsements", "amount", "price")
         return Checked(
             trade_id=trade_id,

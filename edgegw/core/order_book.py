@@ -11,6 +11,7 @@ from edgegw.core.state import Evse, Session, Station
 from edgegw.core.turn import Turn
 
 KEEP_NS = 7 * 24 * 3600 * 1_000_000_000
+KEPT_MOST = 32  # ended orders of one EVSE: whoever places and stops in a loop fills nothing
 
 
 def open_at(station: Station | Turn, evse_id: str) -> Order | None:
@@ -67,6 +68,7 @@ def end(turn: Turn, order_id: str | None, *, code: str = "", state: OrderState =
         return
     ended = replace(order, state=state, code=code or order.code)
     keep(turn, ended)
+    _forget_oldest(turn, order.evse_id)
     if state is OrderState.REFUSED:
         turn.log("order.refused", **told(ended), code=ended.code)
     else:
@@ -95,6 +97,12 @@ def keep(turn: Turn, order: Order) -> None:
 def told(order: Order) -> dict[str, object]:
     """What names an order in a line."""
     return {"order_id": order.order_id, "evse_id": order.evse_id}
+
+
+def _forget_oldest(turn: Turn, evse_id: str) -> None:
+    ended = [one for one in turn.orders.values() if one.evse_id == evse_id and one.state not in OPEN]
+    for order in sorted(ended, key=lambda one: one.placed_ns)[:-KEPT_MOST]:
+        turn.orders.drop(order.order_id)
 
 
 def forget(turn: Turn) -> None:

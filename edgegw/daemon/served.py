@@ -16,10 +16,9 @@ from edgegw.config import ServedConfig, WebConfig
 from edgegw.errors import EdgegwError
 from edgegw.ops.logs import log_event
 from edgegw.web.server import WebServer
-from edgegw.web.site import WebSettings
+from edgegw.web.site import LOCAL_NAMES, WebSettings
 
 Run = Coroutine[Any, Any, None]
-LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 def settings_of(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgegw.clock import VARIABLE, ClockMapping
+from edgegw.clock import VARIABLE, ClockMapping, StationClock
 from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.files import write_private, write_secrets
 from edgegw.commissioning.market import certificate_sha256
@@ -233,16 +233,28 @@ class Stage:
         self.tell("the world stands still; the last lines settle")
         try:
             async with asyncio.timeout(SETTLE_S):
-                await self._watch_until(self._settled)
+                await self._watch_until(self._delivered)
+                delivered_ns = StationClock(self.clock).now_ns()
+                await self._watch_until(lambda: self._settled(delivered_ns))
         except TimeoutError:
             raise ChildFailedError(
-                f"the daemon did not settle in {SETTLE_S:.0f} s: {self.status()}"
+                f"the daemon did not settle in {SETTLE_S:.0f} s: {self.status()}, {self._world()}"
             ) from None
 
-    def _settled(self) -> bool:
+    def _delivered(self) -> bool:
+        """The world is over and no charger has anything left to tell: a start that comes later would open a hold."""
+        world = self._world()
+        return bool(world.get("ended")) and not world["waiting_messages"]
+
+    def _settled(self, since_ns: int) -> bool:
+        """By a status newer than `since_ns`: an older one may not know of what was delivered last."""
         status = self.status()
-        read = status.get("meters_cut_ns", 0) >= self.plan.end_s * SECOND_NS
+        read = status.get("meters_cut_ns", 0) >= self.plan.end_s * SECOND_NS and status["now_ns"] > since_ns
         return read and not status["sessions"] and not status["lines_open"] and not status["holds_open"]
+
+    def _world(self) -> dict[str, Any]:
+        """What the simulator last said of itself; empty before it did."""
+        return read_json(self.places.world_status)
 
     async def _watch_until(self, over: Callable[[], bool]) -> None:
         while not over():

@@ -36,11 +36,14 @@ from edgegw.participants.office_words import (
     parse,
     written,
 )
+from edgegw.web.connections import Bounds, bounded
 
 BODY_BYTES_MAX = 64 * 1024
 LINKS_WAIT_S = 20.0
 _LOOK_S = 1.0
 _AT_ONCE = 256  # connections
+_AT_ONCE_OF_ONE = 128
+_REQUEST_S = 20.0
 _END_S = 3
 _AHEAD_S = 2 * 86_400  # as far as a station plans
 _REPORT_WH_MAX = 10**10
@@ -173,13 +176,13 @@ async def served(app: Starlette, place: Listening) -> AsyncIterator[int]:
         raise ConfigError((f"listen.host: {place.host} is not this machine alone: TLS is needed there",))
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=bounded(Bounds(most=_AT_ONCE, most_of_one=_AT_ONCE_OF_ONE, request_s=_REQUEST_S)),
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
-        limit_concurrency=_AT_ONCE,
+        limit_concurrency=_AT_ONCE + 1,
         timeout_graceful_shutdown=_END_S,
         ssl_certfile=None if place.certificate is None else str(place.certificate),
         ssl_keyfile=None if place.key_file is None else str(place.key_file),

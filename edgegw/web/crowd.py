@@ -30,7 +30,7 @@ class Crowd:
     def admits(self, address: str) -> bool:
         """Count one more try of an address; False where it has had its share."""
         now_s = self._real_s()
-        key = _network(address)
+        key = network_of(address)
         count, began_s = self._tries.get(key, (0, now_s))
         if now_s - began_s >= WINDOW_S:
             self._tries.pop(key)
@@ -42,11 +42,12 @@ class Crowd:
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from."""
-    return request.client.host if request.client is not None else ""
+    """Where a request comes from, as tries are counted."""
+    return network_of(request.client.host if request.client is not None else "")
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
+    """What one customer has for himself: an IPv4 address, however it is written, or an IPv6 /64."""
     try:
         known = ip_address(address)
     except ValueError:

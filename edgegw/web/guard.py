@@ -71,7 +71,7 @@ class Guard:
             return 431, "EGW-3007"
         hosts = [value for name, value in headers if name == b"host"]
         host = hosts[0].decode("latin-1").lower() if len(hosts) == 1 else ""
-        if _without_port(host) not in self._names:
+        if without_port(host) not in self._names:
             return 421, "EGW-3001"
         if scope["method"] in {"GET", "HEAD"}:
             return None
@@ -132,7 +132,7 @@ class _Outgoing:
         await self._send(message)
 
 
-def _without_port(host: str) -> str:
+def without_port(host: str) -> str:
     """The name of a Host header; an IPv6 address keeps its brackets."""
     if host.endswith("]"):
         return host

@@ -6,6 +6,7 @@ Source: WHATWG HTML, server-sent events.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass, field
 
@@ -14,13 +15,14 @@ from starlette.responses import StreamingResponse
 EVERY_S = 1.0
 STILL_S = 15.0  # a comment after so long without news, so that a dead connection is noticed
 STREAMS_MAX = 512
+STREAMS_OF_ONE = 128  # of one address: a lot's guests may share one behind their router
 AGAIN_MS = 2_000
 
 Draw = Callable[[], str]
 
 
 class CrowdedError(Exception):
-    """As many streams as there may be are open."""
+    """As many streams as there may be are open, of all or of one address."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class Pulse:
 
     def __init__(self) -> None:
         self._channels: dict[Hashable, _Channel] = {}
+        self._sources: Counter[str] = Counter()
         self._is_over = False
 
     async def run(self) -> None:
@@ -63,21 +66,24 @@ class Pulse:
         """How many streams are open."""
         return sum(channel.viewers for channel in self._channels.values())
 
-    def stream(self, key: Hashable, draw: Draw, *, event: str = "message") -> StreamingResponse:
-        """A stream of what `draw` gives for everybody with this key; raises CrowdedError."""
-        if self.viewers >= STREAMS_MAX:
+    def stream(
+        self, key: Hashable, draw: Draw, *, event: str = "message", source: str = ""
+    ) -> StreamingResponse:
+        """A stream, for an address, of what `draw` gives for everybody with this key; raises CrowdedError."""
+        if self.viewers >= STREAMS_MAX or self._sources[source] >= STREAMS_OF_ONE:
             raise CrowdedError
         return StreamingResponse(
-            self._news(key, draw, event),
+            self._news(key, draw, event, source=source),
             media_type="text/event-stream",
             headers={"X-Accel-Buffering": "no"},
         )
 
-    async def _news(self, key: Hashable, draw: Draw, event: str) -> AsyncIterator[str]:
+    async def _news(self, key: Hashable, draw: Draw, event: str, *, source: str) -> AsyncIterator[str]:
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = _Channel(draw=draw, text=draw())
         channel.viewers += 1
+        self._sources[source] += 1
         try:
             yield f"retry: {AGAIN_MS}\n\n{_worded(event, channel.text)}"
             while not self._is_over:
@@ -91,6 +97,9 @@ class Pulse:
                     yield _worded(event, channel.text)
         finally:
             channel.viewers -= 1
+            self._sources[source] -= 1
+            if not self._sources[source]:
+                del self._sources[source]
             if not channel.viewers and self._channels.get(key) is channel:
                 del self._channels[key]
 

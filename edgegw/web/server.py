@@ -14,10 +14,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from edgegw.errors import AddressTakenError, ConfigError
+from edgegw.web.connections import Bounds, bounded
 from edgegw.web.site import WebSettings
 
 HEADER_BYTES_MAX = 16 * 1024
 CONNECTIONS_MAX = 1024
+CONNECTIONS_OF_ONE = 256  # a family's phones, or a lot's guests behind one router
+REQUEST_S = 20.0
 WAITING_MAX = 256
 KEEP_ALIVE_S = 15
 END_S = 2
@@ -49,11 +52,13 @@ class WebServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                http="h11",
+                http=bounded(
+                    Bounds(most=CONNECTIONS_MAX, most_of_one=CONNECTIONS_OF_ONE, request_s=REQUEST_S)
+                ),
                 ws="none",
                 backlog=WAITING_MAX,
                 h11_max_incomplete_event_size=HEADER_BYTES_MAX,
-                limit_concurrency=CONNECTIONS_MAX,
+                limit_concurrency=CONNECTIONS_MAX + 1,  # beyond it a connection is dropped before it asks
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=END_S,
                 ssl_context_factory=None if context is None else lambda _config, _default: context,

@@ -15,6 +15,8 @@ from edgegw.office import LedgerView, Office, Profile
 from edgegw.ports import Clock
 from edgegw.receipts import ReceiptBook
 
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:

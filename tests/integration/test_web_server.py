@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from edgegw.errors import AddressTakenError, ConfigError
+from edgegw.web import server as web_server
 from edgegw.web.application import application
 from edgegw.web.driver import home
 from edgegw.web.server import WebServer
@@ -103,3 +105,58 @@ async def test_a_taken_port_is_named() -> None:
         taken = replace(LOCAL, port=server.port)
         with pytest.raises(AddressTakenError, match=r"web\.host, web\.port"):
             WebServer(application(World().site(), {}), taken)
+
+
+async def test_one_address_holds_its_share_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection beyond an address's share, or beyond all of them, is dropped; one that ends makes room again."""
+    for name in ("CONNECTIONS_OF_ONE", "CONNECTIONS_MAX"):
+        with monkeypatch.context() as patched:
+            patched.setattr(web_server, name, 2)
+            async with serving(World(), LOCAL) as server, asyncio.timeout(PATIENCE_S):
+                silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+                assert await refused(server.port)
+                silent[0][1].close()
+                await silent[0][1].wait_closed()
+                while await refused(server.port):
+                    pass
+                silent[1][1].close()
+
+
+async def refused(port: int) -> bool:
+    """Whether a connection is dropped before it is answered."""
+    try:
+        return await ask(port, get()) == ""
+    except ConnectionError:
+        return True
+
+
+async def test_who_does_not_ask_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence, half a head and half a body are dropped after their time; an answer may take longer than that."""
+    monkeypatch.setattr(web_server, "REQUEST_S", 0.5)
+    over = asyncio.Event()
+
+    async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await over.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    server = WebServer(slow, LOCAL)
+    running = asyncio.ensure_future(server.run())
+    async with asyncio.timeout(PATIENCE_S):
+        whole = asyncio.ensure_future(ask(server.port, get()))
+        for begun in (
+            "",
+            "GET / HTTP/1.1\r\nHost: a",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(begun.encode())
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+        assert not whole.done()
+        over.set()
+        assert (await whole).endswith("ok")
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running

@@ -11,6 +11,7 @@ from edgegw.contract.metering import traded_key
 from edgegw.contract.records import Meter, Register
 from edgegw.contract.world import Ledger
 from edgegw.core import outbox
+from edgegw.core import settlement as life
 from edgegw.core.effects import Effect
 from edgegw.core.events import CommitUnknown
 from edgegw.core.settlement import State, Submission
@@ -75,3 +76,16 @@ def test_done_when_submit_returns_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(MOVES, CommitUnknown, done)
     found = [text for texts in wrong_days().values() for text in texts]
     assert any("metered" in text for text in found)
+
+
+def test_a_hold_given_up_in_doubt_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hold whose outcome nobody told, counted as expired, though a block may have it: open there, unknown here."""
+
+    def give_up(submission: Submission, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
+        if submission.function == "Hold" and submission.tx_id == event.tx_id:
+            return replace(submission, state=State.EXPIRED, code="EXPIRED"), []
+        return life.on_commit_unknown(submission, event)
+
+    monkeypatch.setitem(MOVES, CommitUnknown, give_up)
+    found = [text for texts in wrong_days().values() for text in texts]
+    assert any("the journal did not know it" in text for text in found)

@@ -18,7 +18,7 @@ from edgegw.core.events import (
     RemoteStartAnswered,
     TimerFired,
 )
-from edgegw.core.order_book import KEEP_NS
+from edgegw.core.order_book import KEEP_NS, KEPT_MOST
 from edgegw.core.orders import DEPARTURE_NS_MOST, REFUSALS, Aim, Order, OrderState
 from edgegw.core.state import HoldState, Phase, Restore
 from edgegw.gateway import restore
@@ -456,6 +456,16 @@ def test_a_journal_from_a_backup_runs_no_order() -> None:
     bench.put(restores={"r": Restore(source="b", at_ns=1)})
     reborn(bench)
     assert row(bench) == (OrderState.DONE, "JOURNAL_RESTORED")
+
+
+def test_a_loop_of_orders_fills_nothing() -> None:
+    """Of one EVSE the newest ended orders are kept, however many were placed and stopped."""
+    bench = Bench()
+    for number in range(KEPT_MOST + 5):
+        place(bench, order_id=f"loop{number}")
+        bench.send(OrderStopped(evse_id="A1", member_id="drv"))
+        bench.now_ns += S
+    assert list(bench.station.orders) == [f"loop{number}" for number in range(5, KEPT_MOST + 5)]
 
 
 def test_ended_orders_are_forgotten_after_a_week() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from starlette.requests import Request
 
 from edgegw.units import SECOND_NS
 from edgegw.web.driver import kiosk, presence
 from edgegw.web.driver.presence import ScreenCodes
+from edgegw.web.site import LOCAL_NAMES
 from edgegw.web.svg import Drawn
 from tests.driver_world import NOW_NS, Place
 from tests.office_double import StoodClock
@@ -198,3 +200,30 @@ async def test_over_tls_the_address_says_so(place: Place, tmp_path: Path) -> Non
     place.world.settings = replace(place.world.settings, certificate=tmp_path)
     answer = await place.browser().get("/evse/BAY-1/label")
     assert "https://station.test:8080/evse/BAY-1" in unquote(answer.words)
+
+
+async def test_a_screen_on_the_gateway_itself_leads_telephones_to_its_public_name(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A code that said localhost would lead a telephone to itself; the port stays the one that was asked."""
+    names = ("station.test", *LOCAL_NAMES)
+    place.world.settings = replace(
+        place.world.settings, presence_required=True, screens=("192.0.2.1",), names=names
+    )
+    drawn = drawn_codes(monkeypatch)
+    for host in LOCAL_NAMES:
+        browser = replace(place.browser(), host=f"{host}:8080")
+        assert "must show this address: station.test:8080" in (await browser.get("/kiosk/BAY-1")).words
+        assert "http://station.test:8080/evse/BAY-1" in (await browser.get("/evse/BAY-1/label")).words
+    assert len(drawn) == len(LOCAL_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_screen"),
+    [("192.0.2.1", True), ("::ffff:192.0.2.1", True), ("192.0.2.2", False), ("", False)],
+)
+def test_a_screen_is_known_on_a_socket_for_both_families(place: Place, told: str, *, is_screen: bool) -> None:
+    """An IPv4 address that comes in on an IPv6 socket is the same screen."""
+    place.world.settings = replace(place.world.settings, presence_required=True, screens=("192.0.2.1",))
+    request = Request({"type": "http", "client": (told, 1), "headers": []})
+    assert kiosk.is_screen(request, place.world.site()) is is_screen

@@ -87,7 +87,12 @@ class Market:
 
     async def browser(self, kind: str, language: str = "en") -> tuple[Browser, Profile]:
         browser = Browser(self.app, language=language)
-        return browser, await browser.sign_up(self.world.office, login=kind.lower(), kind=kind)
+        profile = await browser.sign_up(self.world.office, login=f"a-{kind.lower()}", kind=kind)
+        if kind == "PRODUCER":
+            self.world.office.lots[LOT.lot_id] = (profile.member_id, LOT.unsold_wh)
+        if kind == "INDUSTRY":
+            self.world.office.tokens[profile.member_id] = 9_000_000
+        return browser, profile
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from edgegw.office import Notice
 from edgegw.units import INTERVAL_S
 from edgegw.web.driver import home
 from edgegw.web.operator.desk import NotApproved, Refused
+from edgegw.web.operator.login import FREE_TRIES, Door, hash_password
 from tests.office_double import NOW_S
 from tests.operator_double import APPROVAL, CHARGERS, NOTICE, NOW_NS, PASSWORD, STRANGER, Operator, stored
 
@@ -362,3 +363,13 @@ async def test_the_login_leads_back_and_nowhere_else(operator: Operator) -> None
     assert "evil" not in (await browser.get("/login?next=//evil.example")).text
     assert "Meters" in (await browser.send("/login", password=PASSWORD, next="/meters")).words
     assert (await browser.get("/login")).headers["location"] == "/"
+
+
+async def test_a_neighbour_cannot_lock_the_operator_out() -> None:
+    """On a socket for both families IPv4 addresses are told apart as well: wrong tries of one make no other wait."""
+    hashed = hash_password("right-right-right")
+    door = Door(lambda: hashed, now_s=lambda: 0.0)
+    for _ in range(FREE_TRIES):
+        assert not (await door.enter("wrong", source="::ffff:192.0.2.66")).wait_s
+    assert (await door.enter("wrong", source="192.0.2.66")).wait_s
+    assert (await door.enter("right-right-right", source="::ffff:192.0.2.1")).token

@@ -1,5 +1,6 @@
 """From a wish to an order: forms, faults beside fields, quotes, one confirmation, one order."""
 
+import asyncio
 from dataclasses import replace
 from html import unescape
 
@@ -11,6 +12,7 @@ from edgegw.core.orders import Aim, Order, OrderState
 from edgegw.office import Balance, Defaults, OfficeError
 from edgegw.units import SECOND_NS
 from edgegw.web.driver import orders
+from edgegw.web.pulse import CrowdedError
 from tests.driver_world import ATTACKS, NOW_NS, Place, heard, listening, ordered, repriced, running
 from tests.office_double import FakeOffice
 from tests.web_site import Answer, Browser
@@ -412,7 +414,7 @@ async def test_placed_orders_are_remembered_for_a_while(
 ) -> None:
     """The memory that keeps a double click from ordering twice is bounded."""
     monkeypatch.setattr(orders, "PLACED_MAX", 2)
-    memory = orders._Shared()
+    memory = orders.Shared()
     assert [memory.enter(name) for name in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
 
 
@@ -439,3 +441,23 @@ async def test_a_quote_without_its_form_leads_to_the_form(place: Place) -> None:
         answer = await browser.get(f"/evse/BAY-1/charge/{path}?lang=ko")
         assert (answer.status, answer.headers["location"]) == (303, "/evse/BAY-1/charge")
     assert "견적 보기" in (await browser.get("/evse/BAY-1/charge")).words
+
+
+async def test_one_member_cannot_have_all_plans_made() -> None:
+    """Beyond a few of its own that wait, a member is refused; another takes its turn."""
+    shared = orders.Shared()
+    entered: list[str] = []
+
+    async def plan(member_id: str) -> None:
+        async with shared.plans_of(member_id):
+            entered.append(member_id)
+
+    async with shared.plans_of("mallory"):
+        waiting = [asyncio.ensure_future(plan("mallory")) for _ in range(orders.PLANS_OF_ONE - 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(CrowdedError):
+            await plan("mallory")
+        waiting.append(asyncio.ensure_future(plan("mina")))
+    await asyncio.gather(*waiting)
+    assert entered.count("mina") == 1
+    await plan("mallory")

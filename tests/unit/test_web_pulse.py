@@ -67,3 +67,16 @@ async def test_streams_end_with_the_server(monkeypatch: pytest.MonkeyPatch) -> N
     running.cancel()
     async with asyncio.timeout(5):
         assert all([text.startswith(":") async for text in stream])
+
+
+async def test_one_address_cannot_take_all_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond its share an address is refused and another is not; a stream that ends makes room."""
+    monkeypatch.setattr(pulse, "STREAMS_OF_ONE", 1)
+    beating = Pulse()
+    one = news(beating.stream("a", lambda: "", source="192.0.2.1"))
+    await anext(one)
+    with pytest.raises(CrowdedError):
+        beating.stream("b", lambda: "", source="192.0.2.1")
+    await anext(news(beating.stream("a", lambda: "", source="192.0.2.2")))
+    await one.aclose()  # type: ignore[attr-defined]  # a generator
+    await anext(news(beating.stream("a", lambda: "", source="192.0.2.1")))

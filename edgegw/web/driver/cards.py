@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from edgegw.office import No, Refusal
 from edgegw.web.application import action_for_members, for_members, page
+from edgegw.web.crowd import Crowd, address_of
 from edgegw.web.driver.preferences import terms_of
 from edgegw.web.driver.words import refusal_text
 from edgegw.web.forms import Form
@@ -26,6 +27,7 @@ _SEPARATORS = re.compile(r"[\s:]")
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """Cards, linking and unlinking."""
     site = pages.site
+    crowd = Crowd()  # whether a number is somebody else's card is told, and not to be found out by trying
 
     async def answer(
         request: Request, form: Form, *, linked: str = "", problem: str = "", status: int = 200
@@ -51,15 +53,11 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         word = pages.word(visitor(request).language)
         number = _SEPARATORS.sub("", form.values.get("number", "")[:100])
         label = " ".join(form.values.get("label", "").split())
-        faults = {}
-        if not _NUMBER.fullmatch(number):
-            faults["number"] = word(
-                "Enter the number as the card or the charger shows it: 4 to 36 letters and digits."
-            )
-        if not 0 < len(label) <= LABEL_LENGTH_MAX or not label.isprintable():
-            faults["label"] = word("Give the card a name of at most 40 characters, for example White car.")
+        faults = _faults(number, label, word)
         if faults:
             return await answer(request, form.faulty(**faults), status=422)
+        if not crowd.admits(address_of(request)):
+            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         profile = member(request)
         terms = terms_of(profile.member_id, profile.defaults, sells=form.values.get("sells") == "1")
         card = await site.office.link_card(profile.member_id, number, label=label, terms=terms)
@@ -80,6 +78,18 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         action_for_members(pages, "/cards", link),
         action_for_members(pages, "/cards/unlink", unlink),
     ]
+
+
+def _faults(number: str, label: str, word: Word) -> dict[str, str]:
+    """What is wrong before the office is asked, by field."""
+    faults = {}
+    if not _NUMBER.fullmatch(number):
+        faults["number"] = word(
+            "Enter the number as the card or the charger shows it: 4 to 36 letters and digits."
+        )
+    if not 0 < len(label) <= LABEL_LENGTH_MAX or not label.isprintable():
+        faults["label"] = word("Give the card a name of at most 40 characters, for example White car.")
+    return faults
 
 
 def _refused(refusal: Refusal, word: Word) -> dict[str, str]:

@@ -16,6 +16,7 @@ from edgegw.core.live import live
 from edgegw.core.state import Station
 from edgegw.office import Language
 from edgegw.web.application import Area, action_for_members, page
+from edgegw.web.crowd import address_of
 from edgegw.web.driver import presence
 from edgegw.web.driver.points import point_of
 from edgegw.web.driver.prices import pair_of
@@ -76,7 +77,9 @@ class _Points:
         language = visitor.language
         viewer = None if visitor.profile is None else self._own(request, evse_id, visitor.profile.member_id)
         key = ("evse", evse_id, language, viewer)
-        return self._pulse.stream(key, lambda: self._draw(evse_id, language, viewer), event="live")
+        return self._pulse.stream(
+            key, lambda: self._draw(evse_id, language, viewer), event="live", source=address_of(request)
+        )
 
     async def stop(self, request: Request, _form: Form) -> Response:
         """The driver's own session is to end; somebody else's goes on."""

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import No, Refusal
+from edgegw.office import ExchangeQuote, No, Refusal
 from edgegw.web.application import action_for_members, for_members, page
 from edgegw.web.driver.words import refusal_text
 from edgegw.web.formats import Flaw, Limits, decimal, parse_tokens
@@ -42,9 +42,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             faults["way"] = word("Choose what you want to do.")
         if isinstance(amount, Flaw) or faults:
             return await _asked(pages, request, form.faulty(**faults), status=422)
-        quoted = await site.office.exchange_quote(
-            member(request).member_id, buys=form.text("way") == _BUY, tokens_mtok=amount
-        )
+        quoted = await _quoted(pages, request, amount, buys=form.text("way") == _BUY)
         if isinstance(quoted, Refusal):
             return await _asked(pages, request, form.faulty(tokens=refusal_text(quoted, word)), status=422)
         return pages.draw(
@@ -88,6 +86,14 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         action_for_members(pages, "/exchange/quote", quote),
         action_for_members(pages, "/exchange/confirm", confirm),
     ]
+
+
+async def _quoted(pages: Pages, request: Request, amount_mtok: int, *, buys: bool) -> ExchangeQuote | Refusal:
+    """The desk's quote; who has not so many tokens hears it now, not only at the confirmation."""
+    office, member_id = pages.site.office, member(request).member_id
+    if not buys and (await office.balance(member_id)).available_mtok < amount_mtok:
+        return Refusal(code=No.INSUFFICIENT_TOKENS)
+    return await office.exchange_quote(member_id, buys=buys, tokens_mtok=amount_mtok)
 
 
 async def _asked(

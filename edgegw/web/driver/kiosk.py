@@ -6,6 +6,7 @@ Source: experience reference §5.1; reliability reference §3 row S17 and §6 ro
 """
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 from urllib.parse import quote
 
 import segno
@@ -19,8 +20,9 @@ from edgegw.web.driver import presence
 from edgegw.web.driver.points import point_of
 from edgegw.web.driver.presence import CODE_EVERY_S, ScreenCodes
 from edgegw.web.driver.prices import pair_of
+from edgegw.web.guard import without_port
 from edgegw.web.pages import Pages, see_other
-from edgegw.web.site import Site
+from edgegw.web.site import LOCAL_NAMES, Site
 from edgegw.web.svg import Drawn
 from edgegw.web.visitors import remember, stranger_of, visitor_of
 
@@ -37,7 +39,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             return _unknown(pages, request)
         language = stranger_of(request, site).language
         word = pages.word(language)
-        signs = _is_screen(request, site)
+        signs = is_screen(request, site)
         path = f"/evse/{quote(evse_id)}"
         led = f"/go/{quote(evse_id)}?code={codes.new(evse_id)}" if signs else path
         response = pages.draw(
@@ -46,7 +48,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             point=point_of(station, evse_id, word, member_id=None, now_ns=site.clock.now_ns()),
             prices=await pair_of(site, word, language),
             code=qr(_origin(request, site) + led),
-            host=request.headers["host"],
+            host=_host(request, site),
             address=_origin(request, site) + path,
             changes=signs,
         )
@@ -80,7 +82,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             evse_id=evse_id,
             address=address,
             code=qr(address),
-            host=request.headers["host"],
+            host=_host(request, site),
         )
 
     return [
@@ -107,13 +109,24 @@ def _unknown(pages: Pages, request: Request) -> Response:
 
 
 def _origin(request: Request, site: Site) -> str:
-    """How addresses of this server begin for who asks; the guard knows the host."""
+    """How addresses of this server begin for who asks."""
     scheme = "https" if site.settings.is_secure else "http"
-    return f"{scheme}://{request.headers['host']}"
+    return f"{scheme}://{_host(request, site)}"
 
 
-def _is_screen(request: Request, site: Site) -> bool:
+def _host(request: Request, site: Site) -> str:
+    """The host that was asked, which the guard knows; a screen on this machine itself leads telephones to the public name."""
+    host = request.headers["host"]
+    name = without_port(host)
+    return site.settings.names[0] + host[len(name) :] if name.lower() in LOCAL_NAMES else host
+
+
+def is_screen(request: Request, site: Site) -> bool:
     """Where presence counts, only the station's own screens show codes that prove it."""
     if not site.settings.presence_required:
         return True
-    return request.client is not None and request.client.host in site.settings.screens
+    try:
+        address = ip_address(request.client.host if request.client is not None else "")
+    except ValueError:
+        return False
+    return str(getattr(address, "ipv4_mapped", None) or address) in site.settings.screens

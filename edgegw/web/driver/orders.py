@@ -5,8 +5,9 @@ one form is one order however often it is sent. The station decides about the or
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Sequence
+import contextlib
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Sequence
 from urllib.parse import quote as quoted_path
 
 from starlette.requests import Request
@@ -24,15 +25,17 @@ from edgegw.web.driver.order_quote import Offered, offered
 from edgegw.web.driver.points import Point, point_of
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, see_other
+from edgegw.web.pulse import CrowdedError
 from edgegw.web.visitors import Visitor, remember, visitor_of
 
 PLACED_MAX = 2_000
+PLANS_OF_ONE = 4  # of one member at once: who sends a form again and again keeps nobody else waiting
 SEEN = "seen"
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """Form, quote, way back and confirmation of each aim."""
-    shared = _Shared()
+    shared = Shared()
     found: list[BaseRoute] = []
     for aim in Aim:
         way = _Way(pages, aim, shared)
@@ -48,12 +51,13 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
     return found
 
 
-class _Shared:
+class Shared:
     """What the ways share: orders that were placed a moment ago, which the station's state may not show yet; one plan a time."""
 
     def __init__(self) -> None:
         self._ids: OrderedDict[str, None] = OrderedDict()
-        self.one_plan = asyncio.Lock()  # plans are made one after the other: chargers come first
+        self._one_plan = asyncio.Lock()  # plans are made one after the other: chargers come first
+        self._planned_for: Counter[str] = Counter()
 
     def enter(self, order_id: str) -> bool:
         """Whether it is new."""
@@ -64,11 +68,25 @@ class _Shared:
             self._ids.popitem(last=False)
         return True
 
+    @contextlib.asynccontextmanager
+    async def plans_of(self, member_id: str) -> AsyncIterator[None]:
+        """A member's turn to have a plan made; raises CrowdedError where some of its own wait already."""
+        if self._planned_for[member_id] >= PLANS_OF_ONE:
+            raise CrowdedError
+        self._planned_for[member_id] += 1
+        try:
+            async with self._one_plan:
+                yield
+        finally:
+            self._planned_for[member_id] -= 1
+            if not self._planned_for[member_id]:
+                del self._planned_for[member_id]
+
 
 class _Way:
     """One of the three ways: its pages at any charging point."""
 
-    def __init__(self, pages: Pages, aim: Aim, shared: _Shared) -> None:
+    def __init__(self, pages: Pages, aim: Aim, shared: Shared) -> None:
         self._pages, self._site, self._aim, self._shared = pages, pages.site, aim, shared
 
     async def form(self, request: Request) -> Response:
@@ -146,7 +164,7 @@ class _Way:
 
     async def _offered(self, asker: Asker, wish: Wish) -> Offered:
         balance = await self._site.office.balance(asker.profile.member_id)
-        async with self._shared.one_plan:
+        async with self._shared.plans_of(asker.profile.member_id):
             return await asyncio.to_thread(
                 offered,
                 self._station(),

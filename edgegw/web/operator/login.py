@@ -11,12 +11,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address, ip_network
 
 import argon2
 
 from edgegw.errors import EdgegwError
 from edgegw.office import Profile
+from edgegw.web.crowd import network_of
 
 LOGIN_S = 12 * 3600
 LOGINS_MAX = 16
@@ -85,7 +85,7 @@ class Door:
             is_right = await asyncio.to_thread(_matches, stored, password[:PASSWORD_MAX])
         if not is_right:
             return Entered()
-        self._tries.pop(_network(source), None)
+        self._tries.pop(network_of(source), None)
         token = secrets.token_hex(32)
         self._logins[_digest(token)] = (stored, self._now_s() + LOGIN_S)
         while len(self._logins) > LOGINS_MAX:
@@ -115,7 +115,7 @@ class Door:
                 del self._logins[token]
 
     def _tries_of(self, source: str) -> _Tries:
-        key = _network(source)
+        key = network_of(source)
         tries = self._tries.pop(key, None) or _Tries()
         self._tries[key] = tries
         if len(self._tries) > _REMEMBERED:
@@ -141,12 +141,3 @@ def _matches(stored: str, password: str) -> bool:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _network(source: str) -> str:
-    """What tries are counted by: the address, of IPv6 the network that one machine may have for itself."""
-    try:
-        address = ip_address(source)
-    except ValueError:
-        return source
-    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else source
