@@ -19,6 +19,7 @@ import uvloop
 
 from tests.bench.processes import say
 
+ADDRESSES = 8  # of loopback: one address may not take all streams
 _STREAM = re.compile(r'sse-connect="([^"]+)"')
 _QUOTE = re.compile(r'name="quote_id" value="([^"]+)"')
 _TOKEN = re.compile(r'name="form_token" value="(\w+)"')
@@ -82,13 +83,16 @@ class Phones:
     async def watch(self, count: int) -> None:
         """So many phones, each with its first update."""
         there = [asyncio.Event() for _ in range(count)]
-        self.watching = [asyncio.create_task(self._one(event)) for event in there]
+        self.watching = [
+            asyncio.create_task(self._one(event, address=f"127.0.0.{2 + number % ADDRESSES}"))
+            for number, event in enumerate(there)
+        ]
         async with asyncio.timeout(60):
             await asyncio.gather(*(event.wait() for event in there))
 
-    async def _one(self, there: asyncio.Event) -> None:
+    async def _one(self, there: asyncio.Event, *, address: str) -> None:
         host, _, port = self.host.partition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(host, int(port), local_addr=(address, 0))
         try:
             writer.write(
                 f"GET {self.stream} HTTP/1.1\r\nHost: {self.host}\r\nAccept: text/event-stream\r\n"

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.async_api import Browser as Chromium
 
+from edgegw.core.events import MemberTerms
 from edgegw.office import Card, Entry, Notice, StationFound
 from edgegw.receipts import LineStatus
 from edgegw.web.operator.desk import Refused, Waiting
@@ -85,11 +86,17 @@ async def inert(there: Visit, *, spoken: int = 0) -> None:
         assert f"{text} {values}".count("__xss") >= spoken, there.page.url
 
 
+async def _member(drivers: Drivers, token: str) -> str:
+    profile = await drivers.world.office.who(token)
+    assert profile is not None
+    return profile.member_id
+
+
 async def told_to_a_driver(drivers: Drivers) -> str:
     """A world in which everything that others tell a driver is hostile; gives the driver's login."""
     world = drivers.world
     token = await somebody(drivers)
-    member_id = world.office.logins[token]
+    member_id = await _member(drivers, token)
     for number, text in enumerate(reversed(HOSTILE)):  # the newest is shown first
         world.office.told[f"n{number}"] = Notice(
             notice_id=f"n{number}",
@@ -99,7 +106,10 @@ async def told_to_a_driver(drivers: Drivers) -> str:
             text_ko=text,
             text_en=text,
         )
-        world.office.linked[f"card{number}"] = (member_id, Card(card_id=text, label=text))
+        world.office.linked[f"card{number}"] = (
+            MemberTerms(member_id=member_id),
+            Card(card_id=text, label=text),
+        )
         world.office.entries.append(
             (
                 member_id,
@@ -134,7 +144,7 @@ async def test_who_somebody_is_stays_a_text(browser: Chromium) -> None:
     drivers = Drivers(World())
     token = await somebody(drivers)
     office = drivers.world.office
-    member_id = office.logins[token]
+    member_id = await _member(drivers, token)
     async with drivers.served() as origin, visit(browser, origin) as there:
         await there.log_in(token)
         for start in range(0, len(HOSTILE), GROUP):
