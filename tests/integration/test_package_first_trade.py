@@ -13,6 +13,7 @@ from tests.clean_root import ROOT, CleanRoot, booted, clean_root, package, unboo
 
 SEEN_S = 120.0
 CAR = {"--minutes": "1"}  # of a page that leaves a person more time
+FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
 PAGE = ROOT / "docs" / "install.md"
 
 
@@ -65,6 +66,24 @@ def test_the_page_is_walked_to_a_committed_trade() -> None:
         assert ask(machine, "edgegw", "trade", "verify")["verified"] is True
         record = ask(machine, "edgegw", "trade", "show", trades[0]["trade_id"])["ledger"]
         assert record["tradeId"] == trades[0]["trade_id"]
+        shows_itself(machine, evse["evse_id"])
+
+
+def shows_itself(machine: CleanRoot, evse_id: str) -> None:
+    """What `edgegw init` configured serves its pages, with templates, words and style sheets from the package."""
+    korean = fetch(machine, f"/evse/{evse_id}?lang=ko")
+    english = fetch(machine, f"/evse/{evse_id}?lang=en")
+    assert evse_id in korean
+    assert "충전" in korean
+    assert "Charge" in english
+    style = re.search(r"/static/\w+/site\.css", english)
+    assert style is not None
+    assert "{" in fetch(machine, style[0])
+
+
+def fetch(machine: CleanRoot, path: str) -> str:
+    """What a machine's own drivers' pages answer."""
+    return machine.read("python3", "-c", FETCH, f"http://127.0.0.1:8080{path}")
 
 
 def take(machine: CleanRoot, words: list[str]) -> None:
