@@ -71,10 +71,16 @@ def test_only_the_table_is_rewritten(tmp_path: Path) -> None:
 
 
 def test_the_document_has_a_row_for_every_figure() -> None:
-    """docs/benchmarks.md shows each name that MEANINGS lists, and no other."""
-    table = (ROOT / "docs" / "benchmarks.md").read_text().partition(BEGIN)[2].partition(END)[0]
-    names = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
-    assert names == list(MEANINGS)
+    """docs/benchmarks.md shows each name that MEANINGS lists, and no other: in the table of one run, or of a run of its own."""
+    document = (ROOT / "docs" / "benchmarks.md").read_text()
+    names = {
+        line.split("`")[1]
+        for line in document.splitlines()
+        if line.startswith("| `") and "." in line.split("`")[1]
+    }
+    table = document.partition(BEGIN)[2].partition(END)[0]
+    assert {name for name in names if not name.startswith("make ")} == set(MEANINGS)
+    assert all(f"| `{name}`" in table for name in MEANINGS if name.partition(".")[0] not in {"web", "pages"})
 
 
 def test_sides_take_turns_and_the_first_round_does_not_count() -> None:
