@@ -32,7 +32,7 @@ MODULES = (
 PIN = "271828"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a process initialises the library once, also where work is stolen
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with an empty token named `edgegw`, and `pin` with its PIN."""
     module = next((path for path in MODULES if Path(path).exists()), None)
