@@ -73,7 +73,7 @@ def application(
     site: Site, areas: Mapping[str, Area], *, instead: Mapping[str, str] = MappingProxyType({})
 ) -> ASGIApp:
     """The whole application of a site, with these areas by name; `instead`: templates that others take the place of."""
-    pages = Pages(site, areas=tuple(areas), instead=instead)
+    pages = Pages(site, instead=instead)
 
     def refused(request: Request, status: int, code: str) -> Response:
         return pages.draw(request, "refused.html", status=status, code=code)

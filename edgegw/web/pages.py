@@ -37,14 +37,11 @@ class _Loader(FileSystemLoader):
 class Pages:
     """Renders templates for the visitors of one site."""
 
-    def __init__(
-        self, site: Site, *, areas: tuple[str, ...], instead: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
-        """`areas`: names of the areas that are served, for the navigation; `instead`: by template the one in its place."""
+    def __init__(self, site: Site, *, instead: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`instead`: by template the one in its place."""
         self.site = site
         self._loader = _Loader(instead)
         self.assets = assets.read()
-        self._areas = areas
         self._environments = {language: self._environment(language) for language in LANGUAGES}
 
     def word(self, language: Language) -> Word:
@@ -81,7 +78,6 @@ class Pages:
         environment.globals |= {
             "site": self.site.settings,
             "language": language,
-            "areas": self._areas,
             "at_station": self.site.station is not None,
             "asset": lambda name: self.assets[name].address,
         }
