@@ -19,7 +19,7 @@ strings that say nothing), `office` (what a station asks of the
 representative and of the ledger for a driver), `receipts` (what its own journal tells a driver), `csv_text` (both for a
 spreadsheet), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its
 code), `harmless` (text from outside, as it may be shown), `seldom` (how often
-the same is told), `places` (where the files that edgegw brings along stand).
+the same is told), `common` (leaves of all rooms), `places` (where the files that edgegw brings along stand).
 """
 
 import os

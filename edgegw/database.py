@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from edgegw.common.private_files import create_private
 from edgegw.errors import JournalError
 from edgegw.remedies import explained
 
@@ -81,7 +82,7 @@ def open_writer(path: Path, schema: Schema, *, backups: Backups | None = None) -
     """
     with faults_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        create_private(path)
         db = _wrap(sqlite3.connect(path, isolation_level=None))
         try:
             version = _check_owner(db, path, schema)

@@ -4,13 +4,13 @@ Decides nothing. Each commit is on disk when it returns (WAL, synchronous FULL).
 one thread. Source: reliability reference 2.4.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgegw.common.private_files import create_private
 from edgegw.fabric.rwset import Version
 
 FILE_NAME = "chain.sqlite3"
@@ -75,7 +75,7 @@ class Store(Reader):
 
     def __init__(self, path: Path) -> None:
         """Open or create, for its owner only; raises StoreError for a file of another version."""
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        create_private(path)
         super().__init__(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
         mode = self._db.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         assert mode == "wal", mode

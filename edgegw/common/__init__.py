@@ -1,0 +1,1 @@
+"""What every room may use: leaves that decide nothing of the station, the ledger or the market."""
