@@ -117,3 +117,12 @@ def test_every_refusal_is_documented() -> None:
     rows = re.findall(r"^\| `(EGW-\d{4})` \| (.+?) \| (.+) \|$", text, re.MULTILINE)
     known = {code: (one.problem, one.remedy) for code, one in REMEDIES.items()}
     assert {code: (problem.replace("\\|", "|"), remedy) for code, problem, remedy in rows} == known
+
+
+def test_where_names_thirty_files_that_exist() -> None:
+    """docs/where.md lists thirty behaviours, each with a file of this repository."""
+    rows = re.findall(
+        r"^\| (\d+) \| .+ \| `([\w/.]+)` \|$", (ROOT / "docs" / "where.md").read_text(), re.MULTILINE
+    )
+    assert [int(number) for number, _ in rows] == list(range(1, 31))
+    assert [file for _, file in rows if not (ROOT / file).is_file()] == []
