@@ -9,9 +9,9 @@ from typing import Any
 
 from edgegw.chargers import versions
 from edgegw.chargers.dialogue import Dialogue, Outcome
-from edgegw.chargers.security import hash_password
 from edgegw.chargers.settings import ChargerSettings, Dialect, ListenerSettings, StationSettings
 from edgegw.chargers.timestamps import parse
+from edgegw.common.passwords import hash_password
 from edgegw.core.effects import Answer, AnswerCall
 from edgegw.core.events import CallRef, Event
 

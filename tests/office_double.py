@@ -26,6 +26,7 @@ from edgegw.office import (
     StandingOffer,
 )
 from edgegw.participants.logins import CARDS_MAX, LOGIN_NS, LOGIN_NS_MAX, LOGINS_MAX
+from edgegw.participants.office import login_throttles
 from edgegw.participants.persons import (
     Person,
     bad_field,
@@ -35,7 +36,6 @@ from edgegw.participants.persons import (
     password_fault,
     shown,
 )
-from edgegw.participants.tries import NAME_FREE, SOURCE_FREE, Tries
 from edgegw.units import SECOND_NS
 
 NOW_S = 1_781_060_400  # 2026-06-10 12:00 in Seoul
@@ -87,9 +87,7 @@ class FakeOffice:
     monotonic_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self._names, self._sources = (
-            Tries(free, lambda: self.monotonic_s) for free in (NAME_FREE, SOURCE_FREE)
-        )
+        self._names, self._sources = login_throttles(lambda: self.monotonic_s)
 
     async def sign_up(self, newcomer: Newcomer) -> Profile | Refusal:
         person = Person(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+from edgegw.common.passwords import hash_password
 from edgegw.condition import Level, Part
 from edgegw.core.state import Station
 from edgegw.daemon.pages import operator_application
@@ -18,7 +19,7 @@ from edgegw.web.operator.desk import (
     Waiting,
     Wish,
 )
-from edgegw.web.operator.login import Door, hash_password
+from edgegw.web.operator.login import Door
 from edgegw.web.site import Site
 from tests.office_double import NOW_S
 from tests.web_site import Browser, World

@@ -11,11 +11,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from enum import Enum
 
-import argon2
+from edgegw.common.passwords import hash_password, password_fits, unmatched_hash
+from edgegw.common.throttle import Throttle, Window
 
 FAILURES_MAX = 5  # an id from one address
 ID_FAILURES_MAX = 60  # an id, wherever they come from
@@ -26,9 +26,6 @@ _MADE_MAX = 64
 _AT_ONCE = 2  # 19 MiB each
 _KEY_BYTES_MAX = 20  # of a 1.6 AuthorizationKey
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{2,40}")
-
-# OWASP's second choice: a station connects all its chargers at once on a small machine.
-_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 class Verdict(Enum):
@@ -45,11 +42,6 @@ class Presented(Enum):
 
     NOTHING = "nothing"
     OTHER_USER = "other user"
-
-
-def hash_password(password: str) -> str:
-    """Argon2id hash for ChargerSettings; a 1.6 AuthorizationKey is given as its lower-case hex digits."""
-    return _HASHER.hash(password)
 
 
 def basic_password(headers: Sequence[str], charger_id: str) -> bytes | Presented:
@@ -72,14 +64,16 @@ class Gatekeeper:
 
     def __init__(self, hashes: Mapping[str, str], now_s: Callable[[], float]) -> None:
         self._hashes = hashes
-        self._now_s = now_s
+        self._failures = tuple(  # in the order of `_keys`
+            Throttle(Window(most=most, window_s=FAILURE_WINDOW_S), now_s, keys_max=_TRACKED_MAX)
+            for most in (FAILURES_MAX, ADDRESS_FAILURES_MAX, ID_FAILURES_MAX)
+        )
         self._digest_key = secrets.token_bytes(32)
         self._good: dict[
             str, tuple[bytes, str]
         ] = {}  # digest of the password, and the hash it proved right against
         self._made: dict[tuple[str, bytes], str] = {}  # hashes of what strangers presented
-        self._failures: dict[tuple[str, str], deque[float]] = {}
-        self._dummy_hash = hash_password(secrets.token_urlsafe(16))
+        self._dummy_hash = unmatched_hash()
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def adopt(self, hashes: Mapping[str, str]) -> None:
@@ -102,8 +96,9 @@ class Gatekeeper:
         known = charger_id in self._hashes
         if known and matches and self._hashes[charger_id] == stored:
             self._good[charger_id] = (digest, stored)
-            for key in ((charger_id, ""), (charger_id, address)):
-                self._failures.pop(key, None)
+            by_pair, _, by_id = self._failures
+            by_pair.forget((charger_id, address))
+            by_id.forget(charger_id)
             return Verdict.ADMITTED
         self.count_failure(charger_id, address)
         return Verdict.REFUSED if known else Verdict.UNKNOWN
@@ -125,37 +120,21 @@ class Gatekeeper:
 
     def is_locked(self, charger_id: str, address: str) -> bool:
         """Whether this id at this address, this address, or this id anywhere has failed too often within the last minute."""
-        return any(self._recent(key) >= most for key, most in _bounds(charger_id, address))
+        keys = _keys(charger_id, address)
+        return any(failures.wait_s(key) for failures, key in zip(self._failures, keys, strict=True))
 
     def count_failure(self, charger_id: str, address: str) -> None:
         """Remember one more; made-up ids must not fill the memory."""
-        for key, most in _bounds(charger_id, address):
-            if key not in self._failures and len(self._failures) >= _TRACKED_MAX:
-                del self._failures[next(iter(self._failures))]
-            self._failures.setdefault(key, deque(maxlen=most)).append(self._now_s())
-
-    def _recent(self, key: tuple[str, str]) -> int:
-        failures = self._failures.get(key)
-        if failures is None:
-            return 0
-        while failures and failures[0] <= self._now_s() - FAILURE_WINDOW_S:
-            failures.popleft()
-        return len(failures)
+        for failures, key in zip(self._failures, _keys(charger_id, address), strict=True):
+            failures.count(key)
 
     def _digest(self, password: bytes) -> bytes:
         return hashlib.blake2b(password, key=self._digest_key).digest()
 
 
-def _bounds(charger_id: str, address: str) -> tuple[tuple[tuple[str, str], int], ...]:
-    """What failures are counted by, and how many are borne a minute.
-
-    One address can lock itself out of an id, and not the charger that has this id elsewhere.
-    """
-    return (
-        ((charger_id, address), FAILURES_MAX),
-        (("", address), ADDRESS_FAILURES_MAX),
-        ((charger_id, ""), ID_FAILURES_MAX),
-    )
+def _keys(charger_id: str, address: str) -> tuple[Hashable, ...]:
+    """What failures are counted by. One address can lock itself out of an id, and not the charger that has it elsewhere."""
+    return (charger_id, address), address, charger_id
 
 
 def _spellings(password: bytes) -> tuple[str, ...]:
@@ -177,9 +156,4 @@ def _spellings(password: bytes) -> tuple[str, ...]:
 
 
 def _matches(stored: str, spellings: Sequence[str]) -> bool:
-    for spelling in spellings:
-        try:
-            return _HASHER.verify(stored, spelling)
-        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-            continue
-    return False
+    return any(password_fits(stored, spelling) for spelling in spellings)

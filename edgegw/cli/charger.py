@@ -139,8 +139,8 @@ def approve(
     *, charger_id: str, config: Config, new_password: bool, lower_profile: bool, as_json: bool, **told: Any
 ) -> None:
     """Let a charger in: write its part of the configuration and have the daemon read it."""
-    from edgegw.chargers.security import hash_password
     from edgegw.commissioning import approval
+    from edgegw.common.passwords import hash_password
 
     place = config_path()
     configured = _configured(config, charger_id)

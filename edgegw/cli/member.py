@@ -155,8 +155,8 @@ def export(*, member_id: str, config: Config, as_json: bool) -> None:
 @json_option
 def passwd(*, member_id: str, config: Config, as_json: bool) -> None:
     """Give a member a new password, asked for twice and never shown; it ends all of the member's logins."""
+    from edgegw.common.passwords import hash_password
     from edgegw.participants.persons import PASSWORD_LENGTH_MIN, password_fault
-    from edgegw.participants.vault import hash_password
 
     with _store(_representative(config)) as store:
         profile = store.profile(member_id)

@@ -23,11 +23,12 @@ def operator() -> None:
 @json_option
 def password(*, generate: bool, config: Config, as_json: bool) -> None:
     """Set the password of the operator's pages; only its hash is kept. After that: systemctl reload edgegw ends open logins."""
+    from edgegw.common.passwords import hash_password
     from edgegw.web.operator import login
 
     place = _place(config).password_file
     made = login.new_password() if generate else _asked(login.PASSWORD_MIN, login.PASSWORD_MAX)
-    _keep(place, login.hash_password(made))
+    _keep(place, hash_password(made))
     told: dict[str, object] = {"password_file": str(place)}
     show(told | ({"password": made} if generate else {}), as_json=as_json)
 

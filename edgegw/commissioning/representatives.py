@@ -12,6 +12,7 @@ from typing import Any
 from edgegw.commissioning.files import write_private
 from edgegw.commissioning.site import CHAINCODE, CHANNEL, GATEWAY, ZONE
 from edgegw.commissioning.toml import toml
+from edgegw.common.passwords import hash_password, password_fits
 from edgegw.config import read_secret
 from edgegw.errors import ConfigError
 from edgegw.office import No
@@ -19,7 +20,6 @@ from edgegw.participants.accounts import KIND_MSP, Enrolment
 from edgegw.participants.logins import LoginStore
 from edgegw.participants.members import MemberStatus
 from edgegw.participants.persons import Person, fault_of, password_fault
-from edgegw.participants.vault import hash_password, password_fits
 
 EXCHANGE = Path("EVUserMSP") / "exchange"
 """The one identity of an embedded network that may mint and burn, whoever's member it is for."""

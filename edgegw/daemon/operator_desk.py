@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from edgegw.chargers.security import hash_password
 from edgegw.commissioning import approval
 from edgegw.commissioning.addresses import charger_urls
+from edgegw.common.passwords import hash_password
 from edgegw.condition import Part
 from edgegw.core.state import Station
 from edgegw.daemon.charger_commands import ChargerCommands, UnknownChargerError

@@ -11,13 +11,14 @@ import segno
 
 from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.files import write_private
+from edgegw.common.passwords import hash_password
 from edgegw.demo.documents import Places
 from edgegw.demo.open_house import plan_open_house
 from edgegw.demo.plan import DayPlan, PagesPlan
 from edgegw.demo.processes import nursery
 from edgegw.demo.run import empty
 from edgegw.demo.stage import Stage, Tell, TooSlowError, setup_estimate_s
-from edgegw.web.operator.login import hash_password, new_password
+from edgegw.web.operator.login import new_password
 
 WEB_PORT, OPERATOR_PORT = 8080, 8090
 OFFICES_S = 8.0  # until two more representatives stand

@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import argon2
-
 from edgegw.commissioning.market import entered, stranger
 from edgegw.commissioning.representatives import OfficePlace, adopted, founded
 from edgegw.commissioning.site import CHAINCODE, CHANNEL
+from edgegw.common.passwords import hash_random_password
 from edgegw.core.events import MemberTerms
 from edgegw.demo.documents import (
     SELLER_PRICE_MIN_MTOK,
@@ -28,9 +27,6 @@ from edgegw.participants.accounts import Enrolment
 from edgegw.participants.members import MemberStatus, MemberStore
 from edgegw.participants.persons import Person
 from edgegw.pseudonyms import commitment, new_salt
-
-# The passwords are 80 random bits and live for one run: nobody has to be slowed down.
-_HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 PLAYERS = {
     "ProducerMSP": Person(
@@ -79,7 +75,7 @@ async def client(places: Places, endpoint: str, *, msp_id: str, name: str) -> As
 
 def password_hashes(evses: Sequence[EvsePlan]) -> dict[str, str]:
     """What the daemon keeps of the chargers' passwords."""
-    return {evse.charger_id: _HASHER.hash(evse.password) for evse in evses}
+    return {evse.charger_id: hash_random_password(evse.password) for evse in evses}
 
 
 @asynccontextmanager

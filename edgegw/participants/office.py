@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
+from edgegw.common.throttle import Backoff, Throttle
 from edgegw.contract.codes import Code
 from edgegw.core.events import MemberTerms
 from edgegw.errors import JournalError
@@ -50,15 +51,30 @@ from edgegw.participants.persons import (
     shown,
 )
 from edgegw.participants.port import LedgerPort
-from edgegw.participants.tries import NAME_FREE, SOURCE_FREE, Tries
 from edgegw.participants.vault import Passwords
 
 ID_TOKEN_LENGTH_MAX = 36  # OCPP 2: IdTokenType
 LABEL_LENGTH_MAX = 40
+NAME_FREE = 5
+SOURCE_FREE = 30  # a family's phones, or a station's, share an address
 EV_KINDS: tuple[Kind, ...] = ("EV",)
 _PAGE_MAX = 200
 _OPEN = (MemberStatus.ACTIVE, MemberStatus.SUSPENDED)
+_LOGINS_TRACKED_MAX = 4096
 Result = TypeVar("Result")
+
+
+def login_throttles(monotonic_s: Callable[[], float]) -> tuple[Throttle, Throttle]:
+    """How often a login may be tried: by name, and by where it comes from. 15 s doubled, up to a quarter of an hour."""
+    by_name, by_source = (
+        Throttle(
+            Backoff(free=free, first_s=15.0, max_s=900.0, forgiven_s=3600.0),
+            monotonic_s,
+            keys_max=_LOGINS_TRACKED_MAX,
+        )
+        for free in (NAME_FREE, SOURCE_FREE)
+    )
+    return by_name, by_source
 
 
 class ExchangeCounter(Protocol):
@@ -116,7 +132,7 @@ class LocalOffice:
         self._kinds = frozenset(kinds)
         self._counter, self._book = counter, book
         self._passwords = Passwords()
-        self._names, self._sources = Tries(NAME_FREE, monotonic_s), Tries(SOURCE_FREE, monotonic_s)
+        self._names, self._sources = login_throttles(monotonic_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="members")
         self._opened: LoginStore | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

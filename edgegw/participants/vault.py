@@ -1,36 +1,27 @@
 """How the representative keeps secrets: personal data sealed, passwords hashed, both under keys that never leave it.
 
 Decides ciphers and costs. A sealed text opens only for the member it was sealed for.
-Source: NIST SP 800-38D (AES-256-GCM, 96-bit random nonces), RFC 5869 (HKDF), RFC 9106 (argon2id; OWASP's 19 MiB, 2, 1).
+Source: NIST SP 800-38D (AES-256-GCM, 96-bit random nonces), RFC 5869 (HKDF).
 """
 
 import asyncio
-import base64
 import hashlib
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
-import argon2
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from edgegw.common.passwords import hash_password, password_fits, unmatched_hash
 from edgegw.errors import JournalError
 from edgegw.office import OfficeError
-
-
-def _text(length: int) -> str:
-    """So many random bytes in the hash's own alphabet."""
-    return base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")
-
 
 _NONCE_BYTES = 12
 _AT_ONCE = 2  # 19 MiB each
 _WAITING_MAX = 32  # four a second are answered: whoever comes later gave up already
-# Verified where there is no such login, so that the time an answer takes says nothing about it: nobody knows its password.
-_NOBODYS = f"$argon2id$v=19$m=19456,t=2,p=1${_text(16)}${_text(32)}"
-_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_UNMATCHED = unmatched_hash()
 
 
 def derived(key: bytes, purpose: str) -> bytes:
@@ -62,19 +53,6 @@ class Vault:
             ) from fault
 
 
-def hash_password(password: str) -> str:
-    """Argon2id; about a tenth of a second of one core."""
-    return _HASHER.hash(password)
-
-
-def password_fits(password_hash: str, password: str) -> bool:
-    """Whether this is the password behind the hash."""
-    try:
-        return _HASHER.verify(password_hash, password)
-    except argon2.exceptions.VerifyMismatchError:
-        return False
-
-
 class Passwords:
     """Hashes off the loop, at most two at once. Raises OfficeError where too many wait."""
 
@@ -99,7 +77,7 @@ class Passwords:
         self._queue()
         try:
             fits = await asyncio.get_running_loop().run_in_executor(
-                self._pool, password_fits, password_hash or _NOBODYS, password
+                self._pool, password_fits, password_hash or _UNMATCHED, password
             )
         finally:
             self._waiting -= 1

@@ -3,7 +3,7 @@
 The map: `site` what pages know of the rest (ports and settings) · `texts` words in Korean and English · `assets` files that
 never change · `pages` templates and answers · `visitors` who is asking (cookies, login, language) · `forms` what was filled
 in · `guard` what comes in at all, and the headers of what goes out · `pulse` live updates · `application` areas become one
-application · `server` the application is served · `connections` how many it holds · `crowd` how many tries an address has · `shown` quantities as one
+application · `server` the application is served · `connections` how many it holds · `shown` quantities as one
 visitor reads them. Each area is a folder of its own: its `routes` and its templates.
 Pure, values in and text out: `formats` writes and reads what people see, `svg` escapes, `axes` lays out; `charts` draw what
 `series` hold and `tables` say it in rows; `map` draws where stations are, `geography` knows where things lie.

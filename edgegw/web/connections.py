@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edgegw.web.crowd import network_of
+from edgegw.common.throttle import client_network
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class _Bounded(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Count it, or drop it."""
         super().connection_made(transport)
-        network = network_of(self.client[0] if self.client else "")
+        network = client_network(self.client[0] if self.client else "")
         if not self.bounds.take(network):
             transport.abort()
             return

@@ -6,17 +6,22 @@ page that this server gave to this visitor can be sent in.
 
 import hmac
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from edgegw.common.throttle import Throttle, Window, client_network
 from edgegw.office import Language, Profile
 from edgegw.web.site import Site
 from edgegw.web.texts import chosen
 
 YEAR_S = 31_536_000
 LOGIN_S = 90 * 86_400
+ATTEMPTS_MAX = 30  # a minute, of one address
+_ADDRESSES_MAX = 4096
 _KEY_BYTES = 16
 
 
@@ -35,6 +40,16 @@ class Visitor:
 def cookie(name: str, *, is_secure: bool) -> str:
     """The cookie's full name: over TLS no other host or path can set it."""
     return f"__Host-edgegw_{name}" if is_secure else f"edgegw_{name}"
+
+
+def form_throttle(now_s: Callable[[], float] = time.monotonic) -> Throttle:
+    """Attempts by address: so many within a minute, then none until it is over. The representative's own pauses come after."""
+    return Throttle(Window(most=ATTEMPTS_MAX, window_s=60.0, sliding=False), now_s, keys_max=_ADDRESSES_MAX)
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from, as attempts are counted."""
+    return client_network(request.client.host if request.client is not None else "")
 
 
 async def visitor_of(request: Request, site: Site) -> Visitor:

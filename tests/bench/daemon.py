@@ -16,10 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgegw.chargers.security import hash_password
 from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.files import write_secrets
 from edgegw.commissioning.toml import toml
+from edgegw.common.passwords import hash_password
 from tests.bench.ledger_world import GATEWAY, STATION, ZONE, peer_arguments, world_of
 from tests.bench.ocpp_load import PASSWORD
 from tests.bench.ocpp_messages import VERSIONS

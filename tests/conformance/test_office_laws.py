@@ -17,7 +17,7 @@ from edgegw.office import (
     Refusal,
 )
 from edgegw.participants.logins import CARDS_MAX, LOGIN_NS, LOGIN_NS_MAX, LOGINS_MAX
-from edgegw.participants.tries import SOURCE_FREE
+from edgegw.participants.office import SOURCE_FREE
 from edgegw.units import SECOND_NS
 from tests.conformance.office_stage import Stage, logged_in, stage_of
 from tests.office_world import PASSWORD, SOURCE, code, form, joined

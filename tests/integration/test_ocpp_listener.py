@@ -19,9 +19,9 @@ from edgegw.chargers.security import (
     Presented,
     Verdict,
     basic_password,
-    hash_password,
 )
 from edgegw.chargers.settings import ListenerSettings, TlsSettings
+from edgegw.common.passwords import hash_password
 from edgegw.core.effects import (
     Acknowledge,
     AnswerCall,

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from edgegw.chargers.security import hash_password
 from edgegw.commissioning.addresses import free_port
+from edgegw.common.passwords import hash_password
 from edgegw.config import load
 from tests.integration.test_full_disk import mounted
 from tests.station import PATIENCE_S, Daemon, daemon, edgegw

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from edgegw.chargers.security import hash_password
 from edgegw.cli import main
 from edgegw.cli.console import Exit
 from edgegw.commissioning import addresses, install
 from edgegw.commissioning.addresses import LocalAddress
+from edgegw.common.passwords import hash_password
 from edgegw.config import load
 from edgegw.errors import EdgegwError
 from edgegw.ops.control import serve_control

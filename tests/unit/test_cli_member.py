@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 from edgegw import diagnosis
 from edgegw.cli import main
 from edgegw.cli.console import Exit
+from edgegw.common.passwords import password_fits
 from edgegw.config import load
 from edgegw.participants.logins import Entered, LoginStore
 from edgegw.participants.members import MemberStatus
 from edgegw.participants.persons import Person
-from edgegw.participants.vault import password_fits
 from tests.certificates import Authority
 from tests.unit.test_cli import CONFIG
 

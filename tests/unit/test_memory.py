@@ -13,7 +13,7 @@ from edgegw.ops import memory
 
 HASHED = """
 import json, threading
-from edgegw.chargers.security import hash_password
+from edgegw.common.passwords import hash_password
 from edgegw.ops.memory import return_memory
 return_memory()
 def resident_kib():

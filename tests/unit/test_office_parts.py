@@ -1,10 +1,11 @@
-"""What the office is made of: normal forms, sealed texts, limits of tries, and the store's migration."""
+"""What the office is made of: normal forms, sealed texts, and the store's migration."""
 
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from edgegw.common.passwords import password_fits
 from edgegw.core.events import MemberTerms
 from edgegw.errors import JournalError
 from edgegw.office import OfficeError
@@ -12,7 +13,6 @@ from edgegw.participants import vault
 from edgegw.participants.logins import LoginStore
 from edgegw.participants.members import MEMBERS, MemberReader, MemberStatus
 from edgegw.participants.persons import normal_contact
-from edgegw.participants.tries import PAUSE_S_MAX, Tries
 from edgegw.participants.vault import Passwords, Vault, derived
 from edgegw.pseudonyms import hash_token
 
@@ -59,11 +59,10 @@ def test_a_sealed_text_opens_for_its_member_only() -> None:
 async def test_an_unknown_name_costs_a_verification(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody's password is verified like anybody's, and never fits."""
     seen: list[str] = []
-    real = vault.password_fits
 
     def counted(password_hash: str, password: str) -> bool:
         seen.append(password_hash)
-        return real(password_hash, password)
+        return password_fits(password_hash, password)
 
     monkeypatch.setattr(vault, "password_fits", counted)
     passwords = Passwords()
@@ -85,35 +84,6 @@ async def test_no_queue_of_passwords_grows_without_end() -> None:
     for _ in range(2):
         assert not await passwords.fits(None, "x")
     passwords.close()
-
-
-def test_pauses_grow_and_end() -> None:
-    """Free tries, then 15 s doubled with each failure up to a quarter of an hour; an hour of rest forgives."""
-    now = [0.0]
-    tries = Tries(2, lambda: now[0])
-    waits = []
-    for _ in range(12):
-        now[0] += tries.wait_s("a")
-        tries.count("a")
-        waits.append(tries.wait_s("a"))
-    assert waits[:5] == [0.0, 15.0, 30.0, 60.0, 120.0]
-    assert waits[-1] == PAUSE_S_MAX
-    assert tries.wait_s("b") == 0.0
-    now[0] += 3601
-    tries.count("a")
-    assert tries.wait_s("a") == 0.0
-    tries.take_back("a")
-    tries.take_back("nobody")
-    tries.forget("a")
-    assert len(tries) == 0
-
-
-def test_tries_take_bounded_room() -> None:
-    """However many names are tried, a bounded number is remembered."""
-    tries = Tries(5, lambda: 0.0)
-    for n in range(5000):
-        tries.count(str(n))
-    assert len(tries) == 4096
 
 
 def test_a_store_of_the_first_version_is_carried_on(tmp_path: Path) -> None:

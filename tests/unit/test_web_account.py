@@ -10,8 +10,8 @@ from edgegw.office import Check, Checked, Entry, No, OfficeError, Refusal, Stati
 from edgegw.receipts import LineStatus, ReceiptLine
 from edgegw.web import driver
 from edgegw.web.application import application
-from edgegw.web.crowd import TRIES_MAX
 from edgegw.web.driver import home
+from edgegw.web.visitors import ATTEMPTS_MAX
 from tests.office_double import NOW_S
 from tests.receipt_double import FakeBook, receipt_of
 from tests.web_site import Browser, World
@@ -478,7 +478,7 @@ async def test_cards_and_places_are_not_found_out_by_trying(world: World, browse
     """Whose a card is, and where stations are, is told to one address only so often in a minute."""
     await browser.sign_up(world.office)
     await browser.get("/cards")
-    for number in range(TRIES_MAX):
+    for number in range(ATTEMPTS_MAX):
         assert (await browser.send("/cards", number="04A224B1", label=f"Card {number}")).status == 200
         assert (await browser.get("/stations?where=wydm9")).status == 200
     assert (await browser.send("/cards", number="04A224B2", label="More")).status == 429

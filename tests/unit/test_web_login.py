@@ -6,8 +6,8 @@ import pytest
 
 from edgegw.office import Kind, No, Notice, Refusal
 from edgegw.web import driver
-from edgegw.web.crowd import REMEMBERED_MAX, TRIES_MAX, WINDOW_S, Crowd
 from edgegw.web.driver import home
+from edgegw.web.visitors import ATTEMPTS_MAX
 from tests.office_double import NOW_S
 from tests.web_site import PASSWORD, Answer, Browser, World
 
@@ -174,27 +174,11 @@ async def test_a_wrong_login_tells_nothing(world: World, browser: Browser) -> No
 async def test_an_address_has_so_many_tries(browser: Browser) -> None:
     """One address is refused after its share, whatever names it tries."""
     await browser.get("/login")
-    for number in range(TRIES_MAX):
+    for number in range(ATTEMPTS_MAX):
         assert (await browser.send("/login", login=f"m{number}", password="x" * 12)).status == 422
     for path in ("/login", "/signup"):
         answer = await browser.send(path, login="mina", password="x" * 12)
         assert (answer.status, "EGW-3011" in answer.text) == (429, True)
-
-
-def test_tries_are_bounded_and_forgiven() -> None:
-    """A minute later an address has its share again; IPv6 neighbours share one; memory is bounded."""
-    now_s = [0.0]
-    crowd = Crowd(real_s=lambda: now_s[0])
-    assert all(crowd.admits("2001:db8::1") for _ in range(TRIES_MAX))
-    assert not crowd.admits("2001:db8::ffff")
-    assert crowd.admits("2001:db8:0:1::1")
-    assert crowd.admits("::ffff:192.0.2.1")
-    assert crowd.admits("not an address")
-    now_s[0] = WINDOW_S
-    assert crowd.admits("2001:db8::1")
-    for number in range(REMEMBERED_MAX + 10):
-        crowd.admits(f"10.0.{number // 256}.{number % 256}")
-    assert len(crowd) == REMEMBERED_MAX
 
 
 @pytest.mark.parametrize("kind", ["PRODUCER", "INDUSTRY"])

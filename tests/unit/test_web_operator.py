@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.common.passwords import hash_password
 from edgegw.core.events import MemberTerms
 from edgegw.core.market import Price
 from edgegw.core.metering import Registers
@@ -16,7 +17,7 @@ from edgegw.office import Notice
 from edgegw.units import INTERVAL_S
 from edgegw.web.driver import home
 from edgegw.web.operator.desk import NotApproved, Refused
-from edgegw.web.operator.login import FREE_TRIES, Door, hash_password
+from edgegw.web.operator.login import FREE_TRIES, Door
 from tests.office_double import NOW_S
 from tests.operator_double import APPROVAL, CHARGERS, NOTICE, NOW_NS, PASSWORD, STRANGER, Operator, stored
 

@@ -18,7 +18,6 @@ from starlette.routing import BaseRoute
 
 from edgegw.office import Kind
 from edgegw.web.application import Area, page
-from edgegw.web.crowd import Crowd
 from edgegw.web.driver import (
     account,
     cards,
@@ -33,16 +32,17 @@ from edgegw.web.driver import (
     stations,
 )
 from edgegw.web.pages import Pages, see_other
+from edgegw.web.visitors import form_throttle
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """Everything about a member's account, and the search for stations."""
-    crowd = Crowd()
+    throttle = form_throttle()
     return [
-        *login.routes(pages, crowd),
-        *signup.routes(pages, crowd),
-        *profile.routes(pages, crowd),
-        *leaving.routes(pages, crowd),
+        *login.routes(pages, throttle),
+        *signup.routes(pages, throttle),
+        *profile.routes(pages, throttle),
+        *leaving.routes(pages, throttle),
         *(
             route
             for one in (account, cards, exchange, history, notices, receipts, stations)
@@ -63,12 +63,12 @@ def shared(kind: Kind) -> Area:
         return see_other(start)
 
     def common(pages: Pages) -> Sequence[BaseRoute]:
-        crowd = Crowd()
+        throttle = form_throttle()
         return [
-            *login.routes(pages, crowd, home=start),
-            *signup.routes(pages, crowd, home=start, kind=kind),
-            *profile.routes(pages, crowd),
-            *leaving.routes(pages, crowd),
+            *login.routes(pages, throttle, home=start),
+            *signup.routes(pages, throttle, home=start, kind=kind),
+            *profile.routes(pages, throttle),
+            *leaving.routes(pages, throttle),
             *(route for one in (exchange, history, notices) for route in one.routes(pages)),
             *([page("/", first), *account.routes(pages)] if is_driver else ()),
         ]

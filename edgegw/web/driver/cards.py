@@ -12,12 +12,12 @@ from starlette.routing import BaseRoute
 
 from edgegw.office import No, Refusal
 from edgegw.web.application import action_for_members, for_members, page
-from edgegw.web.crowd import Crowd, address_of
 from edgegw.web.driver.preferences import terms_of
 from edgegw.web.driver.words import refusal_text
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, Word, see_other
 from edgegw.web.shown import member, shown_to, visitor
+from edgegw.web.visitors import address_of, form_throttle
 
 LABEL_LENGTH_MAX = 40
 _NUMBER = re.compile(r"[A-Za-z0-9*_.|@-]{4,36}")
@@ -27,7 +27,9 @@ _SEPARATORS = re.compile(r"[\s:]")
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """Cards, linking and unlinking."""
     site = pages.site
-    crowd = Crowd()  # whether a number is somebody else's card is told, and not to be found out by trying
+    throttle = (
+        form_throttle()
+    )  # whether a number is somebody else's card is told, and not to be found out by trying
 
     async def answer(
         request: Request, form: Form, *, linked: str = "", problem: str = "", status: int = 200
@@ -56,7 +58,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         faults = _faults(number, label, word)
         if faults:
             return await answer(request, form.faulty(**faults), status=422)
-        if not crowd.admits(address_of(request)):
+        if not throttle.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         profile = member(request)
         terms = terms_of(profile.member_id, profile.defaults, sells=form.values.get("sells") == "1")

@@ -16,7 +16,6 @@ from edgegw.core.live import live
 from edgegw.core.state import Station
 from edgegw.office import Language
 from edgegw.web.application import Area, action_for_members, page
-from edgegw.web.crowd import address_of
 from edgegw.web.driver import presence
 from edgegw.web.driver.points import point_of
 from edgegw.web.driver.prices import pair_of
@@ -24,7 +23,7 @@ from edgegw.web.driver.running import concerns, progress_of
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, see_other
 from edgegw.web.pulse import Pulse
-from edgegw.web.visitors import visitor_of
+from edgegw.web.visitors import address_of, visitor_of
 
 
 def area(pulse: Pulse) -> Area:

@@ -10,16 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.throttle import Throttle
 from edgegw.web.application import action_for_members, for_members, page
-from edgegw.web.crowd import Crowd, address_of
 from edgegw.web.driver.login import forget, is_password
 from edgegw.web.driver.words import refusal_text
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages
 from edgegw.web.shown import member, visitor
+from edgegw.web.visitors import address_of
 
 
-def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
+def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
     """The file, and the two steps of leaving."""
     site = pages.site
 
@@ -41,7 +42,7 @@ def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
         return draw(request, Form(), step=2)
 
     async def last(request: Request, form: Form) -> Response:
-        if not crowd.admits(address_of(request)):
+        if not throttle.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         word = pages.word(visitor(request).language)
         if faults := await _doubts(pages, request, form):

@@ -12,16 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.throttle import Throttle
 from edgegw.office import Login, No, Refusal
 from edgegw.units import SECOND_NS
 from edgegw.web.application import action, page
-from edgegw.web.crowd import Crowd, address_of
 from edgegw.web.driver.words import refusal_text
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, local, see_other
 from edgegw.web.shown import visitor
 from edgegw.web.site import Site
-from edgegw.web.visitors import LOGIN_S, YEAR_S, set_cookie, visitor_of
+from edgegw.web.visitors import LOGIN_S, YEAR_S, address_of, set_cookie, visitor_of
 
 HOME = "/account"
 LOGIN_LENGTH_MAX = 130
@@ -29,7 +29,7 @@ PASSWORD_LENGTH_MAX = 256
 _KEY_BYTES = 16
 
 
-def routes(pages: Pages, crowd: Crowd, *, home: str = HOME) -> Sequence[BaseRoute]:
+def routes(pages: Pages, throttle: Throttle, *, home: str = HOME) -> Sequence[BaseRoute]:
     """The login, which leads to `home` where nothing else was wanted, and its end."""
     site = pages.site
 
@@ -48,7 +48,7 @@ def routes(pages: Pages, crowd: Crowd, *, home: str = HOME) -> Sequence[BaseRout
         def again(status: int, problem: str) -> Response:
             return pages.draw(request, "driver/login.html", status=status, form=form, to=to, problem=problem)
 
-        if not crowd.admits(address_of(request)):
+        if not throttle.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         if not 0 < len(name) <= LOGIN_LENGTH_MAX or not 0 < len(password) <= PASSWORD_LENGTH_MAX:
             return again(422, refusal_text(Refusal(code=No.WRONG_LOGIN), word))

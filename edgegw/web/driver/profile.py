@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.throttle import Throttle
 from edgegw.office import Defaults, Profile, Refusal
 from edgegw.web.application import action_for_members, for_members, page
-from edgegw.web.crowd import Crowd, address_of
 from edgegw.web.driver.login import entered, is_password
 from edgegw.web.driver.preferences import faults_of, filled_in, texts_of
 from edgegw.web.driver.signup import CONTACT_LENGTH_MAX, about_faults, password_fault, refused_fields
@@ -23,12 +23,12 @@ from edgegw.web.pages import Pages, see_other
 from edgegw.web.shown import member, shown_to, visitor
 from edgegw.web.site import Site
 from edgegw.web.texts import LANGUAGES
-from edgegw.web.visitors import YEAR_S, set_cookie
+from edgegw.web.visitors import YEAR_S, address_of, set_cookie
 
 DONE = ("about", "password", "defaults")
 
 
-def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
+def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
     """The profile and its three forms."""
     site = pages.site
 
@@ -61,7 +61,7 @@ def routes(pages: Pages, crowd: Crowd) -> Sequence[BaseRoute]:
         return response
 
     async def password(request: Request, form: Form) -> Response:
-        if not crowd.admits(address_of(request)):
+        if not throttle.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         if faults := await _new_password(pages, request, form):
             return draw(request, {"password": form.faulty(**faults)})

@@ -11,15 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.throttle import Throttle
 from edgegw.office import Kind, Newcomer, No, Refusal
 from edgegw.web.application import action, page
-from edgegw.web.crowd import Crowd, address_of
 from edgegw.web.driver.login import HOME, PASSWORD_LENGTH_MAX, entered
 from edgegw.web.driver.words import refusal_text
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, Word, local, see_other
 from edgegw.web.shown import visitor
-from edgegw.web.visitors import visitor_of
+from edgegw.web.visitors import address_of, visitor_of
 
 PASSWORD_LENGTH_MIN = 10
 NAME_LENGTH_MAX = 100
@@ -29,7 +29,7 @@ _MAIL = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}@[^\s@<>()\[\],;:\"\\]+\.[^\s@<>
 _PHONE = re.compile(r"\+?[0-9][0-9 ().-]{6,24}")
 
 
-def routes(pages: Pages, crowd: Crowd, *, home: str = HOME, kind: Kind = "EV") -> Sequence[BaseRoute]:
+def routes(pages: Pages, throttle: Throttle, *, home: str = HOME, kind: Kind = "EV") -> Sequence[BaseRoute]:
     """The sign-up form for members of a kind; it leads to `home` where nothing else was wanted."""
     site = pages.site
 
@@ -50,7 +50,7 @@ def routes(pages: Pages, crowd: Crowd, *, home: str = HOME, kind: Kind = "EV") -
                 request, "driver/signup.html", status=status, form=form, to=to, problem=problem, kind=kind
             )
 
-        if not crowd.admits(address_of(request)):
+        if not throttle.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         if faults := _faults(form, word):
             return again(form.faulty(**faults))

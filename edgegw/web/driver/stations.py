@@ -17,7 +17,6 @@ from edgegw.office import LedgerView, PriceShown, Product, StationFound
 from edgegw.units import INTERVAL_S, SECOND_NS
 from edgegw.web import map as station_map
 from edgegw.web.application import page
-from edgegw.web.crowd import Crowd, address_of
 from edgegw.web.forms import Form
 from edgegw.web.geography import (
     Place,
@@ -30,7 +29,7 @@ from edgegw.web.geography import (
 from edgegw.web.pages import Pages, Word
 from edgegw.web.shown import shown_to
 from edgegw.web.site import Site
-from edgegw.web.visitors import visitor_of
+from edgegw.web.visitors import address_of, form_throttle, visitor_of
 
 SHOWN_MAX = 20
 ENOUGH = 5
@@ -63,13 +62,13 @@ class Row:
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """The search."""
     site = pages.site
-    crowd = Crowd()  # a place that was typed may cost the ledger dozens of questions
+    throttle = form_throttle()  # a place that was typed may cost the ledger dozens of questions
 
     async def search(request: Request) -> Response:
         known = await visitor_of(request, site)
         word = pages.word(known.language)
         typed = request.query_params.get("where", "").strip()
-        if typed and not crowd.admits(address_of(request)):
+        if typed and not throttle.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         wish = request.query_params.get("for", "")
         product: Product | None = "CHARGE" if wish == "charge" else "DISCHARGE" if wish == "sell" else None

@@ -12,26 +12,19 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import argon2
-
+from edgegw.common.passwords import password_fits
+from edgegw.common.throttle import Backoff, Throttle, client_network
 from edgegw.errors import EdgegwError
 from edgegw.office import Profile
-from edgegw.web.crowd import network_of
 
 LOGIN_S = 12 * 3600
 LOGINS_MAX = 16
 FREE_TRIES = 3
-PAUSE_S_MAX = 900.0
+PAUSES = Backoff(free=FREE_TRIES, first_s=2.0, max_s=900.0)
 PASSWORD_MAX = 256
 PASSWORD_MIN = 12
 _REMEMBERED = 256
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
-_HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's second choice
-
-
-def hash_password(password: str) -> str:
-    """What is kept of a password."""
-    return _HASHER.hash(password)
 
 
 def new_password() -> str:
@@ -48,19 +41,13 @@ class Entered:
     fault: str = ""
 
 
-@dataclass(slots=True)
-class _Tries:
-    count: int = 0
-    last_s: float = 0.0
-
-
 class Door:
     """Compares passwords and keeps logins; `stored` gives the password's hash, and raises EdgegwError."""
 
     def __init__(self, stored: Callable[[], str], now_s: Callable[[], float] = time.monotonic) -> None:
         self._stored = stored
         self._now_s = now_s
-        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+        self._tries = Throttle(PAUSES, now_s, keys_max=_REMEMBERED)
         self._logins: OrderedDict[str, tuple[str, float]] = (
             OrderedDict()
         )  # token's hash -> password's hash, end
@@ -68,24 +55,21 @@ class Door:
 
     async def enter(self, password: str, *, source: str) -> Entered:
         """Try a password from an address."""
-        tries = self._tries_of(source)
-        wait_s = self._wait_s(tries)
+        network = client_network(source)
+        wait_s = self._tries.wait_s(network)
         if wait_s:
-            return Entered(wait_s=wait_s)
-        tries.count, tries.last_s = (
-            tries.count + 1,
-            self._now_s(),
-        )  # before the outcome: many at once gain nothing
+            return Entered(wait_s=int(wait_s) + 1)
+        self._tries.count(network)
         async with self._turn:
             try:
                 stored = await asyncio.to_thread(self._stored)
             except EdgegwError as fault:
-                tries.count -= 1
+                self._tries.take_back(network)
                 return Entered(fault=str(fault))
-            is_right = await asyncio.to_thread(_matches, stored, password[:PASSWORD_MAX])
+            is_right = await asyncio.to_thread(password_fits, stored, password[:PASSWORD_MAX])
         if not is_right:
             return Entered()
-        self._tries.pop(network_of(source), None)
+        self._tries.forget(network)
         token = secrets.token_hex(32)
         self._logins[_digest(token)] = (stored, self._now_s() + LOGIN_S)
         while len(self._logins) > LOGINS_MAX:
@@ -113,30 +97,6 @@ class Door:
         for token, (then, _) in list(self._logins.items()):
             if then != stored:
                 del self._logins[token]
-
-    def _tries_of(self, source: str) -> _Tries:
-        key = network_of(source)
-        tries = self._tries.pop(key, None) or _Tries()
-        self._tries[key] = tries
-        if len(self._tries) > _REMEMBERED:
-            self._tries.popitem(last=False)
-        return tries
-
-    def _wait_s(self, tries: _Tries) -> int:
-        """Whole seconds until the next try: none at first, then 2, 4, 8 … after each wrong one."""
-        over = tries.count - FREE_TRIES
-        if over < 0:
-            return 0
-        pause_s = min(2.0 ** min(over + 1, 16), PAUSE_S_MAX)
-        left_s = tries.last_s + pause_s - self._now_s()
-        return 0 if left_s <= 0 else int(left_s) + 1
-
-
-def _matches(stored: str, password: str) -> bool:
-    try:
-        return _HASHER.verify(stored, password)
-    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
-        return False
 
 
 def _digest(token: str) -> str:
