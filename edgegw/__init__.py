@@ -14,7 +14,7 @@ itself, and hosts processes as its children) from `config` (whose files `config_
 a Hyperledger Fabric network on this machine. `clock` is real or accelerated time, `database` how SQLite files
 are kept, `ops` what an operator sees (logs, metrics, health, watchdog), `condition` judges the station's parts;
 `diagnosis` tries what can be tried, `bundle` packs it for whoever helps.
-What everybody may use: `common` (throttles, password hashes), `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
+What everybody may use: `common` (throttles, password hashes, QR codes), `units` (integer quantities), `canonical` (one text for one value), `pseudonyms` (people as
 strings that say nothing), `office` (what a station asks of the
 representative and of the ledger for a driver), `receipts` (what its own journal tells a driver), `csv_text` (both for a
 spreadsheet), `errors` (every fault, by what to do next), `remedies` (every refusal a user meets, by its

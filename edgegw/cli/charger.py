@@ -4,7 +4,6 @@ Decides what is asked of the installer and what is shown first. The daemon knows
 written of an approved charger is decided in `commissioning.approval`.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -354,9 +353,9 @@ def show_urls(config: Config, charger_id: str = "", *, qr: bool) -> None:
     if not charger_id:
         click.echo(APPENDS)
     if qr:
-        import segno
+        from edgegw.common.qr import qr_terminal
 
-        segno.make(urls[0].url, micro=False).terminal(out=sys.stdout, compact=True, border=2)
+        click.echo(qr_terminal(urls[0].url))
 
 
 def _refused_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -3,15 +3,13 @@
 Decides what a visitor is told. The station, its ledger and its people are its own, beside the day that was settled before.
 """
 
-import io
 import json
 from dataclasses import dataclass
-
-import segno
 
 from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.files import write_private
 from edgegw.common.passwords import hash_password
+from edgegw.common.qr import qr_terminal
 from edgegw.demo.documents import Places
 from edgegw.demo.open_house import plan_open_house
 from edgegw.demo.plan import DayPlan, PagesPlan
@@ -64,7 +62,7 @@ class OpenHouse:
     def _welcome(self, stage: Stage, plan: DayPlan, password: str) -> None:
         drivers = listening(self.places, "daemon")["drivers"]
         self.tell(f"the open house: {drivers}  (an hour of its time is {3600 // plan.speed} seconds)")
-        self.tell(qr(drivers))
+        self.tell(f"\n{qr_terminal(drivers)}")
         self.tell(
             f"charging points with a car: {', '.join(f'{drivers}/evse/{one.evse_id}' for one in plan.visits if not one.id_token)}"
         )
@@ -81,10 +79,3 @@ def listening(places: Places, child: str) -> dict[str, str]:
     lines = (places.root / "logs" / f"{child}.log").read_text(encoding="utf-8").splitlines()
     told = (json.loads(line) for line in lines if '"web.listening"' in line)
     return {entry["pages"]: entry["origin"] for entry in told}
-
-
-def qr(address: str) -> str:
-    """An address as a code for a terminal."""
-    out = io.StringIO()
-    segno.make(address, error="m").terminal(out, compact=True)
-    return "\n" + out.getvalue().rstrip()

@@ -9,11 +9,11 @@ from urllib.parse import unquote
 import pytest
 from starlette.requests import Request
 
+from edgegw.common.qr import qr_svg
 from edgegw.units import SECOND_NS
 from edgegw.web.driver import kiosk, presence
 from edgegw.web.driver.presence import ScreenCodes
 from edgegw.web.site import LOCAL_NAMES
-from edgegw.web.svg import Drawn
 from tests.driver_world import NOW_NS, Place
 from tests.office_double import StoodClock
 from tests.web_site import Browser
@@ -33,14 +33,13 @@ def codes(clock: StoodClock, secret: bytes = SECRET) -> ScreenCodes:
 def drawn_codes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Codes of the addresses that screens turn into pictures from now on; each leads to the host that was asked."""
     drawn: list[str] = []
-    real = kiosk.qr
 
-    def qr(address: str) -> Drawn:
+    def qr(address: str) -> str:
         if found := re.fullmatch(r"http://station\.test:8080/go/BAY-[12]\?code=([A-Za-z0-9_-]+)", address):
             drawn.append(found[1])
-        return real(address)
+        return qr_svg(address)
 
-    monkeypatch.setattr(kiosk, "qr", qr)
+    monkeypatch.setattr(kiosk, "qr_svg", qr)
     return drawn
 
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from urllib.parse import quote
 
-import segno
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.qr import qr_svg
 from edgegw.core.state import Station
 from edgegw.web.application import page
 from edgegw.web.driver import presence
@@ -47,7 +47,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             "driver/kiosk.html",
             point=point_of(station, evse_id, word, member_id=None, now_ns=site.clock.now_ns()),
             prices=await pair_of(site, word, language),
-            code=qr(_origin(request, site) + led),
+            code=Drawn(qr_svg(_origin(request, site) + led)),
             host=_host(request, site),
             address=_origin(request, site) + path,
             changes=signs,
@@ -81,7 +81,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             "driver/label.html",
             evse_id=evse_id,
             address=address,
-            code=qr(address),
+            code=Drawn(qr_svg(address)),
             host=_host(request, site),
         )
 
@@ -90,13 +90,6 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         page("/go/{evse_id}", go),
         page("/evse/{evse_id}/label", label),
     ]
-
-
-def qr(address: str) -> Drawn:
-    """An address as a picture, without style attributes; its words stand beside it."""
-    code = segno.make(address, micro=False, error="m")
-    picture = code.svg_inline(border=4, svgclass="qr", lineclass=None, omitsize=True)
-    return Drawn(picture.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1))
 
 
 def _station(site: Site) -> Station:

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-import segno
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.qr import qr_svg
 from edgegw.web.forms import Form
 from edgegw.web.operator.desk import Refused
 from edgegw.web.operator.room import Room, Tongue
 from edgegw.web.operator.wording import PHASES, explained, said
 from edgegw.web.pages import see_other
+from edgegw.web.svg import Drawn
 
 
 def routes(room: Room) -> Sequence[BaseRoute]:
@@ -56,7 +56,7 @@ def routes(room: Room) -> Sequence[BaseRoute]:
         tongue = await room.tongue(request)
         charger_id = request.query_params.get("charger", "").strip()[:48]
         places = [
-            (one.url, said(one.remark, tongue.word), qr(one.url))
+            (one.url, said(one.remark, tongue.word), Drawn(qr_svg(one.url)))
             for one in room.desk.places(charger_id if charger_id.isprintable() else "")
         ]
         return await room.pages.answer(
@@ -86,11 +86,3 @@ def refusals(found: Sequence[Refused], tongue: Tongue) -> list[dict[str, object]
         }
         for one in sorted(found, key=lambda one: -one.at_ns)
     ]
-
-
-def qr(text: str) -> Markup:
-    """A QR code as SVG; its text stands beside it for who cannot see it."""
-    drawn = segno.make(text, micro=False).svg_inline(
-        scale=5, border=4, omitsize=True, dark="#000", light="#fff"
-    )
-    return Markup(drawn)  # noqa: S704 - drawn here, from modules alone: no text is in it
