@@ -87,21 +87,78 @@ class KeptPlan:
         return next((row for row in self.plan.rows if row.start_ns <= now_ns < row.end_ns), None)
 
 
-def charged_wh(task: Task, stored_wh: int) -> int:
-    """What the meter counts while so much comes into the battery."""
-    return -(-stored_wh * 10_000 // task.charge_efficiency_bp)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """How much one unit of shortfall, cost and throughput outweighs: each more than all of what comes after it can sum to."""
+
+    shortfall: int
+    cost: int
+    through: int
+
+    def of_charge(self, number: int, *, stored: int, cost: int) -> int:
+        """What it weighs to store so much in span `number` at such a cost; later is heavier."""
+        return cost * self.cost + stored * (self.through + number)
+
+    def of_sale(self, *, drawn: int, earned: int) -> int:
+        """What it weighs to draw so much and to earn so much with it."""
+        return drawn * self.through - earned * self.cost
 
 
-def sold_wh(task: Task, drawn_wh: int) -> int:
-    """What the meter counts while so much leaves the battery."""
-    return drawn_wh * task.discharge_efficiency_bp // 10_000
+def charged_wh(task: Task, stored: int, *, scale: int = 1) -> int:
+    """What the meter counts while so much comes into the battery; `stored` in `scale`-th parts of a Wh."""
+    return -(-stored * 10_000 // (scale * task.charge_efficiency_bp))
+
+
+def sold_wh(task: Task, drawn: int, *, scale: int = 1) -> int:
+    """What the meter counts while so much leaves the battery; `drawn` in `scale`-th parts of a Wh."""
+    return drawn * task.discharge_efficiency_bp // (scale * 10_000)
+
+
+def level_wh(task: Task, soc_bp: int) -> int:
+    """What the battery holds at a state of charge."""
+    return task.battery_wh * soc_bp // 10_000
+
+
+def rated_wh(task: Task) -> tuple[int, int]:
+    """What a full interval at rated power stores and draws, at least 1; where nothing charges, the former is the latter."""
+    out_wh = max(1, task.discharge_w * INTERVAL_S // 3600 * 10_000 // task.discharge_efficiency_bp)
+    return max(1, task.charge_w * INTERVAL_S // 3600 * task.charge_efficiency_bp // 10_000 or out_wh), out_wh
+
+
+def most_wh(span: Span, power_w: int) -> int:
+    """What a power moves in a whole span, as the meter counts it."""
+    return power_w * (span.end_ns - span.start_ns) // WH_NS
+
+
+def planned_row(span: Span, energy_wh: int, *, soc_bp: int) -> PlannedRow:
+    """A span with its energy at the meter and the state of charge after it, at the span's price."""
+    price = span.buy if energy_wh > 0 else span.sell
+    assert not energy_wh or price is not None
+    amount = amount_mtok(price or 0, abs(energy_wh))
+    return PlannedRow(
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        energy_wh=energy_wh,
+        amount_mtok=amount if energy_wh > 0 else -amount,
+        soc_bp=soc_bp,
+    )
+
+
+def plan_of(rows: Sequence[PlannedRow], *, soc_bp: int, reached: bool) -> Plan:
+    """The plan of these rows, with their amounts summed."""
+    return Plan(
+        rows=tuple(rows),
+        amount_mtok=sum(row.amount_mtok for row in rows),
+        soc_bp=soc_bp,
+        reached=reached,
+    )
 
 
 def lattice(task: Task) -> tuple[int, ...]:
     """The levels in Wh, ascending: the present one and whole steps from it, with the lowest, the wanted and the highest."""
-    now_wh = _wh(task, task.soc_bp)
-    low_wh = min(now_wh, _wh(task, task.soc_bp_min))
-    high_wh = max(now_wh, _wh(task, task.soc_bp_most))
+    now_wh = level_wh(task, task.soc_bp)
+    low_wh = min(now_wh, level_wh(task, task.soc_bp_min))
+    high_wh = max(now_wh, level_wh(task, task.soc_bp_most))
     full_wh, parts = _steps(task)
     down = range((now_wh - low_wh) * parts // full_wh + 1)
     up = range((high_wh - now_wh) * parts // full_wh + 1)
@@ -109,7 +166,7 @@ def lattice(task: Task) -> tuple[int, ...]:
     levels |= {now_wh - full_wh * number // parts for number in down}
     levels |= {now_wh + full_wh * number // parts for number in up}
     if task.soc_bp_wanted is not None:
-        levels.add(min(high_wh, max(low_wh, _wh(task, task.soc_bp_wanted))))
+        levels.add(min(high_wh, max(low_wh, level_wh(task, task.soc_bp_wanted))))
     return tuple(sorted(levels))
 
 
@@ -123,23 +180,14 @@ def make_plan(task: Task) -> Plan:
             task, levels, values, costs=_costs(task, number, changes, weighted=weighted)
         )
         choices.append(best)
-    place = levels.index(_wh(task, task.soc_bp))
+    place = levels.index(level_wh(task, task.soc_bp))
     rows = []
     for span, best in zip(task.spans, reversed(choices), strict=True):
         after = best[place]
-        rows.append(_row(task, span, was_wh=levels[place], is_wh=levels[after]))
+        rows.append(_row(task, span, was_wh=levels[place], after_wh=levels[after]))
         place = after
-    wanted_wh = 0 if task.soc_bp_wanted is None else _wh(task, task.soc_bp_wanted)
-    return Plan(
-        rows=tuple(rows),
-        amount_mtok=sum(row.amount_mtok for row in rows),
-        soc_bp=levels[place] * 10_000 // task.battery_wh,
-        reached=levels[place] >= wanted_wh,
-    )
-
-
-def _wh(task: Task, soc_bp: int) -> int:
-    return task.battery_wh * soc_bp // 10_000
+    wanted_wh = 0 if task.soc_bp_wanted is None else level_wh(task, task.soc_bp_wanted)
+    return plan_of(rows, soc_bp=levels[place] * 10_000 // task.battery_wh, reached=levels[place] >= wanted_wh)
 
 
 def _steps(task: Task) -> tuple[int, int]:
@@ -147,29 +195,25 @@ def _steps(task: Task) -> tuple[int, int]:
 
     As many as leave the least of a rated interval's discharge on the table, in per cent; of those the fewest.
     """
-    out_wh = task.discharge_w * INTERVAL_S // 3600 * 10_000 // task.discharge_efficiency_bp
-    full_wh = task.charge_w * INTERVAL_S // 3600 * task.charge_efficiency_bp // 10_000 or out_wh
-    full_wh = max(full_wh, 1, task.battery_wh // LEVELS_MOST)
+    full_wh, out_wh = rated_wh(task)
+    full_wh = max(full_wh, task.battery_wh // LEVELS_MOST)
     fewest = max(2, LEVELS_AIMED * full_wh // task.battery_wh)
 
     def lost(parts: int) -> int:
-        used_wh = max(0, out_wh - 1) * parts // full_wh * full_wh // parts
-        return (out_wh - used_wh) * 100 // max(1, out_wh)
+        used_wh = (out_wh - 1) * parts // full_wh * full_wh // parts
+        return (out_wh - used_wh) * 100 // out_wh
 
     return full_wh, min(full_wh, min(range(fewest, 2 * fewest + 1), key=lost))
 
 
-def weights(task: Task, widest: int) -> tuple[int, int, int]:
-    """How much one unit of shortfall, cost and throughput outweighs: each more than all of what comes after it can sum to.
-
-    Levels lie no more than `widest` apart.
-    """
+def weights(task: Task, widest: int) -> Weights:
+    """The weights of a task whose levels lie no more than `widest` apart."""
     count = len(task.spans) + 1
     through = count * count * widest + 1
     cost = through * count * widest * 2
     prices = [abs(price) for span in task.spans for price in (span.buy, span.sell) if price is not None]
     most = max(prices, default=0) * charged_wh(task, widest) + 1
-    return cost * 2 * count * most, cost, through
+    return Weights(shortfall=cost * 2 * count * most, cost=cost, through=through)
 
 
 def _widest(levels: Sequence[int]) -> int:
@@ -180,8 +224,8 @@ def _ends(task: Task, levels: Sequence[int]) -> list[int]:
     """What each level is worth at departure: nothing, but for what is short of the wanted one."""
     if task.soc_bp_wanted is None:
         return [0] * len(levels)
-    wanted_wh = _wh(task, task.soc_bp_wanted)
-    shortfall = weights(task, _widest(levels))[0]
+    wanted_wh = level_wh(task, task.soc_bp_wanted)
+    shortfall = weights(task, _widest(levels)).shortfall
     return [max(0, wanted_wh - level) * shortfall for level in levels]
 
 
@@ -190,25 +234,20 @@ def _changes(levels: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({above - below for below in levels for above in levels if above > below}))
 
 
-def _costs(
-    task: Task, number: int, changes: Sequence[int], *, weighted: tuple[int, int, int]
-) -> dict[int, int]:
+def _costs(task: Task, number: int, changes: Sequence[int], *, weighted: Weights) -> dict[int, int]:
     """What a change of level costs in one span, weighted, by its Wh (up positive); lawful changes only."""
     span = task.spans[number]
-    _, per_cost, per_through = weighted
-    span_ns = span.end_ns - span.start_ns
     costs = {0: 0}
     for change_wh in changes if span.buy is not None else ():
         energy_wh = charged_wh(task, change_wh)
-        if energy_wh > task.charge_w * span_ns // WH_NS:
+        if energy_wh > most_wh(span, task.charge_w):
             break
-        cost = (span.buy or 0) * energy_wh
-        costs[change_wh] = cost * per_cost + change_wh * per_through + change_wh * number
+        costs[change_wh] = weighted.of_charge(number, stored=change_wh, cost=(span.buy or 0) * energy_wh)
     for change_wh in changes if span.sell is not None else ():
         energy_wh = sold_wh(task, change_wh)
-        if energy_wh > task.discharge_w * span_ns // WH_NS:
+        if energy_wh > most_wh(span, task.discharge_w):
             break
-        costs[-change_wh] = change_wh * per_through - (span.sell or 0) * energy_wh * per_cost
+        costs[-change_wh] = weighted.of_sale(drawn=change_wh, earned=(span.sell or 0) * energy_wh)
     return costs
 
 
@@ -216,7 +255,7 @@ def _step_back(
     task: Task, levels: Sequence[int], values: Sequence[int], *, costs: Mapping[int, int]
 ) -> tuple[list[int], list[int]]:
     """Values and best next levels one span earlier."""
-    low_wh, high_wh = _wh(task, task.soc_bp_min), _wh(task, task.soc_bp_most)
+    low_wh, high_wh = level_wh(task, task.soc_bp_min), level_wh(task, task.soc_bp_most)
     up_wh, down_wh = max(costs), -min(costs)
     earlier, best = [], []
     first = 0
@@ -237,20 +276,7 @@ def _step_back(
     return earlier, best
 
 
-def _row(task: Task, span: Span, *, was_wh: int, is_wh: int) -> PlannedRow:
-    energy_wh = amount = 0
-    if is_wh > was_wh:
-        assert span.buy is not None
-        energy_wh = charged_wh(task, is_wh - was_wh)
-        amount = amount_mtok(span.buy, energy_wh)
-    elif is_wh < was_wh:
-        assert span.sell is not None
-        sold = sold_wh(task, was_wh - is_wh)
-        energy_wh, amount = -sold, -amount_mtok(span.sell, sold)
-    return PlannedRow(
-        start_ns=span.start_ns,
-        end_ns=span.end_ns,
-        energy_wh=energy_wh,
-        amount_mtok=amount,
-        soc_bp=is_wh * 10_000 // task.battery_wh,
-    )
+def _row(task: Task, span: Span, *, was_wh: int, after_wh: int) -> PlannedRow:
+    change_wh = after_wh - was_wh
+    energy_wh = charged_wh(task, change_wh) if change_wh > 0 else -sold_wh(task, -change_wh)
+    return planned_row(span, energy_wh, soc_bp=after_wh * 10_000 // task.battery_wh)

@@ -16,8 +16,21 @@ from dataclasses import dataclass
 from itertools import takewhile
 from operator import itemgetter
 
-from edgegw.core.planning import WH_NS, Plan, PlannedRow, Task, make_plan, weights
-from edgegw.units import INTERVAL_S, amount_mtok
+from edgegw.core.planning import (
+    Plan,
+    PlannedRow,
+    Task,
+    Weights,
+    charged_wh,
+    level_wh,
+    make_plan,
+    most_wh,
+    plan_of,
+    planned_row,
+    rated_wh,
+    sold_wh,
+    weights,
+)
 
 PARTS = (3, 6)  # units in a full interval of the weaker way: where it can be no fewer, and no more
 UNITS_AIMED = 30  # of a sale: fewer parts rather than more units, but one
@@ -45,6 +58,10 @@ class Lattice:
         if place.under is None:
             return self.now - place.sold * self.unit
         return self.wanted - place.under * self.unit
+
+    def draws(self) -> range:
+        """What sales of one unit and more draw."""
+        return range(self.unit, self.unit * self.most + 1, self.unit)
 
     def below(self, sold: int) -> int:
         """How many whole units below the wanted level a car that charged may be after selling so many; -1: it cannot."""
@@ -78,11 +95,11 @@ def make_sale_plan(task: Task, sale_wh_most: int) -> Plan:
     grid = sale_lattice(task, sale_wh_most)
     if grid is None:
         return make_plan(task)
-    shortfall, per_cost, through = weights(task, _widest(grid))
-    worth = _ends(grid, shortfall)
+    weighted = weights(task, _widest(grid))
+    worth = _ends(grid, weighted.shortfall)
     stages = []
     for number in range(len(task.spans) - 1, -1, -1):
-        costs = _costs(task, grid, number, weighted=(per_cost, through))
+        costs = _costs(task, grid, number, weighted=weighted)
         stages.append((costs, worth))
         worth = _step_back(grid, worth, costs)
     levels = [grid.now]
@@ -94,12 +111,7 @@ def make_sale_plan(task: Task, sale_wh_most: int) -> Plan:
         _row(task, grid, number, change=levels[number + 1] - levels[number], level=levels[number + 1])
         for number in range(len(task.spans))
     )
-    return Plan(
-        rows=rows,
-        amount_mtok=sum(row.amount_mtok for row in rows),
-        soc_bp=_soc_bp(task, grid, levels[-1]),
-        reached=levels[-1] >= grid.wanted,
-    )
+    return plan_of(rows, soc_bp=_soc_bp(task, grid, levels[-1]), reached=levels[-1] >= grid.wanted)
 
 
 def sale_lattice(task: Task, sale_wh_most: int) -> Lattice | None:
@@ -110,17 +122,12 @@ def sale_lattice(task: Task, sale_wh_most: int) -> Lattice | None:
 
 def _draws(task: Task, sale_wh_most: int) -> int:
     """What selling so much, or all that the spans allow, draws from the battery, in Wh."""
-    spans_wh = [
-        task.discharge_w * (span.end_ns - span.start_ns) // WH_NS
-        for span in task.spans
-        if span.sell is not None
-    ]
+    spans_wh = [most_wh(span, task.discharge_w) for span in task.spans if span.sell is not None]
     return -(-min(sale_wh_most, sum(spans_wh)) * 10_000 // task.discharge_efficiency_bp)
 
 
 def _lattice(task: Task, depth_wh: int) -> Lattice:
-    out_wh = max(1, task.discharge_w * INTERVAL_S // 3600 * 10_000 // task.discharge_efficiency_bp)
-    in_wh = max(1, task.charge_w * INTERVAL_S // 3600 * task.charge_efficiency_bp // 10_000 or out_wh)
+    in_wh, out_wh = rated_wh(task)
 
     def lost(count: int) -> int:
         """What of a full interval each way lies beyond the last whole unit, in per mille."""
@@ -133,15 +140,14 @@ def _lattice(task: Task, depth_wh: int) -> Lattice:
     fewest = max(1, -(-depth_wh // fullest_wh), min(fewest, UNITS_AIMED))
     most = max(fewest, min(most, UNITS_AIMED)) + 2
     count = min(range(fewest, most + 1), key=lost)
-    now_wh, low_wh = (task.battery_wh * bp // 10_000 for bp in (task.soc_bp, task.soc_bp_min))
     return Lattice(
         scale=count,
         unit=depth_wh,
         most=count,
         stride=max(1, in_wh * count // (depth_wh * PARTS[1])),
-        now=now_wh * count,
-        low=low_wh * count,
-        wanted=task.battery_wh * (task.soc_bp_wanted or 0) // 10_000 * count,
+        now=level_wh(task, task.soc_bp) * count,
+        low=level_wh(task, task.soc_bp_min) * count,
+        wanted=level_wh(task, task.soc_bp_wanted or 0) * count,
     )
 
 
@@ -162,39 +168,28 @@ def _ends(grid: Lattice, shortfall: int) -> tuple[Uncharged, Charged]:
     return kept, charged
 
 
-def _costs(task: Task, grid: Lattice, number: int, *, weighted: tuple[int, int]) -> Costs:
+def _costs(task: Task, grid: Lattice, number: int, *, weighted: Weights) -> Costs:
     span = task.spans[number]
-    per_cost, through = weighted
-    span_ns = span.end_ns - span.start_ns
 
     def of_charge(stored: int) -> int:
-        cost = (span.buy or 0) * charged_wh(task, grid, stored)
-        return cost * per_cost + stored * through + stored * number
+        cost = (span.buy or 0) * charged_wh(task, stored, scale=grid.scale)
+        return weighted.of_charge(number, stored=stored, cost=cost)
 
-    most_wh = 0 if span.sell is None else task.discharge_w * span_ns // WH_NS
-    units = takewhile(lambda units: sold_wh(task, grid, units) <= most_wh, range(1, grid.most + 1))
+    # What the meter counts of several sales adds up to no more than what it counts of all their units at once.
+    sales = ((drawn, sold_wh(task, drawn, scale=grid.scale)) for drawn in grid.draws())
+    sale_wh_most = 0 if span.sell is None else most_wh(span, task.discharge_w)
     stored_most = 0
     if span.buy is not None:
-        stored_most = task.charge_w * span_ns // WH_NS * grid.scale * task.charge_efficiency_bp // 10_000
+        stored_most = most_wh(span, task.charge_w) * grid.scale * task.charge_efficiency_bp // 10_000
     return Costs(
         sales=[
-            units * grid.unit * through - (span.sell or 0) * sold_wh(task, grid, units) * per_cost
-            for units in units
+            weighted.of_sale(drawn=drawn, earned=(span.sell or 0) * energy_wh)
+            for drawn, energy_wh in takewhile(lambda sale: sale[1] <= sale_wh_most, sales)
         ],
         charges=[of_charge(units * grid.unit) for units in range(stored_most // grid.unit + 1)],
         stored_most=stored_most,
         of_charge=of_charge,
     )
-
-
-def sold_wh(task: Task, grid: Lattice, units: int) -> int:
-    """What the meter counts of a sale; those of several add up to no more than that of all their units."""
-    return units * grid.unit * task.discharge_efficiency_bp // (grid.scale * 10_000)
-
-
-def charged_wh(task: Task, grid: Lattice, stored: int) -> int:
-    """What the meter counts of a charge."""
-    return -(-stored * 10_000 // (grid.scale * task.charge_efficiency_bp))
 
 
 def _step_back(grid: Lattice, worth: tuple[Uncharged, Charged], costs: Costs) -> tuple[Uncharged, Charged]:
@@ -256,20 +251,10 @@ def _moves(
 
 
 def _row(task: Task, grid: Lattice, number: int, *, change: int, level: int) -> PlannedRow:
-    span = task.spans[number]
-    energy_wh = amount = 0
-    if change > 0:
-        energy_wh = charged_wh(task, grid, change)
-        amount = amount_mtok(span.buy or 0, energy_wh)
-    elif change < 0:
-        sold = sold_wh(task, grid, -change // grid.unit)
-        energy_wh, amount = -sold, -amount_mtok(span.sell or 0, sold)
-    return PlannedRow(
-        start_ns=span.start_ns,
-        end_ns=span.end_ns,
-        energy_wh=energy_wh,
-        amount_mtok=amount,
-        soc_bp=_soc_bp(task, grid, level),
+    charges = change > 0
+    energy_wh = (charged_wh if charges else sold_wh)(task, abs(change), scale=grid.scale)
+    return planned_row(
+        task.spans[number], energy_wh if charges else -energy_wh, soc_bp=_soc_bp(task, grid, level)
     )
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegw.core import sale_plan
-from edgegw.core.planning import Plan, Task, make_plan
-from edgegw.core.sale_plan import charged_wh, make_sale_plan, sale_lattice, sold_wh
+from edgegw.core.planning import Plan, Task, charged_wh, make_plan, sold_wh
+from edgegw.core.sale_plan import make_sale_plan, sale_lattice
 from edgegw.units import SECOND_NS
 from tests.unit.test_core_planning import Key, a_task, energies, small_tasks, spans
 
@@ -38,12 +38,12 @@ def best_by_trying(task: Task, cap_wh: int) -> Key:
         span_ns = span.end_ns - span.start_ns
         yield level, units, 0
         for more in range(1, grid.most - units + 1) if span.sell is not None else ():
-            energy_wh = sold_wh(task, grid, more)
+            energy_wh = sold_wh(task, more * grid.unit, scale=grid.scale)
             after = level - more * grid.unit
             if after >= grid.low and energy_wh <= task.discharge_w * span_ns // HOUR_NS:
                 yield after, units + more, -(span.sell or 0) * energy_wh
         for after in targets if span.buy is not None else ():
-            energy_wh = charged_wh(task, grid, after - level)
+            energy_wh = charged_wh(task, after - level, scale=grid.scale)
             if after > level and energy_wh <= task.charge_w * span_ns // HOUR_NS:
                 yield after, units, (span.buy or 0) * energy_wh
 
