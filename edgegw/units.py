@@ -4,13 +4,6 @@ Decides how milli-watt-hours become watt-hours and how prices become amounts. Ne
 Source: LEDGER units (amount half up, gross rounded up, registers floored).
 """
 
-from typing import NewType
-
-MilliWattHour = NewType("MilliWattHour", int)
-WattHour = NewType("WattHour", int)
-Watt = NewType("Watt", int)
-MilliToken = NewType("MilliToken", int)
-
 INTERVAL_S = 900
 SECOND_NS = 1_000_000_000
 INTERVAL_NS = INTERVAL_S * SECOND_NS

@@ -4,11 +4,11 @@ Decides how a block is bound to the one before it. Never decides whether a trans
 Source: Fabric protoutil (ASN.1 block header), block metadata index 2 = one validation code a transaction.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from edgegw.fabric.identity import sha256
 from edgegw.fabric.proto import common_pb2
-from edgegw.fabric.wire import MalformedMessageError, decode
+from edgegw.fabric.wire import decode
 
 _METADATA_ENTRIES = 5
 
@@ -81,26 +81,6 @@ def parse_block(raw: bytes) -> common_pb2.Block:
 def delimited(raw: bytes) -> bytes:
     """The block with its length before it (varint), as blocks follow each other in an export."""
     return _varint(len(raw)) + raw
-
-
-def split_delimited(data: bytes) -> Iterator[bytes]:
-    """Raw blocks of an export; raises MalformedMessageError where it ends in the middle of one."""
-    at = 0
-    while at < len(data):
-        length = shift = 0
-        while True:
-            if at >= len(data):
-                raise MalformedMessageError("export ends inside a length")
-            byte = data[at]
-            at += 1
-            length |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
-        if at + length > len(data):
-            raise MalformedMessageError("export ends inside a block")
-        yield data[at : at + length]
-        at += length
 
 
 def _varint(value: int) -> bytes:

@@ -52,11 +52,6 @@ class Peers:
         ]
         self._now_s = now_s
 
-    @property
-    def asked_first(self) -> str:
-        """Endpoint of the peer that the next call goes to."""
-        return self._order()[0].endpoint
-
     async def call(self, ask: Ask[Answer], *, timeout_s: float, waits: bool = False) -> Answer:
         """The first answer; each peer is asked once at most. `waits`: running out of time is no fault of the peer.
 

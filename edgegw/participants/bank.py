@@ -81,20 +81,6 @@ class SimulatedDesk:
     moods: MutableSequence[Mood] = field(default_factory=list)  # for the next payments, in order
     payments: dict[str, Payment] = field(default_factory=dict)
 
-    @property
-    def won_in(self) -> int:
-        """All that members paid."""
-        return sum(
-            one.won for one in self.payments.values() if one.into and one.decision == Decision.ACCEPTED
-        )
-
-    @property
-    def won_out(self) -> int:
-        """All that members were paid."""
-        return sum(
-            one.won for one in self.payments.values() if not one.into and one.decision == Decision.ACCEPTED
-        )
-
     async def terms(self, *, buys: bool, tokens_mtok: int) -> Terms | Refusal:
         """See PaymentDesk."""
         limits = f"{self.tokens_mtok_min}..{self.tokens_mtok_max}"

@@ -79,13 +79,3 @@ def read_block(data: Path, number: int) -> bytes | None:
     """A raw block of a peer's folder, None where it does not exist."""
     with snapshot(data / FILE_NAME) as stored:
         return stored.block(number)
-
-
-def export_blocks(data: Path, out: Path) -> int:
-    """Write all raw blocks of a peer's folder, each after its length (varint); gives their number."""
-    count = 0
-    with snapshot(data / FILE_NAME) as stored, out.open("wb") as file:
-        for raw in stored.blocks():
-            file.write(blocks.delimited(raw))
-            count += 1
-    return count

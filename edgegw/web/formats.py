@@ -184,11 +184,9 @@ class Flaw:
 KWH_WH = Limits(minimum=1_000, maximum=100_000)
 PERCENT_BP = Limits(minimum=0, maximum=10_000)
 TOKENS_MTOK = Limits(minimum=1, maximum=10**12)
-WON = Limits(minimum=1, maximum=10**9)
 PRICE_MTOK_PER_KWH = Limits(minimum=0, maximum=10**7)
 ENTRY_LENGTH_MAX = 32
 _NUMBER = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
-_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+")
 _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -205,12 +203,6 @@ def parse_percent(text: str, limits: Limits = PERCENT_BP) -> int | Flaw:
 def parse_tokens(text: str, limits: Limits = TOKENS_MTOK) -> int | Flaw:
     """Milli-token of an entry such as "58.6"."""
     return _scaled(text, places=3, limits=limits)
-
-
-def parse_won(text: str, limits: Limits = WON) -> int | Flaw:
-    """Won of an entry such as "10000" or "10,000"; a comma that does not part thousands is refused."""
-    bare = text.strip()
-    return _scaled(bare.replace(",", "") if _GROUPED.fullmatch(bare) else bare, places=0, limits=limits)
 
 
 def parse_price(text: str, limits: Limits = PRICE_MTOK_PER_KWH) -> int | Flaw:

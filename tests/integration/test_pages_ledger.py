@@ -36,6 +36,7 @@ from edgegw.participants.offers import OfferBook
 from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS
 from tests.conformance.network import MARKET, Embedded, _peer, client_of
 from tests.contract_world import DAY0, summer_tariff
+from tests.exchange_world import won_in, won_out
 from tests.office_double import StoodClock
 
 ZONE = "KR-CB-1"
@@ -209,7 +210,7 @@ async def test_members_exchange_and_offer(network: Embedded, tmp_path: Path) -> 
         assert isinstance(refused, ExchangeQuote)
         assert await counter.exchange("IND1", refused.quote_id) == Refusal(code="INSUFFICIENT_TOKENS")
         counter.close()
-        assert (bank.won_in, bank.won_out) == (909, 99)
+        assert (won_in(bank), won_out(bank)) == (909, 99)
 
         book = OfferBook(ledger=industry, zone=ZONE)
         new = NewOffer(

@@ -9,13 +9,14 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from edgegw.fabric.block import delimited, split_delimited
+from edgegw.fabric.block import delimited
 from edgegw.fabric.proto import common_pb2
 from edgegw.fabric.wire import decode, encode
 from firmware_sim.__main__ import main
 from firmware_sim.audit.report import Sources, audit
 from tests.audit_world import Run, tiny_day
 from tests.contract_world import LIGHT
+from tests.support.block_export import split_delimited
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 PRICE = f"price~KR-CB-1~CHARGE~{LIGHT:012d}"

@@ -155,7 +155,7 @@ async def test_a_call_ends_once(creator: bytes) -> None:
     said = decode(peer_pb2.Response, done.payload)
     assert (done.type, said.status, said.message) == (ChaincodeMessage.COMPLETED, 500, "NO: because")
     assert (done.chaincode_event.event_name, done.chaincode_event.payload) == ("edgegw.x", b"{}")
-    assert talk.open_calls == frozenset()
+    assert not talk._waiting
     assert talk.request(call_id, ChaincodeMessage.GET_STATE, chaincode_pb2.GetState()) is None
     assert talk.receive(message(ChaincodeMessage.RESPONSE, b"late", call_id.tx_id)) is None
 
@@ -183,7 +183,7 @@ async def test_calls_that_cannot_be_read(creator: bytes) -> None:
         assert isinstance(reaction, Send), change
         assert reaction.message.type == ChaincodeMessage.ERROR
         assert (reaction.message.txid, reaction.message.channel_id) == (bad.txid, CHANNEL)
-    assert talk.open_calls == frozenset()
+    assert not talk._waiting
     assert isinstance(talk.receive(honest), Begun)
 
 
@@ -208,4 +208,4 @@ async def test_a_failed_call_is_an_error_not_an_answer(creator: bytes) -> None:
     talk, call_id = await begun(creator)
     failed = talk.fail(call_id, "no disk")
     assert (failed.type, failed.payload) == (ChaincodeMessage.ERROR, b"no disk")
-    assert talk.open_calls == frozenset()
+    assert not talk._waiting

@@ -13,7 +13,7 @@ from edgegw.participants import exchange as module
 from edgegw.participants.bank import Mood, SimulatedDesk, Terms
 from edgegw.participants.exchange import Exchange
 from edgegw.participants.exchange_book import QUOTES_MOST, ExchangeBook
-from tests.exchange_world import GONE, MEMBER, ExchangeWorld
+from tests.exchange_world import GONE, MEMBER, ExchangeWorld, won_in, won_out
 from tests.unit.participants_host import MONDAY_S
 
 
@@ -43,7 +43,7 @@ async def test_won_become_tokens_and_tokens_won(world: ExchangeWorld) -> None:
     assert isinstance(bought, Exchanged)
     assert isinstance(sold, Exchanged)
     assert (bought.won, bought.fee_won, sold.won, sold.fee_won) == (1010, 10, 396, 4)
-    assert (world.bank.won_in, world.bank.won_out, world.tokens(MEMBER)) == (1010, 396, 600_000)
+    assert (won_in(world.bank), won_out(world.bank), world.tokens(MEMBER)) == (1010, 396, 600_000)
     assert bought.block == int(bought.tx_id, 16)
     assert await counter.made(MEMBER) == [sold, bought]
     assert await counter.made(GONE) == []
@@ -109,7 +109,7 @@ async def test_a_declined_payment_mints_nothing(world: ExchangeWorld) -> None:
     quote = await quoted(counter)
     for _ in range(2):
         assert await counter.exchange(MEMBER, quote.quote_id) == Refusal(code=No.DECLINED)
-    assert (world.supply_mtok(), world.bank.won_in) == (0, 0)
+    assert (world.supply_mtok(), won_in(world.bank)) == (0, 0)
     counter.close()
 
 
@@ -120,7 +120,7 @@ async def test_a_refused_burn_pays_nothing(world: ExchangeWorld, has: int, code:
     if has:
         await done(counter, tokens=has)
     assert await done(counter, buys=False, tokens=6) == Refusal(code=code)
-    assert world.bank.won_out == 0
+    assert won_out(world.bank) == 0
     counter.close()
     world.assert_even(await world.at_rest())
 
@@ -135,7 +135,7 @@ async def test_a_refused_mint_is_paid_back(world: ExchangeWorld) -> None:
     assert await counter.unfinished(GONE) == 1
     assert await counter.finish() == 0  # by a payment of its own: the declined one stays declined
     assert await counter.exchange(GONE, quote.quote_id) == Refusal(code=Code.MEMBER_INACTIVE)
-    assert (world.bank.won_in, world.bank.won_out, world.supply_mtok()) == (quote.won, quote.won, 0)
+    assert (won_in(world.bank), won_out(world.bank), world.supply_mtok()) == (quote.won, quote.won, 0)
     counter.close()
 
 
@@ -145,7 +145,7 @@ async def test_a_declined_payout_is_minted_back(world: ExchangeWorld) -> None:
     await done(counter, tokens=20)
     world.bank.moods = [Mood.DECLINE]
     assert await done(counter, buys=False, tokens=6) == Refusal(code=No.DECLINED)
-    assert (world.bank.won_out, world.tokens(MEMBER)) == (0, 20_000)
+    assert (won_out(world.bank), world.tokens(MEMBER)) == (0, 20_000)
     counter.close()
     world.assert_even(await world.at_rest())
 
@@ -166,7 +166,7 @@ async def test_won_that_are_in_are_never_forgotten(world: ExchangeWorld) -> None
     for _ in range(2):
         with pytest.raises(OfficeError, match="dep:"):
             await counter.exchange(MEMBER, quote.quote_id)
-        assert world.bank.won_in == quote.won
+        assert won_in(world.bank) == quote.won
     assert await counter.finish() == 0
     assert world.tokens(MEMBER) == 10_000
     counter.close()

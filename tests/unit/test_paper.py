@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from edgegw.fabric.block import split_delimited
 from edgegw.ledger import BusinessRefusal
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.paper import draw_block
 from tests.audit_world import Run, tiny_day
 from tests.contract_world import GATE, LIGHT, RefusedError
+from tests.support.block_export import split_delimited
 
 MARKET, RETAIL, DIRECT = "M-GW1:0:import:1000", "M-GW1:0:import:2940", "PV:0:export:500"
 MAPPED_MS = 1_560_168_000_123

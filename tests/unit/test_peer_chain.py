@@ -14,7 +14,7 @@ from edgegw.fabric import block as blocks
 from edgegw.fabric import transaction
 from edgegw.fabric.proto import common_pb2, peer_pb2
 from edgegw.fabric.wire import decode, encode
-from edgegw.peer.audit import export_blocks, read_block, replay, verify
+from edgegw.peer.audit import read_block, replay, verify
 from edgegw.peer.chain import Chain, Cutting
 from edgegw.peer.gateway import events_of
 from edgegw.peer.store import FILE_NAME, Store, StoreError
@@ -265,15 +265,6 @@ async def test_a_flipped_bit_anywhere_in_a_block_is_found(network: Network, tmp_
         changed = raw[1][:at] + bytes([raw[1][at] ^ 1]) + raw[1][at + 1 :]
         report = replay([raw[0], changed, *raw[2:]], network.rules, World())
         assert report.faults, f"byte {at}"
-
-
-async def test_an_export_holds_the_raw_blocks(network: Network, tmp_path: Path) -> None:
-    """Every block, byte for byte, each after its length."""
-    await _grow(network, tmp_path)
-    assert export_blocks(tmp_path, tmp_path / "out") == 4
-    exported = list(blocks.split_delimited((tmp_path / "out").read_bytes()))
-    assert exported == [read_block(tmp_path, number) for number in range(4)]
-    assert read_block(tmp_path, 4) is None
 
 
 async def test_only_valid_transactions_have_events(network: Network, tmp_path: Path) -> None:

@@ -115,7 +115,6 @@ def test_entries_that_are_taken() -> None:
     assert formats.parse_percent("80.5%") == 8050
     assert formats.parse_tokens("58.6") == 58_600
     assert formats.parse_price("162.6") == 162_600
-    assert formats.parse_won("10000") == formats.parse_won("10,000") == 10_000
 
 
 @pytest.mark.parametrize(
@@ -159,18 +158,14 @@ def test_entries_that_are_refused(entry: str, code: FlawCode) -> None:
 def test_each_field_has_its_own_precision_and_limits() -> None:
     """More decimals than the unit has are refused, and the limits are the caller's where they say so."""
     codes = {
-        "won": formats.parse_won("10.5"),
-        "group": formats.parse_won("1,00"),
-        "groups": formats.parse_won("1000,000"),
+        "group": formats.parse_tokens("1,000"),
         "percent": formats.parse_percent("80.555"),
         "sign": formats.parse_percent("%"),
         "whole": formats.parse_percent("100.01"),
         "price": formats.parse_price("-1"),
     }
     assert {name: flaw.code for name, flaw in codes.items() if isinstance(flaw, Flaw)} == {
-        "won": FlawCode.TOO_PRECISE,
         "group": FlawCode.COMMA,
-        "groups": FlawCode.COMMA,
         "percent": FlawCode.TOO_PRECISE,
         "sign": FlawCode.EMPTY,
         "whole": FlawCode.TOO_LARGE,
@@ -188,7 +183,6 @@ def test_any_entry_has_an_answer(entry: str) -> None:
         (formats.parse_kwh, formats.KWH_WH),
         (formats.parse_percent, formats.PERCENT_BP),
         (formats.parse_tokens, formats.TOKENS_MTOK),
-        (formats.parse_won, formats.WON),
         (formats.parse_price, formats.PRICE_MTOK_PER_KWH),
     ):
         read = parse(entry)
@@ -200,7 +194,6 @@ def test_any_entry_has_an_answer(entry: str) -> None:
 def test_what_is_written_can_be_typed(value: int) -> None:
     """The exact form without its unit reads back as the same value."""
     assert formats.parse_kwh(formats.kwh(value, places=None).removesuffix(" kWh")) == value
-    assert formats.parse_won(formats.won(value, "ko").removesuffix("원")) == value
     assert formats.parse_percent(formats.percent(value // 10)) == value // 10
 
 

@@ -97,11 +97,6 @@ class Conversation:
         self._waiting: dict[CallId, bool] = {}
         self.phase = Phase.OPENED
 
-    @property
-    def open_calls(self) -> frozenset[CallId]:
-        """Calls that were begun and not ended."""
-        return frozenset(self._waiting)
-
     def opening(self) -> ChaincodeMessage:
         """The first message of the stream: which package this is."""
         name = peer_pb2.ChaincodeID(name=self._package_id)
