@@ -5,20 +5,19 @@ from datetime import datetime, timedelta, timezone
 from random import Random
 from xml.etree import ElementTree as ET
 
-from edgegw.web import charts
-from edgegw.web.geography import Place
-from edgegw.web.map import MapLabels, Station, draw
-from edgegw.web.series import (
+from edgegw.web.charts.map import MapLabels, Station, draw
+from edgegw.web.charts.plan import plan
+from edgegw.web.charts.price_curve import price_curve
+from edgegw.web.charts.series import (
     Period,
     PlanLabels,
     PlanMarks,
     PlanRow,
-    PowerLabels,
-    PowerPoint,
     PriceLabels,
     PricePoint,
 )
-from edgegw.web.svg import Drawn
+from edgegw.web.charts.svg import Drawn
+from edgegw.web.geography import Place
 
 KST = timezone(timedelta(hours=9))
 DAY_S = int(datetime(2026, 7, 15, tzinfo=KST).timestamp())
@@ -53,17 +52,6 @@ PLAN = PlanLabels(
     unit="kWh per quarter hour",
     empty="No plan",
     time="Time",
-)
-POWER = PowerLabels(
-    title="Power now",
-    description="The car is selling.",
-    charging="charging",
-    selling="selling",
-    unit="kW",
-    empty="Nothing measured",
-    time="Time",
-    power="Power",
-    soc="Battery",
 )
 MAP = MapLabels(
     title="Stations near you",
@@ -121,12 +109,6 @@ def marks() -> PlanMarks:
     )
 
 
-def readings() -> list[PowerPoint]:
-    """Charging, a gap without readings, then selling."""
-    watts = [7100] * 30 + [0] * 10 + [None] * 5 + [-6400] * 30
-    return [PowerPoint(at_s=NOW_S + 10 * at, power_w=watt, soc_bp=5000) for at, watt in enumerate(watts)]
-
-
 def stations(count: int, *, spread_deg: float = 0.03) -> list[Station]:
     """Stations around Cheongju, in all states; the third is the own one."""
     chance = Random(7)
@@ -148,12 +130,10 @@ def stations(count: int, *, spread_deg: float = 0.03) -> list[Station]:
 def every_picture() -> list[Drawn]:
     """One of each kind, and each in its empty form."""
     return [
-        charts.price_curve(prices(), PRICES, chart_id="prices", zone=KST, now_s=NOW_S),
-        charts.price_curve([], PRICES, chart_id="prices", zone=KST),
-        charts.plan(plan_rows(), PLAN, chart_id="plan", zone=KST, marks=marks()),
-        charts.plan([], PLAN, chart_id="plan", zone=KST),
-        charts.power(readings(), POWER, chart_id="power", zone=KST),
-        charts.power([], POWER, chart_id="power", zone=KST),
+        price_curve(prices(), PRICES, chart_id="prices", zone=KST, now_s=NOW_S),
+        price_curve([], PRICES, chart_id="prices", zone=KST),
+        plan(plan_rows(), PLAN, chart_id="plan", zone=KST, marks=marks()),
+        plan([], PLAN, chart_id="plan", zone=KST),
         draw(CHEONGJU, stations(40), MAP, chart_id="map"),
         draw(CHEONGJU, [], MAP, chart_id="map"),
     ]

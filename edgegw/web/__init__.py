@@ -5,7 +5,7 @@ never change · `pages` templates and answers · `visitors` who is asking (cooki
 in · `guard` what comes in at all, and the headers of what goes out · `pulse` live updates · `application` areas become one
 application · `server` the application is served · `connections` how many it holds · `shown` quantities as one
 visitor reads them. Each area is a folder of its own: its `routes` and its templates.
-Pure, values in and text out: `formats` writes and reads what people see, `svg` escapes, `axes` lays out; `charts` draw what
-`series` hold and `tables` say it in rows; `map` draws where stations are, `geography` knows where things lie.
+Pure, values in and text out: `formats` writes and reads what people see, `charts` draws prices, plans and the map of
+stations, `geography` knows where things lie.
 Decides nothing about energy or money: forms become events and questions to the office.
 """

@@ -1,7 +1,6 @@
 """Whatever stands in a name or a number, a picture stays well-formed, escaped, finite and inside its frame."""
 
 from dataclasses import fields, replace
-from datetime import UTC
 from itertools import combinations
 from typing import Any, TypeVar
 
@@ -9,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgegw.web import charts
-from edgegw.web import map as station_map
+from edgegw.web.charts import map as station_map
+from edgegw.web.charts.map import Station
+from edgegw.web.charts.plan import plan
+from edgegw.web.charts.price_curve import price_curve
+from edgegw.web.charts.series import PlanMarks, PlanRow, PricePoint
+from edgegw.web.charts.svg import Drawn, plain
 from edgegw.web.geography import Place
-from edgegw.web.map import Station
-from edgegw.web.series import PlanMarks, PlanRow, PowerPoint, PricePoint
-from edgegw.web.svg import Drawn, plain
-from tests.web_pictures import CHEONGJU, KST, MAP, NOW_S, PLAN, POWER, PRICES, parsed, prices, shown, stations
+from tests.web_pictures import CHEONGJU, KST, MAP, NOW_S, PLAN, PRICES, parsed, prices, shown, stations
 
 T = TypeVar("T")
 DAY = 1_784_041_200
@@ -70,12 +70,6 @@ MARKS = st.builds(
     departure_s=st.one_of(st.none(), NEARBY),
     now_s=st.one_of(st.none(), NEARBY),
 )
-READINGS = st.lists(
-    st.builds(
-        PowerPoint, at_s=NEARBY, power_w=st.one_of(st.none(), st.integers(-(10**9), 10**9), st.just(0))
-    ),
-    max_size=30,
-)
 PLACES = st.one_of(
     st.builds(Place, latitude_deg=st.floats(-90, 90), longitude_deg=st.floats(-180, 180)),
     st.sampled_from(
@@ -118,21 +112,14 @@ def require_sound(drawn: Drawn) -> None:
 @given(text=NASTY, points=POINTS, now=NEARBY)
 def test_price_curves_are_sound(text: str, points: list[PricePoint], now: int) -> None:
     """Any points under any words make a sound picture."""
-    require_sound(charts.price_curve(points, renamed(PRICES, text), chart_id="p", zone=KST, now_s=now))
+    require_sound(price_curve(points, renamed(PRICES, text), chart_id="p", zone=KST, now_s=now))
 
 
 @settings(max_examples=40)
 @given(text=NASTY, rows=ROWS, marks=MARKS)
 def test_plans_are_sound(text: str, rows: list[PlanRow], marks: PlanMarks) -> None:
     """Any rows under any words and marks make a sound picture."""
-    require_sound(charts.plan(rows, renamed(PLAN, text), chart_id="p", zone=KST, marks=marks))
-
-
-@settings(max_examples=40)
-@given(text=NASTY, readings=READINGS)
-def test_power_is_sound(text: str, readings: list[PowerPoint]) -> None:
-    """Any readings under any words make a sound picture."""
-    require_sound(charts.power(readings, renamed(POWER, text), chart_id="p", zone=UTC))
+    require_sound(plan(rows, renamed(PLAN, text), chart_id="p", zone=KST, marks=marks))
 
 
 @settings(max_examples=60)
@@ -166,7 +153,7 @@ def test_a_name_comes_out_as_it_went_in(text: str) -> None:
 @given(fraction=st.integers(0, 95))
 def test_one_point_is_enough(fraction: int) -> None:
     """A single quarter hour of any time of day is drawn."""
-    drawn = charts.price_curve(prices()[fraction : fraction + 1], PRICES, chart_id="p", zone=KST, now_s=NOW_S)
+    drawn = price_curve(prices()[fraction : fraction + 1], PRICES, chart_id="p", zone=KST, now_s=NOW_S)
     require_sound(drawn)
     assert PRICES.buy in shown(drawn)
 

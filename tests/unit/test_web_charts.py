@@ -8,18 +8,19 @@ from zoneinfo import ZoneInfo
 import pytest
 from jinja2 import Environment
 
-from edgegw.web import axes, charts, svg
-from edgegw.web.axes import PHONE, Moment, Scale
+from edgegw.web.charts import axes, svg
+from edgegw.web.charts.axes import PHONE, Moment, Scale
+from edgegw.web.charts.plan import plan
+from edgegw.web.charts.price_curve import price_curve
+from edgegw.web.charts.series import PlanMarks, PlanRow, PricePoint
+from edgegw.web.charts.svg import Drawn, element, words
+from edgegw.web.charts.tables import plan_table, price_table
 from edgegw.web.formats import DASH
-from edgegw.web.series import PlanMarks, PlanRow, PowerPoint, PricePoint
-from edgegw.web.svg import Drawn, element, words
-from edgegw.web.tables import plan_table, power_table, price_table
 from tests.web_pictures import (
     DAY_S,
     KST,
     NOW_S,
     PLAN,
-    POWER,
     PRICES,
     QUARTER_S,
     every_picture,
@@ -27,7 +28,6 @@ from tests.web_pictures import (
     parsed,
     plan_rows,
     prices,
-    readings,
     shown,
 )
 
@@ -53,7 +53,7 @@ def point(at: int, buy_mtok: int | None, *, is_fixed: bool = True) -> PricePoint
 
 
 def curve(*points: PricePoint) -> Drawn:
-    return charts.price_curve(points, PRICES, chart_id="p", zone=KST)
+    return price_curve(points, PRICES, chart_id="p", zone=KST)
 
 
 def test_every_picture_can_be_found_without_eyes() -> None:
@@ -103,7 +103,7 @@ def test_only_finished_markup_becomes_a_child() -> None:
     with pytest.raises(AssertionError):
         element("g", "<b>")  # type: ignore[arg-type]  # the point
     with pytest.raises(AssertionError):
-        charts.plan([], PLAN, chart_id="a b", zone=KST)
+        plan([], PLAN, chart_id="a b", zone=KST)
     for value in (float("nan"), float("inf"), 1e9):
         with pytest.raises(AssertionError):
             element("g", x=value)
@@ -162,23 +162,23 @@ def test_a_later_point_for_the_same_quarter_hour_holds() -> None:
 
 def test_the_price_curve_says_what_it_shows() -> None:
     """Legend, unit, hours, levels, load periods and now are words in both forms."""
-    drawn = charts.price_curve(prices(), PRICES, chart_id="p", zone=KST, now_s=NOW_S)
+    drawn = price_curve(prices(), PRICES, chart_id="p", zone=KST, now_s=NOW_S)
     everything = {"Buy (charge)", "Sell (discharge)", "fixed", "expected", "tokens/kWh", "now 14:20"}
     assert everything | {"00", "12", "80", "100", "200"} <= set(shown(drawn))
     assert everything | {"12:00", "light load"} <= set(shown(drawn, "desk"))
     for form in ("phone", "desk"):
         assert {"light load", "mid load", "peak load"} <= set(shown(drawn, form))
-    elsewhere = charts.price_curve(prices(), PRICES, chart_id="p", zone=KST, now_s=DAY_S - 1)
+    elsewhere = price_curve(prices(), PRICES, chart_id="p", zone=KST, now_s=DAY_S - 1)
     assert "now 14:20" not in shown(elsewhere)
 
 
 def test_a_load_period_is_told_by_height() -> None:
     """The bars at the foot of the three periods have three heights, and a band too narrow for its word is in the legend."""
     narrow = [replace(one, period="peak" if at == 40 else "light") for at, one in enumerate(prices())]
-    drawn = charts.price_curve(narrow, PRICES, chart_id="p", zone=KST)
+    drawn = price_curve(narrow, PRICES, chart_id="p", zone=KST)
     assert shown(drawn).count("peak load") == 1
     assert shown(drawn).index("peak load") > shown(drawn).index("fixed")
-    root = parsed(charts.price_curve(prices(), PRICES, chart_id="p", zone=KST))
+    root = parsed(price_curve(prices(), PRICES, chart_id="p", zone=KST))
     heights = {one.get("height") for one in root.iterfind(".//rect[@class='ch-load']")}
     assert len(heights) == 3
 
@@ -188,7 +188,7 @@ def test_a_load_period_is_told_by_height() -> None:
     list(
         zip(
             every_picture()[1::2],
-            ["No prices yet", "No plan", "Nothing measured", "No station near"],
+            ["No prices yet", "No plan", "No station near"],
             strict=True,
         )
     ),
@@ -199,15 +199,13 @@ def test_nothing_to_show_is_said(drawn: Drawn, reason: str) -> None:
 
 
 def test_prices_without_a_value_are_nothing_to_show() -> None:
-    """Points none of which has a price draw no curve, and readings none of which is a number no power."""
+    """Points none of which has a price draw no curve."""
     assert shown(curve(point(0, None))) == ["No prices yet"]
-    unread = [PowerPoint(at_s=NOW_S, power_w=None)]
-    assert shown(charts.power(unread, POWER, chart_id="w", zone=KST)) == ["Nothing measured"]
 
 
 def test_a_plan_charges_up_and_sells_down() -> None:
     """Bars of charging rise from zero, those of selling fall from the same line, as many as there are."""
-    drawn = charts.plan(plan_rows(), PLAN, chart_id="plan", zone=KST, marks=marks())
+    drawn = plan(plan_rows(), PLAN, chart_id="plan", zone=KST, marks=marks())
     (up,), (down,) = lines_of(drawn, "ch-buy-area")[1:], lines_of(drawn, "ch-sell-area")[1:]
     rising = re.findall(r"M\S+ (\S+?)V(\S+?)h", up)
     falling = re.findall(r"M\S+ (\S+?)V(\S+?)h", down)
@@ -223,7 +221,7 @@ def test_a_plan_charges_up_and_sells_down() -> None:
 def test_a_plan_without_marks_draws_none() -> None:
     """Without a lowest state of charge, a departure or a state of charge there is no line for it, nor a word."""
     rows = [PlanRow(interval_s=DAY_S, charge_wh=1000, sale_wh=0, soc_bp=None)]
-    drawn = charts.plan(rows, PLAN, chart_id="plan", zone=KST)
+    drawn = plan(rows, PLAN, chart_id="plan", zone=KST)
     assert not {"battery", "never below 40%", "leaving 07:30", "now 18:10"} & set(shown(drawn))
     assert lines_of(drawn, "ch-soc") == []
 
@@ -233,7 +231,7 @@ def test_a_departure_after_the_last_row_is_seen() -> None:
     row = PlanRow(interval_s=DAY_S, charge_wh=0, sale_wh=0, soc_bp=20_000)
     for hours, seen in ((6, True), (30, False), (-1, False)):
         leaving = PlanMarks(departure_s=DAY_S + hours * 3600, soc_min_bp=-5)
-        drawn = charts.plan([row], PLAN, chart_id="plan", zone=KST, marks=leaving)
+        drawn = plan([row], PLAN, chart_id="plan", zone=KST, marks=leaving)
         assert ("leaving 07:30" in shown(drawn)) is seen
 
 
@@ -246,31 +244,6 @@ def test_words_above_lines_do_not_collide() -> None:
     assert axes.moments(far, scale, PHONE, top=0)[1] == single
     assert axes.moments(near, scale, PHONE, top=0)[1] > single
     assert axes.moments([], scale, PHONE, top=7) == ([], 7)
-
-
-def test_power_goes_up_and_down() -> None:
-    """Charging lies above zero, selling below, a gap in between is empty, and the last reading is a word."""
-    drawn = charts.power(readings(), POWER, chart_id="w", zone=KST)
-    assert "selling 6.4 kW" in shown(drawn)
-    (outline,) = lines_of(drawn, "ch-power")
-    assert outline.count("M") == 2
-    assert len(lines_of(drawn, "ch-buy-area")) == len(lines_of(drawn, "ch-sell-area")) == 2
-    idle = charts.power([PowerPoint(at_s=NOW_S, power_w=0)], POWER, chart_id="w", zone=KST)
-    assert "0.0 kW" in shown(idle)
-    over = charts.power(
-        [*readings(), PowerPoint(at_s=NOW_S + 900, power_w=None)], POWER, chart_id="w", zone=KST
-    )
-    assert not any("kW" in one for one in shown(over) if one != "kW")
-
-
-def test_a_long_while_is_thinned_but_keeps_its_peaks() -> None:
-    """Eight hours of readings are no longer than the picture is wide, and the highest one is still the highest line."""
-    many = [PowerPoint(at_s=NOW_S + 5 * at, power_w=11_000 if at == 3001 else 3000) for at in range(5760)]
-    drawn = charts.power(many, POWER, chart_id="w", zone=KST)
-    assert len(drawn) < 40_000
-    (outline,) = lines_of(drawn, "ch-power")
-    heights = sorted({float(one) for one in re.findall(r"V(\S+?)(?=[A-Z]|$)", outline)})
-    assert len(heights) == 2
 
 
 @pytest.mark.parametrize(
@@ -358,13 +331,3 @@ def test_the_rows_say_what_the_plan_does() -> None:
     assert table.rows[0] == (f"18:00{DASH}18:15", DASH, "2.600 kWh", "48.64%")
     assert table.rows[3][:3] == (f"18:45{DASH}23:00", DASH, DASH)
     assert len(table.rows) == 3 + 1 + 16 + 1
-
-
-def test_the_rows_say_what_was_measured() -> None:
-    """Newest first, with the direction in words, and a dash where nothing was measured."""
-    table = power_table([*readings()[39:41], PowerPoint(at_s=NOW_S + 600, power_w=-6400)], POWER, KST)
-    assert table.rows == (
-        ("14:30:00", "selling 6.4 kW", DASH),
-        ("14:26:40", DASH, "50%"),
-        ("14:26:30", "0.0 kW", "50%"),
-    )

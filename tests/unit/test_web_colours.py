@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import edgegw.web.svg
+import edgegw.web
+from edgegw.web.charts import svg
 from tests.web_pictures import every_picture
 
-SHEET = (Path(edgegw.web.svg.__file__).parent / "static" / "charts.css").read_text()
+SHEET = (Path(edgegw.web.__file__).parent / "static" / "charts.css").read_text()
 LEAST = {"text": 4.5, "line": 3.0}
 GROUNDS = ("ground", "light", "mid", "peak", "below")
 
@@ -78,7 +79,8 @@ def test_every_class_has_a_form() -> None:
     )
     listed = set(
         re.findall(
-            r"\b(?:ch|map|chart)-[a-z-]+|\bchart\b", (edgegw.web.svg.__doc__ or "").split("dark form:")[1]
+            r"\b(?:ch|map|chart)-[a-z-]+|\bchart\b",
+            (svg.__doc__ or "").split("dark form:")[1],
         )
     )
     assert drawn == dressed

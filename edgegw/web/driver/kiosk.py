@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from edgegw.common.qr import qr_svg
 from edgegw.core.state import Station
 from edgegw.web.application import page
+from edgegw.web.charts.svg import Drawn
 from edgegw.web.driver import presence
 from edgegw.web.driver.points import point_of
 from edgegw.web.driver.presence import CODE_EVERY_S, ScreenCodes
@@ -23,7 +24,6 @@ from edgegw.web.driver.prices import pair_of
 from edgegw.web.guard import without_port
 from edgegw.web.pages import Pages, see_other
 from edgegw.web.site import LOCAL_NAMES, Site
-from edgegw.web.svg import Drawn
 from edgegw.web.visitors import remember, stranger_of, visitor_of
 
 

@@ -13,12 +13,13 @@ from edgegw.core.orders import Aim, Order
 from edgegw.core.quote import Quote, quote
 from edgegw.core.state import Station
 from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, interval_of
-from edgegw.web import charts, formats
+from edgegw.web import formats
+from edgegw.web.charts.plan import plan
+from edgegw.web.charts.series import PlanLabels, PlanMarks, PlanRow
+from edgegw.web.charts.svg import Drawn
+from edgegw.web.charts.tables import Table, plan_table
 from edgegw.web.driver.order_forms import Asker
 from edgegw.web.driver.order_words import about_percent, about_tokens, refusal_words, remark_words
-from edgegw.web.series import PlanLabels, PlanMarks, PlanRow
-from edgegw.web.svg import Drawn
-from edgegw.web.tables import Table, plan_table
 
 COUNTED_NS = 8 * INTERVAL_NS  # how far ahead a charge's prices must hold; a plan's must until the departure
 TOKEN_MTOK = 1000
@@ -217,7 +218,7 @@ def _picture(told: _Told, rows: list[PlanRow], soc_bp: int | None) -> tuple[Draw
     table = plan_table(rows, labels, zone)
     if soc_bp is None and order.aim is Aim.CHARGE:
         return None, table  # half of the picture would be an empty battery
-    return charts.plan(rows, labels, chart_id="plan", zone=zone, marks=marks), table
+    return plan(rows, labels, chart_id="plan", zone=zone, marks=marks), table
 
 
 def _labels(told: _Told) -> PlanLabels:

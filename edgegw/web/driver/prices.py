@@ -11,12 +11,13 @@ from typing import Final, cast, get_args
 
 from edgegw.office import Language, OfficeError, PriceShown, Product
 from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
-from edgegw.web import charts, formats
+from edgegw.web import formats
+from edgegw.web.charts.price_curve import price_curve
+from edgegw.web.charts.series import Period, PriceLabels, PricePoint
+from edgegw.web.charts.svg import Drawn
+from edgegw.web.charts.tables import Table, price_table
 from edgegw.web.pages import Word
-from edgegw.web.series import Period, PriceLabels, PricePoint
 from edgegw.web.site import Site
-from edgegw.web.svg import Drawn
-from edgegw.web.tables import Table, price_table
 
 PRODUCTS: Final[tuple[Product, ...]] = ("CHARGE", "DISCHARGE")
 AGAIN_S = 30  # real seconds for which what is not fixed yet is not asked again
@@ -74,9 +75,7 @@ class DayPrices:
                 self._drawn.clear()
             labels = price_labels(word, formats.clock(now_ns, zone))
             self._drawn[key] = Day(
-                picture=charts.price_curve(
-                    points, labels, chart_id="day", zone=zone, now_s=now_ns // SECOND_NS
-                ),
+                picture=price_curve(points, labels, chart_id="day", zone=zone, now_s=now_ns // SECOND_NS),
                 table=price_table(points, labels, zone),
                 has_prices=bool(points),
             )

@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute
 from edgegw.core.state import Phase
 from edgegw.office import LedgerView, PriceShown, Product, StationFound
 from edgegw.units import INTERVAL_S, SECOND_NS
-from edgegw.web import map as station_map
 from edgegw.web.application import page
+from edgegw.web.charts import map as station_map
 from edgegw.web.forms import Form
 from edgegw.web.geography import (
     Place,

@@ -8,12 +8,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from edgegw.common.qr import qr_svg
+from edgegw.web.charts.svg import Drawn
 from edgegw.web.forms import Form
 from edgegw.web.operator.desk import Refused
 from edgegw.web.operator.room import Room, Tongue
 from edgegw.web.operator.wording import PHASES, explained, said
 from edgegw.web.pages import see_other
-from edgegw.web.svg import Drawn
 
 
 def routes(room: Room) -> Sequence[BaseRoute]:

@@ -74,27 +74,3 @@ class PlanMarks:
     soc_min_bp: int | None = None
     departure_s: int | None = None
     now_s: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerPoint:
-    """A reading, valid until the next one: into the car is positive, out of it negative, None is "not measured"."""
-
-    at_s: int
-    power_w: int | None
-    soc_bp: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerLabels:
-    """Words of the live picture; `unit` is that of the value axis."""
-
-    title: str
-    description: str
-    charging: str
-    selling: str
-    unit: str
-    empty: str
-    time: str
-    power: str
-    soc: str

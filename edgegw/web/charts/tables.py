@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import tzinfo
 
 from edgegw.units import INTERVAL_S, SECOND_NS
-from edgegw.web.formats import clock, decimal, kilowatts, kwh, percent, span
-from edgegw.web.series import PlanLabels, PlanRow, PowerLabels, PowerPoint, PriceLabels, PricePoint
+from edgegw.web.charts.series import PlanLabels, PlanRow, PriceLabels, PricePoint
+from edgegw.web.formats import decimal, kwh, percent, span
 
 NOTHING = "\N{EN DASH}"
 
@@ -76,22 +76,6 @@ def plan_table(rows: Sequence[PlanRow], labels: PlanLabels, zone: tzinfo) -> Tab
     )
 
 
-def power_table(points: Sequence[PowerPoint], labels: PowerLabels, zone: tzinfo) -> Table:
-    """Each reading with its direction in words, newest first."""
-    return Table(
-        caption=labels.title,
-        heads=(labels.time, labels.power, labels.soc),
-        rows=tuple(
-            (
-                clock(point.at_s * SECOND_NS, zone, to_the_second=True),
-                _power(point.power_w, labels),
-                NOTHING if point.soc_bp is None else percent(point.soc_bp),
-            )
-            for point in sorted(points, key=lambda point: -point.at_s)
-        ),
-    )
-
-
 def _together(
     cells_at: Sequence[tuple[int, tuple[str, ...]]], *, idle: tuple[str, ...] = ()
 ) -> list[tuple[int, int, tuple[str, ...]]]:
@@ -110,10 +94,3 @@ def _span(begin_s: int, end_s: int, zone: tzinfo) -> str:
 
 def _price(price_mtok_per_kwh: int | None) -> str:
     return NOTHING if price_mtok_per_kwh is None else decimal(price_mtok_per_kwh, scale=3)
-
-
-def _power(power_w: int | None, labels: PowerLabels) -> str:
-    if power_w is None:
-        return NOTHING
-    direction = labels.charging if power_w > 0 else labels.selling if power_w < 0 else ""
-    return f"{direction} {kilowatts(abs(power_w))}".strip()

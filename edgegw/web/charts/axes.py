@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from edgegw.web.svg import Drawn, Number, box, element, fitted, group, line, picture, text, width_of
+from edgegw.web.charts.svg import Drawn, Number, box, element, fitted, group, line, picture, text, width_of
 
 HOUR_S = 3600
 DAY_S = 86_400

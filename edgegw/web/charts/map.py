@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from math import cos, hypot, pi, sin
 
-from edgegw.web.axes import Canvas, Key, both, legend, nice_step
-from edgegw.web.formats import KILOMETRE_M, decimal
-from edgegw.web.geography import Place, plane_m
-from edgegw.web.svg import (
+from edgegw.web.charts.axes import Canvas, Key, both, legend, nice_step
+from edgegw.web.charts.svg import (
     Drawn,
     Steps,
     box,
@@ -26,6 +24,8 @@ from edgegw.web.svg import (
     width_of,
     words,
 )
+from edgegw.web.formats import KILOMETRE_M, decimal
+from edgegw.web.geography import Place, plane_m
 
 EXTENT_M_MIN = 150
 MARGIN = 34

@@ -10,7 +10,7 @@ ch-text ch-strong ch-muted ch-end ch-mid: words, plain, strong or quiet; flush r
 ch-grid ch-axis ch-day: lines behind, ticks, zero and foot, midnight
 ch-light ch-mid-load ch-peak ch-load: bands of the load periods, and the bar whose height says which one
 ch-buy ch-sell ch-line ch-expected ch-mark: lines of prices (dashed where expected) and the marks on them
-ch-buy-area ch-sell-area ch-power ch-power-dot: bars and areas, up and down, their outline and last reading
+ch-buy-area ch-sell-area: bars, up and down
 ch-soc ch-soc-dot ch-soc-min ch-below: state of charge, its ends, the lowest one allowed and what lies below it
 ch-now ch-departure ch-pill ch-pill-text: upright lines, and the words above them
 map-free map-busy map-unknown map-own map-number map-number-free: stations and their numbers
