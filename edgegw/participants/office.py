@@ -1,17 +1,16 @@
 """The office in this process: the representative's members, their logins and cards, and their accounts on the ledger.
 
-Decides the order of store and ledger, so that whatever is interrupted can be repeated. What the exchange desk does and
-what a standing offer is are decided elsewhere (`ExchangeCounter`, `OfferBook`). Personal data never reaches the ledger.
+Decides the order of store and ledger, so that whatever is interrupted can be repeated; what accounts hold is
+`member_accounts`. Personal data never reaches the ledger.
 """
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from edgegw.common.throttle import Backoff, Throttle
@@ -20,27 +19,21 @@ from edgegw.core.events import MemberTerms
 from edgegw.errors import JournalError
 from edgegw.ledger import BusinessRefusal, LedgerError
 from edgegw.office import (
-    Balance,
     Card,
     Defaults,
-    Entry,
-    Exchanged,
-    ExchangeQuote,
-    History,
     Kind,
     Login,
     Newcomer,
-    NewOffer,
     No,
     Notice,
     OfficeError,
     Profile,
     Refusal,
-    StandingOffer,
 )
 from edgegw.participants import accounts
 from edgegw.participants.accounts import Enrolment
 from edgegw.participants.logins import LoginStore
+from edgegw.participants.member_accounts import ExchangeCounter, MemberAccounts, OfferBook, away, refused
 from edgegw.participants.members import MemberStatus
 from edgegw.participants.persons import (
     Person,
@@ -58,7 +51,6 @@ LABEL_LENGTH_MAX = 40
 NAME_FREE = 5
 SOURCE_FREE = 30  # a family's phones, or a station's, share an address
 EV_KINDS: tuple[Kind, ...] = ("EV",)
-_PAGE_MAX = 200
 _OPEN = (MemberStatus.ACTIVE, MemberStatus.SUSPENDED)
 _LOGINS_TRACKED_MAX = 4096
 Result = TypeVar("Result")
@@ -77,39 +69,10 @@ def login_throttles(monotonic_s: Callable[[], float]) -> tuple[Throttle, Throttl
     return by_name, by_source
 
 
-class ExchangeCounter(Protocol):
-    """Tokens for won and back."""
-
-    async def quote(self, member_id: str, *, buys: bool, tokens_mtok: int) -> ExchangeQuote | Refusal:
-        """What the desk asks or gives."""
-
-    async def exchange(self, member_id: str, quote_id: str) -> Exchanged | Refusal:
-        """Do what was quoted to this member, once."""
-
-    async def unfinished(self, member_id: str) -> int:
-        """Exchanges of this member that are neither done nor refused yet."""
-
-    async def made(self, member_id: str) -> Sequence[Exchanged]:
-        """Exchanges of this member that were done."""
-
-
-class OfferBook(Protocol):
-    """Standing offers of producers and industrial members."""
-
-    async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        """The member's open offers."""
-
-    async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | Refusal:
-        """Make one."""
-
-    async def close(self, member_id: str, offer_id: str) -> Refusal | None:
-        """Take back what no station has reserved."""
-
-
-class LocalOffice:
+class LocalOffice(MemberAccounts):
     """`office.Office` over a store of its own and a client of the ledger with the role `representative`.
 
-    `kinds`: whom this organisation signs up. `now_ns`: UTC of the station's clock. `counts`: what happened in the background.
+    `kinds`: whom this organisation signs up. `now_ns`: UTC of the station's clock.
     The store is opened by the first call, in a thread of its own; `close` at the end.
     """
 
@@ -125,24 +88,19 @@ class LocalOffice:
         counter: ExchangeCounter | None = None,
         book: OfferBook | None = None,
     ) -> None:
-        self.counts: Counter[str] = Counter()
+        super().__init__(ledger, counter=counter, book=book)
         self._place, self._key = store, key
-        self._ledger = ledger
         self._now_ns = now_ns
         self._kinds = frozenset(kinds)
-        self._counter, self._book = counter, book
         self._passwords = Passwords()
         self._names, self._sources = login_throttles(monotonic_s)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="members")
         self._opened: LoginStore | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._sweeps: dict[str, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
         """Let what runs in the background go, and close the store."""
-        for task in list(self._sweeps.values()):
-            task.cancel()
-        await asyncio.gather(*self._sweeps.values(), return_exceptions=True)
+        await self._end_sweeps()
         self._passwords.close()
         await self._within(self._close_store)
         self._thread.shutdown()
@@ -180,9 +138,9 @@ class LocalOffice:
             await accounts.sign_up(self._ledger, enrolment)
         except BusinessRefusal as refusal:
             await self._ask(lambda store: store.forget_new(member_id))
-            return _refused(refusal)
+            return refused(refusal)
         except LedgerError as fault:
-            raise _away(fault) from fault
+            raise away(fault) from fault
         await self._ask(lambda store: store.set_status(member_id, MemberStatus.ACTIVE))
         return await self._known(member_id)
 
@@ -260,9 +218,9 @@ class LocalOffice:
                 await self._ask(
                     lambda store: store.follow(now.member_id, stored["version"], stored["commitment"])
                 )
-            return _refused(refusal)
+            return refused(refusal)
         except LedgerError as fault:
-            raise _away(fault) from fault
+            raise away(fault) from fault
         return None
 
     async def remember(self, member_id: str, defaults: Defaults) -> None:
@@ -290,25 +248,11 @@ class LocalOffice:
                 try:
                     await accounts.leave(self._ledger, member_id, signed_up=status is not MemberStatus.NEW)
                 except BusinessRefusal as refusal:
-                    return _refused(refusal)
+                    return refused(refusal)
                 except LedgerError as fault:
-                    raise _away(fault) from fault
+                    raise away(fault) from fault
                 await self._ask(lambda store: store.set_status(member_id, MemberStatus.LEFT))
             return None
-
-    async def _still_busy(self, member_id: str) -> Refusal | None:
-        if self._counter is not None and await self._counter.unfinished(member_id):
-            return Refusal(code=No.STILL_BUSY, detail="exchange")
-        try:
-            await accounts.sweep(self._ledger, member_id)
-        except LedgerError as fault:
-            raise _away(fault) from fault
-        balance = _balance(await self._evaluate("balanceOf", {"memberId": member_id}))
-        if balance.held_mtok or balance.energy_held_wh:
-            return Refusal(code=No.STILL_BUSY, detail="held")
-        if balance.available_mtok or balance.pending_mtok:
-            return Refusal(code=No.STILL_BUSY, detail="balance")
-        return None
 
     # --- cards ------------------------------------------------------------------------------------------------------
 
@@ -344,68 +288,6 @@ class LocalOffice:
         """Changes with every write to the store."""
         return await self._ask(lambda store: store.state())
 
-    # --- accounts ---------------------------------------------------------------------------------------------------
-
-    async def balance(self, member_id: str) -> Balance:
-        """See Office: as it is now; pending credits are on their way to the account when this returns."""
-        found = await self._evaluate("balanceOf", {"memberId": member_id})
-        if found["credits"] and member_id not in self._sweeps:
-            task = asyncio.create_task(self._sweep(member_id), name=f"sweep {member_id}")
-            self._sweeps[member_id] = task
-            task.add_done_callback(lambda _: self._sweeps.pop(member_id, None))
-        return _balance(found)
-
-    async def _sweep(self, member_id: str) -> None:
-        try:
-            self.counts["swept"] += await accounts.sweep(self._ledger, member_id)
-        except LedgerError:  # whoever looks at the balance next tries again
-            self.counts["not swept"] += 1
-
-    async def history(self, member_id: str, *, bookmark: str = "", size: int = 20) -> History:
-        """See Office."""
-        question = {"memberId": member_id, "pageSize": max(1, min(size, _PAGE_MAX))}
-        page = await self._evaluate("historyAPI", question | ({"bookmark": bookmark} if bookmark else {}))
-        entries = tuple(
-            Entry(
-                type=entry["type"],
-                id=entry["id"],
-                tokens_mtok=int(entry["tokens"]),
-                energy_wh=int(entry["energy"]),
-                at_ns=int(entry["ledgerTimeMs"]) * 1_000_000,
-                tx_id=entry["txId"],
-            )
-            for entry in page["entries"]
-        )
-        return History(entries=entries, bookmark=page["bookmark"])
-
-    async def exchange_quote(
-        self, member_id: str, *, buys: bool, tokens_mtok: int
-    ) -> ExchangeQuote | Refusal:
-        """See Office."""
-        if self._counter is None:
-            return Refusal(code=No.NO_DESK)
-        return await self._counter.quote(member_id, buys=buys, tokens_mtok=tokens_mtok)
-
-    async def exchange(self, member_id: str, quote_id: str) -> Exchanged | Refusal:
-        """See Office."""
-        if self._counter is None:
-            return Refusal(code=No.NO_DESK)
-        return await self._counter.exchange(member_id, quote_id)
-
-    async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        """See Office."""
-        return () if self._book is None else await self._book.offers(member_id)
-
-    async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | Refusal:
-        """See Office."""
-        return Refusal(code=No.NO_DESK) if self._book is None else await self._book.offer(member_id, new)
-
-    async def close_offer(self, member_id: str, offer_id: str) -> Refusal | None:
-        """See Office."""
-        if self._book is None:
-            return Refusal(code=No.NOT_YOURS)
-        return await self._book.close(member_id, offer_id)
-
     # --- notices ----------------------------------------------------------------------------------------------------
 
     async def notices(self) -> Sequence[Notice]:
@@ -425,12 +307,6 @@ class LocalOffice:
 
     async def _known(self, member_id: str) -> Profile | Refusal:
         return await self._ask(lambda store: store.profile(member_id)) or Refusal(code=No.UNKNOWN_MEMBER)
-
-    async def _evaluate(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
-        try:
-            return await self._ledger.evaluate(function, args)
-        except LedgerError as fault:
-            raise _away(fault) from fault
 
     def _turn(self, name: str) -> asyncio.Lock:
         """One at a time for a member or a contact; nobody keeps the lock of one that nobody asks for."""
@@ -465,23 +341,3 @@ def _change_fault(person: Person, now: Profile, password: str | None) -> Refusal
         if getattr(person, name) != getattr(now, name):
             return bad_field(name)
     return fault_of(person) or (None if password is None else password_fault(password, now.login))
-
-
-def _balance(found: dict[str, Any]) -> Balance:
-    tokens, energy = found["tokens"], found["energy"]
-    return Balance(
-        available_mtok=int(tokens["available"]),
-        held_mtok=int(tokens["held"]),
-        pending_mtok=int(tokens["pending"]),
-        energy_available_wh=int(energy["available"]),
-        energy_held_wh=int(energy["held"]),
-        energy_pending_wh=int(energy["pending"]),
-    )
-
-
-def _refused(refusal: BusinessRefusal) -> Refusal:
-    return Refusal(code=refusal.code, detail=refusal.detail)
-
-
-def _away(fault: LedgerError) -> OfficeError:
-    return OfficeError(f"the ledger's peer: {fault}")
