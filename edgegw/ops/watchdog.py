@@ -52,6 +52,6 @@ class Watchdog:
         self.starved_by = name
 
 
-def interval_s(manager: ServiceManager, otherwise_s: float = 10.0) -> float:
-    """How often to look: a third of the service manager's patience."""
-    return otherwise_s if manager.watchdog_s is None else manager.watchdog_s / SHARE
+def interval_s(manager: ServiceManager) -> float:
+    """How often to look: a third of the service manager's patience, else every ten seconds."""
+    return 10.0 if manager.watchdog_s is None else manager.watchdog_s / SHARE

@@ -33,6 +33,9 @@ class Station:
     products: tuple[Product, ...]
 
 
+_AT_ONCE = 8  # sign-ups
+
+
 @dataclass(slots=True)
 class _Board:
     """The last reports of one product by interval and gateway, and the intervals not yet posted."""
@@ -55,9 +58,9 @@ class Representative:
         self._schedule = schedule
         self._boards = {product: _Board() for product in PRODUCTS}
 
-    async def sign_up(self, members: Sequence[Enrolment], *, at_once: int = 8) -> None:
+    async def sign_up(self, members: Sequence[Enrolment]) -> None:
         """Register drivers and the supplier; raises BusinessRefusal (DUPLICATE_MEMBER)."""
-        await accounts.at_most(at_once, (accounts.sign_up(self._ledger, member) for member in members))
+        await accounts.at_most(_AT_ONCE, (accounts.sign_up(self._ledger, member) for member in members))
 
     async def change(self, member_id: str, *, expected_version: int, commitment: str) -> None:
         """Commit to a changed profile; raises BusinessRefusal (VERSION_MISMATCH)."""

@@ -90,9 +90,9 @@ def local(at_ns: int, zone: tzinfo) -> datetime:
     return (_EPOCH + timedelta(microseconds=at_ns // 1000)).astimezone(zone)
 
 
-def clock(at_ns: int, zone: tzinfo, *, to_the_second: bool = False) -> str:
-    """The time of day, "07:30" or "07:30:00"."""
-    return local(at_ns, zone).strftime("%H:%M:%S" if to_the_second else "%H:%M")
+def clock(at_ns: int, zone: tzinfo) -> str:
+    """The time of day, "07:30"."""
+    return local(at_ns, zone).strftime("%H:%M")
 
 
 def span(begin_ns: int, end_ns: int, zone: tzinfo) -> str:

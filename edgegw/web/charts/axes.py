@@ -180,9 +180,9 @@ class Key:
     label: str
 
 
-def legend(keys: Sequence[Key], frame: Frame, *, top: Number = 0) -> tuple[Drawn, Number]:
+def legend(keys: Sequence[Key], frame: Frame) -> tuple[Drawn, Number]:
     """The entries in as many rows as they need, and where the next thing may begin."""
-    x, y = 12.0, top + 8.0
+    x, y = 12.0, 8.0
     drawn = []
     for key in keys:
         label = fitted(key.label, frame.width - 60)
@@ -192,7 +192,7 @@ def legend(keys: Sequence[Key], frame: Frame, *, top: Number = 0) -> tuple[Drawn
         sample = element("g", *key.sample, transform=f"translate({x:.1f} {y:.1f})")
         drawn += [sample, text(round(x, 1) + 30, y + 10.5, label)]
         x += width
-    return group(*drawn), y + LINE_HEIGHT if keys else top
+    return group(*drawn), y + LINE_HEIGHT if keys else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,9 +45,9 @@ def routes(pages: Pages, throttle: Throttle, *, home: str = HOME, kind: Kind = "
         word = pages.word(language)
         to = local(form.text("next", 300), home)
 
-        def again(form: Form, problem: str = "", status: int = 422) -> Response:
+        def again(form: Form, problem: str = "") -> Response:
             return pages.draw(
-                request, "driver/signup.html", status=status, form=form, to=to, problem=problem, kind=kind
+                request, "driver/signup.html", status=422, form=form, to=to, problem=problem, kind=kind
             )
 
         if not throttle.admits(address_of(request)):
