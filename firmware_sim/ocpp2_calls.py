@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection
+
 from firmware_sim.charger import MEASURANDS, Charger
 from firmware_sim.ocpp_client import OcppClient
-from firmware_sim.point import Handler, status_details
+from firmware_sim.point import Handler, PointMixin, status_details
 from firmware_sim.profiles import Profile, ProfileRefused, read_profile, read_update_w
 
 SAMPLED = "SampledDataCtrlr"
@@ -35,19 +37,25 @@ STORED = {
 }
 
 
-class Calls2:
-    """Handlers of both 2.x versions; put beside the package's ChargePoint."""
+class Calls2(PointMixin):
+    """Handlers of both 2.x versions; put before the package's ChargePoint."""
 
     results: Any
-    _charger: Charger
-    _client: OcppClient
-    _settings: dict[tuple[str, str], str]
 
-    def bind(self, charger: Charger, client: OcppClient, settings: dict[tuple[str, str], str]) -> None:
-        """Name the charger that obeys, the connection, and what the server has set before."""
+    def __init__(
+        self,
+        connection: ClientConnection,
+        charger: Charger,
+        *,
+        client: OcppClient,
+        settings: dict[tuple[str, str], str],
+    ) -> None:
+        """`charger` obeys; `settings`: what the server has set before."""
+        super().__init__(charger.plan.charger_id, connection)  # type: ignore[call-arg]  # of the package's class
         self._charger = charger
         self._client = client
         self._settings = settings
+        self.install(self.handlers())
 
     def handlers(self) -> dict[str, Handler]:
         """Return the table of what 2.0.1 and 2.1 share."""

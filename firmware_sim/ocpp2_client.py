@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection
 from firmware_sim.charger import Charger, Reading, TxEvent, Visit
 from firmware_sim.ocpp2_calls import Calls2
 from firmware_sim.ocpp_client import OcppClient
-from firmware_sim.point import PointMixin
+from firmware_sim.point import Handler
 from firmware_sim.world import iso
 
 NEEDS_21 = {"AC": ("AC_three_phase", "AC_BPT"), "DC": ("DC", "DC_BPT")}
@@ -185,37 +185,17 @@ class Dialect2:
         return None if answer.id_token_info is None else str(answer.id_token_info["status"])
 
 
-class Point201(PointMixin, Calls2, v201.ChargePoint):  # type: ignore[misc]  # the package is untyped
+class Point201(Calls2, v201.ChargePoint):  # type: ignore[misc]  # the package is untyped
     """Answers the server's 2.0.1 calls."""
 
     results = v201.call_result
 
-    def __init__(
-        self,
-        connection: ClientConnection,
-        charger: Charger,
-        *,
-        client: OcppClient,
-        settings: dict[tuple[str, str], str],
-    ) -> None:
-        super().__init__(charger.plan.charger_id, connection)
-        self.bind(charger, client, settings)
-        self.install(self.handlers())
 
-
-class Point21(PointMixin, Calls2, v21.ChargePoint):  # type: ignore[misc]  # the package is untyped
+class Point21(Calls2, v21.ChargePoint):  # type: ignore[misc]  # the package is untyped
     """Answers the server's 2.1 calls."""
 
     results = v21.call_result
 
-    def __init__(
-        self,
-        connection: ClientConnection,
-        charger: Charger,
-        *,
-        client: OcppClient,
-        settings: dict[tuple[str, str], str],
-    ) -> None:
-        super().__init__(charger.plan.charger_id, connection)
-        self.bind(charger, client, settings)
-        self.install({**self.handlers(), **self.handlers21()})
+    def handlers(self) -> dict[str, Handler]:
+        """Return the table of what 2.1 has."""
+        return {**super().handlers(), **self.handlers21()}

@@ -7,7 +7,7 @@ Source: Fabric MSP with NodeOUs (the subject's OU is the node role).
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -125,15 +125,9 @@ def sign_request(crypto: Path, msp_id: str, request_pem: bytes, *, lasts: timede
     issuer = x509.load_pem_x509_certificate((ca / "cert.pem").read_bytes())
     issuer_key = serialization.load_pem_private_key((ca / "key.pem").read_bytes(), password=None)
     assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
-    start = datetime.now(UTC).replace(microsecond=0)
     builder = (
-        x509.CertificateBuilder()
-        .subject_name(asked.subject)
+        _builder(asked.subject, key, lambda start: start + _BACKDATED + lasts)
         .issuer_name(issuer.subject)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start - _BACKDATED)
-        .not_valid_after(start + lasts)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_KEY_USAGE, critical=True)
     )
@@ -178,7 +172,7 @@ def _issue(crypto: Path, enrolment: Enrolment, *, node_role: str) -> Path:
         attributes[GATEWAY_ATTRIBUTE] = enrolment.gateway
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
-        _builder(_name(enrolment.msp_id, enrolment.name, unit=node_role), key)
+        _builder(_name(enrolment.msp_id, enrolment.name, unit=node_role), key.public_key(), _ten_years)
         .issuer_name(issuer.subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_KEY_USAGE, critical=True)
@@ -193,7 +187,7 @@ def _make_authority(folder: Path, msp_id: str) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(msp_id, "ca", unit="ca")
     certificate = (
-        _builder(name, key)
+        _builder(name, key.public_key(), _ten_years)
         .issuer_name(name)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
@@ -211,15 +205,22 @@ def _name(msp_id: str, common_name: str, *, unit: str) -> x509.Name:
     )
 
 
-def _builder(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _ten_years(start: datetime) -> datetime:
+    return start.replace(year=start.year + _YEARS, day=min(start.day, 28))
+
+
+def _builder(
+    subject: x509.Name, key: ec.EllipticCurvePublicKey, end_of: Callable[[datetime], datetime]
+) -> x509.CertificateBuilder:
+    """A certificate that begins a little before now and ends when `end_of` its beginning says."""
     start = datetime.now(UTC).replace(microsecond=0) - _BACKDATED
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(start.replace(year=start.year + _YEARS, day=min(start.day, 28)))
+        .not_valid_after(end_of(start))
     )
 
 
