@@ -1,7 +1,7 @@
 """How people become strings that say nothing: card hashes, member ids, commitments, duplicate tags.
 
 Decides normal forms and keyed hashes. Never stores anything; a key never leaves the caller.
-Source: LEDGER "Who takes part"; OCPP idTokens are case-insensitive (CiString).
+Source: docs/ledger.md, Who takes part; OCPP idTokens are case-insensitive (CiString).
 """
 
 import base64

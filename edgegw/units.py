@@ -1,7 +1,7 @@
 """Integer quantities and the few divisions and roundings that are allowed between them.
 
 Decides how milli-watt-hours become watt-hours and how prices become amounts. Never a float.
-Source: LEDGER units (amount half up, gross rounded up, registers floored).
+Source: docs/ledger.md, Units and rounding.
 """
 
 INTERVAL_S = 900

@@ -152,7 +152,7 @@ class World:
 
 
 def summer_tariff(zone: str = "KR-CB-1", **changes: Any) -> dict[str, Any]:
-    """Arguments of the tariff of market reference 2.6."""
+    """Arguments of the tariff of docs/contract.md, PostTariff in full."""
     hours = {"light": [[0, 480], [1320, 1440]], "mid": [[480, 900], [1260, 1320]], "peak": [[900, 1260]]}
     charge = {"light": "98300", "mid": "186000", "peak": "273200"}
     discharge = {"light": "109700", "mid": "135500", "peak": "169000"}

@@ -2,7 +2,7 @@
 
 Taken at its word and no further: what a file got since its last sync may be there, not be there, in any mixture, and
 torn at 512-byte sectors; a name that was made, moved or removed since its folder's last sync may or may not have been.
-The memory map of SQLite's log is left out: it is made anew at each opening. Source: reliability reference §2.5, method B.
+The memory map of SQLite's log is left out: it is made anew at each opening. Source: docs/data.md, Durability.
 """
 
 import random

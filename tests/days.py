@@ -1,7 +1,7 @@
 """Random station days over `Universe`, and the oracle that tells whether their books agree.
 
 The oracle believes nobody: energy is the plugs' own registers, trades are what valid blocks wrote, untraded energy is
-what the station's facts say. Source: LEDGER.md "Equations that always hold".
+what the station's facts say. Source: docs/ledger.md, Equations.
 """
 
 import random

@@ -1,7 +1,7 @@
 """Who may come in: one connection attempt's path, network, password and security profile. No WebSocket library here.
 
 Decides the HTTP status, and says in the log what in the answer is left out: an attacker learns no more than the status.
-Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1 to §3.4, Part 2 A00; HOUSE.md, rulings; reliability study S1 to S5.
+Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1 to §3.4, Part 2 A00; docs/ocpp.md, Connections.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What is wrong with a billing message that is taken all the same, gathered while it is read. Pure.
 
 Decides the code and wording of each flaw; one of each kind a message. Never refuses anything.
-Source: reliability study §6, rows 14 to 21; OCPP 1.6 §3.12 (times in UTC), 2.1 Part 2 §2.48 (unit Wh by default).
+Source: docs/ocpp.md, Billing messages; OCPP 1.6 §3.12 (times in UTC), 2.1 Part 2 §2.48 (unit Wh by default).
 """
 
 from typing import Any

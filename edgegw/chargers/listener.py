@@ -3,8 +3,7 @@
 Decides the version spoken and what an HTTP answer looks like; `door` decides who may in, and nothing here looks into a
 frame. A handshake that fails below WebSocket becomes a refusal with its cause. The only file that knows the `websockets`
 library.
-Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1-§3.4; ruling: no sub-protocol offered means the configured version, and
-one that may not be spoken is let in and closed with the reason.
+Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1-§3.4; docs/ocpp.md, Connections (sub-protocol).
 """
 
 import asyncio

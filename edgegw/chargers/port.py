@@ -3,7 +3,7 @@
 Decides which connection of a charger counts: a second one is let in only when the first is dead. Answers meant for an
 earlier socket are dropped. Chargers may come, change and go while it runs; who is not configured waits, and nothing it
 says goes further than this room.
-Source: HOUSE.md, rulings; the same-id hijack of several back ends (2026).
+Source: docs/ocpp.md, Connections (second connection of an identity).
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Decides whether a repeat says the same. Remembers the newest few messages across reconnects, never across a restart:
 then the core's kept answers do. A flag that says "sent late" is no difference.
-Source: OCPP 2.1 Part 2 E01.FR.07 (seqNo counts up); reliability study §6, row 22; the field: steve#1293, citrineos#212.
+Source: OCPP 2.1 Part 2 E01.FR.07 (seqNo counts up); docs/ocpp.md, Billing messages.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 Decides how many may wait at once and what of their words is kept: bounded, made harmless. Nothing in here reaches the
 core or the journal.
-Source: HOUSE.md, rulings (at most 16 unknown chargers wait).
+Source: docs/ocpp.md, Connections (unknown identity); OCPP 2.1 Part 2 B02 (Pending).
 """
 
 from collections.abc import Collection, Mapping

@@ -2,7 +2,7 @@
 
 Decides whether a frame's text is JSON, and what is wrong where it is not. Never repairs; a value read loosely comes
 along with the fault only so that an answer can fit the question.
-Source: RFC 8259 §4 and §6; OCPP 2.1 Part 4 §4.1; reliability study, measured habits of Python's `json`.
+Source: RFC 8259 §4 and §6; OCPP 2.1 Part 4 §4.1; Python's `json` accepts more.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Accounts: what a member has, tokens in and out through the exchange desk, credits swept, history.
 
 Decides that no account falls below zero. Available stands in the account, held in open positions, pending in credits.
-Source: LEDGER, Equations; market reference 4.6 (sweep by named id, never by range).
+Source: docs/contract.md, Equations; docs/ledger.md, Contention (sweep by named id, never by range).
 """
 
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """Totals over the whole ledger, for everyone: the two sides of the token and the energy equation.
 
-Decides nothing; reads only. Source: LEDGER, Equations that always hold.
+Decides nothing; reads only. Source: docs/contract.md, Equations.
 """
 
 from collections import Counter

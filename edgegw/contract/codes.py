@@ -1,6 +1,6 @@
 """The closed lists of the contract: refusal codes, retail reasons, roles, organisations.
 
-Decides nothing; a code is a stable word that clients, books and auditors count. Source: market reference 4.8.
+Decides nothing; a code is a stable word that clients, books and auditors count. Source: docs/contract.md, Refusal codes.
 """
 
 from enum import StrEnum

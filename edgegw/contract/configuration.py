@@ -1,6 +1,6 @@
 """The channel's constants: written once, before anything else, under a policy of all three organisations.
 
-Decides defaults and which values fit together. Source: LEDGER, Time and Price; market reference 2.6.
+Decides defaults and which values fit together. Source: docs/contract.md, Time.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """What every trade has in common: a reading, the meter it came from, the price of its interval, the amounts.
 
-Decides ids, register continuity and amounts of a trade before anything is written. Source: LEDGER, Trade and Units.
+Decides ids, register continuity and amounts of a trade before anything is written. Source: docs/ledger.md, Trades and Units.
 """
 
 from dataclasses import dataclass

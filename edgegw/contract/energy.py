@@ -1,6 +1,6 @@
 """What raises and trues energy accounts: generation readings of producers, attestations of cars; lots that expire.
 
-Decides how much energy a member may sell. Source: LEDGER, The seven functions; market reference 5.2.
+Decides how much energy a member may sell. Source: docs/contract.md, Functions.
 """
 
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """Holds: the driver's side of a session, tokens to charge or energy to sell, set apart until released.
 
-Decides how much is held, who may draw and who may end it. Source: LEDGER, Life of a session 2 and 6.
+Decides how much is held, who may draw and who may end it. Source: docs/ledger.md, Life of a session.
 """
 
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """Quarter hours against ledger time: aligned, not yet begun, over, recent enough.
 
-Decides whether an interval may be used for what a caller wants now. Source: LEDGER, Time; market reference 4.5.
+Decides whether an interval may be used for what a caller wants now. Source: docs/contract.md, Time.
 """
 
 from edgegw.contract.codes import Code, Refusal

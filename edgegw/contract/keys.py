@@ -1,6 +1,6 @@
 """Names of the ledger's keys: `type~part~part`, ASCII, numbers in ordered places of fixed width.
 
-Decides the layout of the world state and nothing else. Source: market reference 4.2.
+Decides the layout of the world state and nothing else. Source: docs/contract.md, Records.
 """
 
 CONFIG = "cfg"

@@ -1,7 +1,7 @@
 """Who takes part: signing up, changing status, and the checks other functions make of a member.
 
 Decides duplicates, optimistic versions and the member's organisation. Never sees a name or a card.
-Source: LEDGER, Who takes part; market reference 4.1.
+Source: docs/ledger.md, Who takes part; docs/contract.md, Functions.
 """
 
 from dataclasses import dataclass, replace

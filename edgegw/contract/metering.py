@@ -1,7 +1,7 @@
 """Register continuity: what a meter may have counted since it was last recorded.
 
 Decides that a register never passes a value twice and never faster than the meter's rating allows.
-Source: LEDGER, Trade; market reference 4.9.
+Source: docs/contract.md, A line of RecordTrades.
 """
 
 from edgegw.contract import keys

@@ -2,7 +2,7 @@
 
 Decides what stands behind an offer and where its rest goes.
 CHARGE offers are a producer's gross Wh out of one lot, DISCHARGE offers an industrial member's milli-token.
-Source: LEDGER, Around them and Life of a session 3.
+Source: docs/contract.md, Functions; docs/ledger.md, Life of a session.
 """
 
 from dataclasses import dataclass, replace

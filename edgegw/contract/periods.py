@@ -1,7 +1,7 @@
 """Load periods of a tariff: which of light, mid and peak an instant falls in, by local day and season.
 
 Decides from data alone (offset, months, holidays, hours); no time zone database, no clock.
-Source: market reference 2.2 and 2.6.
+Source: docs/contract.md, PostTariff in full.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The price formulas, pure: bounds and posted energy in, a price or an empty window out.
 
 Decides `sdr-share/1` (the scarcer side gets the larger part of the saving) and `mmr/1` (halves).
-Integers only; price in milli-token per kWh. Source: market reference 3.1; golden vectors in tests/golden.
+Integers only; price in milli-token per kWh. Source: docs/ledger.md, Price; golden vectors in tests/golden.
 """
 
 from dataclasses import dataclass

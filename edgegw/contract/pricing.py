@@ -1,7 +1,7 @@
 """The stored price of a zone, product and interval: derived from what is on the ledger, fixed once, never changed.
 
 Decides when a price may be fixed; whoever asks cannot influence the result, since all inputs are read from state.
-Source: LEDGER, Price; market reference 3.5 and 3.6.
+Source: docs/ledger.md, Price.
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """What stands on the ground: stations, gateways, meters; and where to find a station.
 
 Decides who may register what. New gateways and meters need all three organisations (guard keys).
-Source: LEDGER, Two peers; market reference 4.1, 4.2.
+Source: docs/contract.md, Functions; docs/ledger.md, Who takes part.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Settling a trade whose parties have paid: trade record, register, credits, energy flows, both histories.
 
-Decides where each milli-token and Wh of a trade goes; all of it is written blind. Source: LEDGER, Units and Contention.
+Decides where each milli-token and Wh of a trade goes; all of it is written blind. Source: docs/ledger.md, Units and Contention.
 """
 
 from edgegw.contract import keys

@@ -2,7 +2,7 @@
 
 Decides what a well-formed value is (a strict decimal string, an id, a digest, a whole number) and nothing about
 the market. Field `start_wh` is `startWh` in JSON; a field that is None is absent. Quantities are decimal strings,
-because JSON numbers lose integers beyond 2^53. Source: market reference 3.1 (limits), 4.5 (determinism).
+because JSON numbers lose integers beyond 2^53. Source: docs/contract.md, Calling; RFC 8259 §6.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Slices: what one gateway may draw of one offer in one interval.
 
-Decides who may reserve how much and until when, and that the rest returns. Source: LEDGER, Life of a session 3.
+Decides who may reserve how much and until when, and that the rest returns. Source: docs/ledger.md, Life of a session.
 """
 
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """What the price is made from: dated tariffs, hourly floors, posted supply and demand.
 
 Decides who may post what and until when. A tariff is never edited, only superseded; after the cut-off nothing
-an interval's price is made of can change. Source: market reference 2.6 and 3.5.
+an interval's price is made of can change. Source: docs/contract.md, PostTariff in full; docs/ledger.md, Price.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 Decides each line by itself: recorded, known, or refused with a code. Recording touches the gateway's own holds and
 slices and its meters' registers, and writes blind credits; never an account or an offer, so that any number of
-gateways settle in one block. Source: LEDGER, Trade and Contention; market reference 4.1, 4.9.
+gateways settle in one block. Source: docs/contract.md, A line of RecordTrades; docs/ledger.md, Contention.
 """
 
 from dataclasses import dataclass

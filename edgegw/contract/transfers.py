@@ -1,7 +1,7 @@
 """The direct transfer: one metered trade between a named buyer and seller, straight between the two accounts.
 
 Decides with the checks of `RecordTrades`; what each side receives is a blind credit as there.
-Source: LEDGER, The seven functions; market reference 5.1.
+Source: docs/contract.md, Functions.
 """
 
 from dataclasses import dataclass

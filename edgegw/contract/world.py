@@ -2,7 +2,7 @@
 
 Decides when something is written: at `flush`, once per key, sorted; a refused call writes nothing. A read of a key
 written in this call comes from the cache, because a host never shows a transaction its own writes.
-Source: market reference 4.2 (no read-your-writes), 4.5 (determinism), 4.6 (blind credits).
+Source: docs/ledger.md, Determinism and Contention; Fabric documentation, Read-Write set semantics.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Authorize: whether a card may charge, before any start. Moves nothing and promises nothing: the start decides.
 
-Source: LEDGER.md "Life of a session" 1; OCPP 1.6 §4.1, 2.1 use case C01.
+Source: docs/ledger.md, Life of a session; OCPP 1.6 §4.1, 2.1 use case C01.
 """
 
 from collections.abc import Mapping

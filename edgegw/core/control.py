@@ -2,7 +2,7 @@
 
 Every command ends by itself inside what its hold can pay, with 0 W below it, so that a gateway that dies leaves
 nothing running. Selling happens only inside an interval's guards, at a fixed price, out of slices and hold.
-Source: LEDGER.md "Interval"; OCPP 2.1 use cases Q03, Q11, K28.
+Source: docs/ledger.md, Life of a session; docs/ocpp.md, Commands; OCPP 2.1 use cases Q03, Q11, K28.
 """
 
 from dataclasses import dataclass, replace

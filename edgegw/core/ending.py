@@ -1,7 +1,7 @@
 """How a session ends: what is answered, cut and given back.
 
 A session that is over waits for one more reading of its meter, so that its last segment is whole; then its holds close.
-Source: LEDGER.md "Life of a session" 6; OCPP 2.1 use cases E06 to E08.
+Source: docs/ledger.md, Life of a session; OCPP 2.1 use cases E06 to E08.
 """
 
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 Adapters build these; the core never asks. Times are UTC nanoseconds of the station's clock unless a name says
 otherwise. `None` means "not measured" or "not told", never zero.
-Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the words; HOUSE.md for the form.
+Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the words.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What chargers tell beside the bill: flaws of their messages, and registers that contradict themselves.
 
 Decides what of it is written down and logged. Never changes what is billed: the Modbus meter bills, and a charger's
-own registers are evidence only (HOUSE.md, rulings).
+own registers are evidence only (docs/ocpp.md, Energy).
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """What the station may use of the market: fixed prices seen in time, and its own slices of standing offers.
 
 Decides how much of a segment is market energy and why the rest is retail. Never prices anything itself: the ledger's
-record holds. Source: LEDGER.md "Price", "Retail", "Slices".
+record holds. Source: docs/ledger.md, Price and Retail.
 """
 
 from collections.abc import Iterable, Mapping

@@ -3,7 +3,7 @@
 Only differences of cumulative registers count; power never bills. A quarter hour is cut by interpolation between the
 readings around it, once, and never recomputed. A meter is known by its serial: another one counts only after somebody
 adopted it. Nothing here knows prices or sessions.
-Source: metering reference §6 (accept test §6.6, boundary §6.4); trade_wh = floor(R_end/1000) - floor(R_start/1000).
+Source: docs/meters.md, From registers to segments; trade_wh = floor(R_end/1000) - floor(R_start/1000).
 """
 
 from collections.abc import Mapping
@@ -188,7 +188,7 @@ def running_wh(account: MeterAccount) -> tuple[int, int]:
 
 
 def interpolate(first: Registers, last: Registers, at_ns: int) -> Cut:
-    """Registers at `at_ns` between two readings, rounded down; source: metering reference §6.4."""
+    """Registers at `at_ns` between two readings, rounded down."""
     assert first.at_ns <= at_ns <= last.at_ns
     span_ns = max(1, last.at_ns - first.at_ns)
     part_ns = at_ns - first.at_ns
@@ -212,7 +212,7 @@ def _cut_from(registers: Registers) -> Cut:
 
 
 def _is_plausible(old: Registers, new: Registers, account: MeterAccount) -> bool:
-    """0 <= difference <= Pmax * time * 1.1 + 2 steps, in both directions (metering reference §6.6)."""
+    """0 <= difference <= Pmax * time * 1.1 + 2 steps, in both directions."""
     most_mwh = energy_mwh(account.power_w_max * 11, new.t1_ns - old.t0_ns) // 10 + 2 * account.step_mwh
     return (
         0 <= new.import_mwh - old.import_mwh <= most_mwh and 0 <= new.export_mwh - old.export_mwh <= most_mwh

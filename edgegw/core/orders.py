@@ -2,7 +2,7 @@
 
 Decides what an order is, and which codes may stand in one. What becomes of it is `placing`'s (asked, started, refused),
 `aims`' (what it means for power) and `quote`'s (what it will cost). Never holds an idToken in clear.
-Source: issue "The driver's side", functions 3 and 4; LEDGER.md "Life of a session".
+Source: DESIGN.md, An order from a page; docs/events.md (codes of a refused order).
 """
 
 from dataclasses import dataclass

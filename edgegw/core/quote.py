@@ -3,7 +3,7 @@
 Decides what is told of an order ahead of its start. Prices are those of `outlook`; a plan is the very one that would be
 followed. A worst case takes the driver's own limits: the highest price for all that is charged, the lowest for what is
 sold. A sale is quoted on a state of charge that the driver told; it takes place only where the car tells its own
-(LEDGER.md, "Hold"), which the quote says: NO_SOC.
+(docs/ledger.md, Life of a session), which the quote says: NO_SOC.
 """
 
 from collections.abc import Sequence

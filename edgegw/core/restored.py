@@ -5,7 +5,7 @@ Wh of the time between is offered or booked again; that sessions of the backup a
 a stranger, which gets 0 W and is stopped); that their holds are released after their last line; and that new ids
 follow none that the lost part of the journal may have given out. Never judges what stands on the ledger: lines and
 submissions of the backup go out again as they are, and the contract answers a repeat without writing.
-Source: reliability reference §2.4 (a restored backup reconciles first) and §5 row 54.
+Source: docs/data.md, Restore.
 """
 
 from dataclasses import replace

@@ -2,7 +2,7 @@
 
 Nothing moves through the car between the attestation and its hold. A sale needs a state of charge, a driver who
 sells, a price above the driver's own, and buyers' slices; without any of these the car just stays.
-Source: LEDGER.md "Life of a session" 2, 4 and 6; market reference §5.2.
+Source: docs/ledger.md, Life of a session (a sale).
 """
 
 from collections.abc import Mapping

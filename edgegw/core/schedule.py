@@ -1,7 +1,7 @@
 """The quarter hour's timetable: report, fix, reserve, start, guard; and what is given back after it.
 
 Everything about one interval happens before it starts, except drawing on it and returning what is left.
-Source: LEDGER.md "Price" (cut-off, fixed once), "Slices".
+Source: docs/ledger.md, Price (cut-off, fixed once) and Life of a session (slices).
 """
 
 from collections.abc import Mapping

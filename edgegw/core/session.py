@@ -2,7 +2,7 @@
 
 A boot ends nothing. `TRANSITIONS` lists every pair of phase and event that is lawful; another pair is a device's
 disorder and is quarantined. How a session begins is `starting`'s, how it ends `ending`'s.
-Source: LEDGER.md "Life of a session"; OCPP 1.6 §5.11 and 2.1 use cases E01 to E17; HOUSE.md "State machines".
+Source: docs/ledger.md, Life of a session; OCPP 1.6 §5.11 and 2.1 use cases E01 to E17.
 """
 
 from collections.abc import Callable, Mapping

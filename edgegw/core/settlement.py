@@ -3,7 +3,7 @@
 A payload never changes after NEW. The signed envelope is journalled (PREPARED) before its first Submit; after any
 Submit the outcome is unknown until CommitStatus says otherwise; the same bytes are sent until it does. A new nonce is
 made only after a definite invalid code. Submissions that touch one shared key share a lane: one at a time, in order.
-Source: LEDGER.md "Exactly once"; reliability reference §2.2.
+Source: docs/reliability.md, A submission.
 """
 
 from collections.abc import Mapping

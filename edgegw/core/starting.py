@@ -2,7 +2,7 @@
 
 A start is answered when its first reading and its hold are there, or refused when they are late. One that runs all the
 same is at 0 W and asked to stop.
-Source: LEDGER.md "Life of a session" 1 and 2; OCPP 1.6 §5.11 and 2.1 use cases E01 to E05.
+Source: docs/ledger.md, Life of a session; OCPP 1.6 §5.11 and 2.1 use cases E01 to E05.
 """
 
 from dataclasses import replace

@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 
 class SaleStage(StrEnum):
-    """What a car that sells goes through; LEDGER.md: settle, sweep, attest, hold."""
+    """What a car that sells goes through (docs/ledger.md, Life of a session): settle, sweep, attest, hold."""
 
     NONE = "none"
     CUTTING = "cutting"

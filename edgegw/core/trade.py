@@ -1,7 +1,7 @@
 """From segments to lines: every Wh of a segment becomes a trade or is booked as untraded, with its code.
 
 Charging: first this station's slices at the fixed price, then retail with its reason. Discharging: slices of buyers
-only; a sale never falls back. Source: LEDGER.md "Interval", "Retail", "Trade"; market reference §5.1.
+only; a sale never falls back. Source: docs/ledger.md, Retail and Trades.
 """
 
 import hmac

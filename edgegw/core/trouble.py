@@ -1,7 +1,7 @@
 """What keeps a meter from being used: its code, what is known of it, since when, and how often in a row.
 
 Decides from which repetition on a discarded reading counts as a fault of the meter. Never decides what is discarded.
-Source: reliability reference §6, rows 26 to 30; the codes stand in `remedies`.
+Source: docs/meters.md, When a meter misbehaves; the codes stand in `remedies`.
 """
 
 from dataclasses import dataclass

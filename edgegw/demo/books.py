@@ -2,7 +2,7 @@
 
 Decides how registers become Wh (floors of both ends, epoch by epoch) and how far the journal's cut at a quarter hour lies
 from the true register. Reads the journal and the witness's sealed books; changes neither.
-Source: LEDGER, equations that always hold; metering reference 6.4.
+Source: docs/ledger.md, Equations; docs/meters.md, From registers to segments.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The contract's seven functions, and which of them a run has to have used.
 
 Decides what must not be missing: all seven, `transfer` where the producer could sell directly at noon. Never uses one.
-Source: LEDGER, The seven functions; issue of the demo ("each of the seven functions is used by the demo").
+Source: docs/contract.md, Functions; the paper named in README.md, whose seven functions they are.
 """
 
 from collections import Counter

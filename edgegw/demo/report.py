@@ -3,7 +3,7 @@
 Decides `conserved` and the exit status. Decides nothing about the blocks: `verified` is the witness's auditor's verdict.
 Balance alone proves little, because differences of registers always telescope: lost polls and boundary errors beyond
 their bound fail a run as well.
-Source: issue of the demo; LEDGER, equations that always hold.
+Source: README.md, What the settlement shows; docs/ledger.md, Equations.
 """
 
 from collections.abc import Mapping

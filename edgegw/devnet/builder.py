@@ -1,7 +1,7 @@
 """The external builder: three shell scripts by which a peer takes a package that only names a chaincode service. Pure.
 
 Decides nothing. A peer calls `detect` (is it ours?), `build` and `release` (where is the service?), and dials what
-`connection.json` names. Source: fabric reference 3; Fabric's external builder interface.
+`connection.json` names. Source: Fabric documentation, External Builders and Launchers.
 """
 
 SCRIPTS = {

@@ -1,7 +1,7 @@
 """What cryptogen and configtxgen are told: the organisations, and the channel's first configuration. Pure.
 
 Decides the channel's policies and capabilities. A peer organisation's clients may write, its peers endorse; changing the
-chaincode takes most organisations. Source: fabric reference 2.
+chaincode takes most organisations. Source: Fabric documentation, Using configtxgen and Policies.
 """
 
 from edgegw.devnet.layout import Layout, Member, Node

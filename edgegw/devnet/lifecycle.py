@@ -1,7 +1,7 @@
 """A chaincode package becomes a contract of the channel: installed at each peer, approved by each organisation, committed.
 
 Decides the order, and that a package which is installed already is no fault. A package says where its organisation's chaincode
-service listens, so each organisation may have a package, and a package id, of its own. Source: fabric reference 3.
+service listens, so each organisation may have a package, and a package id, of its own. Source: Fabric documentation, Fabric chaincode lifecycle.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 Decides every key that a peer reads without a default of its own, and sets it: an absent one of `peer.gossip.pvtData` makes
 approving a chaincode fail. An orderer has defaults, and refuses a key that it does not know: it is told no more than it must be.
-Source: fabric reference 2 (keys found by running 3.1.5); one form for 2.5 and 3.1.
+Source: Fabric's sampleconfig (core.yaml, orderer.yaml) of 2.5 and 3.1; one form for both.
 """
 
 from edgegw.devnet.layout import Layout, Node

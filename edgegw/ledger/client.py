@@ -2,7 +2,7 @@
 
 Decides deadlines, and when a call is worth endorsing again. Keeps nothing: what must survive a crash
 (the endorsed envelope) is the caller's to store before `submit`.
-Source: LEDGER "Exactly once", fabric reference 4 and 6.
+Source: docs/reliability.md, A submission; Fabric documentation, Fabric Gateway.
 """
 
 import asyncio

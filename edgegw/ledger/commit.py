@@ -1,7 +1,7 @@
 """How did it end? Committed, invalid, or not known yet.
 
 Decides nothing: "unknown" is a state to ask again, never a reason to build a new transaction.
-Source: Fabric CommitStatus (never says "not found", it waits), reliability reference 2.1.
+Source: Fabric's gateway service: CommitStatus never says "not found", it waits (docs/reliability.md, A submission).
 """
 
 from dataclasses import dataclass

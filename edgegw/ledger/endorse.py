@@ -1,7 +1,7 @@
 """Proposing: build and sign a call, have it endorsed, check what came back, sign that.
 
 Decides whether the peer's answer is our own call with enough valid endorsements; only then is it signed.
-Source: fabric reference 4 (the official clients sign whatever their peer returns; this one does not).
+Source: Fabric documentation, Transaction flow; the official clients sign whatever their peer returns, this one does not.
 """
 
 import json

@@ -12,7 +12,7 @@
       Conflicting       committed as invalid once too often: somebody else writes the same keys
       Undecided         nobody could say how it ended: ask again under the same id
 
-Source: fabric reference 6, reliability reference 2.2.
+Source: docs/reliability.md, What a peer's failure means.
 """
 
 import re

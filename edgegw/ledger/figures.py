@@ -2,7 +2,7 @@
 
 Decides whether key, energy, amount, fee, price and times follow from what they are made of, one named check each (the
 names are `office.CHECKS`). Never asks anybody: what it is given may come from a peer that lies.
-Source: docs/contract.md (A line of RecordTrades, Time, Records); LEDGER "Evidence".
+Source: docs/contract.md (A line of RecordTrades, Time, Records).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 Decides how a block is shown, on either peer. Never decides whether it holds: that is the audit's. Times are shown twice,
 the transaction's own and the ledger's, which a sandbox maps onto a simulated day.
-Source: LEDGER "Blocks as the paper draws them".
+Source: docs/ledger.md, Blocks.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 Decides by outcomes, never by pings: a peer that failed a call rests, longer each time, and the next one is asked within
 the same call and its deadline; when the rest of a preferred one is over it is asked first again. A call is never spread
-over two peers at once. Source: fabric reference 6 (the gateway hides the loss of any peer but itself).
+over two peers at once. Source: Fabric documentation, Fabric Gateway (a gateway peer hides the loss of any peer but itself).
 """
 
 import time

@@ -4,7 +4,7 @@ Decides whether what a peer hands out as a block holds together, on any peer, on
 (`office.CHECKS`). One block cannot show that its reads were current or that a key's own policy asked for more than two
 organisations: the replay of all blocks can (`edgegw ledger verify`, on an embedded peer), or a peer's own validation,
 whose codes are taken as they stand.
-Source: LEDGER "Blocks as the paper draws them"; Fabric block header, metadata and endorsements.
+Source: docs/ledger.md, Blocks; Fabric block header, metadata and endorsements.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,7 @@ from edgegw.fabric.wire import MalformedMessageError, decode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """`tx_number`: place in the block, from 0; `prev_hash`: of the block before, as LEDGER's Prev_Hash."""
+    """`tx_number`: place in the block, from 0; `prev_hash`: of the block before (docs/ledger.md, Blocks)."""
 
     tx_id: str
     block: int

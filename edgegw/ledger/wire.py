@@ -1,7 +1,7 @@
 """gRPC: one connection to a gateway peer, its five calls, and failures as values of ours.
 
 Decides the connection's timing (quick reconnects, slow keepalive: peers close what pings more often than
-once a minute). The only file of the client that knows grpc. Source: fabric reference 4 and 6.
+once a minute). The only file of the client that knows grpc. Source: Fabric's sampleconfig/core.yaml (peer.keepalive).
 """
 
 from collections.abc import AsyncGenerator

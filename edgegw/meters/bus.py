@@ -2,7 +2,7 @@
 
 Decides what is asked next (`schedule`), when a unit has failed often enough to be probed only, and whether the meter that
 answers is the one it was. Never decides whether a reading is plausible, never retries inside the library.
-Source: metering reference, clauses 5.4 to 5.6 and 6.2.
+Source: docs/meters.md, From registers to segments.
 """
 
 import asyncio

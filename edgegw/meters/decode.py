@@ -2,7 +2,7 @@
 
 A float becomes a count of the meter's smallest step by round(value / step), once, here, on exact ratios; after this line
 energy is an integer for good. Sentinels, NaN, infinities and negative registers become None: not measured.
-Never decides whether a value is plausible. Source: metering reference, clauses 6.3 and 0.6.
+Never decides whether a value is plausible. Source: docs/meters.md, From registers to segments; IEEE 754.
 """
 
 import math

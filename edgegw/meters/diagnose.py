@@ -1,7 +1,7 @@
 """What two looks at a meter, some seconds apart, say about its wiring and its profile: what, measured, verdict, what to do.
 
 Decides what a doubt is called and what to do about it; pure. Never reads, never changes anything.
-Source: metering reference, clauses 2, 4 and 6.6; reliability reference §5, rows 33 to 35.
+Source: docs/meters.md, What `diagnose` shows.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ pymodbus 3.16 is seen in this file only. It hands out a late answer as the next 
 and waits out the timeout after a hang-up, so here: no retries inside the library, unit, function and count of each answer
 verified, a hang-up fails the request at once, and a connection on which anything was odd (a timeout, a wrong answer, a
 cancelled task) is closed and never used again. Never decides what to ask or when.
-Source: metering reference, clauses 5.1, 5.4 and 5.6.
+Source: Modbus application protocol 1.1b3; Modbus over serial line 1.02, §2.5.1 (the quiet time between RTU frames).
 """
 
 import asyncio
@@ -89,7 +89,7 @@ def _read_inputs(block: Block) -> ModbusPDU:
     return ReadInputRegistersRequest(address=block.start, count=block.count)
 
 
-# All that edgegw ever asks of a meter: reads. No function that writes is made anywhere (reliability reference, S13).
+# All that edgegw ever asks of a meter: reads. No function that writes is made anywhere: Modbus has no authentication.
 _READS = {3: _read_holding, 4: _read_inputs}
 _ANSWERS = {3: ReadHoldingRegistersResponse, 4: ReadInputRegistersResponse}
 _HEAD = struct.Struct(">HHHBBB")  # transaction, protocol, length, unit, function, bytes

@@ -2,7 +2,7 @@
 
 Decides which requests a unit gets (energy of both directions in one, no two of equal length, so that a shifted answer
 cannot pass for another) and how words become exact ratios. Never touches a socket, never uses a float.
-Source: metering reference, clause 2.4; maps and their origin stand in each file.
+Source: docs/meters.md, Profiles; maps and their origin stand in each file.
 """
 
 import json

@@ -4,7 +4,7 @@ Every unit has a periodic poll (its phase derived from its id, so that many buse
 before and one just after each UTC quarter hour, between which the boundary is interpolated. What the machine comes to too
 late is lost, and counted: a poll whose successor is due already, a read before the cut that would start after it, a read
 after the cut that would start a whole poll period late. Never reads, never sleeps.
-Source: metering reference, clause 6.4; acceleration reference (balance alone hides an overloaded clock).
+Source: docs/meters.md, From registers to segments.
 """
 
 import heapq

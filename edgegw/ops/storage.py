@@ -4,7 +4,7 @@ Decides the watermarks, by the free share of the journal's file system (of 8 GiB
 terabyte is not a shortage), as if the ballast were in place. Below 20 % it says so, below 10 % nothing is stored that
 does not bill, below 5 % no new session begins, below 2 % the ballast gives its room to the journal. A running session
 is never stopped. Decides, too, whether a configuration's promise (`storage.offline_days`) fits on the disk at all.
-Source: reliability reference §2.4 (SQLite on a full disk, measured), §6 row 38; a constant says how it was measured.
+Source: docs/data.md, A disk that fills up; a constant says how it was measured.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Decides the order (constants, members, deposits, tariff and floors, meters, loads; at the end offers, sweep, payout) and
 which identities each part needs; nothing else.
-Source: LEDGER, Who takes part and Around them.
+Source: docs/ledger.md, Who takes part; docs/contract.md, Functions.
 """
 
 import asyncio

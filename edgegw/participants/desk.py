@@ -1,7 +1,7 @@
 """The exchange desk: turns deposits into tokens and tokens into payouts.
 
 Decides nothing: one deposit reference mints once, one payout reference burns once, whatever is repeated.
-Source: LEDGER, around the seven functions (Mint, Burn); totalSupply = minted - burned.
+Source: docs/contract.md, Functions (Mint, Burn); totalSupply = minted - burned.
 """
 
 import asyncio

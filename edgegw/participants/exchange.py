@@ -3,7 +3,7 @@
 Decides the order. Buying: the won first, then Mint; a Mint that the contract refuses for good is paid back. Selling: Burn
 first, then the won; a payout that the bank declines is minted back. Every step is known by a reference and may be
 repeated; the book says before it that it may have been taken, and after it that it was. Never two exchanges of one quote.
-Source: LEDGER, around the seven functions (Mint, Burn); docs/contract.md (Repeats).
+Source: docs/contract.md, Functions (Mint, Burn) and Repeats.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The industrial complex: posts its demand for discharged energy and bids for it with standing token offers.
 
 Decides when a bid is renewed; its limit is the tariff's ceiling, what it would pay elsewhere.
-Source: LEDGER, price (DISCHARGE: industry posts demand) and Around them (Offer).
+Source: docs/contract.md, Functions (PostLoad on DISCHARGE: industry posts demand; Offer).
 """
 
 from dataclasses import dataclass

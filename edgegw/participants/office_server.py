@@ -2,7 +2,7 @@
 
 Decides who is heard (`ledger.caller`), sizes, and which fault becomes which status: 400 not understood, 401 not heard,
 404 no such method, 413 too long, 503 cannot be asked now. Nothing secret stands in a URL or in a line of the log.
-Source: RFC 9110 (status codes); LEDGER, Who takes part (only an organisation's representative and its gateways submit).
+Source: RFC 9110 (status codes); docs/representative.md, How a station asks.
 """
 
 import asyncio

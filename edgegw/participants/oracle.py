@@ -1,7 +1,7 @@
 """The price oracle: posts the dated tariff once and hourly floors a day ahead of their hours.
 
 Decides which published number belongs to which hour; never a price (the contract fixes those from what is posted).
-Source: LEDGER, price; market reference 3.5 (PostTariff, PostFloor day-ahead).
+Source: docs/ledger.md, Price; docs/contract.md, Functions (PostTariff, PostFloor).
 """
 
 from collections import Counter

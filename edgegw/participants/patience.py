@@ -2,7 +2,7 @@
 
 Decides what is asked again (a channel whose constants are still to be written, but no other refusal; never a forged answer
 or a refused identity) and for how long, in real seconds.
-Safe because every write carries an id of its caller's own. Source: LEDGER, Exactly once.
+Safe because every write carries an id of its caller's own. Source: docs/contract.md, Repeats.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Decides how a quarter hour's generation is shared between the direct sale at noon and the standing offer. The plant's
 register at any instant is the sum of its profile since the plant was put into service, whoever runs it meanwhile. Never touches a gateway's slices or holds.
-Source: LEDGER, price (CHARGE: producers post supply) and Around them; docs/contract.md (RegisterGeneration, transfer).
+Source: docs/contract.md, Functions (PostLoad on CHARGE: producers post supply; RegisterGeneration, transfer).
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 Decides nothing about prices. It adds up what the gateways report for an interval and posts the sum at once: demand for
 CHARGE, supply for DISCHARGE. Reports coalesce; one that comes after the cut-off is counted, never an error.
-Source: LEDGER, price (each organisation posts its own side only); docs/contract.md (PostLoad, Register...).
+Source: docs/ledger.md, Price (each organisation posts its own side only); docs/contract.md (PostLoad, Register...).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What the participants' process is told: one JSON file, checked whole.
 
 Decides nothing. Names carry their units; relative paths start at the file's own folder.
-Source: HOUSE, Libraries (pydantic for configuration only).
+Source: DECISIONS.md, 13 (pydantic in configuration only).
 """
 
 import os

@@ -1,7 +1,7 @@
 """A published tariff as dated data: the file under `configs/tariffs`, and what the oracle posts of it.
 
 Decides which of the file's numbers belong to which hour; never a price. The file's SHA-256 goes on the ledger.
-Source: market reference 2.6 (format), docs/contract.md (PostTariff).
+Source: docs/contract.md, PostTariff in full.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The gateway's refusals: gRPC code, message and details as a Fabric gateway peer words them.
 
-Decides only the wording; official clients and ours classify by it. Source: fabric reference 6.
+Decides only the wording; official clients and ours classify by it. Source: docs/reliability.md, What a peer's failure means; Fabric's internal/pkg/gateway.
 """
 
 from dataclasses import dataclass

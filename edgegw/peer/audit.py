@@ -1,7 +1,7 @@
 """Audit: recompute every block of the peer's file, and write the raw blocks out for others to do the same.
 
 Decides nothing new: header chain, data hash, creators' and endorsers' signatures, policies, MVCC and the
-world are recomputed with the same rules. Source: LEDGER "Blocks as the paper draws them".
+world are recomputed with the same rules. Source: docs/ledger.md, Blocks.
 """
 
 from collections import Counter

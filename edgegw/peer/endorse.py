@@ -1,7 +1,7 @@
 """Endorsing: check a signed proposal, simulate it once, sign the result with the organisations' peers.
 
 Decides whether a proposal may be simulated, and which organisations sign. Nothing here changes the world.
-Source: Fabric endorser (order and words of the refusals), fabric reference 6.
+Source: Fabric's core/endorser (order and words of the refusals).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Fault switches of a test peer: what a network does on bad days, on demand.
 
 Decides how many of the next calls misbehave, and how. A peer started without the option never does.
-Source: fabric reference 6 (a killed orderer forgets what it acknowledged, a quorum answers too late, ...).
+Source: docs/reliability.md, A submission (a killed orderer forgets what it acknowledged).
 """
 
 import json

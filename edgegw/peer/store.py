@@ -1,7 +1,7 @@
 """The peer's file: raw blocks, transaction outcomes and the world, one SQLite commit a block.
 
 Decides nothing. Each commit is on disk when it returns (WAL, synchronous FULL). One connection, used by
-one thread. Source: reliability reference 2.4.
+one thread. Source: docs/reliability.md, SQLite.
 """
 
 import sqlite3

@@ -2,7 +2,7 @@
 
 Decides with the block, the roots and the world alone, so that a replay gives the same codes. Never reads
 a clock: a certificate that expired later does not make an old block invalid.
-Source: Fabric txvalidator v20 and key-level endorsement, fabric reference 6.
+Source: Fabric's core/committer/txvalidator/v20; Fabric documentation, Endorsement policies (key-level).
 """
 
 from collections.abc import Callable, Iterable, Sequence

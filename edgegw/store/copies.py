@@ -2,7 +2,7 @@
 
 Decides the order in which files move, so that at every instant either the old or the new journal stands there whole, or
 the gateway refuses to start. Never deletes what it replaces, and never opens a file for writing that somebody uses.
-Source: reliability reference §2.4 (backups; never delete and start empty).
+Source: docs/data.md, Backups and migrations, Restore.
 """
 
 import json

@@ -3,7 +3,7 @@
 Decides when something is durable: one transaction for all that waited, one fsync, and only then do the callers go on.
 Never decides what is worth remembering, and never writes on after an error (a failed fsync may have dropped the pages,
 so a second one proves nothing), with one exception: a full disk, once, after room was made (`_write`).
-Source: reliability study on SQLite in WAL mode with synchronous=FULL; ports.Journal.
+Source: docs/reliability.md, SQLite; ports.Journal.
 """
 
 import asyncio

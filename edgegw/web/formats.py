@@ -3,7 +3,7 @@
 Decides digits, separators, units and words of quantities; never what is shown, and never a float: every quantity is an
 integer of its unit. Rounding is half away from zero and only where a caller asks for fewer places than there are. What
 is typed is read strictly, as ASCII digits and one point, so that no entry can mean two quantities; a wrong one is a
-value (`Flaw`) that the page translates. Source: reliability reference §6 row 34.
+value (`Flaw`) that the page translates.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The sealed books against ledger and station: every Wh that flowed was traded or declared untraded, once.
 
-Decides per meter and direction. Source: LEDGER, Equations ("register difference = traded + untraded, exactly") and Trade
-(evidence); the witness's energy is floor(R_end/1000) - floor(R_start/1000) of the true registers in mWh.
+Decides per meter and direction. Source: docs/ledger.md, Equations ("register difference = traded + untraded, exactly") and
+Trades; the witness's energy is floor(R_end/1000) - floor(R_start/1000) of the true registers in mWh.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Quarter-hour cuts: how far the station's register at a cut lies from the true one.
 
 Decides with the books' quarter marks, where power flows. Differences of registers always telescope, so balance alone
-would not show energy that was booked into the wrong quarter hour. Source: metering reference 6.4.
+would not show energy that was booked into the wrong quarter hour. Source: docs/meters.md, From registers to segments.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What each member owns: every transaction changes it by exactly what its trades, mints, burns, lots and attestations say.
 
 Decides by following accounts, holds, offers, slices and credits, whatever function was called: a buyer's debit is the
-seller's credit and the fee; nothing comes from nowhere. Source: LEDGER, Equations that always hold.
+seller's credit and the fee; nothing comes from nowhere. Source: docs/contract.md, Equations.
 """
 
 from __future__ import annotations

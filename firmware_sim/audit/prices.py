@@ -1,6 +1,6 @@
 """Prices: every fixed price recomputed from the tariff, floors and loads that stood on the ledger before it.
 
-Decides with its own `sdr-share/1` and its own calendar. Source: LEDGER, Price; docs/contract.md, PostTariff and price.
+Decides with its own `sdr-share/1` and its own calendar. Source: docs/ledger.md, Price; docs/contract.md, PostTariff and price.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """All blocks from the first on: the chain of hashes, each transaction's code, and the state that they make.
 
 Decides whether the blocks are one unbroken chain. What a valid transaction wrote is shown to every check together with
-the state before it. Source: LEDGER, Blocks as the paper draws them.
+the state before it. Source: docs/ledger.md, Blocks.
 """
 
 from __future__ import annotations

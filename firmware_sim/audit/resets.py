@@ -1,7 +1,7 @@
 """Counter resets: what flows between a meter's last reading before one and its first after it, nobody has measured.
 
-Decides how much that may be: rated power for as long as the station did not read. Source: metering reference 6.6; LEDGER,
-"per meter, epoch and direction".
+Decides how much that may be: rated power for as long as the station did not read. Source: docs/meters.md, From registers
+to segments; docs/ledger.md, Equations.
 """
 
 from __future__ import annotations

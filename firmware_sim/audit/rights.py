@@ -1,6 +1,6 @@
 """Who may write what: contract roles, organisations, the guarded keys that all three must endorse, and write-once keys.
 
-Decides by key alone, whatever function was called. Source: docs/contract.md, Functions; LEDGER, Two peers.
+Decides by key alone, whatever function was called. Source: docs/contract.md, Functions; docs/ledger.md, Who takes part.
 """
 
 from __future__ import annotations

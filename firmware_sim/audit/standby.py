@@ -1,7 +1,7 @@
 """Standby: what an EVSE draws with its contactor open, and nothing else may be booked under that name.
 
 Decides how much a station may book as STANDBY: what the sealed books say flowed so, and a slack for each run of it.
-Source: HOUSE, the simulator is a witness; LEDGER, Trade ("energy that could not be traded is not hidden").
+Source: docs/ledger.md, Trades (untraded energy); DESIGN.md, The simulator is a witness.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The two equations of the whole ledger, added up anew from the replayed state.
 
-Decides whether supply and energy are all somewhere. Source: LEDGER, Equations that always hold.
+Decides whether supply and energy are all somewhere. Source: docs/contract.md, Equations.
 """
 
 from __future__ import annotations

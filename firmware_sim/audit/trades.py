@@ -1,6 +1,6 @@
 """Trades: each one's energy, price, amounts and place in its register recomputed, and what was drawn for it.
 
-Decides with the ledger's state before the trade. Source: LEDGER, Trade, Units and Retail; docs/contract.md, RecordTrades.
+Decides with the ledger's state before the trade. Source: docs/ledger.md, Trades, Units and Retail; docs/contract.md, RecordTrades.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bad input from meters, row by row of the reliability reference §6: a clear answer, nothing lost, the other meter goes on.
+"""Bad input from meters, row by row of docs/meters.md (When a meter misbehaves): a clear answer, nothing lost, the other meter goes on.
 
 The real path: a Modbus TCP server with two meters behind it, the bus that reads them, and the core that judges.
 """
@@ -221,7 +221,7 @@ async def test_a_meter_that_misbehaves(row: Row) -> None:
 
 
 async def test_a_jump_names_energy_time_and_power() -> None:
-    """Row 28: how many Wh in how many seconds, and what the rated power allows."""
+    """The log says how many Wh in how many seconds, and what the rated power allows."""
     async with cabinet("eastron-sdm630") as station:
         station.bad.twist = with_words(float_words(9_000.0), 20)
         await station.until(lambda: bool(station.lines), ask=BAD)

@@ -1,8 +1,8 @@
-"""What a broken or hostile charger may send, row by row of the reliability study's list (§6, rows 1 to 7 and 9 to 25).
+"""What a broken or hostile charger may send, one test for each kind of bad input.
 
 Each case runs over a real socket against the real listener, core, loop and journal. It looks at the wire, at the one log
 line with its code, and at what must not happen: a traceback, a secret in the log, harm to another charger or to the next
-good message. Where HOUSE.md rules otherwise than the list (rows 4 and 5) it holds.
+good message. The rules: docs/ocpp.md.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ async def start(socket: ClientConnection, **changes: Any) -> Any:
     return (await call(socket, "StartTransaction", payload))[2]
 
 
-# --- the connection: rows 1 to 7 ----------------------------------------------------------------------------------------
+# --- the connection -----------------------------------------------------------------------------------------------------
 
 STRANGE = {"Authorization": "Basic ?"}
 
@@ -93,7 +93,7 @@ async def test_row6_says_nothing_of_who_exists(edge: Edge) -> None:
 
 
 async def test_row4_no_sub_protocol(edge: Edge) -> None:
-    """HOUSE.md holds: who offers none is let in and spoken to in the configured version."""
+    """A charger that offers no sub-protocol is served in the configured version."""
     async with edge.dial(subprotocols=None) as socket:
         assert socket.subprotocol is None
         await unharmed(edge, socket)
@@ -102,7 +102,7 @@ async def test_row4_no_sub_protocol(edge: Edge) -> None:
 
 
 async def test_row5_none_that_is_spoken(edge: Edge) -> None:
-    """HOUSE.md holds: let in, then closed with the reason; the log names what was offered."""
+    """A charger that offers no version spoken here is closed with the reason; the log names what it offered."""
     async with edge.dial(subprotocols=["ocpp1.5", "mqtt"]) as socket:
         with pytest.raises(ConnectionClosed):
             await socket.recv()
@@ -113,7 +113,7 @@ async def test_row5_none_that_is_spoken(edge: Edge) -> None:
     await unharmed(edge)
 
 
-# --- frames that are no billing message: rows 9 to 13, 23 to 25 ---------------------------------------------------------
+# --- frames that are no billing message ---------------------------------------------------------------------------------
 
 DEEP = "[" * 100_000
 LONG_ID = "i" * 40
@@ -186,7 +186,7 @@ async def test_row25_a_card_with_strange_characters(edge: Edge, tag: str) -> Non
     assert all(json.dumps(tag)[1:-1] not in body["text"] for body in edge.frames())
 
 
-# --- billing messages: rows 14 to 23 ------------------------------------------------------------------------------------
+# --- billing messages ---------------------------------------------------------------------------------------------------
 
 START = (
     f'[2,"a","StartTransaction",{{"connectorId":1,"idTag":"{TOKEN}","timestamp":"{NOW}","meterStart":%s}}]'
@@ -241,7 +241,7 @@ async def test_billing_messages_that_are_no_json(
 
 
 async def test_broken_billing_messages_with_strange_ids(edge: Edge) -> None:
-    """Row 12 and the rule above it: a billing message gets its CALLRESULT under whatever id it came."""
+    """A billing message gets its CALLRESULT under whatever id it came."""
     async with edge.dial(version="2.1") as socket:
         for message_id in (5, "i" * 300, "\ud800"):
             await socket.send(json.dumps([2, message_id, "MeterValues", {"evseId": 1, "meterValue": []}]))

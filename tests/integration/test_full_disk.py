@@ -279,7 +279,7 @@ def test_a_read_only_file_system_is_a_fault_at_the_start(disk: Path) -> None:
 
 @pytest.mark.parametrize("disk", ["34m"], indirect=True)
 def test_a_promise_that_the_disk_cannot_hold_is_refused(disk: Path, tmp_path: Path) -> None:
-    """Row 38 on a real small disk: EGW-4001 with days, trades, bytes and what the folder has; fewer days pass."""
+    """On a real small disk: EGW-4001 with days, trades, bytes and what the folder has; fewer days pass."""
 
     def faults(days: int) -> list[str]:
         text = CONFIG.replace('"var"', f'"{disk}"').replace("= 7", f"= {days}")

@@ -171,7 +171,7 @@ def levels(status: dict[str, Any]) -> dict[str, str]:
 
 
 async def test_a_configuration_that_cannot_be_used_ends_with_78(tmp_path: Path) -> None:
-    """Bad input rows 36 and 37: every fault at its line, with the nearest key; no traceback, and nothing was made."""
+    """Every fault at its line, with the nearest key; no traceback, and nothing was made."""
     config = await installed(tmp_path)
     good = config.read_text()
     config.write_text(good.replace("[ocpp]\nhost", "[ocpp]\nportt = 1\nhost"))
@@ -193,7 +193,7 @@ async def test_a_configuration_that_cannot_be_used_ends_with_78(tmp_path: Path) 
 
 
 async def test_a_disk_too_small_for_the_promise_ends_with_78(tmp_path: Path) -> None:
-    """Bad input row 38: days, trades and bytes are named beside what the disk has; sessions never begin on it."""
+    """Days, trades and bytes are named beside what the disk has; sessions never begin on it."""
     small = tmp_path / "small"
     small.mkdir()
     if why_not := mounted(small, "64m"):

@@ -1,4 +1,4 @@
-"""Bad input row 40: a command that cannot be done says what, where and what now, by its exit status too; never a traceback.
+"""Bad input at the command line: a command that cannot be done says what, where and what now, by its exit status too; never a traceback.
 
 Where the list names other sysexits, the house's few hold: 1 found problems, 2 usage, 69, 77, 78.
 """

@@ -81,7 +81,7 @@ def test_other_tables_stand_in_the_main_file_only(tmp_path: Path) -> None:
 
 
 def test_a_syntax_fault_names_line_column_and_the_line(tmp_path: Path) -> None:
-    """The words of bad input row 36: where it is, what was expected, and the line itself."""
+    """A syntax fault says where it is, what was expected, and the line itself."""
     path = written(tmp_path)
     path.write_text('[station]\nid "S-1"\n')
     with pytest.raises(ConfigError) as refused:

@@ -1,4 +1,4 @@
-"""The worked day of the market reference (5.3), through the contract, to the milli-token."""
+"""A worked day through the contract, to the milli-token: charge, sell, be refused, exchange."""
 
 import pytest
 
@@ -113,7 +113,7 @@ def sell(world: World) -> None:
 
 
 def test_worked_day() -> None:
-    """Charging from the sun, selling at peak: every balance and total as the reference's table has it."""
+    """Charging from the sun, selling at peak: every balance and total is the one worked out by hand."""
     world = market(lossBp=300)
     generate_lots(world)
     world.now_s = SIX - 3600

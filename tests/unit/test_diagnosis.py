@@ -131,7 +131,7 @@ def test_a_complete_configuration_passes(place: Path) -> None:
 def test_what_the_daemon_would_refuse_is_exit_status_78(
     place: Path, break_it: Any, check: str, words: str
 ) -> None:
-    """Bad input row 39 among them: a key that others may read is named with its mode and what to do."""
+    """A key that others may read is named with its mode and what to do."""
     break_it(place.parent)
     code, output = run("check", config=place)
     assert code == 78
@@ -152,7 +152,7 @@ def test_folders_that_are_none_are_found(place: Path) -> None:
 
 
 def test_a_key_of_another_certificate_is_found(place: Path) -> None:
-    """Bad input row 39, second half: the public keys are compared."""
+    """A key that does not belong to its certificate is named: the public keys are compared."""
     other = place.parent / "other"
     write_pair(other)
     (other / "key.pem").replace(place.parent / "EVUserMSP" / "gateway1" / "key.pem")

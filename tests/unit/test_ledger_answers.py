@@ -224,7 +224,7 @@ REFUSED_DIAL = 'rpc error: code = Unavailable desc = connection error: desc = "t
 def test_a_failure_says_what_to_do_next(
     code: str, message: str, details: tuple[str, ...], kind: type[LedgerError]
 ) -> None:
-    """Each answer of a real gateway peer (fabric reference 6) has one class."""
+    """Each answer of a real gateway peer has one class (docs/reliability.md, What a peer's failure means)."""
     assert type(classify(CallFailure(code=code, message=message, details=details))) is kind
 
 

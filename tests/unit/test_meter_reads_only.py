@@ -1,4 +1,4 @@
-"""Modbus has no authentication, so edgegw only ever reads (reliability reference §3.2, S13)."""
+"""Modbus has no authentication, so edgegw only ever reads."""
 
 import ast
 import re

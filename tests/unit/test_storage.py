@@ -227,7 +227,7 @@ def test_the_promise_counts_days_evses_and_samples(tmp_path: Path) -> None:
 
 
 def test_a_promise_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 38: figures of both sides and what to do; where the data folder is still to be made, its parent's disk counts."""
+    """The refusal gives the figures of both sides and what to do; where the data folder is still to be made, its parent's disk counts."""
     small = Room(total=100_000_000, free=36_000_000)
     monkeypatch.setattr(storage, "room_of", lambda _: small)
     ballast = storage.BALLAST_BYTES

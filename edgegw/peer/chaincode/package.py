@@ -1,7 +1,7 @@
 """The chaincode package: what an organisation installs on its peers, so that they find this service.
 
 Decides its bytes: the same input gives the same file, and with it the same package id, on every machine. It holds no
-code, only where the service answers and how it is trusted. Source: Fabric chaincode package format, fabric reference 3.
+code, only where the service answers and how it is trusted. Source: Fabric documentation, Chaincode as an external service.
 """
 
 import hashlib

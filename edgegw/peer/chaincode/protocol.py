@@ -2,7 +2,7 @@
 
 Decides what each message of a peer means in each phase, which calls are open, and that a call has one request under
 way at most. What a peer may not send here breaks the stream; an answer that comes too late is dropped.
-Source: Fabric peer/chaincode_shim.proto, fabric reference 3.
+Source: Fabric peer/chaincode_shim.proto.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 Decides how ranges are paged. Never waits by itself: it asks through `Ask`, which blocks until the peer answered.
 A range is read to its limit and no further by us; the peer reads on to the end of its page of 100, and what it read
-is what it checks for phantoms. Source: fabric reference 3, Fabric chaincode handler (pages, query limit).
+is what it checks for phantoms. Source: Fabric's core/chaincode/handler.go (pages, query limit).
 """
 
 from collections.abc import Iterator, Sequence

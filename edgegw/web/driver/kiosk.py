@@ -2,7 +2,7 @@
 
 Decides what a screen shows and that a code of it counts once. A label's code is only an address; the address stands beside
 each code in letters, so that a code that somebody pasted over it can be told from ours.
-Source: experience reference §5.1; reliability reference §3 row S17 and §6 row 33.
+Source: docs/pages.md, Codes.
 """
 
 from collections.abc import Sequence

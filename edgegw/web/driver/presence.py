@@ -1,7 +1,7 @@
 """Who stands at the charger: signed codes for its screen, used once and soon too old, and the cookie they are changed into.
 
 Decides whether a code is ours, of this EVSE, fresh and unused; and whether a visitor was at a charger lately. Times are real
-seconds, however fast the station's clock goes. Source: reliability reference §3 rows S16 and S17.
+seconds, however fast the station's clock goes. Source: docs/pages.md, Codes.
 """
 
 import base64
