@@ -109,7 +109,7 @@ def _evses(signs: Signs) -> Iterator[Metric]:
     )
     yield _gauge(
         "edgegw_ev_state_of_charge_ratio",
-        "State of charge that the car told.",
+        "State of charge that the car reported.",
         ("evse",),
         rows=[
             ((evse.evse_id,), evse.session.soc_bp / _SOC_BP)
@@ -183,7 +183,7 @@ def _ledger(signs: Signs) -> Iterator[Metric]:
     station = signs.station
     yield _gauge(
         "edgegw_outbox_depth",
-        "What waits for the ledger.",
+        "Lines and submissions waiting for the ledger.",
         ("what",),
         rows=[(("lines",), len(station.lines)), (("submissions",), len(station.submissions))],
     )
@@ -202,7 +202,7 @@ def _ledger(signs: Signs) -> Iterator[Metric]:
     found = [(product, station.prices.get(key(product, interval))) for product in PRODUCTS]
     yield _gauge(
         "edgegw_price_tokens_per_kwh",
-        "Fixed market price of the running quarter hour; absent: none.",
+        "Fixed market price of the current quarter hour; absent if there is none.",
         ("product",),
         rows=[
             ((product,), price.price_mtok_per_kwh / 1000)
@@ -227,7 +227,7 @@ def _health(signs: Signs) -> Iterator[Metric]:
         rows=[((part.part,), _LEVELS.index(part.level.value)) for part in parts],
     )
     yield _gauge(
-        "edgegw_clock_synchronized", "1 when NTP keeps the clock.", (), rows=[((), signs.clock_synchronized)]
+        "edgegw_clock_synchronized", "1 when the clock is synchronised by NTP.", (), rows=[((), signs.clock_synchronized)]
     )
     if signs.storage_free_bp is not None:
         free = [((), signs.storage_free_bp / 10_000)]
@@ -245,7 +245,7 @@ def _health(signs: Signs) -> Iterator[Metric]:
 def _edges(signs: Signs, counts: Counts) -> Iterator[Metric]:
     yield _counter(
         "edgegw_ocpp_messages",
-        "OCPP messages and what was tolerated, by kind.",
+        "OCPP messages, and tolerated faults, by kind.",
         ("kind",),
         rows=[((kind,), count) for kind, count in sorted(counts.ocpp.items())],
     )
@@ -266,23 +266,23 @@ def _edges(signs: Signs, counts: Counts) -> Iterator[Metric]:
     )
     quarantined = [((meter_id,), one.quarantined) for meter_id, one in signs.station.meters.items()]
     yield _counter(
-        "edgegw_meter_readings_quarantined", "Readings not believed.", ("meter",), rows=quarantined
+        "edgegw_meter_readings_quarantined", "Readings quarantined as implausible.", ("meter",), rows=quarantined
     )
     if signs.mqtt_connected is not None:
         yield _gauge(
-            "edgegw_mqtt_connected", "1 when the broker is there.", (), rows=[((), signs.mqtt_connected)]
+            "edgegw_mqtt_connected", "1 when the broker is connected.", (), rows=[((), signs.mqtt_connected)]
         )
         yield _counter(
-            "edgegw_mqtt_published", "Messages the broker took.", (), rows=[((), counts.mqtt_published)]
+            "edgegw_mqtt_published", "Messages the broker accepted.", (), rows=[((), counts.mqtt_published)]
         )
-        yield _counter("edgegw_mqtt_dropped", "Messages given up.", (), rows=[((), counts.mqtt_dropped)])
+        yield _counter("edgegw_mqtt_dropped", "Messages dropped.", (), rows=[((), counts.mqtt_dropped)])
     yield _gauge(
         "edgegw_inbox_waiting", "Events that wait for the core.", (), rows=[((), counts.inbox_waiting)]
     )
     yield _counter(
-        "edgegw_inbox_dropped", "Readings given up by a full inbox.", (), rows=[((), counts.inbox_dropped)]
+        "edgegw_inbox_dropped", "Readings dropped by a full inbox.", (), rows=[((), counts.inbox_dropped)]
     )
     lag = [((quantile,), seconds) for quantile, seconds in counts.lag_s.items()]
     yield _gauge(
-        "edgegw_loop_lag_seconds", "How late the loop ran, of the latest probes.", ("quantile",), rows=lag
+        "edgegw_loop_lag_seconds", "How late the event loop ran, over the latest probes.", ("quantile",), rows=lag
     )
