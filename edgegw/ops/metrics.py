@@ -227,7 +227,10 @@ def _health(signs: Signs) -> Iterator[Metric]:
         rows=[((part.part,), _LEVELS.index(part.level.value)) for part in parts],
     )
     yield _gauge(
-        "edgegw_clock_synchronized", "1 when the clock is synchronised by NTP.", (), rows=[((), signs.clock_synchronized)]
+        "edgegw_clock_synchronized",
+        "1 when the clock is synchronised by NTP.",
+        (),
+        rows=[((), signs.clock_synchronized)],
     )
     if signs.storage_free_bp is not None:
         free = [((), signs.storage_free_bp / 10_000)]
@@ -266,7 +269,10 @@ def _edges(signs: Signs, counts: Counts) -> Iterator[Metric]:
     )
     quarantined = [((meter_id,), one.quarantined) for meter_id, one in signs.station.meters.items()]
     yield _counter(
-        "edgegw_meter_readings_quarantined", "Readings quarantined as implausible.", ("meter",), rows=quarantined
+        "edgegw_meter_readings_quarantined",
+        "Readings quarantined as implausible.",
+        ("meter",),
+        rows=quarantined,
     )
     if signs.mqtt_connected is not None:
         yield _gauge(
@@ -284,5 +290,8 @@ def _edges(signs: Signs, counts: Counts) -> Iterator[Metric]:
     )
     lag = [((quantile,), seconds) for quantile, seconds in counts.lag_s.items()]
     yield _gauge(
-        "edgegw_loop_lag_seconds", "How late the event loop ran, over the latest probes.", ("quantile",), rows=lag
+        "edgegw_loop_lag_seconds",
+        "How late the event loop ran, over the latest probes.",
+        ("quantile",),
+        rows=lag,
     )

@@ -1,4 +1,4 @@
-"""What pages know of the rest of the house: ports, and the settings of one web server.
+"""What pages know of the rest of the program: ports, and the settings of one web server.
 
 Decides nothing. A page reads the station's present state, which is immutable, asks office and ledger, and places events.
 """

@@ -139,7 +139,7 @@ def in_another_name(request: bytes, right: bytes) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of the reference: what the meter does, and what is said of it."""
+    """One kind of bad input: what the meter does, and what is logged of it."""
 
     profile: str
     twist: Callable[[bytes, bytes], bytes]

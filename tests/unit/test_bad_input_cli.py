@@ -1,6 +1,6 @@
 """Bad input at the command line: a command that cannot be done says what, where and what now, by its exit status too; never a traceback.
 
-Where the list names other sysexits, the house's few hold: 1 found problems, 2 usage, 69, 77, 78.
+The statuses are those of docs/cli.md: 1 found problems, 2 usage, 69, 77, 78.
 """
 
 import os

@@ -180,7 +180,7 @@ def test_an_empty_window_is_a_record_without_a_price() -> None:
 
 
 def test_the_worked_prices() -> None:
-    """Light 93.321 and peak 162.600, as in the reference's day."""
+    """Light 93.321 and peak 162.600, as in the day worked out by hand."""
     assert fix_price(market(), "CHARGE", LIGHT, supply=24_000, demand=14_000) == 93_321
     assert fix_price(market(), "DISCHARGE", DAY0 + 18 * 3600, supply=12_368, demand=50_000) == 162_600
 

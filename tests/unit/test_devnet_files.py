@@ -78,7 +78,7 @@ def keys(text: str) -> dict[str, str]:
 
 
 def test_every_key_that_an_orderer_needs_is_set_and_no_other() -> None:
-    """Every orderer's file sets the keys of the reference; an orderer refuses unknown keys, so only few others stand there."""
+    """Every orderer's file sets the keys listed here; an orderer refuses unknown keys, so the file has few others."""
     found = layout()
     files = files_of(found, (3, 1))
     for node in found.orderers:
@@ -91,7 +91,7 @@ def test_every_key_that_an_orderer_needs_is_set_and_no_other() -> None:
 
 
 def test_every_key_that_a_peer_needs_is_set() -> None:
-    """Every peer's file sets the keys of the reference, each peer with its organisation and the other peer as bootstrap."""
+    """Every peer's file sets the keys listed here, each peer with its organisation and the other peer as bootstrap."""
     found = layout()
     files = files_of(found, (3, 1))
     for node in found.peers:

@@ -43,7 +43,8 @@ _PATH = re.compile(r"[\w.*-]+(/[\w.*-]+)*/?")
 _CITED = re.compile(
     r"\b(?:HOUS[E]|LEDGE[R])\b"
     r"|\b(?:market|metering|ocpp|fabric|reliability|experience|trust|style|acceleration) (?:reference|study)\b"
-    r"|\breference (?:§ ?)?[0-9]",
+    r"|\breference (?:§ ?)?[0-9]"
+    r"|\b(?:of|in) the reference\b",
 )
 
 

@@ -51,7 +51,7 @@ def core_answer(event: Event) -> Answer:
 
 
 def test_golden_session() -> None:
-    """The example session of the reference is answered frame by frame and becomes these events."""
+    """The recorded example session is answered frame by frame and becomes these events."""
     talk = Talk("1.6")
     events: list[Event] = []
     lines = GOLDEN.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""The house's shape: small functions and files, few positional parameters, no float in pure rooms, reasons beside exceptions."""
+"""The shape of the code: small functions and files, few positional parameters, no float in pure rooms, reasons beside exceptions."""
 
 import ast
 import io
