@@ -39,6 +39,13 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True, readable=True)
 @click.version_option(__version__, prog_name="firmware-sim")
 def main() -> None:
     """Simulated chargers, meters and cars for any OCPP and Modbus system."""
+    for descriptor in range(
+        3
+    ):  # closed by the parent process: no socket may take its number, libuv refuses to close it
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _load(path: Path) -> Scenario:

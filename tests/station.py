@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.background import in_background
+
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 60
 
@@ -52,9 +54,9 @@ class Daemon:
 
 @asynccontextmanager
 async def daemon(config: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Daemon]:
-    """The daemon until the block ends; drained, with status 0."""
+    """The daemon until the block ends, as a background job; then SIGINT drains it, and its status is 0."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edgegw.cli", "run", "--config", str(config)),
+        *in_background(sys.executable, "-m", "edgegw.cli", "run", "--config", str(config)),
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(environment or {})},
         cwd=ROOT,
@@ -65,6 +67,6 @@ async def daemon(config: Path, environment: Mapping[str, str] | None = None) -> 
         yield running
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0, running.log
         await listening

@@ -15,6 +15,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from edgegw.common.standard_streams import open_standard_streams
 from edgegw.config import Config, load
 from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
 from edgegw.harmless import harmless
@@ -45,6 +46,7 @@ class EdgegwGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; raises Ended for every EdgegwError, and for a file that the system refuses."""
+        open_standard_streams()
         try:
             return super().invoke(ctx)
         except EdgegwError as fault:

@@ -3,10 +3,8 @@
 import asyncio
 import json
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Coroutine
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgegw.cli.console import Ended, Exit
+from edgegw.common.stop_signals import run_until_stopped
 from edgegw.errors import EdgegwError
 from edgegw.places import configs
 
@@ -155,10 +154,9 @@ def _empty_folder(data: Path | None) -> Path:
 def _run(run: "Run") -> None:
     """The run, until it is over or we are told to end; every child has ended when this returns."""
     try:
-        asyncio.run(_until_told(run.run()))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        run.view.calm()
-        click.echo("interrupted", err=True)
+        if not asyncio.run(run_until_stopped(run.run())):
+            run.view.calm()
+            click.echo("interrupted", err=True)
     except EdgegwError as fault:
         run.view.calm()
         raise _ended(fault, run.places.root) from fault
@@ -173,9 +171,8 @@ def _host(root: Path, seed: int) -> None:
         places=Places(root=root, configs=CONFIGS), tell=lambda line: click.echo(line, err=True), seed=seed
     )
     try:
-        asyncio.run(_until_told(house.run()))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("closed", err=True)
+        if not asyncio.run(run_until_stopped(house.run())):
+            click.echo("closed", err=True)
     except EdgegwError as fault:
         raise _ended(fault, root) from fault
 
@@ -183,11 +180,3 @@ def _host(root: Path, seed: int) -> None:
 def _ended(fault: EdgegwError, root: Path) -> Ended:
     logs = f"logs: {root / 'logs'}"
     return Ended("\n".join(filter(None, (str(fault), fault.hint, logs))), Exit.PROBLEMS)
-
-
-async def _until_told(coroutine: Coroutine[None, None, None]) -> None:
-    """Run it; SIGTERM ends it as Ctrl-C does, and Ctrl-C also where a shell started us with SIGINT ignored."""
-    task = asyncio.ensure_future(coroutine)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await task

@@ -7,8 +7,9 @@ import asyncio
 import os
 import sys
 import time
+from asyncio import sleep
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ import click
 
 from edgegw.cli.console import Ended, Exit, config_option, default_config, json_option, show
 from edgegw.cli.table import show_table
+from edgegw.common.stop_signals import run_until_stopped
 from edgegw.config import Config, MeterConfig, load
 from edgegw.errors import DeviceError, JournalError
 
@@ -152,22 +154,25 @@ def _journalled(config: Config) -> dict[str, dict[str, Any]]:
 def read(*, meter_id: str | None, watch: bool, config: Path, as_json: bool, **place: Any) -> None:
     """Read every register of a meter once, by its id, or by --profile and --host before it is configured."""
     profile, where, _ = _which(meter_id, config, **place)
-    if not watch:
-        _show_look(meter_id, profile, where, as_json=as_json)
-        return
-    with suppress(KeyboardInterrupt):
+
+    async def again_and_again() -> None:
         while True:
             try:
-                _show_look(meter_id, profile, where, as_json=as_json)
+                await _show_look(meter_id, profile, where, as_json=as_json)
             except DeviceError as fault:
                 click.echo(str(fault), err=True)
-            time.sleep(WATCH_S)
+            await sleep(WATCH_S)
+
+    if watch:
+        asyncio.run(run_until_stopped(again_and_again()))
+    else:
+        asyncio.run(_show_look(meter_id, profile, where, as_json=as_json))
 
 
-def _show_look(meter_id: str | None, profile: "Profile", where: "Place", *, as_json: bool) -> None:
+async def _show_look(meter_id: str | None, profile: "Profile", where: "Place", *, as_json: bool) -> None:
     from edgegw.meters.look import look_once
 
-    seen = asyncio.run(look_once(where, profile, name=meter_id or ""))
+    seen = await look_once(where, profile, name=meter_id or "")
     if as_json:
         show(
             {"meter": meter_id, "profile": profile.profile_id, "at": str(where), **_look_json(seen)},

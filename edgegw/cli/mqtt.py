@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgegw.cli.console import EdgegwGroup, Ended, Exit, config_option, json_option, show
+from edgegw.common.stop_signals import run_until_stopped
 from edgegw.config import Config
 
 if TYPE_CHECKING:
@@ -63,11 +64,9 @@ def watch(config: Config, *, as_json: bool) -> None:
     from edgegw.telemetry.probe import BrokerError
 
     try:
-        asyncio.run(_print_all(_settings(config), as_json=as_json))
+        asyncio.run(run_until_stopped(_print_all(_settings(config), as_json=as_json)))
     except BrokerError as fault:
         raise _ended(fault) from fault
-    except KeyboardInterrupt:
-        return
 
 
 async def _print_all(settings: "PublisherSettings", *, as_json: bool) -> None:

@@ -7,7 +7,6 @@ which pages there are in `office_pages`.
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.clock import StationClock
+from edgegw.common.stop_signals import on_stop
 from edgegw.config import ExchangeConfig, LedgerPlace, read_secret
 from edgegw.daemon.counter import counter_of
 from edgegw.daemon.office_pages import KINDS, serve_members
@@ -53,8 +53,7 @@ async def serve(settings: OfficeSettings) -> None:
     """Serve until told to end. Raises ConfigError, OfficeError (the store), JournalError (the exchange's), AddressTakenError."""
     configure(settings.log.level, settings.log.format)
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop(stop.set)
     manager = ServiceManager(os.environ)
     async with contextlib.AsyncExitStack() as stack:
         opened = await _opened(settings, stack)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from edgegw import config as configuration
 from edgegw.chargers.port import Chargers
 from edgegw.clock import StationClock
+from edgegw.common.stop_signals import on_stop
 from edgegw.condition import CertificateLife, Signs, assess, refused_lately, worst
 from edgegw.config import Config
 from edgegw.core.metering import faults
@@ -220,10 +221,8 @@ class Daemon:
     async def run(self, coroutines: Mapping[str, Coroutine[Any, Any, None]]) -> None:
         """Run everything; on SIGTERM drain first. A part that fails takes the daemon down, to be started again."""
         stop, hangup = asyncio.Event(), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, hangup.set)
+        on_stop(stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(coroutine, name=name) for name, coroutine in coroutines.items()]
             running += [

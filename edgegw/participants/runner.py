@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.clock import StationClock
+from edgegw.common.stop_signals import run_until_stopped
 from edgegw.errors import ConfigError
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
@@ -32,11 +33,7 @@ TRUST_FILE = "trust.json"
 
 async def run(config: Path, environment: Mapping[str, str], roles: Collection[Role] = ROLES) -> None:
     """The whole life of the process; raises ConfigError and whatever the ledger finally refuses."""
-    serving = asyncio.ensure_future(_serve(config, environment, roles))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+    await run_until_stopped(_serve(config, environment, roles))
 
 
 async def _serve(config: Path, environment: Mapping[str, str], roles: Collection[Role]) -> None:
@@ -121,8 +118,8 @@ async def _until(closing: asyncio.Event, day: asyncio.Task[None]) -> None:
 
 
 async def _listen(closing: asyncio.Event) -> None:
-    """Set `closing` at the line `close`; an input that is no pipe or terminal, or that ends, says nothing."""
-    if not _can_speak(sys.stdin.fileno()):
+    """Set `closing` at the line `close`; an input that is closed, that ends, or that is no pipe or terminal, says nothing."""
+    if sys.stdin is None or not _can_speak(sys.stdin.fileno()):
         return
     reader = asyncio.StreamReader()
     with contextlib.suppress(ValueError, OSError):

@@ -6,7 +6,6 @@ hand. Exit status: 0 done, 2 usage, 74 disk failed, 78 cannot start so.
 
 import asyncio
 import json
-import signal
 import sqlite3
 import sys
 from importlib import import_module
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from edgegw.common.stop_signals import run_until_stopped
 from edgegw.peer.call import Contract
 from edgegw.peer.chain import Cutting
 from edgegw.peer.faults import Faults
@@ -43,14 +43,7 @@ def announce(address: str) -> None:
 
 async def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT."""
-    serving = asyncio.ensure_future(serve(options, announce))
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, serving.cancel)
-    try:
-        await serving
-    except asyncio.CancelledError:
-        return
+    await run_until_stopped(serve(options, announce))
 
 
 @click.command()

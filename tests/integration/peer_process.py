@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.client import Patience
 from edgegw.ledger.identity import load_signer, load_trust
+from tests.support.background import in_background
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = "tests.integration.toy_contract:invoke"
@@ -46,7 +48,7 @@ class PeerProcess:
 async def running_peer(data: Path, *options: str, listen: str = "127.0.0.1:0") -> AsyncIterator[PeerProcess]:
     """A peer over `data`; ended, and its exit status checked, unless the test killed it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edgegw.peer", "--data", str(data), "--listen", listen),
+        *in_background(sys.executable, "-m", "edgegw.peer", "--data", str(data), "--listen", listen),
         *("--contract", TOY, "--batch-timeout-ms", "5", *options),
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
@@ -58,6 +60,6 @@ async def running_peer(data: Path, *options: str, listen: str = "127.0.0.1:0") -
     finally:
         killed = process.returncode is not None
         if not killed:
-            process.terminate()
+            process.send_signal(signal.SIGINT)
         status = await asyncio.wait_for(process.wait(), 10)
         assert killed or status == 0

@@ -19,6 +19,7 @@ from tests.certificates import Authority
 from tests.chaincode_host import PACKAGE_ID, Lines, adding, service
 from tests.chaincode_peer import FakePeer, connected
 from tests.integration.peer_process import ROOT
+from tests.support.background import in_background
 from tests.unit.peer_network import Network
 
 
@@ -101,7 +102,7 @@ async def _refused(address: str, tls: Tls | None) -> None:
 
 async def start(*options: str) -> tuple[asyncio.subprocess.Process, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edgegw.cli", "chaincode", "serve"),
+        *in_background(sys.executable, "-m", "edgegw.cli", "chaincode", "serve"),
         *("--package-id", PACKAGE_ID, "--log-format", "json", *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -113,7 +114,7 @@ async def start(*options: str) -> tuple[asyncio.subprocess.Process, str]:
 
 
 async def test_the_process_killed_started_again_and_told_to_end(someone: bytes) -> None:
-    """A killed service is a lost stream; the next one at the same address serves, and SIGTERM ends it with status 0."""
+    """A killed service is a lost stream; the next one at the same address serves, and SIGINT ends it with status 0."""
     process, address = await start("--address", "127.0.0.1:0")
     with pytest.raises(grpc.aio.AioRpcError) as lost:  # noqa: PT012 - the stream fails when it is left
         async with connected(address) as peer:
@@ -124,7 +125,7 @@ async def test_the_process_killed_started_again_and_told_to_end(someone: bytes) 
     process, address = await start("--address", address)
     async with connected(address) as peer:
         assert (await peer.call(someone, "totalSupply")).response.status == 200
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
     _, log = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
     names = [json.loads(line)["event"] for line in log.splitlines()]

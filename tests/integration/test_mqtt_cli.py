@@ -19,6 +19,7 @@ from edgegw.telemetry.settings import publisher_settings
 from tests.broker import MISSING, MOSQUITTO, PASSWORDS, Broker, Ear, guarded, tls, until
 from tests.core_bench import Bench
 from tests.gateway_fakes import FakeClock
+from tests.support.background import in_background
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason=MISSING)
 ROOT = Path(__file__).parents[2]
@@ -150,11 +151,15 @@ async def test_a_station_publishes_over_tls(tmp_path: Path, brokers: list[Broker
 
 @needs_mosquitto
 def test_watch_prints_until_ctrl_c(tmp_path: Path, brokers: list[Broker]) -> None:
-    """What the station publishes, a line a message, made harmless; Ctrl-C is its ordinary end."""
+    """What the station publishes, a line a message, made harmless; Ctrl-C is its ordinary end, also for a background job."""
     brokers.append(Broker(tmp_path))
     config = written(tmp_path, f"port = {brokers[0].port}")
     with subprocess.Popen(
-        command(config, "watch"), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        in_background(*command(config, "watch")),
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as watching:
         assert watching.stdout is not None
         assert watching.stderr is not None

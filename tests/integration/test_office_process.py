@@ -22,6 +22,7 @@ from tests.certificates import Authority
 from tests.integration.test_service import installed
 from tests.office_world import PASSWORD, SOURCE, form, until
 from tests.station import PATIENCE_S, ROOT, daemon
+from tests.support.background import in_background
 
 
 def rewritten(config: Path, port: int, ca_file: Path) -> None:
@@ -61,14 +62,14 @@ format = "json"
 
 @asynccontextmanager
 async def running(settings: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`edgegw representative` until SIGTERM, which must end it with status 0."""
+    """`edgegw representative` as a background job until SIGINT, which must end it with status 0."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edgegw.cli", "representative", "--config", str(settings)),
+        *in_background(sys.executable, "-m", "edgegw.cli", "representative", "--config", str(settings)),
         stderr=asyncio.subprocess.PIPE,
     )
     try:
         yield process
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         lines = (await asyncio.wait_for(process.stderr.read(), PATIENCE_S)).decode().splitlines()
         assert json.loads(lines[-1])["event"] == "office.stopped"

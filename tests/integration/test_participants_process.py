@@ -17,6 +17,7 @@ from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.peer.server import CHAINCODE, CHANNEL
 from edgegw.units import SECOND_NS
+from tests.support.background import in_background
 from tests.unit.participants_host import MONDAY_S
 from tests.unit.test_participants_day import DEPOSITS, settings
 
@@ -113,7 +114,7 @@ async def test_a_run_opens_trades_and_closes(
 
 
 async def test_each_part_is_served_by_a_process_of_its_own(peer: tuple[str, Path], tmp_path: Path) -> None:
-    """All five, started at once in real time, wait for each other, say that they are ready, and end at SIGTERM with 0."""
+    """All five, started at once as background jobs, wait for each other, say that they are ready, and end at SIGINT with 0."""
     endpoint, crypto = peer
     config = tmp_path / "participants.json"
     told = settings(
@@ -122,8 +123,9 @@ async def test_each_part_is_served_by_a_process_of_its_own(peer: tuple[str, Path
     config.write_text(told.model_dump_json())
     parts = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edgegw.cli", "participant", "run", role, "--config", str(config)),
-            stdin=asyncio.subprocess.DEVNULL,
+            *in_background(
+                *(sys.executable, "-m", "edgegw.cli", "participant", "run", role, "--config", str(config))
+            ),
             stdout=asyncio.subprocess.PIPE,
         )
         for role in ("oracle", "producer", "industry", "desk", "representative")
@@ -141,5 +143,5 @@ async def test_each_part_is_served_by_a_process_of_its_own(peer: tuple[str, Path
                         break
     finally:
         for part in parts:
-            part.terminate()
+            part.send_signal(signal.SIGINT)
     assert [await asyncio.wait_for(part.wait(), SPAWN_S) for part in parts] == [0] * len(parts)

@@ -1,17 +1,20 @@
 """`firmware-sim charger` in the hands of somebody who tries a gateway out."""
 
 import asyncio
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+
+from tests.support.background import in_background
 
 
 @asynccontextmanager
 async def by_hand(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """`firmware-sim charger`, ended with the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "firmware_sim", "charger", "--id", "CP-1", *arguments),
+        *in_background(sys.executable, "-m", "firmware_sim", "charger", "--id", "CP-1", *arguments),
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
     )
@@ -24,7 +27,7 @@ async def by_hand(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 async def test_whoever_plays_a_charger_is_told_what_keeps_it_out() -> None:
-    """A refused connection says why, once; a meter's port that is taken ends the command without a traceback."""
+    """A refused connection says why, once, and Ctrl-C ends the command, also as a background job; a meter's port that is taken ends the command without a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         async with asyncio.timeout(20), by_hand("--csms", "http://127.0.0.1:1/ocpp") as process:
@@ -32,6 +35,8 @@ async def test_whoever_plays_a_charger_is_told_what_keeps_it_out() -> None:
             told = (await process.stderr.readline()).decode()
             assert told.startswith("CP-1: http://127.0.0.1:1/ocpp/CP-1: ")
             assert "scheme isn't ws or wss" in told
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 0
         meter = ("--meter-profile", "abb-b23", "--meter-port", port)
         async with asyncio.timeout(20), by_hand("--csms", "ws://127.0.0.1:1/ocpp", *meter) as process:
             _, errors = await process.communicate()

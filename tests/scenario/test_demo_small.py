@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.background import in_background
+
 ROOT = Path(__file__).resolve().parents[2]
 SESSIONS = """arrival,departure,requested_energy_kwh,delivered_energy_kwh,evse
 2019-06-10 13:30:00-07:00,2019-06-10 16:10:00-07:00,10.0,3.512,A
@@ -79,7 +81,9 @@ def test_a_small_day_agrees(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_no_child_is_left(tmp_path: Path, number: signal.Signals) -> None:
     """Killed or interrupted in the middle, the demo leaves no process behind."""
-    demo = subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    demo = subprocess.Popen(
+        in_background(*command(tmp_path)), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     until = time.monotonic() + 30
     while not (tmp_path / "run" / "station" / "status.json").exists():
         assert time.monotonic() < until

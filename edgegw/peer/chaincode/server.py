@@ -6,7 +6,6 @@ Source: Fabric peer/chaincode_shim.proto; keepalive as Fabric's own servers have
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from edgegw.common.stop_signals import on_stop
 from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
 from edgegw.fabric.wire import encode
 from edgegw.peer.call import Contract
@@ -67,9 +67,7 @@ class Options:
 async def run(options: Options, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; then running calls have `DRAIN_S` to finish. Raises StartRefusedError."""
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stopping.set)
+    on_stop(stopping.set)
     async with serving(options) as address:
         ready(address)
         await stopping.wait()
