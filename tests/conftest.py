@@ -1,4 +1,4 @@
-"""What all tests share: Hypothesis without randomness, coverage inside pytest's own processes, and the long tests first.
+"""What all tests share: Hypothesis without randomness, coverage inside pytest's own processes, limits, long tests first.
 
 Coverage starts here (EDGEGW_COVERAGE=1) so that each xdist worker measures itself and the daemons that tests start
 run at full speed.
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import coverage
 import hypothesis
 import pytest
+
+pytest_plugins = ("tests.support.time_limit",)
 
 _measured: coverage.Coverage | None = None
 if "PYTEST_XDIST_WORKER" in os.environ and os.environ.pop("EDGEGW_COVERAGE", ""):
@@ -30,6 +32,9 @@ LONG_S = {
 }
 """Seconds of a test, or of a group's set-up, that mostly waits; in files that begin so, below tests/."""
 
+LONG_LIMIT_S = 1200
+"""The time limit of those tests; pyproject.toml has that of all others."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each worker begins with its share of the long tests, so that none of them is left alone at the end."""
@@ -45,6 +50,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not seconds:
             short += tests
             continue
+        for item in tests:
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(LONG_LIMIT_S))
         least = spent_s.index(min(spent_s))
         shares[least] += tests
         spent_s[least] += seconds
