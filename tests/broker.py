@@ -1,6 +1,5 @@
 """A real mosquitto for one test, and an ear at it: started on a free port, with its own files, and always ended."""
 
-import asyncio
 import datetime as dt
 import ipaddress
 import shutil
@@ -8,7 +7,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,19 +19,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edgegw.commissioning.addresses import free_port
+from tests.support.patience import PATIENCE_S
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 MISSING = "mosquitto is missing: apt-get install mosquitto"
 ACL = Path(__file__).parents[1] / "configs" / "mosquitto" / "edgegw.acl"
 PASSWORDS = {"ST": "of ST", "OTHER": "of OTHER", "homeassistant": "of ha", "grid": "of grid"}
-PATIENCE_S = 20.0
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Return once the condition holds; fails the test when it never does."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - what a thread or another process does is no event
-            await asyncio.sleep(0.01)
 
 
 class Broker:
@@ -68,7 +59,7 @@ class Broker:
         while time.monotonic() < end:
             assert self._process.poll() is None, self.log()
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S).close()
             except OSError:
                 time.sleep(0.01)
             else:

@@ -11,9 +11,9 @@ from edgegw.ops.logs import EVENTS
 from edgegw.peer.call import Contract
 from edgegw.peer.chaincode.server import Options, serving
 from tests.chaincode_peer import FakePeer, connected
+from tests.support.patience import PATIENCE_S
 
 PACKAGE_ID = "edgegw_1:" + "0" * 64
-OVERALL_S = 60
 
 
 @dataclass
@@ -35,7 +35,7 @@ async def service(contract: Contract = invoke, **more: Any) -> AsyncIterator[tup
     """A running service on a free port, and its log."""
     log = Lines()
     options = Options(address="127.0.0.1:0", package_id=PACKAGE_ID, contract=contract, log=log, **more)
-    async with asyncio.timeout(OVERALL_S), serving(options) as address:
+    async with asyncio.timeout(PATIENCE_S), serving(options) as address:
         yield address, log
 
 

@@ -19,6 +19,7 @@ from edgegw.fabric.proto import chaincode_pb2, peer_pb2, queryresult_pb2
 from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
 from edgegw.fabric.transaction import build_proposal
 from edgegw.fabric.wire import decode, encode
+from tests.support.patience import PATIENCE_S
 
 CHANNEL = "energych"
 
@@ -298,7 +299,7 @@ async def connected(
             yield peer
         finally:
             peer.leave()
-            await asyncio.wait_for(listening, 20)
+            await asyncio.wait_for(listening, PATIENCE_S)
 
 
 __all__ = ["CHANNEL", "FakePeer", "Outcome", "connected"]

@@ -33,6 +33,7 @@ from tests.chargers_station import (
     charger_settings,
     station_settings,
 )
+from tests.support.patience import PATIENCE_S
 
 Waiting = AuthorizeRequested | TransactionStarted | TransactionUpdated | TransactionEnded
 
@@ -58,7 +59,7 @@ class Station:
 
     async def until(self, kind: type[Event], count: int = 1) -> Any:
         """The count-th event of a kind, waited for."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.of(kind)) < count:
                 self.grown.clear()
                 await self.grown.wait()
@@ -118,7 +119,7 @@ def dial(
 async def heartbeat(socket: ClientConnection) -> Any:
     """The answer to a Heartbeat; CALLs of the station that come before it are passed over."""
     await socket.send('[2,"h","Heartbeat",{}]')
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             frame = json.loads(await socket.recv())
             if frame[0] == 3:

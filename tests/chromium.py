@@ -21,6 +21,7 @@ import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
 
 from tests.node_packages import installed
+from tests.support.patience import PATIENCE_MS
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "build" / "screenshots"
@@ -39,7 +40,6 @@ PICTURED = frozenset({
 })  # fmt: skip
 LOCALES = {"ko": "ko-KR", "en": "en-US"}
 RULES = ("wcag2a", "wcag2aa", "wcag21aa", "wcag22aa")
-WAIT_MS = 15_000
 ARGUMENTS = (
     "--disable-gpu",
     "--disable-quic",
@@ -214,7 +214,7 @@ async def visit(
         java_script_enabled=scripts,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(WAIT_MS)
+    context.set_default_timeout(PATIENCE_MS)
     await context.add_init_script(WATCH)
     try:
         there = Visit(page=await context.new_page(), origin=origin, device=device, language=language)

@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.patience import LONG_PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build"
 # What every Debian installation has, and debootstrap's smallest variant has not.
@@ -33,7 +35,6 @@ MADE_OF = (
     "pyproject.toml",
     "requirements.lock",
 )
-BOOT_S = 90.0
 END_S = 30.0
 
 
@@ -45,7 +46,12 @@ class CleanRoot:
     enter: Sequence[str]
 
     def run(
-        self, *command: str, user: str = "root", check: bool = True, words: str = "", timeout_s: float = 120
+        self,
+        *command: str,
+        user: str = "root",
+        check: bool = True,
+        words: str = "",
+        timeout_s: float = LONG_PATIENCE_S,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside to its end, with `words` on its standard input; a bad end fails the test with its output."""
         who = () if user == "root" else ("runuser", "--user", user, "--")
@@ -284,7 +290,7 @@ def _lock(name: str) -> Iterator[None]:
 def _wait_for_leader(machine: subprocess.Popen[bytes], log: Path) -> int:
     """Process 1 of the machine, as it is numbered here."""
     children = Path(f"/proc/{machine.pid}/task/{machine.pid}/children")
-    end = time.monotonic() + BOOT_S
+    end = time.monotonic() + LONG_PATIENCE_S
     while machine.poll() is None and time.monotonic() < end:
         if found := children.read_text().split():
             return int(found[0])
@@ -293,7 +299,7 @@ def _wait_for_leader(machine: subprocess.Popen[bytes], log: Path) -> int:
 
 
 def _wait_for_boot(inside: CleanRoot, machine: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + BOOT_S
+    end = time.monotonic() + LONG_PATIENCE_S
     state = ""
     while machine.poll() is None and time.monotonic() < end:
         with contextlib.suppress(FileNotFoundError):

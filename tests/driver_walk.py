@@ -15,9 +15,9 @@ from playwright.async_api import TimeoutError as NotSeenError
 from edgegw.office import Language
 from edgegw.web.texts import catalogue
 from tests.chromium import Visit
+from tests.support.patience import PATIENCE_MS, PATIENCE_S
 
 PASSWORD = "correct horse battery staple"
-DONE_MS = 75_000
 AGAIN_S = 0.5
 QUOTES_MAX = 10
 
@@ -116,7 +116,9 @@ class Driver:
         """The page shows by itself that so many kWh, or a part of one more, were sold."""
         tile = self.there.page.locator(".live .tiles > div", has_text=self.word("Sold"))
         try:
-            await expect(tile.locator("dd")).to_have_text(re.compile(rf"^{kwh}\.\d+ kWh"), timeout=DONE_MS)
+            await expect(tile.locator("dd")).to_have_text(
+                re.compile(rf"^{kwh}\.\d+ kWh"), timeout=PATIENCE_MS
+            )
         except AssertionError as error:
             raise AssertionError(f"{kwh} sold: {await self._says()}") from error
 
@@ -152,7 +154,7 @@ class Driver:
 
     async def _until_committed(self, address: str) -> None:
         """Look again, as a person does, until no line waits."""
-        for _ in range(int(DONE_MS / 1000 / AGAIN_S)):
+        for _ in range(int(PATIENCE_S / AGAIN_S)):
             await self.there.go(address)
             text = await self.there.page.locator("main").inner_text()
             if await self.there.page.locator("main ol.cards > li").count() and "⏳" not in text:
@@ -225,7 +227,7 @@ class Driver:
     async def shown(self, part: Locator) -> None:
         """A part comes into sight."""
         try:
-            await part.first.wait_for(state="visible", timeout=DONE_MS)
+            await part.first.wait_for(state="visible", timeout=PATIENCE_MS)
         except NotSeenError as error:
             raise AssertionError(f"{part}: {await self._says()}") from error
 

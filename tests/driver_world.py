@@ -21,6 +21,7 @@ from edgegw.units import INTERVAL_S, SECOND_NS
 from edgegw.web.driver import evse, home, kiosk, orders
 from edgegw.web.pulse import Pulse
 from tests.office_double import NOW_S
+from tests.support.patience import PATIENCE_S
 from tests.web_site import HOST, Browser, World
 
 NOW_NS = NOW_S * SECOND_NS
@@ -197,4 +198,4 @@ async def listening(browser: Browser, path: str, query: str = "") -> AsyncIterat
 
 async def heard(sent: "asyncio.Queue[str]") -> str:
     """The next chunk of a stream."""
-    return await asyncio.wait_for(sent.get(), 5)
+    return await asyncio.wait_for(sent.get(), PATIENCE_S)

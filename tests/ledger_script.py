@@ -16,10 +16,10 @@ from edgegw.fabric.wire import decode
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.commit import Committed
 from edgegw.ledger.errors import BusinessRefusal, Mismatch, Unavailable
+from tests.support.patience import PATIENCE_S
 
 MEMBERS = 130
 """More than a peer's page of 100."""
-READY_S = 60
 ALL = ["EVUserMSP", "IndustryMSP", "ProducerMSP"]
 ClientFor = Callable[[str], LedgerClient]
 
@@ -40,7 +40,7 @@ def sign_up(member_id: str) -> dict[str, Any]:
 async def reachable(clients: Sequence[LedgerClient]) -> None:
     """Wait until each client's peer has the contract, and finds the other organisations' peers."""
     for client in clients:
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
                     await client.evaluate("totalSupply")
@@ -138,7 +138,7 @@ async def _events(client: LedgerClient) -> dict[str, int]:
     counted: dict[str, int] = {}
     wanted = MEMBERS + 8
     stream = client.events(0)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         async for event in stream:
             counted[event.name] = counted.get(event.name, 0) + 1
             if sum(counted.values()) == wanted:

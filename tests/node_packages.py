@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.patience import LONG_PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "tests" / "integration" / "node"
 HOME = ROOT / "build" / "node"
@@ -31,7 +33,7 @@ def installed() -> Path:
                 cwd=HOME,
                 capture_output=True,
                 text=True,
-                timeout=300,
+                timeout=LONG_PATIENCE_S,
                 check=False,
             )
             if done.returncode:

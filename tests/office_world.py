@@ -1,7 +1,6 @@
 """An office for tests: the real store and the real contract in memory, asked in this process."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,13 +75,6 @@ async def local_desk(folder: Path, *, msp_id: str = "EVUserMSP", kind: Kind = "E
         yield desk
     finally:
         await local.close()
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait for what has no event of its own, at most 20 s."""
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - a file or another task's list
-            await asyncio.sleep(0.01)
 
 
 def form(login: str = "jimin", **other: Any) -> Newcomer:

@@ -40,11 +40,11 @@ from edgegw.participants.settings import read_settings
 from edgegw.units import SECOND_NS
 from firmware_sim.modbus_server import ServedMeter, serve_meter
 from tests.cut_disk import strace
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 WATT_HOURS_A_SECOND = 90
 RATED_W = 400_000
-WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Charger:
         self._count += 1
         message_id = f"{self.evse.evse_id}-{time.time_ns():x}-{self._count}"
         await self._socket.send(json.dumps([2, message_id, action, payload]))
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             kind, answered, answer = (await self._answers.get())[:3]
         assert (kind, answered) == (3, message_id), answer
         if bills:
@@ -187,7 +187,7 @@ class Around:
 
     async def until(self, **wanted: int) -> None:
         """The daemon's status has come to these values."""
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while any(self.status().get(key) != value for key, value in wanted.items()):  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.05)
 
@@ -213,7 +213,7 @@ class Around:
             chargers = await self._play(rounds)
             await self.until(sessions=0, lines_open=0, holds_open=0, submissions_open=0)
             os.kill(pid, signal.SIGTERM)
-            async with asyncio.timeout(WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await process.wait() == 0, "the daemon did not drain"
         finally:
             if process.returncode is None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.background import in_background
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE_S = 60
 
 
 async def edgegw(*arguments: str, status: int = 0) -> Any:

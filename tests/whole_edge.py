@@ -31,9 +31,9 @@ from edgegw.store.reader import JournalReader
 from tests.chargers_running import basic
 from tests.chargers_station import NOW_NS, PASSWORD, password_hash
 from tests.core_bench import RETAIL, settings
+from tests.support.patience import PATIENCE_S
 
 TOKEN = "04A1B2C3D4E5F6"
-IDLE_S = 5.0
 
 
 class FixedClock:
@@ -122,7 +122,7 @@ class Edge:
 
 async def answer_to(socket: ClientConnection, message_id: str | int) -> Any:
     """The answer to a CALL; what the station asks meanwhile is accepted."""
-    async with asyncio.timeout(IDLE_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             frame = json.loads(await socket.recv())
             if frame[0] in {3, 4} and frame[1] == message_id:

@@ -24,6 +24,7 @@ from edgegw.ledger.identity import Signer, load_signer, load_trust
 from edgegw.ledger.keys import signer_of
 from edgegw.ledger.wire import Connection
 from edgegw.peer import membership
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = "tests.integration.toy_contract:invoke"
@@ -175,4 +176,4 @@ def _peer(data: Path, contract: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.stdout.close()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0

@@ -6,12 +6,13 @@ from contextlib import aclosing
 
 from edgegw.ledger import Committed, LedgerClient, LedgerEvent
 from tests.conformance.network import LedgerNetwork, client_of, fresh
+from tests.support.patience import PATIENCE_S
 
 
 async def seen(events: AsyncIterator[LedgerEvent], key: str, count: int) -> list[LedgerEvent]:
     """The next events about a key; others' are passed over."""
     found: list[LedgerEvent] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         async for event in events:
             if event.payload.get("key") == key:
                 found.append(event)
@@ -56,7 +57,7 @@ async def test_events_go_on_behind_a_checkpoint(ledger_network: LedgerNetwork) -
         await added(client, key)
         assert all(isinstance(one, Committed) for one in outcomes)
         start = min(one.block for one in outcomes if isinstance(one, Committed))
-        async with aclosing(client.events(start)) as events, asyncio.timeout(20):
+        async with aclosing(client.events(start)) as events, asyncio.timeout(PATIENCE_S):
             whole: list[LedgerEvent] = []
             async for event in events:
                 whole.append(event)
@@ -64,7 +65,7 @@ async def test_events_go_on_behind_a_checkpoint(ledger_network: LedgerNetwork) -
                     break
         for position, event in enumerate(whole[:-1]):
             async with aclosing(client.events(event.block, after_tx_id=event.tx_id)) as events:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE_S):
                     following = await anext(events)
             assert following == whole[position + 1]
 

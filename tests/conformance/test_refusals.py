@@ -33,11 +33,11 @@ from tests.conformance.network import (
     connection_of,
     fresh,
 )
+from tests.support.patience import PATIENCE_S
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 FAILED = "failed to endorse transaction, see attached details for more info"
 EVALUATE = "evaluate call to endorser returned error: "
-WAIT_S = 20.0
 MINUTE_NS = 60 * 10**9
 
 
@@ -185,9 +185,9 @@ async def _failures(
     )
     try:
         with pytest.raises(CallFailure) as by_endorse:
-            await wire.endorse(endorse, timeout_s=WAIT_S)
+            await wire.endorse(endorse, timeout_s=PATIENCE_S)
         with pytest.raises(CallFailure) as by_evaluate:
-            await wire.evaluate(evaluate, timeout_s=WAIT_S)
+            await wire.evaluate(evaluate, timeout_s=PATIENCE_S)
     finally:
         await wire.close()
     return by_endorse.value, by_evaluate.value
@@ -252,7 +252,7 @@ async def test_an_organisation_that_does_not_exist(ledger_network: LedgerNetwork
         endorsing_organizations=["NoMSP"],
     )
     with pytest.raises(CallFailure) as refused:
-        await wire.endorse(request, timeout_s=WAIT_S)
+        await wire.endorse(request, timeout_s=PATIENCE_S)
     assert refused.value.code == "UNAVAILABLE"
     assert refused.value.message == "failed to find any endorsing peers for org(s): NoMSP"
     await wire.close()

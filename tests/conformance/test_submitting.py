@@ -22,8 +22,7 @@ from tests.conformance.network import (
     connection_of,
     fresh,
 )
-
-WAIT_S = 20.0
+from tests.support.patience import PATIENCE_S
 
 
 async def test_the_whole_flow(ledger_network: LedgerNetwork) -> None:
@@ -214,7 +213,7 @@ class Raw:
             proposed_transaction=signed,
             endorsing_organizations=orgs,
         )
-        answer = await self.wire.endorse(request, timeout_s=WAIT_S)
+        answer = await self.wire.endorse(request, timeout_s=PATIENCE_S)
         return transaction.parse_transaction(answer.prepared_transaction.payload)
 
     async def submit(self, message: bytes, *, signature: bytes | None = None) -> None:
@@ -225,7 +224,7 @@ class Raw:
             channel_id=self.network.toy.channel,
             prepared_transaction=common_pb2.Envelope(payload=message, signature=by),
         )
-        await self.wire.submit(request, timeout_s=WAIT_S)
+        await self.wire.submit(request, timeout_s=PATIENCE_S)
 
 
 def _add(key: str) -> bytes:

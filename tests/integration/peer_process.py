@@ -13,6 +13,7 @@ from edgegw.ledger import LedgerClient
 from edgegw.ledger.client import Patience
 from edgegw.ledger.identity import load_signer, load_trust
 from tests.support.background import in_background
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = "tests.integration.toy_contract:invoke"
@@ -55,11 +56,11 @@ async def running_peer(data: Path, *options: str, listen: str = "127.0.0.1:0") -
     )
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), 20)
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
         yield PeerProcess(process, json.loads(line)["listening"], data)
     finally:
         killed = process.returncode is not None
         if not killed:
             process.send_signal(signal.SIGINT)
-        status = await asyncio.wait_for(process.wait(), 10)
+        status = await asyncio.wait_for(process.wait(), PATIENCE_S)
         assert killed or status == 0

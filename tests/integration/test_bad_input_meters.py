@@ -21,6 +21,7 @@ from edgegw.meters.port import Meters, MeterSettings
 from edgegw.meters.profile import Profile, named_profile
 from edgegw.remedies import REMEDIES
 from tests.modbus_bus import BusMeter, BusServer, frame, refusal, serve_bus
+from tests.support.patience import PATIENCE_S
 
 BAD, GOOD = "M-1", "M-2"
 
@@ -68,7 +69,7 @@ class Cabinet:
 
     async def until(self, reached: Callable[[], bool], *, ask: str = "") -> None:
         """Wait for something that the station comes to know; `ask` reads that meter again and again."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE_S):
             while not reached():
                 if ask:
                     self.meters.request(ask)

@@ -18,8 +18,7 @@ from edgegw.peer.chaincode.package import build
 from tests.certificates import Authority
 from tests.integration.peer_process import ROOT, running_peer
 from tests.ledger_script import EXPECTED, ClientFor, outcomes
-
-SERVICE_S = 20
+from tests.support.patience import PATIENCE_S
 
 
 def fabric_folder() -> Path | None:
@@ -54,7 +53,7 @@ def test_fabric_computes_the_same_package_id(tmp_path: Path) -> None:
         env={"FABRIC_CFG_PATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert said.stdout.strip() == package.package_id
@@ -81,11 +80,11 @@ async def service(address: str, package_id: str, *tls: str) -> AsyncIterator[Non
     )
     assert process.stdout is not None
     try:
-        assert await asyncio.wait_for(process.stdout.readline(), SERVICE_S)
+        assert await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
         yield
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), SERVICE_S) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
 
 
 @asynccontextmanager

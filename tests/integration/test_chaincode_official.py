@@ -15,6 +15,7 @@ from edgegw.fabric.transaction import Proposal, build_proposal
 from edgegw.peer.chaincode.server import Options, serving
 from edgegw.peer.chaincode.stub import PeerStub
 from tests.node_packages import SOURCE, installed
+from tests.support.patience import PATIENCE_S
 from tests.unit.peer_network import Network
 
 PACKAGE_ID = "edgegw_1:" + "0" * 64
@@ -78,7 +79,7 @@ async def drive(network: Network, calls: list[Proposal], batch_max: int) -> dict
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "NODE_HOME": str(home)},
         )
-        out, err = await asyncio.wait_for(node.communicate(json.dumps(given).encode()), 60)
+        out, err = await asyncio.wait_for(node.communicate(json.dumps(given).encode()), PATIENCE_S)
     assert node.returncode == 0, err.decode()
     seen: dict[str, Any] = json.loads(out)
     return seen

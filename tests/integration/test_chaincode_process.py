@@ -20,6 +20,7 @@ from tests.chaincode_host import PACKAGE_ID, Lines, adding, service
 from tests.chaincode_peer import FakePeer, connected
 from tests.integration.peer_process import ROOT
 from tests.support.background import in_background
+from tests.support.patience import PATIENCE_S
 from tests.unit.peer_network import Network
 
 
@@ -109,7 +110,7 @@ async def start(*options: str) -> tuple[asyncio.subprocess.Process, str]:
         cwd=ROOT,
     )
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), 20)
+    line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
     return process, json.loads(line)["listening"]
 
 
@@ -126,7 +127,7 @@ async def test_the_process_killed_started_again_and_told_to_end(someone: bytes) 
     async with connected(address) as peer:
         assert (await peer.call(someone, "totalSupply")).response.status == 200
     process.send_signal(signal.SIGINT)
-    _, log = await asyncio.wait_for(process.communicate(), 20)
+    _, log = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == 0
     names = [json.loads(line)["event"] for line in log.splitlines()]
     assert names == [

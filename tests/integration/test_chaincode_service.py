@@ -18,9 +18,10 @@ from edgegw.peer import membership
 from edgegw.peer.call import caller
 from edgegw.peer.chaincode import server, session
 from tests import contract_world as cw
-from tests.chaincode_host import OVERALL_S, PACKAGE_ID, adding, connected_service, service
+from tests.chaincode_host import PACKAGE_ID, adding, connected_service, service
 from tests.chaincode_peer import FakePeer, connected
 from tests.contract_world import MemoryStub, World
+from tests.support.patience import PATIENCE_S
 
 
 class Members:
@@ -155,7 +156,7 @@ async def test_twenty_calls_at_once(someone: bytes) -> None:
 
 async def test_calls_run_beside_each_other(someone: bytes) -> None:
     """A call that waits holds up no other: all of them meet at a barrier that only all of them can pass."""
-    barrier = threading.Barrier(8, timeout=OVERALL_S)
+    barrier = threading.Barrier(8, timeout=PATIENCE_S)
 
     def meeting(stub: Stub, _function: str, _args: tuple[str, ...]) -> Response:
         barrier.wait()
@@ -315,7 +316,7 @@ async def test_a_peer_that_never_answers(someone: bytes, monkeypatch: pytest.Mon
     async with service(adding, threads=1) as (address, _), connected(address, peer):
         silent = await peer.call(someone, "s", "a")
         assert silent.fault.startswith("no answer from the peer within")
-        monkeypatch.setattr(session, "ANSWER_S", OVERALL_S)
+        monkeypatch.setattr(session, "ANSWER_S", PATIENCE_S)
         peer.held.clear()
         peer.holding = False
         assert (await peer.call(someone, "s", "a")).response.payload == b"1"

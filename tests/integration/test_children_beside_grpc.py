@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.support.patience import PATIENCE_S
+
 CHILDREN = 150
 PROGRAM = f"""
 import asyncio
@@ -42,5 +44,5 @@ asyncio.run(main())
 def test_each_child_reaches_its_program() -> None:
     """As the daemon starts its peer again, and the demo its programs."""
     command = [sys.executable, "-c", PROGRAM]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout) == (0, "all\n"), done.stderr

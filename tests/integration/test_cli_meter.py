@@ -27,6 +27,7 @@ from edgegw.ops.control import serve_control
 from edgegw.rows import encode_row
 from edgegw.store.journal import SqliteJournal
 from tests.modbus_bus import BusServer, frame, registers, serve_bus
+from tests.support.patience import PATIENCE_S
 
 T = TypeVar("T")
 CONFIG = """\
@@ -94,10 +95,10 @@ class Loop(threading.Thread):
 
         held = asyncio.run_coroutine_threadsafe(hold(), self.loop)
         try:
-            yield ready.result(timeout=5)
+            yield ready.result(timeout=PATIENCE_S)
         finally:
             self.loop.call_soon_threadsafe(leave.set)
-            held.result(timeout=5)
+            held.result(timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def loop() -> Iterator[Loop]:
     made = Loop()
     yield made
     made.loop.call_soon_threadsafe(made.loop.stop)
-    made.join(timeout=5)
+    made.join(timeout=PATIENCE_S)
     made.loop.close()
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from edgegw.clock import VARIABLE, ClockMapping
 from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.install import SANDBOX_CARD
-from tests.station import PATIENCE_S, ROOT, daemon, edgegw
+from tests.station import ROOT, daemon, edgegw
+from tests.support.patience import PATIENCE_S
 
 PROFILE = ROOT / "configs" / "meters" / "abb-b23.json"
 PASSWORD = "as-set-in-the-charger"

@@ -7,6 +7,7 @@ import pytest
 
 from edgegw.daemon import hosted
 from edgegw.daemon.hosted import Hosted, PeerFailedError, hosted_peer
+from tests.support.patience import PATIENCE_S
 
 
 def child(told: list[str], source: str, *, ready_s: float | None = None) -> Hosted:
@@ -20,7 +21,7 @@ def child(told: list[str], source: str, *, ready_s: float | None = None) -> Host
 
 
 async def until(told: list[str], count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while len(told) < count:  # noqa: ASYNC110 - the list belongs to callbacks
             await asyncio.sleep(0.01)
 
@@ -46,7 +47,7 @@ async def test_a_child_that_never_serves_is_tried_later_and_later(monkeypatch: p
 
     monkeypatch.setattr(hosted, "AGAIN_S_MAX", 2.0)
     monkeypatch.setattr(asyncio, "sleep", no_sleep)
-    async with hosted._kept(child(told, "raise ValueError"), None), asyncio.timeout(30):
+    async with hosted._kept(child(told, "raise ValueError"), None), asyncio.timeout(PATIENCE_S):
         while len(pauses) < 5:
             await sleep(0.01)
     assert told == ["lost 1"] * 4

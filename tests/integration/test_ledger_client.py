@@ -28,6 +28,7 @@ from edgegw.ledger import (
 from edgegw.peer.audit import read_block, verify
 from edgegw.peer.server import rules_for
 from tests.integration.peer_process import PeerProcess, running_peer
+from tests.support.patience import PATIENCE_S
 
 FAULTY = ("--faults", "{}")
 
@@ -40,7 +41,7 @@ async def _set_faults(peer: PeerProcess, **switches: int) -> None:
 
 async def _take(events: AsyncIterator[LedgerEvent], count: int) -> list[LedgerEvent]:
     found: list[LedgerEvent] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         async for event in events:
             found.append(event)
             if len(found) == count:
@@ -128,7 +129,7 @@ async def test_kill_and_restart_on_the_same_port(tmp_path: Path) -> None:
 
 async def _take_open(events: AsyncIterator[LedgerEvent], count: int) -> list[LedgerEvent]:
     """Like `_take`, leaving the stream open."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         return [await anext(events) for _ in range(count)]
 
 
@@ -231,5 +232,5 @@ async def _start(*options: str) -> tuple[int | None, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, err = await asyncio.wait_for(process.communicate(), 20)
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     return process.returncode, err.decode()

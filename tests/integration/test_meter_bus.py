@@ -16,6 +16,7 @@ from edgegw.meters.profile import Block, load_profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
 from edgegw.units import INTERVAL_NS, SECOND_NS
 from firmware_sim.modbus_server import ServedMeter, serve_meter
+from tests.support.patience import PATIENCE_S
 
 METERS = Path(__file__).parents[2] / "configs" / "meters"
 CUT_NS = 1_560_150_000 // 900 * INTERVAL_NS
@@ -48,8 +49,8 @@ class Station:
     def reasons(self) -> list[str]:
         return [item.reason for item in self.emitted if isinstance(item, ReadFailed)]
 
-    async def until(self, reached: Callable[[], bool], timeout_s: float = 5.0) -> None:
-        async with asyncio.timeout(timeout_s):
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
             while not reached():  # noqa: ASYNC110 - a condition over what the bus has emitted, not one event
                 await asyncio.sleep(0.005)
 
@@ -235,12 +236,12 @@ async def test_a_hang_up_fails_the_request_at_once() -> None:
         await asyncio.sleep(0.02)
 
     async with raw_server(answer) as port:
-        line = Line("127.0.0.1", port, framing="tcp", timeout_s=5.0, gap_s=0.0)
+        line = Line("127.0.0.1", port, framing="tcp", timeout_s=PATIENCE_S, gap_s=0.0)
         await line.connect()
         started = time.monotonic()
         with pytest.raises(ReadError, match="closed"):
             await line.request(1, Block(fc=4, start=801, count=12))
-        assert time.monotonic() - started < 1.0
+        assert time.monotonic() - started < PATIENCE_S / 2
 
 
 async def test_a_cancelled_read_leaves_no_connection_behind() -> None:
@@ -260,7 +261,7 @@ async def test_a_cancelled_read_leaves_no_connection_behind() -> None:
 async def test_a_cancellation_that_meets_the_answer_is_obeyed() -> None:
     """Cancelled in the very loop turn that brings the answer, where wait_for of Python 3.11 drops it, the bus ends."""
     async with meter("abb-b23") as served:
-        settings = BusSettings(poll_s=86_400, timeout_s=1.0)
+        settings = BusSettings(poll_s=86_400, timeout_s=PATIENCE_S)
         bus = MeterBus(
             StationClock(), [_unit("m", "abb-b23")], host="127.0.0.1", port=served.port, settings=settings
         )
@@ -272,7 +273,7 @@ async def test_a_cancellation_that_meets_the_answer_is_obeyed() -> None:
         await station.until(lambda: bus._line._asking)
         assert bus._line._client is not None
         bus._line._client.ctx.response_future.add_done_callback(lambda _answer: task.cancel())
-        done, _ = await asyncio.wait({task}, timeout=1.0)
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
         if not done:
             task.cancel()
         with suppress(asyncio.CancelledError):

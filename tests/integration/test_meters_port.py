@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -19,6 +19,7 @@ from edgegw.meters.adopt import adopt_command
 from edgegw.meters.port import Meters, MeterSettings
 from edgegw.meters.profile import named_profile
 from tests.modbus_bus import serve_bus
+from tests.support.patience import until
 
 SDM = named_profile("eastron-sdm630")
 
@@ -39,12 +40,6 @@ async def running(*meters: MeterSettings) -> AsyncIterator[tuple[Meters, list[Ev
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not reached():  # noqa: ASYNC110 - a condition over what came, not one event
-            await asyncio.sleep(0.005)
 
 
 def read_ids(events: list[Event]) -> set[str]:

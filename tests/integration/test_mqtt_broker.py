@@ -17,9 +17,10 @@ from edgegw.core.market import CHARGE
 from edgegw.telemetry import link, publisher
 from edgegw.telemetry.publisher import EVENTS_MAX, UNDER_WAY_MAX, Publisher
 from edgegw.telemetry.settings import BrokerSettings, PublisherSettings
-from tests.broker import MISSING, MOSQUITTO, PASSWORDS, PATIENCE_S, Broker, Ear, guarded, until
+from tests.broker import MISSING, MOSQUITTO, PASSWORDS, Broker, Ear, guarded
 from tests.core_bench import T0_S, Bench
 from tests.gateway_fakes import FakeClock
+from tests.support.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason=MISSING)
 ROOT = Path(__file__).parents[2]

@@ -16,10 +16,11 @@ from edgegw.config import load
 from edgegw.errors import ConfigError
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
-from tests.broker import MISSING, MOSQUITTO, PASSWORDS, Broker, Ear, guarded, tls, until
+from tests.broker import MISSING, MOSQUITTO, PASSWORDS, Broker, Ear, guarded, tls
 from tests.core_bench import Bench
 from tests.gateway_fakes import FakeClock
 from tests.support.background import in_background
+from tests.support.patience import PATIENCE_S, until
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason=MISSING)
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def command(config: Path, *arguments: str) -> list[str]:
 
 def run(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(config, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        command(config, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 
@@ -171,7 +172,7 @@ def test_watch_prints_until_ctrl_c(tmp_path: Path, brokers: list[Broker]) -> Non
         assert watching.stdout.readline() == 'edgegw/ST/trade {"event":"\\x1b[2J"}\n'
         ear.close()
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(20) == 0
+        assert watching.wait(PATIENCE_S) == 0
         assert watching.stderr.read() == ""
 
 

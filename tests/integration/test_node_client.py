@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.integration.peer_process import running_peer
 from tests.node_packages import SOURCE, installed
+from tests.support.patience import PATIENCE_S
 
 
 async def _run_client(tmp_path: Path) -> dict[str, Any]:
@@ -19,7 +20,7 @@ async def _run_client(tmp_path: Path) -> dict[str, Any]:
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "NODE_HOME": str(home)},
         )
-        out, err = await asyncio.wait_for(node.communicate(), 60)
+        out, err = await asyncio.wait_for(node.communicate(), PATIENCE_S)
         assert node.returncode == 0, err.decode()
     seen: dict[str, Any] = json.loads(out)
     return seen

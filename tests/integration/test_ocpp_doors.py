@@ -16,6 +16,7 @@ from edgegw.chargers.connection import Connection
 from edgegw.chargers.settings import ListenerSettings, TlsSettings
 from tests.certificates import Authority
 from tests.chargers_running import Station, basic, dial, heartbeat, running
+from tests.support.patience import PATIENCE_S
 
 Log = list[tuple[str, Mapping[str, object]]]
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -34,7 +35,7 @@ async def raw(station: Station, text: str) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", station.chargers.port)
     with contextlib.closing(writer), contextlib.suppress(ConnectionError):
         writer.write(text.encode("latin-1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             return (await reader.read()).decode()
     return ""
 
@@ -109,7 +110,7 @@ def test_nobody_s_sockets_are_bounded(
         async with logging(log, listener=listener) as station, dial(station) as charger:
             port = station.chargers.tls_port if secure else station.chargers.port
             idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 dropped, _ = await asyncio.wait(
                     [asyncio.ensure_future(ended(reader)) for reader, _ in idle],
                     return_when=asyncio.FIRST_COMPLETED,
@@ -118,7 +119,7 @@ def test_nobody_s_sockets_are_bounded(
             assert (await heartbeat(charger))[0] == 3
             for _, writer in idle:
                 writer.close()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while not await is_let_in(station):  # noqa: ASYNC110 - a stranger's door is no event
                     await asyncio.sleep(0.01)
 

@@ -42,6 +42,7 @@ from tests.chargers_station import (
     password_hash,
     station_settings,
 )
+from tests.support.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ async def test_a_version_belongs_to_its_connection(station: Station) -> None:
     await station.until(ChargerDisconnected)
     async with dial(station, "CP|2", offered=("ocpp2.0.1",)) as socket:
         await socket.send('[2,"t","StartTransaction",{}]')
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while (answer := json.loads(await socket.recv()))[1] != "t":
                 """CALLs of the station come between."""
         assert answer[:3] == [4, "t", "NotImplemented"]
@@ -220,7 +221,7 @@ async def test_a_late_answer_is_nobodys() -> None:
     async with running(call_timeout_s=0.05) as station, dial(station) as socket:
         await socket.send('[2,"h","Heartbeat",{}]')
         asked: list[str] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(asked) < 3:
                 frame = json.loads(await socket.recv())
                 if frame[0] == 2:
@@ -350,7 +351,7 @@ async def test_flood_of_billing_messages_is_held_back(station: Station) -> None:
         for event in station.of(TransactionUpdated):
             station.chargers.answer(AnswerCall(call=event.call, answer=Acknowledge()))
         answered: set[str] = set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(answered) < 80:
                 frame = json.loads(await socket.recv())
                 if frame[0] == 3:

@@ -43,6 +43,7 @@ from tests.chargers_station import (
     charger_settings,
     station_settings,
 )
+from tests.support.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ async def plugged(station: Station, kind: Any, offered: str) -> AsyncIterator[An
 
 async def told(charger: Any, action: str, count: int = 1) -> dict[str, Any]:
     """The count-th CALL of an action that the charger was told, waited for."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             found: list[dict[str, Any]] = [payload for name, payload in charger.told if name == action]
             if len(found) >= count:
@@ -383,7 +384,7 @@ async def test_a_connected_charger_hears_of_another_sample_interval() -> None:
 
     async def interval(socket: ClientConnection) -> str:
         """The next interval that the station asks for; every CALL of it is accepted."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             async for text in socket:
                 frame = json.loads(text)
                 if frame[0] == 2:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from edgegw.core.events import ChargerBooted, ChargerConnected
 from tests.certificates import Authority
 from tests.chargers_running import basic, dial, heartbeat, running
 from tests.chargers_station import NOW, NOW_NS, PASSWORD, charger_settings, station_settings
+from tests.support.patience import PATIENCE_S, until
 from tests.whole_edge import assert_clean, call, whole_edge
 
 OPEN = ListenerSettings(host="127.0.0.1", port=0, accept_unknown=True)
@@ -28,20 +29,13 @@ OPEN = ListenerSettings(host="127.0.0.1", port=0, accept_unknown=True)
 async def ask(socket: ClientConnection, action: str, payload: dict[str, Any]) -> Any:
     """The answer to a CALL of a stranger, which is never asked anything itself."""
     await socket.send(json.dumps([2, action, action, payload]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         return json.loads(await socket.recv())
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Let the loop turn until something holds."""
-    async with asyncio.timeout(30):
-        while not holds():  # noqa: ASYNC110 - what it waits for has no event to outsiders
-            await asyncio.sleep(0.002)
 
 
 async def closed(socket: ClientConnection) -> str:
     """Wait until the other side closes; its reason."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         with contextlib.suppress(ConnectionClosed):
             while True:
                 await socket.recv()

@@ -20,6 +20,7 @@ from edgegw.errors import ConfigError
 from edgegw.store.charger_profiles import ChargerProfiles
 from tests.certificates import Authority, Pair
 from tests.chargers_running import Station, basic, dial, heartbeat, running
+from tests.support.patience import PATIENCE_S
 
 Log = list[tuple[str, Mapping[str, object]]]
 RUNNERS = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -101,7 +102,7 @@ async def raw(port: int | None, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     with contextlib.closing(writer), contextlib.suppress(ConnectionError):
         writer.write(data)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             return await reader.read()
     return b""
 
@@ -109,7 +110,7 @@ async def raw(port: int | None, data: bytes) -> bytes:
 def greet(port: int | None, context: ssl.SSLContext) -> None:
     """A handshake by hand: asyncio's client goes away without the alert that tells why."""
     with (
-        socket.create_connection(("127.0.0.1", port or 0), timeout=5) as connection,
+        socket.create_connection(("127.0.0.1", port or 0), timeout=PATIENCE_S) as connection,
         pytest.raises(ssl.SSLError),
     ):
         context.wrap_socket(connection, server_hostname="127.0.0.1")

@@ -33,7 +33,8 @@ from edgegw.participants.remote_station import RemoteStation
 from edgegw.pseudonyms import hash_token
 from edgegw.units import SECOND_NS
 from tests.certificates import Authority
-from tests.office_world import Served, code, form, joined, served_desk, until
+from tests.office_world import Served, code, form, joined, served_desk
+from tests.support.patience import until
 from tests.unit.participants_host import MONDAY_S
 
 PATH = "/v1/notices"

@@ -24,7 +24,8 @@ from edgegw.participants.accounts import Enrolment
 from edgegw.peer import membership
 from tests.conformance.network import MARKET, Embedded, _peer, client_of
 from tests.office_world import PASSWORD
-from tests.station import PATIENCE_S, ROOT, Daemon
+from tests.station import ROOT, Daemon
+from tests.support.patience import PATIENCE_S
 
 QUARTER_S = 900
 ZONE = "KR-SEOUL"

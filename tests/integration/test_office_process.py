@@ -20,9 +20,10 @@ from edgegw.office import Card, Login, OfficeError, Profile
 from edgegw.participants.remote_office import RemoteOffice, Way
 from tests.certificates import Authority
 from tests.integration.test_service import installed
-from tests.office_world import PASSWORD, SOURCE, form, until
-from tests.station import PATIENCE_S, ROOT, daemon
+from tests.office_world import PASSWORD, SOURCE, form
+from tests.station import ROOT, daemon
 from tests.support.background import in_background
+from tests.support.patience import PATIENCE_S, until
 
 
 def rewritten(config: Path, port: int, ca_file: Path) -> None:

@@ -34,6 +34,7 @@ from firmware_sim.world import Clock, parse_ns
 from tests.chargers_station import PASSWORD, password_hash
 from tests.core_bench import RETAIL, settings
 from tests.gateway_fakes import FakeJournal
+from tests.support.patience import PATIENCE_S
 
 SPEED = 20
 START = "2026-11-22T08:00:00Z"
@@ -114,7 +115,7 @@ class Running:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for what only the core, or the charger, knows."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition():  # noqa: ASYNC110 - neither part tells a test
                 await asyncio.sleep(0.02)
 

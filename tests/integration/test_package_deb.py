@@ -8,6 +8,7 @@ import pytest
 
 from edgegw import __version__
 from tests.clean_root import ROOT, CleanRoot, booted, clean_root, missing, package, unbootable
+from tests.support.patience import LONG_PATIENCE_S
 
 CONFIG = """\
 [station]
@@ -57,7 +58,6 @@ CHARGER = (
     ),
     *("--meter-profile", "eastron-sdm630", "--meter-port", "5020"),
 )
-SEEN_S = 60.0
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def events(machine: CleanRoot) -> dict[str, dict[str, object]]:
 
 
 def wait_for(machine: CleanRoot, *names: str) -> None:
-    end = time.monotonic() + SEEN_S
+    end = time.monotonic() + LONG_PATIENCE_S
     while not set(names) <= (seen := set(events(machine))):
         state = machine.run("systemctl", "status", "edgegw", check=False).stdout
         assert time.monotonic() < end, f"not seen: {set(names) - seen}\n{state}"
@@ -196,7 +196,7 @@ def main_pid(machine: CleanRoot) -> int:
 
 
 def wait_for_state(machine: CleanRoot, wanted: str) -> None:
-    end = time.monotonic() + SEEN_S
+    end = time.monotonic() + LONG_PATIENCE_S
     while (state := machine.run("systemctl", "is-active", "edgegw", check=False).stdout.strip()) != wanted:
         assert time.monotonic() < end, state
         time.sleep(0.1)

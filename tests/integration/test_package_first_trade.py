@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.clean_root import ROOT, CleanRoot, booted, clean_root, package, unbootable
+from tests.support.patience import LONG_PATIENCE_S
 
-SEEN_S = 120.0
 CAR = {"--minutes": "1"}  # of a page that leaves a person more time
 FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
 PAGE = ROOT / "docs" / "install.md"
@@ -27,7 +27,7 @@ def walk() -> list[list[str]]:
 
 def until(look: Callable[[], Any], good: Callable[[Any], bool]) -> Any:
     """What is seen once it is good."""
-    end = time.monotonic() + SEEN_S
+    end = time.monotonic() + LONG_PATIENCE_S
     while not good(seen := look()):
         assert time.monotonic() < end, seen
         time.sleep(0.5)

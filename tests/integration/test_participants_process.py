@@ -18,6 +18,7 @@ from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.peer.server import CHAINCODE, CHANNEL
 from edgegw.units import SECOND_NS
 from tests.support.background import in_background
+from tests.support.patience import PATIENCE_S
 from tests.unit.participants_host import MONDAY_S
 from tests.unit.test_participants_day import DEPOSITS, settings
 
@@ -25,7 +26,6 @@ SPEED = 1200
 STANDSTILL_S = 4
 BEGIN_S = MONDAY_S + 11 * 3600 + 1800
 END_S = BEGIN_S + 2 * 3600
-SPAWN_S = 60
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def peer(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
         sys.executable, "-m", "edgegw.peer", "--data", str(tmp_path), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), SPAWN_S)
+    line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
     yield json.loads(line)["listening"], tmp_path / "crypto"
     process.terminate()
     await process.wait()
@@ -90,7 +90,7 @@ async def test_a_run_opens_trades_and_closes(
     )
     assert process.stdout is not None
     assert process.stdin is not None
-    assert json.loads(await asyncio.wait_for(process.stdout.readline(), SPAWN_S)) == {"ready": True}
+    assert json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)) == {"ready": True}
     run_s = STANDSTILL_S + (END_S - BEGIN_S) / SPEED
     left_s = run_s - (time.monotonic_ns() - mapping.monotonic_origin_ns) / SECOND_NS - STANDSTILL_S
     if by_signal:  # in the middle of the day
@@ -99,8 +99,8 @@ async def test_a_run_opens_trades_and_closes(
     else:
         await asyncio.sleep(left_s + 0.5)
         process.stdin.write(b"close\n")
-    closed: dict[str, Any] = json.loads(await asyncio.wait_for(process.stdout.readline(), SPAWN_S))
-    assert await asyncio.wait_for(process.wait(), SPAWN_S) == 0
+    closed: dict[str, Any] = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE_S))
+    assert await asyncio.wait_for(process.wait(), PATIENCE_S) == 0
     assert closed["closed"] is True
     assert "late" not in closed["counts"]["producer"]
     async with client(endpoint, crypto, "auditor") as auditor:
@@ -133,10 +133,10 @@ async def test_each_part_is_served_by_a_process_of_its_own(peer: tuple[str, Path
     try:
         for part in parts:
             assert part.stdout is not None
-            line = await asyncio.wait_for(part.stdout.readline(), SPAWN_S)
+            line = await asyncio.wait_for(part.stdout.readline(), PATIENCE_S)
             assert json.loads(line) == {"ready": True}
         async with client(endpoint, crypto, "auditor") as auditor:
-            async with asyncio.timeout(SPAWN_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     totals = await auditor.evaluate("AuditTotals")
                     if int(totals["tokens"]["supply"]) == sum(DEPOSITS.values()):
@@ -144,4 +144,4 @@ async def test_each_part_is_served_by_a_process_of_its_own(peer: tuple[str, Path
     finally:
         for part in parts:
             part.send_signal(signal.SIGINT)
-    assert [await asyncio.wait_for(part.wait(), SPAWN_S) for part in parts] == [0] * len(parts)
+    assert [await asyncio.wait_for(part.wait(), PATIENCE_S) for part in parts] == [0] * len(parts)

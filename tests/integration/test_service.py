@@ -20,7 +20,8 @@ from edgegw.commissioning.addresses import free_port
 from edgegw.common.passwords import hash_password
 from edgegw.config import load
 from tests.integration.test_full_disk import mounted
-from tests.station import PATIENCE_S, Daemon, daemon, edgegw
+from tests.station import Daemon, daemon, edgegw
+from tests.support.patience import PATIENCE_S
 
 CHARGER = """\
 [[chargers]]
@@ -83,7 +84,7 @@ async def managed(config: Path, folder: Path) -> AsyncIterator[tuple[Daemon, Man
 
 def get(port: object, path: str) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read()

@@ -22,6 +22,7 @@ from firmware_sim.scenario import build_scenario
 from firmware_sim.sealed_books import seal_of
 from firmware_sim.station import Station
 from firmware_sim.world import NS_PER_S, Clock, parse_ns
+from tests.support.patience import PATIENCE_S, until
 
 Payload = dict[str, Any]
 NOW = "2019-06-10T12:00:00Z"
@@ -63,8 +64,8 @@ class Csms:
     def events(self, kind: str) -> list[Payload]:
         return [each for each in self.of("TransactionEvent") if each["eventType"] == kind]
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 10) -> None:
-        async with asyncio.timeout(timeout_s), self.news:
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(PATIENCE_S), self.news:
             await self.news.wait_for(condition)
 
     async def ask(self, action: str, payload: Payload) -> Payload:
@@ -74,7 +75,7 @@ class Csms:
         self.results[call.unique_id] = future
         assert self.socket is not None
         await self.socket.send(call.to_json())
-        return await asyncio.wait_for(future, 5)
+        return await asyncio.wait_for(future, PATIENCE_S)
 
     async def handle(self, socket: ServerConnection) -> None:
         assert socket.request is not None
@@ -189,13 +190,6 @@ async def started(double: Csms) -> Any:
         return 7
     await double.until(lambda: double.events("Started"))
     return double.events("Started")[0]["transactionInfo"]["transactionId"]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what the simulator tells nobody."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - it is no event
-            await asyncio.sleep(0.005)
 
 
 async def accepted(double: Csms, station: Station) -> Any:

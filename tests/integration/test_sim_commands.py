@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from firmware_sim.station import Station as Plant
 from firmware_sim.world import NS_PER_S, Clock
 from tests.chargers_running import Station, running
 from tests.chargers_station import NOW_NS, PASSWORD
+from tests.support.patience import until
 
 TOKEN = "04A1B2C3"
 SPEED = 60
@@ -80,15 +81,6 @@ async def visited(
     finally:
         stop.set()
         await task
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that only the charger knows."""
-    async with asyncio.timeout(5):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])

@@ -17,9 +17,8 @@ from edgegw.web.driver import home
 from edgegw.web.server import WebServer
 from edgegw.web.site import WebSettings
 from tests.certificates import Authority
+from tests.support.patience import PATIENCE_S
 from tests.web_site import World
-
-PATIENCE_S = 20.0
 
 
 @contextlib.asynccontextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.background import in_background
+from tests.support.patience import LONG_PATIENCE_S, PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 SESSIONS = """arrival,departure,requested_energy_kwh,delivered_energy_kwh,evse
@@ -55,7 +56,7 @@ def test_a_small_day_agrees(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG_PATIENCE_S,
         check=False,
     )
     assert run.returncode == 0, run.stderr[-3000:]
@@ -84,13 +85,13 @@ def test_no_child_is_left(tmp_path: Path, number: signal.Signals) -> None:
     demo = subprocess.Popen(
         in_background(*command(tmp_path)), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_S
     while not (tmp_path / "run" / "station" / "status.json").exists():
         assert time.monotonic() < until
         time.sleep(0.1)
     demo.send_signal(number)
-    assert demo.wait(30) != 0
-    until = time.monotonic() + 5
+    assert demo.wait(PATIENCE_S) != 0
+    until = time.monotonic() + PATIENCE_S
     while children_of(tmp_path):
         assert time.monotonic() < until
         time.sleep(0.1)

@@ -12,6 +12,7 @@ import pytest
 
 from edgegw.ports import Fact
 from edgegw.store.journal import SqliteJournal
+from tests.support.patience import PATIENCE_S
 from tests.unit.test_cli import CONFIG
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ async def config(tmp_path: Path) -> Path:
 def edgegw(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "edgegw.cli", *arguments],
-        capture_output=True, text=True, check=False, cwd=ROOT, timeout=60,
+        capture_output=True, text=True, check=False, cwd=ROOT, timeout=PATIENCE_S,
     )  # fmt: skip
 
 
@@ -102,7 +103,12 @@ def test_another_user_is_told_as_whom_to_run(tmp_path: Path) -> None:
         code = f"import sys; sys.argv = ['edgegw', 'trade', 'list', '--config', {str(path)!r}]\n"
         code += "from edgegw.cli import main\nimport os\nos.setgid(65534); os.setuid(65534)\nmain()"
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            timeout=PATIENCE_S,
         )
     finally:
         path.unlink()

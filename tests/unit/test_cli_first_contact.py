@@ -25,6 +25,7 @@ from edgegw.errors import EdgegwError
 from edgegw.ops.control import serve_control
 from edgegw.peer.membership import found
 from edgegw.remedies import REMEDIES
+from tests.support.patience import PATIENCE_S
 
 charger_module = importlib.import_module("edgegw.cli.charger")  # the package has commands under these names
 init_module = importlib.import_module("edgegw.cli.init")
@@ -133,7 +134,7 @@ def serving(run_dir: Path, daemon: FakeDaemon) -> Iterator[FakeDaemon]:
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(PATIENCE_S)
     try:
         yield daemon
     finally:

@@ -9,6 +9,7 @@ from edgegw.clock import VARIABLE, ClockMapping, StationClock
 from edgegw.errors import ConfigError
 from edgegw.ports import Clock
 from edgegw.units import SECOND_NS
+from tests.support.patience import PATIENCE_S
 
 DAY_NS = 1_560_150_000 * SECOND_NS
 
@@ -83,7 +84,7 @@ async def test_sleep_spans_the_standstill_before_the_origin() -> None:
     earliest_s = (
         time.monotonic() + 0.01
     )  # the origin lies 40 to 50 ms behind this, the instant 10 ms after the origin
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await an_hour_off.sleep_until(DAY_NS)
         await clock.sleep_until(DAY_NS + SECOND_NS)
     assert clock.now_ns() >= DAY_NS + SECOND_NS

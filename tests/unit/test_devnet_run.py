@@ -31,6 +31,7 @@ from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.participants.runner import connections
 from edgegw.participants.settings import read_settings
 from tests.fabric_stand_ins import calls, write_stand_ins
+from tests.support.patience import PATIENCE_S
 
 NODES = [
     "orderer0",
@@ -251,7 +252,7 @@ def test_a_process_that_does_not_heed_sigterm_is_killed(tmp_path: Path) -> None:
     found = Processes(tmp_path, tied=True)
     script = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
     found.start("deaf", (sys.executable, "-c", script), os.environ, cwd=tmp_path)
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_S
     while "up" not in found.log("deaf").read_text() and time.monotonic() < until:
         time.sleep(0.01)
     pid = found.pid("deaf")
@@ -294,7 +295,7 @@ signal.pause()
         pid = json.loads((tmp_path / "pids" / "child.json").read_text())["pid"]
         assert lives(pid)
         parent.kill()
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_S
     while lives(pid) and time.monotonic() < until:
         time.sleep(0.01)
     assert not lives(pid)

@@ -24,6 +24,7 @@ from edgegw.config import load
 from edgegw.diagnosis import Verdict
 from edgegw.ops.control import serve_control
 from edgegw.store.journal import SqliteJournal
+from tests.support.patience import PATIENCE_S
 
 KEY = "ab" * 32
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA"
@@ -227,7 +228,7 @@ def daemon(run_dir: Path) -> Iterator[None]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(PATIENCE_S)
     try:
         yield
     finally:

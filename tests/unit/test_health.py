@@ -13,6 +13,7 @@ import pytest
 from edgegw.errors import AddressTakenError
 from edgegw.ops.health import Views, serve_health
 from edgegw.ops.logs import configure
+from tests.support.patience import PATIENCE_S
 
 STATE: dict[str, bool] = {}
 
@@ -32,7 +33,7 @@ def port() -> Iterator[int]:
 
 
 def get(port: int, path: str, *, method: str = "GET", host: str = "") -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     connection.request(method, path, headers={"Host": host or f"127.0.0.1:{port}"})
     answer = connection.getresponse()
     body = answer.read()
@@ -83,7 +84,7 @@ def test_ipv6_is_served_by_its_own_name() -> None:
     """An address of either family may be configured, and is what the Host header says then."""
     views = Views(alive=lambda: {"ok": True}, ready=dict, status=dict, metrics=bytes, metrics_type="")
     with serve_health("::1", 0, views) as port:
-        connection = http.client.HTTPConnection("::1", port, timeout=5)
+        connection = http.client.HTTPConnection("::1", port, timeout=PATIENCE_S)
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200
         connection.close()

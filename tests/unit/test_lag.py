@@ -8,6 +8,7 @@ from edgegw.ops import lag
 from edgegw.ops.lag import LagProbe
 from edgegw.units import SECOND_NS
 from tests.gateway_fakes import FakeClock
+from tests.support.patience import PATIENCE_S
 
 
 def test_percentiles_are_of_the_latest_probes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +35,7 @@ async def test_a_probe_measures_by_how_much_it_overslept(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(clock, "sleep_until", oversleep)
     running = asyncio.create_task(probe.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await noted.wait()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -34,6 +34,7 @@ from edgegw.ledger import (
 )
 from edgegw.ledger import Endorsed as Signed
 from edgegw.ledger.adapter import LedgerAdapter
+from tests.support.patience import PATIENCE_S
 
 SUBMIT = SubmitEnvelope(submission_id="s", tx_id="t", envelope_hex="ab", wait_ms=0)
 
@@ -87,7 +88,7 @@ async def serving(client: Client, **start: Any) -> AsyncIterator[tuple[LedgerAda
     adapter = LedgerAdapter(client, emitted.put_nowait)  # type: ignore[arg-type]  # stands in for one
     task = asyncio.create_task(adapter.run(**({"from_block": 0} | start)))
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             yield adapter, emitted
     finally:
         task.cancel()

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from edgegw.ops import memory
+from tests.support.patience import PATIENCE_S
 
 HASHED = """
 import json, threading
@@ -32,7 +33,7 @@ print(json.dumps(resident_kib() - before))
 def test_hashing_a_password_leaves_nothing_behind() -> None:
     """Each of four threads needed 19 MiB for its hash; together they keep less than a quarter of one."""
     said = subprocess.run(
-        [sys.executable, "-c", HASHED], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", HASHED], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
     assert json.loads(said.stdout) < 4 * 1024
 
@@ -54,7 +55,7 @@ async def test_free_pages_are_returned_again_and_again(monkeypatch: pytest.Monke
     monkeypatch.setattr(memory, "FIRST_S", 0.0)
     monkeypatch.setattr(memory, "EVERY_S", 0.0)
     task = asyncio.create_task(memory.keep_returning())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await trimmed.wait()
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -12,13 +12,14 @@ import pytest
 from edgegw.ops import watchdog
 from edgegw.ops.notify import ServiceManager
 from edgegw.ops.watchdog import Watchdog, interval_s
+from tests.support.patience import PATIENCE_S
 
 
 @pytest.fixture
 def manager_socket(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
         door.bind(str(tmp_path / "n"))
-        door.settimeout(5)
+        door.settimeout(PATIENCE_S)
         yield door
 
 
@@ -47,7 +48,7 @@ def test_an_abstract_address_is_understood() -> None:
     """An @ stands for the zero byte of Linux's abstract sockets."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
         door.bind(f"\0edgegw-test-{os.getpid()}")
-        door.settimeout(5)
+        door.settimeout(PATIENCE_S)
         ServiceManager({"NOTIFY_SOCKET": f"@edgegw-test-{os.getpid()}"}).alive()
         assert heard(door) == "WATCHDOG=1"
 
@@ -88,7 +89,7 @@ async def test_slow_proofs_do_not_put_the_next_feeding_off(monkeypatch: pytest.M
 
     monkeypatch.setattr(asyncio, "sleep", noted)
     task = asyncio.create_task(Watchdog(ServiceManager({}), {"core": slow}).run(10.0))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(pauses) < 2:
             await sleep(0.001)
     assert all(0 < pause_s <= 9.98 for pause_s in pauses)
@@ -118,7 +119,7 @@ async def test_the_watchdog_is_fed_only_while_every_part_proves_progress(
         ServiceManager({"NOTIFY_SOCKET": manager_socket.getsockname()}), {"core": free, "journal": stuck}
     )
     task = asyncio.create_task(dog.run(0.001))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while asked < 3:  # noqa: ASYNC110 - a count is no event
             await asyncio.sleep(0.001)
     assert str(dog.starved_by) == "journal"
@@ -126,10 +127,10 @@ async def test_the_watchdog_is_fed_only_while_every_part_proves_progress(
     with pytest.raises(BlockingIOError):
         heard(manager_socket)
     turning.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while str(dog.starved_by) != "None":  # noqa: ASYNC110 - a value is no event
             await asyncio.sleep(0.001)
-    manager_socket.settimeout(5)
+    manager_socket.settimeout(PATIENCE_S)
     assert heard(manager_socket) == "WATCHDOG=1"
     assert logged == [("watchdog.starved", "journal"), ("watchdog.recovered", "journal")]
     task.cancel()

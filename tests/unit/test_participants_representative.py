@@ -10,6 +10,7 @@ from edgegw.ledger import BusinessRefusal, Unavailable
 from edgegw.participants.accounts import Enrolment, sign_up
 from edgegw.participants.representative import Representative, Station
 from edgegw.participants.schedule import Schedule
+from tests.support.patience import PATIENCE_S
 from tests.unit.participants_host import MONDAY_S, ZONE, MemoryPeer, StepClock, settle
 
 INTERVAL = MONDAY_S + 3600
@@ -134,7 +135,7 @@ async def test_a_ledger_out_of_reach_is_asked_again() -> None:
     await settle()
     gate.away = False
     ev_users.report("CHARGE", INTERVAL, 2)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while "posted" not in ev_users.counts:  # noqa: ASYNC110 - counts are no event
             await asyncio.sleep(0.01)
     assert [args["wh"] for _, args in gate.calls] == ["1", "2"]

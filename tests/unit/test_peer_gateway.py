@@ -18,9 +18,8 @@ from edgegw.peer.gateway import Gateway
 from edgegw.peer.server import Options, serve
 from edgegw.peer.world import World
 from tests.integration import toy_contract
+from tests.support.patience import PATIENCE_S
 from tests.unit.peer_network import Network
-
-TIMEOUT_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ async def _peer(network: Network, faults: Faults | None = None) -> AsyncIterator
     )
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(serve(options, ready.set_result))
-    connection = Connection(await asyncio.wait_for(ready, TIMEOUT_S), tls=None)
+    connection = Connection(await asyncio.wait_for(ready, PATIENCE_S), tls=None)
     try:
         yield connection
     finally:
@@ -80,7 +79,7 @@ async def _refusal_of_endorse(
     peer: Connection, request: gateway_pb2.EndorseRequest
 ) -> tuple[str, str, tuple[str, ...]]:
     with pytest.raises(CallFailure) as raised:
-        await peer.endorse(request, timeout_s=TIMEOUT_S)
+        await peer.endorse(request, timeout_s=PATIENCE_S)
     return _failure(raised)
 
 
@@ -88,7 +87,7 @@ async def _refusal_of_evaluate(
     peer: Connection, request: gateway_pb2.EvaluateRequest
 ) -> tuple[str, str, tuple[str, ...]]:
     with pytest.raises(CallFailure) as raised:
-        await peer.evaluate(request, timeout_s=TIMEOUT_S)
+        await peer.evaluate(request, timeout_s=PATIENCE_S)
     return _failure(raised)
 
 
@@ -97,7 +96,7 @@ async def test_chosen_organisations(network: Network) -> None:
 
     async def signers(peer: Connection, *orgs: str) -> list[str]:
         _, signed = network.propose("Add", key="k", n=1)
-        answer = await peer.endorse(_endorse(signed, *orgs), timeout_s=TIMEOUT_S)
+        answer = await peer.endorse(_endorse(signed, *orgs), timeout_s=PATIENCE_S)
         parsed = transaction.parse_transaction(answer.prepared_transaction.payload)
         return [endorser.split(b"MSP")[0][2:].decode() for endorser, _ in parsed.endorsements]
 
@@ -134,7 +133,7 @@ async def test_submit_takes_only_what_a_member_signed(network: Network) -> None:
             envelope = common_pb2.Envelope(payload=payload, signature=signature)
             with pytest.raises(CallFailure) as raised:
                 await peer.submit(
-                    gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=TIMEOUT_S
+                    gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=PATIENCE_S
                 )
             assert raised.value.code == code
             assert says in raised.value.message
@@ -161,7 +160,7 @@ async def test_commit_status_waits_and_wants_a_reader(network: Network) -> None:
             (unreadable, "INVALID_ARGUMENT"),
         ):
             with pytest.raises(CallFailure) as raised:
-                await peer.commit_status(request, timeout_s=TIMEOUT_S)
+                await peer.commit_status(request, timeout_s=PATIENCE_S)
             assert raised.value.code == code
 
 
@@ -170,9 +169,9 @@ async def test_a_peers_identity_may_read(network: Network) -> None:
     endorsed = network.endorsed(World(), "Add", key="k", n=1)
     envelope = common_pb2.Envelope(payload=endorsed.message, signature=network.signer().sign(endorsed))
     async with _peer(network) as peer:
-        await peer.submit(gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=TIMEOUT_S)
+        await peer.submit(gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=PATIENCE_S)
         signed = _status(network.peers["IndustryMSP"][0], endorsed.tx_id)
-        answer = await peer.commit_status(signed, timeout_s=TIMEOUT_S)
+        answer = await peer.commit_status(signed, timeout_s=PATIENCE_S)
         assert (answer.result, answer.block_number) == (peer_pb2.VALID, 0)
 
 
@@ -196,7 +195,7 @@ async def _first_event(peer: Connection, network: Network, **position: object) -
 
     signature = network.signer().sign(Raw())
     signed = gateway_pb2.SignedChaincodeEventsRequest(request=request, signature=signature)
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(PATIENCE_S):
         async for answer in peer.chaincode_events(signed):
             return answer.block_number
     raise AssertionError("the stream ended")
@@ -209,8 +208,8 @@ async def test_event_positions(network: Network, monkeypatch: pytest.MonkeyPatch
         endorsed = network.endorsed(World(), "PutBlind", key="k", value="v")
         added = network.endorsed(World(), "Add", key=endorsed.tx_id, n=1)
         envelope = common_pb2.Envelope(payload=added.message, signature=network.signer().sign(added))
-        await peer.submit(gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=TIMEOUT_S)
-        await peer.commit_status(_status(network.signer(), added.tx_id), timeout_s=TIMEOUT_S)
+        await peer.submit(gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=PATIENCE_S)
+        await peer.commit_status(_status(network.signer(), added.tx_id), timeout_s=PATIENCE_S)
 
     readers: list[bytes] = []
     check = Gateway._check_reader
@@ -230,7 +229,7 @@ async def test_event_positions(network: Network, monkeypatch: pytest.MonkeyPatch
             asyncio.create_task(_first_event(peer, network, next_commit=True)),
             asyncio.create_task(_first_event(peer, network)),
         ]
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while len(readers) < len(waiting):  # noqa: ASYNC110 - the peer tells nobody who listens
                 await asyncio.sleep(0.01)
         await commit(peer)
@@ -253,9 +252,9 @@ async def test_blocks_by_transaction(network: Network) -> None:
     endorsed = network.endorsed(World(), "Add", key="k", n=1)
     envelope = common_pb2.Envelope(payload=endorsed.message, signature=network.signer().sign(endorsed))
     async with _peer(network) as peer:
-        await peer.submit(gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=TIMEOUT_S)
-        await peer.commit_status(_status(network.signer(), endorsed.tx_id), timeout_s=TIMEOUT_S)
+        await peer.submit(gateway_pb2.SubmitRequest(prepared_transaction=envelope), timeout_s=PATIENCE_S)
+        await peer.commit_status(_status(network.signer(), endorsed.tx_id), timeout_s=PATIENCE_S)
         signed = _proposal(network, "qscc", "GetBlockByTxID", "energych", endorsed.tx_id)
-        answer = await peer.evaluate(_evaluate(signed), timeout_s=TIMEOUT_S)
+        answer = await peer.evaluate(_evaluate(signed), timeout_s=PATIENCE_S)
         block = common_pb2.Block.FromString(answer.result.payload)
         assert list(block.data.data) == [envelope.SerializeToString()]

@@ -20,6 +20,7 @@ from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure
 from tests.core_bench import T0_S, Bench, S, settings
 from tests.gateway_fakes import FakeClock
+from tests.support.patience import PATIENCE_S
 
 
 def board(path: Path, station: Station) -> Board:
@@ -66,7 +67,7 @@ async def test_it_is_rewritten_until_cancelled(tmp_path: Path, monkeypatch: pyte
     unread = new_station(settings(), accounts)
     shown = board(path, unread)
     task = asyncio.create_task(shown.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not path.exists():  # noqa: ASYNC110 - a file is no event
             await asyncio.sleep(0.001)
     present = json.loads(path.read_text())

@@ -12,6 +12,7 @@ from edgegw.core.events import Event, StorageChanged, StorageLevel
 from edgegw.ops import storage
 from edgegw.ops.storage import Ballast, Room, StorageWatch, check_storage, level_of, worst_case
 from tests.journal_days import count, offline_day, size_of
+from tests.support.patience import PATIENCE_S
 
 GB = 1_000_000_000
 CONFIG = """\
@@ -184,7 +185,7 @@ async def test_the_watch_runs_until_cancelled(tmp_path: Path, monkeypatch: pytes
     queue: asyncio.Queue[Event] = asyncio.Queue()
     watch = StorageWatch(tmp_path, queue.put_nowait, told.log, ballast=told.watch.ballast)
     task = asyncio.create_task(watch.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await queue.get() == StorageChanged(level=StorageLevel.NO_SESSIONS)
         told.room = Room(total=GB, free=GB)
         assert await queue.get() == StorageChanged(level=StorageLevel.OK)

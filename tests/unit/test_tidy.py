@@ -88,6 +88,22 @@ def unreasoned(text: str) -> list[str]:
     return found
 
 
+def hasty_waits(tree: ast.AST) -> list[str]:
+    """Waits for what must happen that give up after a number of seconds of their own, not `tests.support.patience`."""
+    found = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        limits = [one.value for one in call.keywords if one.arg == "timeout"]
+        if name in {"asyncio.timeout", "asyncio.wait_for"} or name.endswith((".settimeout", ".communicate")):
+            limits += call.args[-1:]
+        found += [
+            f"line {call.lineno}: {name}"
+            for limit in limits
+            if isinstance(limit, ast.Constant) and limit.value
+        ]
+    return found
+
+
 def undocumented_tests(tree: ast.AST) -> list[str]:
     return [
         node.name for node in functions(tree) if node.name.startswith("test_") and not ast.get_docstring(node)
@@ -114,10 +130,11 @@ def test_pure_rooms_know_no_float(path: Path) -> None:
 
 @pytest.mark.parametrize("path", TESTS, ids=name_of)
 def test_tests_state_their_law(path: Path) -> None:
-    """Every test has a docstring; files of tests keep the same bounds on length and exceptions."""
+    """Every test has a docstring and no haste; files of tests keep the same bounds on length and exceptions."""
     text = path.read_text()
     tree = ast.parse(text)
     assert undocumented_tests(tree) == []
+    assert "bench" in path.parts or hasty_waits(tree) == []
     assert len(text.splitlines()) <= FILE_LINES_MAX
     assert unreasoned(text) == []
 
@@ -138,6 +155,8 @@ def test_the_checks_find_what_they_look_for() -> None:
     for mark in good:
         assert not unreasoned(f"x = 1  {mark}\n"), mark
     assert undocumented_tests(ast.parse("def test_x(): ..."))
+    for text in ("asyncio.timeout(5)", "asyncio.wait_for(x, 5)", "run(x, timeout=5)", "door.settimeout(0.5)"):
+        assert hasty_waits(ast.parse(text)), text
 
 
 def test_the_checks_see_the_code() -> None:

@@ -9,6 +9,7 @@ from starlette.responses import StreamingResponse
 
 from edgegw.web import pulse
 from edgegw.web.pulse import CrowdedError, Pulse
+from tests.support.patience import PATIENCE_S
 
 
 def news(response: StreamingResponse) -> AsyncIterator[str]:
@@ -65,7 +66,7 @@ async def test_streams_end_with_the_server(monkeypatch: pytest.MonkeyPatch) -> N
     await anext(stream)
     assert await anext(stream) == ": still here\n\n"
     running.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert all([text.startswith(":") async for text in stream])
 
 
