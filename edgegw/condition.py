@@ -17,7 +17,7 @@ from edgegw.units import SECOND_NS
 
 ATTEMPTS_TOLERATED = 2
 CERTIFICATE_WARN_DAYS = 30  # of a server's certificate
-NTP_HINT = "timedatectl set-ntp true; a peer refuses what is more than 15 minutes off"
+NTP_HINT = "run timedatectl set-ntp true; a peer refuses requests more than 15 minutes off"
 LAG_TOLERATED_NS = SECOND_NS
 _DAY_NS = 86_400 * SECOND_NS
 
@@ -116,27 +116,27 @@ def _daemon(signs: Signs) -> Iterator[Part]:
             part="daemon",
             level=Level.DOWN,
             reason=f"{signs.starved_by} makes no progress",
-            hint="the service manager restarts it; then: edgegw support",
+            hint="the service manager restarts the daemon; then run edgegw support",
         )
     elif signs.lag_ns > LAG_TOLERATED_NS:
-        reason = f"runs {signs.lag_ns // 1_000_000} ms late"
-        yield Part(part="daemon", level=Level.DEGRADED, reason=reason, hint="the machine is slow or busy")
+        reason = f"the event loop lags by {signs.lag_ns // 1_000_000} ms"
+        yield Part(part="daemon", level=Level.DEGRADED, reason=reason, hint="reduce the load of this machine")
     elif signs.station.draining:
-        yield Part(part="daemon", level=Level.DEGRADED, reason="drains before it ends")
+        yield Part(part="daemon", level=Level.DEGRADED, reason="drains before shutdown")
     else:
-        yield Part(part="daemon", level=Level.OK, reason="serves")
+        yield Part(part="daemon", level=Level.OK, reason="running")
 
 
 def _storage(signs: Signs) -> Iterator[Part]:
     free = "" if signs.storage_free_bp is None else f"{signs.storage_free_bp // 100} % free"
     if signs.storage_level == "OK":
-        yield Part(part="disk", level=Level.OK, reason=free or "room enough")
+        yield Part(part="disk", level=Level.OK, reason=free or "enough space")
         return
     serious = signs.storage_level not in {"WARN", "NO_TELEMETRY"}
     yield Part(
         part="disk",
         level=Level.DOWN if serious else Level.DEGRADED,
-        reason=f"{free}: {'new sessions are refused' if serious else 'it is filling up'}",
+        reason=f"{free}: {'the station refuses new sessions' if serious else 'the disk is almost full'}",
         hint=REMEDIES["EGW-5001"].remedy,
     )
 
@@ -159,14 +159,14 @@ def _chargers(signs: Signs) -> Iterator[Part]:
     elif known:
         yield Part(part="chargers", level=Level.OK, reason=f"{len(known)} connected")
     else:
-        hint = "edgegw charger url, then: edgegw charger list"
-        yield Part(part="chargers", level=Level.DEGRADED, reason="none is configured", hint=hint)
+        hint = "run edgegw charger url, then edgegw charger list"
+        yield Part(part="chargers", level=Level.DEGRADED, reason="no charger is configured", hint=hint)
     if signs.waiting:
         yield Part(
             part="unknown chargers",
             level=Level.DEGRADED,
             reason=f"{len(signs.waiting)} wait for approval: {_some(signs.waiting)}",
-            hint="edgegw charger approve ID, or: edgegw charger reject ID",
+            hint="run edgegw charger approve ID or edgegw charger reject ID",
         )
 
 
@@ -197,7 +197,7 @@ def _ledger(signs: Signs) -> Iterator[Part]:
     waiting = f"{len(station.lines)} trades and {len(station.submissions)} submissions wait"
     if stuck:
         why = stuck[0].detail or stuck[0].code or ("no commit status" if doubt else "no answer")
-        hint = "nothing is lost; is the peer running? edgegw ledger supply"
+        hint = "check that the peer runs: edgegw ledger supply; waiting trades are not lost"
         yield Part(part="ledger", level=Level.DEGRADED, reason=f"{waiting}: {why}", hint=hint)
     else:
         yield Part(part="ledger", level=Level.OK, reason=waiting)
@@ -208,13 +208,18 @@ def _surroundings(signs: Signs) -> Iterator[Part]:
         yield (
             Part(part="mqtt", level=Level.OK, reason="connected")
             if signs.mqtt_connected
-            else Part(part="mqtt", level=Level.DEGRADED, reason="no broker", hint="edgegw mqtt test")
+            else Part(
+                part="mqtt",
+                level=Level.DEGRADED,
+                reason="no connection to the broker",
+                hint="edgegw mqtt test",
+            )
         )
     if not signs.clock_synchronized:
         yield Part(
             part="clock",
             level=Level.DEGRADED,
-            reason="not kept by NTP",
+            reason="not synchronized by NTP",
             hint=NTP_HINT,
         )
     for name, life in sorted(signs.certificates.items()):
@@ -224,8 +229,8 @@ def _surroundings(signs: Signs) -> Iterator[Part]:
             yield Part(
                 part=f"certificate of {name}",
                 level=Level.DOWN if left_ns <= 0 else Level.DEGRADED,
-                reason=f"ends in {days} days" if left_ns > 0 else "has ended",
-                hint="renew it (edgegw enroll, for the ledger), then: systemctl reload edgegw",
+                reason=f"expires in {days} days" if left_ns > 0 else "has expired",
+                hint="renew it (for the ledger: edgegw enroll), then run systemctl reload edgegw",
             )
 
 

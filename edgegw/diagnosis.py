@@ -86,7 +86,7 @@ def _secrets(config: Config) -> Iterator[Finding]:
         try:
             read_secret(path)
         except ConfigError as fault:
-            hint = "see the line above" if path.exists() else "edgegw init makes it"
+            hint = "correct the file named above" if path.exists() else "edgegw init creates it"
             yield _bad(name, str(fault), hint, exit_78=True)
         else:
             yield _ok(name, f"{path}: private, 32 bytes")
@@ -100,10 +100,10 @@ def _representative(config: Config) -> Iterator[Finding]:
         try:
             context_for(config.representative.ca_file)
         except ConfigError as fault:
-            hint = "the authority that issued the representative's certificate (docs/representative.md)"
+            hint = "copy the CA certificate of the representative there (docs/representative.md)"
             yield _bad("representative", str(fault), hint, exit_78=True)
         else:
-            yield _ok("representative", f"{config.representative.url}, its authority can be read")
+            yield _ok("representative", f"{config.representative.url}: the CA certificate is readable")
 
 
 def _identities(config: Config) -> Iterator[Finding]:
@@ -113,8 +113,8 @@ def _identities(config: Config) -> Iterator[Finding]:
     if founded_later:
         yield _warning(
             "identity",
-            "the embedded peer makes it at its first start",
-            "edgegw run, or: edgegw init --sandbox",
+            "the embedded peer creates it at its first start",
+            "run edgegw run or edgegw init --sandbox",
         )
         return
     folders = [("identity", config.ledger.identity)]
@@ -125,7 +125,7 @@ def _identities(config: Config) -> Iterator[Finding]:
     try:
         load_trust(config.ledger.trust_file)
     except ConfigError as fault:
-        hint = "copy the organisations' authorities there (docs/install.md)"
+        hint = "copy the CA certificates of the organisations there (docs/install.md)"
         yield _bad("trust", str(fault), hint, exit_78=True)
 
 
@@ -138,7 +138,7 @@ def _identity(name: str, folder: Path) -> Finding:
     try:
         found = load_signer(folder).identity.certificate
     except (ConfigError, ValueError) as error:
-        return _bad(name, str(error), "edgegw enroll makes an identity", exit_78=True)
+        return _bad(name, str(error), "edgegw enroll creates an identity", exit_78=True)
     return _lifetime(name, folder / "cert.pem", found)
 
 
@@ -152,32 +152,32 @@ def pair(name: str, certificate: Path, key: Path) -> Finding:
         return _bad(
             name,
             f"{error.filename}: {error.strerror}",
-            "run edgegw init, or name the right file",
+            "run edgegw init, or configure the right file",
             exit_78=True,
         )
     except (ValueError, TypeError) as error:
         return _bad(
             name,
             f"{certificate.parent}: {error}",
-            "both must be PEM, the key without a passphrase",
+            "use PEM for both files, and a key without a passphrase",
             exit_78=True,
         )
     if mode & 0o077:
-        return _bad(name, f"EGW-4002 {key}: mode {mode:04o}, want 0600", f"chmod 600 {key}", exit_78=True)
+        return _bad(name, f"EGW-4002 {key}: mode {mode:04o}, expected 0600", f"chmod 600 {key}", exit_78=True)
     same = _public(private.public_key()) == _public(found.public_key())
     if not same:
-        detail = f"EGW-4003 public key of {certificate.name} differs from {key.name}"
+        detail = f"EGW-4003 {key.name} is not the private key of {certificate.name}"
         return _bad(name, detail, REMEDIES["EGW-4003"].remedy, exit_78=True)
     return _lifetime(name, certificate, found)
 
 
 def _lifetime(name: str, certificate: Path, found: x509.Certificate) -> Finding:
     left = found.not_valid_after_utc - datetime.now(UTC)
-    until = f"{certificate}: until {found.not_valid_after_utc:%Y-%m-%d}"
+    until = f"{certificate}: valid until {found.not_valid_after_utc:%Y-%m-%d}"
     if left.days < 0:
-        return _bad(name, f"{until}: has ended", "renew it")
+        return _bad(name, f"{until}: expired", "renew it")
     if left.days < CERTIFICATE_WARN_DAYS:
-        return _warning(name, f"{until}: {left.days} days", "renew it")
+        return _warning(name, f"{until}: {left.days} days left", "renew it")
     return _ok(name, until)
 
 
@@ -192,17 +192,20 @@ def _profiles(config: Config) -> Iterator[Finding]:
             named_profile(name)
         except ConfigError as fault:
             yield _bad(
-                f"profile {name}", str(fault), "edgegw meter scan shows the profiles there are", exit_78=True
+                f"meter profile {name}",
+                str(fault),
+                "edgegw meter scan lists the meter profiles",
+                exit_78=True,
             )
         else:
-            yield _ok(f"profile {name}", "complete")
+            yield _ok(f"meter profile {name}", "complete")
 
 
 def _tls(config: Config) -> Iterator[Finding]:
     tls = config.ocpp.tls
     if tls is None:
-        hint = "edgegw init makes certificates; see [ocpp.tls]"
-        yield _warning("TLS for chargers", "off: security profile 1 only", hint)
+        hint = "configure [ocpp.tls]; edgegw init creates certificates"
+        yield _warning("TLS for chargers", "off: chargers use security profile 1", hint)
         return
     yield pair("TLS certificate", tls.certificate, tls.key_file)
     if tls.rsa_certificate is not None and tls.rsa_key_file is not None:
@@ -216,10 +219,10 @@ def _folder(config: Config) -> Iterator[Finding]:
             continue
         present = next(one for one in (place, *place.parents) if one.exists())
         if not present.is_dir():
-            yield _bad(name, f"{present}: is no folder", "name another one in [station]")
+            yield _bad(name, f"{present}: not a folder", "set another folder in [station]")
         elif not os.access(present, os.W_OK | os.X_OK):
-            hint = f"run as the service's user: sudo -u edgegw edgegw …, or: chown -R edgegw: {place}"
-            yield _bad(name, f"{place}: this user may not write there", hint)
+            hint = f"run as the service's user: sudo -u edgegw edgegw …; or run chown -R edgegw: {place}"
+            yield _bad(name, f"{place}: this user cannot write there", hint)
     room = room_of(existing(folder))
     level = level_of(room, missing_bytes=0, before=StorageLevel.OK)
     detail = f"{folder}: {room.free // 1_000_000} MB free"
@@ -243,11 +246,18 @@ def _journal(path: Path) -> Finding:
     except JournalError as fault:
         is_newer = isinstance(fault, NewerSchemaError)
         return _bad(
-            "journal", str(fault), fault.hint or "edgegw db list; edgegw db restore", exit_78=is_newer
+            "journal",
+            str(fault),
+            fault.hint or "run edgegw db list, then edgegw db restore FILE",
+            exit_78=is_newer,
         )
     if broken is not None:
-        return _bad("journal", f"fact {broken} was altered", "keep the file, then: edgegw db restore")
-    return _ok("journal", f"{path}: hash chain verified")
+        return _bad(
+            "journal",
+            f"fact {broken} was altered",
+            "keep a copy of the file, then run edgegw db restore FILE",
+        )
+    return _ok("journal", f"{path}: the hash chain is intact")
 
 
 # --- asking devices and servers -------------------------------------------------------------------------------------
@@ -264,17 +274,19 @@ async def online(config: Config) -> list[Finding]:
 async def _clock() -> Finding:
     state = clock_state()
     if state is None:
-        return _warning("clock", "the kernel does not tell who keeps it", "timedatectl")
+        return _warning(
+            "clock", "the kernel does not report whether NTP synchronizes it", "check: timedatectl"
+        )
     if state.synchronized:
-        return _ok("clock", f"kept by NTP, within {state.error_s:.3f} s")
-    return _warning("clock", "nothing keeps it (NTP)", NTP_HINT)
+        return _ok("clock", f"synchronized by NTP, within {state.error_s:.3f} s")
+    return _warning("clock", "not synchronized by NTP", NTP_HINT)
 
 
 async def _peer(config: Config) -> Finding:
     from edgegw.ledger.opening import open_client  # noqa: PLC0415 - gRPC is heavy; only this check needs it
 
     place = config.ledger
-    hint = "is it running? the daemon starts an embedded one by itself" if config.peer else "is it running?"
+    hint = "start the daemon; it starts the embedded peer" if config.peer else "check that the peer runs"
     if not place.trust_file.exists():
         return _warning("ledger", f"{place.endpoint}: no identity yet", hint)
     try:
@@ -301,8 +313,12 @@ async def _broker(config: Config, mqtt: MqttConfig) -> Finding:
     except (BrokerError, ConfigError) as fault:
         return _bad("broker", str(fault), fault.hint or "edgegw mqtt test")
     if not somebody_listens:
-        return _warning("broker", f"{place}: takes messages, and nobody listens", "edgegw mqtt watch")
-    return _ok("broker", f"{place}: takes messages, somebody listens")
+        return _warning(
+            "broker",
+            f"{place}: accepts messages; no client subscribes",
+            "subscribe, as edgegw mqtt watch does",
+        )
+    return _ok("broker", f"{place}: accepts messages; a client subscribes")
 
 
 async def _meter(meter_id: str, host: str, port: int) -> Finding:
@@ -330,7 +346,7 @@ def machine(config: Config, *, running: bool) -> Iterator[Finding]:
     """Versions, ports and the service."""
     yield _ok("versions", f"Python {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}, {_sqlite()}")
     if not running:
-        hint = "sudo systemctl start edgegw; then: journalctl -u edgegw"
+        hint = "run sudo systemctl start edgegw, then journalctl -u edgegw"
         yield _warning("daemon", "not running", hint)
         yield from _ports(config)
     else:
@@ -360,7 +376,9 @@ def _ports(config: Config) -> Iterator[Finding]:
                 probe.bind((host, port))
             except OSError as error:
                 yield _bad(
-                    f"{name} port", f"{host}:{port}: {error.strerror}", "another program has it: ss -ltnp"
+                    f"{name} port",
+                    f"{host}:{port}: {error.strerror}",
+                    "another program uses the port; find it: ss -ltnp",
                 )
             else:
                 yield _ok(f"{name} port", f"{host}:{port} is free")

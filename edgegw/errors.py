@@ -43,7 +43,9 @@ class AddressTakenError(EdgegwError):
     def __init__(self, keys: str, place: str, error: OSError) -> None:
         number = error.errno or 0  # a resolver's numbers are negative, and in words already
         super().__init__(f"{keys}: {place}: {os.strerror(number) if number > 0 else error.strerror or error}")
-        self.hint = f"another program has it (ss -ltnp), or this machine has no such address: change {keys}"
+        self.hint = (
+            f"find the program that uses it (ss -ltnp), or change {keys} to an address of this machine"
+        )
 
 
 def leaves(fault: BaseException) -> list[BaseException]:

@@ -21,7 +21,7 @@ Language = Literal["ko", "en"]
 class OfficeError(EdgegwError):
     """The representative or its peer cannot be asked now."""
 
-    hint = "try again in a moment; charging with a card goes on without it"
+    hint = "try again in a moment; charging with a card does not need it"
 
 
 class No(StrEnum):

@@ -38,10 +38,10 @@ ALARMS = (
         part="chargers",
         level=Level.DEGRADED,
         reason="1 of 2 not connected: C-BAY-2",
-        hint="EGW-1103 the password is wrong: set it again on both sides: edgegw charger approve ID --new-password",
+        hint="EGW-1103 the password is wrong: set a new password on both sides: edgegw charger approve ID --new-password",
         since_ns=NOW_NS - 7_200_000_000_000,
     ),
-    Part(part="daemon", level=Level.OK, reason="serves", since_ns=NOW_NS),
+    Part(part="daemon", level=Level.OK, reason="running", since_ns=NOW_NS),
 )
 STRANGER = Waiting(
     charger_id="CP-9",
@@ -132,7 +132,7 @@ class FakeDesk:
         return self.known
 
     def places(self, charger_id: str = "") -> Sequence[Place]:
-        remark = "without TLS (security profile 1), for chargers in 127.0.0.0/8 only"
+        remark = "without TLS (security profile 1), only for chargers in 127.0.0.0/8"
         return [Place(url=f"ws://192.0.2.1:8887/ocpp/{charger_id}", remark=remark)]
 
     def drivers_origin(self) -> str:

@@ -151,13 +151,13 @@ def charger_urls(ocpp: OcppConfig, charger_id: str = "") -> list[ChargerUrl]:
     allowed = ", ".join(str(network) for network in ocpp.plaintext_networks)
     plain = ChargerUrl(
         url=_url("ws", host, ocpp.port, charger_id=charger_id),
-        remark=f"without TLS (security profile 1), for chargers in {allowed} only",
+        remark=f"without TLS (security profile 1), only for chargers in {allowed}",
     )
     if ocpp.tls is None:
         return [plain]
     secure = ChargerUrl(
         url=_url("wss", host, ocpp.tls.port, charger_id=charger_id),
-        remark="with TLS (security profile 2), once the charger trusts this station's authority (tls/ca.pem)",
+        remark="with TLS (security profile 2); the charger must trust this station's CA certificate (tls/ca.pem)",
     )
     return [plain, secure] if _is_plaintext_welcome(ocpp, host) else [secure, plain]
 

@@ -21,7 +21,7 @@ from edgegw.store.charger_profiles import ChargerProfiles
 class UnknownChargerError(EdgegwError):
     """No charger of this id has shown up."""
 
-    hint = "see: edgegw charger list"
+    hint = "edgegw charger list shows all chargers"
 
 
 class ChargerCommands:

@@ -32,7 +32,7 @@ def die_with_parent() -> None:
 class PeerFailedError(EdgegwError):
     """The peer did not come up."""
 
-    hint = "try: edgegw peer --data DIR --listen HOST:PORT"
+    hint = "run the peer alone to see its messages: edgegw peer --data DIR --listen HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

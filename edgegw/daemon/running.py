@@ -52,7 +52,7 @@ LATELY_NS = 600 * SECOND_NS
 class ReloadRefusedError(ConfigError):
     """The new configuration has faults; the old one holds."""
 
-    hint = "nothing was changed; correct the file and reload again: edgegw check"
+    hint = "nothing is changed; correct the file (edgegw check), then reload again"
 
 
 class Reloadable(Protocol):

@@ -44,7 +44,7 @@ MEMBER_PORTS = {
 class TooSlowError(EdgegwError):
     """The set-up was not done when the simulated day began."""
 
-    hint = "the machine is slow or busy"
+    hint = "reduce the load of this machine"
 
 
 Tell = Callable[[str], None]

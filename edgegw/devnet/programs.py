@@ -26,13 +26,13 @@ _SAID_LINES = 6
 class DevnetError(EdgegwError):
     """The network did not do what it was told."""
 
-    hint = "edgegw devnet status shows what runs, edgegw devnet down ends it"
+    hint = "edgegw devnet status shows the running nodes, edgegw devnet down ends them"
 
 
 class NoProgramsError(DevnetError):
     """Fabric's programs are not here."""
 
-    hint = "make fabric-bin builds them; FABRIC_BIN=FOLDER names those you have"
+    hint = "run make fabric-bin to build them, or set FABRIC_BIN to their folder"
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,12 @@ def adopt_command(
         meter_id = str(arguments.get("meter_id", ""))
         account = station().meters.get(meter_id)
         if account is None:
-            raise DeviceError(f"no meter {meter_id!r}; there are {', '.join(sorted(station().meters))}")
+            raise DeviceError(
+                f"no meter {meter_id!r} is configured; configured meters: {', '.join(sorted(station().meters))}"
+            )
         if account.stranger is None:
             raise DeviceError(
-                f"meter {meter_id} was not replaced: its serial is {account.serial or 'not told'}"
+                f"meter {meter_id} was not replaced: its serial number is {account.serial or 'unknown'}"
             )
         emit(MeterAdopted(meter_id=meter_id, serial=account.stranger))
         try:
@@ -40,7 +42,7 @@ def adopt_command(
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
             raise DeviceError(
-                f"meter {meter_id}: {account.stranger} is adopted, and was not read within {answer_s:g} s"
+                f"meter {meter_id}: {account.stranger} is adopted, but no reading arrived within {answer_s:g} s"
             ) from error
         first = now.first
         assert first is not None

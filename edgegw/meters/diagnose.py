@@ -62,9 +62,9 @@ def _round_trip(profile: Profile, seen: Observed) -> Finding:
     slow = longest_ms * 2 > profile.min_timeout_ms
     return Finding(
         what="round trip",
-        measured=f"{len(seen.samples)} answers, the slowest in {longest_ms} ms of {profile.min_timeout_ms} ms",
+        measured=f"{len(seen.samples)} answers, the slowest after {longest_ms} ms (timeout {profile.min_timeout_ms} ms)",
         verdict=FAILED if slow else OK,
-        remedy="look at the gateway and at other masters on the bus" if slow else "",
+        remedy="check the Modbus gateway and other Modbus clients on the bus" if slow else "",
     )
 
 
@@ -88,13 +88,13 @@ def _serial(profile: Profile, seen: Observed, known: str | None) -> Finding:
     if profile.serial is None or told == {None}:
         return Finding(
             what="serial",
-            measured="none is told",
+            measured="not available",
             verdict=UNKNOWN,
-            remedy="a swap of this meter can only be seen by its registers: seal it",
+            remedy="seal the meter: only its registers would reveal a replacement",
         )
     changed = len(told) > 1 or (known is not None and told != {known})
     if changed and known is not None:
-        measured = f"{measured}, the station knows {known}"
+        measured = f"{measured}; the station expects {known}"
     return Finding(
         what="serial",
         measured=measured,
@@ -115,7 +115,7 @@ def _presence(seen: Observed) -> Finding:
             what="both energy registers",
             measured=f"no number in {' and '.join(name.removesuffix('_mwh') for name in gone)}",
             verdict=FAILED,
-            remedy="EGW-2003: this variant counts one direction only, or the profile is another model's",
+            remedy="EGW-2003: use a variant that counts both directions, or the meter profile of this model",
         )
     first, last = energies[0], energies[-1]
     measured = ", ".join(
@@ -142,13 +142,13 @@ def _words(profile: Profile, seen: Observed) -> Finding:
             what="word order",
             measured=f"only {' or '.join(plausible)} gives energies",
             verdict=FAILED,
-            remedy="set the meter's word order as its profile has it, or name another profile",
+            remedy="set the word order of the meter to that of its meter profile, or use another meter profile",
         )
     return Finding(
         what="word order",
         measured="no order of these words gives energies",
         verdict=FAILED,
-        remedy="name the right profile: edgegw meter scan --host HOST",
+        remedy="find the right meter profile: edgegw meter scan --host HOST",
     )
 
 
@@ -193,11 +193,9 @@ def _torn(profile: Profile, seen: Observed, power_w_most: int) -> Finding:
                 what="steady registers",
                 measured=f"{name.removesuffix('_mwh')} {energy_text(before)} then {energy_text(now)} Wh",
                 verdict=FAILED,
-                remedy=f"{code}: answers are torn or of another register; {REMEDIES[code].remedy}",
+                remedy=f"{code}: {REMEDIES[code].remedy}",
             )
-    return Finding(
-        what="steady registers", measured=f"{len(seen.samples)} answers follow from each other", verdict=OK
-    )
+    return Finding(what="steady registers", measured=f"{len(seen.samples)} consistent answers", verdict=OK)
 
 
 def _clock(seen: Observed) -> Finding:
@@ -207,9 +205,11 @@ def _clock(seen: Observed) -> Finding:
     ok = drift_ns <= CLOCK_NS_MOST
     return Finding(
         what="clock of the answers",
-        measured=f"UTC moved by {drift_ns // 1_000_000} ms against the time that passed",
+        measured=f"UTC differs by {drift_ns // 1_000_000} ms from the monotonic clock",
         verdict=OK if ok else FAILED,
-        remedy="" if ok else "let NTP settle, then look again: timedatectl",
+        remedy=""
+        if ok
+        else "wait until NTP synchronizes the clock (timedatectl), then run this command again",
     )
 
 
@@ -225,31 +225,29 @@ def _energy_against_power(profile: Profile, seen: Observed) -> Finding:
     what = "energy against power"
     first_w, last_w = seen.first.power_w, seen.last.power_w
     if first_w is None or last_w is None:
-        return Finding(what=what, measured="this profile reads no power", verdict=UNKNOWN)
+        return Finding(what=what, measured="the meter profile has no power register", verdict=UNKNOWN)
     span_ns = seen.last.sample.middle_ns - seen.first.sample.middle_ns
     expected_mwh = abs(first_w + last_w) * span_ns // (2 * 3_600_000_000)
     moved_mwh = abs(_moved_mwh(seen))
     lsb_mwh = max(profile.import_.lsb_mwh, profile.export.lsb_mwh)
     slack_mwh = 2 * lsb_mwh + expected_mwh // 10 + abs(last_w - first_w) * span_ns // 3_600_000_000
     measured = (
-        f"{energy_text(moved_mwh)} Wh counted, {energy_text(expected_mwh)} Wh from {first_w} W then {last_w} W "
+        f"{energy_text(moved_mwh)} Wh counted, {energy_text(expected_mwh)} Wh expected from {first_w} W then {last_w} W "
         f"over {span_ns // 1_000_000} ms"
     )
     factor = _factor(moved_mwh, expected_mwh)
     if factor and abs(moved_mwh - expected_mwh) > slack_mwh:
-        remedy = f"the scale of energy or power is off by {factor}: name another profile"
+        remedy = f"use another meter profile: the scale of energy or power is wrong by {factor}"
         return Finding(what=what, measured=measured, verdict=FAILED, remedy=remedy)
     if expected_mwh <= 2 * lsb_mwh and moved_mwh <= 2 * lsb_mwh:
-        remedy = (
-            f"too little flows for a step of {energy_text(lsb_mwh)} Wh: charge, or look longer (--seconds)"
-        )
+        remedy = f"charge a car or increase --seconds: the meter counts in steps of {energy_text(lsb_mwh)} Wh"
         return Finding(what=what, measured=measured, verdict=UNKNOWN, remedy=remedy)
     if abs(moved_mwh - expected_mwh) > slack_mwh:
         return Finding(
             what=what,
             measured=measured,
             verdict=FAILED,
-            remedy="energy and power are not of one circuit, or a register is misread: check the profile",
+            remedy="check the meter profile and whether energy and power belong to the same circuit",
         )
     return Finding(what=what, measured=measured, verdict=OK)
 
@@ -270,25 +268,23 @@ def _sign(seen: Observed, *, swapped: bool) -> Finding:
     if power_w is None or not moved_mwh or not power_w:
         return Finding(
             what=what,
-            measured="nothing flows" if power_w is not None else "this profile reads no power",
+            measured="no energy flows" if power_w is not None else "the meter profile has no power register",
             verdict=UNKNOWN,
-            remedy="look again while a car charges",
+            remedy="run this command again while a car charges",
         )
     towards = "import" if moved_mwh > 0 else "export"
-    measured = f"{towards} counts while power is {power_w} W" + (
-        ", turned round (swapped)" if swapped else ""
-    )
+    measured = f"{towards} counts while power is {power_w} W" + (", reversed (swapped)" if swapped else "")
     if (moved_mwh > 0) == (power_w > 0):
         return Finding(
             what=what,
             measured=measured,
             verdict=OK,
-            remedy=f"if a car {'discharges' if (moved_mwh > 0) != swapped else 'charges'} right now: set swapped = "
+            remedy=f"if a car {'discharges' if (moved_mwh > 0) != swapped else 'charges'} now, set swapped = "
             f"{'false' if swapped else 'true'}",
         )
     return Finding(
         what=what,
         measured=measured,
         verdict=FAILED,
-        remedy="the profile has the wrong sign of power for this model, or a phase is wired the other way round",
+        remedy="use the meter profile of this model, or correct a reversed phase",
     )

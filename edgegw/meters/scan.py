@@ -59,7 +59,7 @@ def hosts_of(host: str | None, network: str | None) -> list[str]:
     except ValueError as error:
         raise ConfigError((f"--network {network}: {error}",)) from error
     if named.num_addresses > 1 << (32 - NETWORK_PREFIX_MIN):
-        raise ConfigError((f"--network {network}: at most 256 addresses, as 192.168.1.0/24",))
+        raise ConfigError((f"--network {network}: at most 256 addresses, such as 192.168.1.0/24",))
     return [str(address) for address in named.hosts()]
 
 
@@ -73,7 +73,9 @@ def unit_ids_of(text: str) -> list[int]:
         except ValueError:
             ids = range(0)
         if not ids or ids[0] not in UNIT_IDS or ids[-1] not in UNIT_IDS:
-            raise ConfigError((f"--units {part.strip()}: want numbers from 1 to 247, as 1-10 or 1,2,5",))
+            raise ConfigError(
+                (f"--units {part.strip()}: expected numbers from 1 to 247, such as 1-10 or 1,2,5",)
+            )
         found.update(ids)
     return sorted(found)
 
@@ -155,7 +157,7 @@ async def _identified(
     fits = [fit for profile in profiles if (fit := await _fit(line, unit_id, profile)) is not None]
     fits.sort(key=lambda fit: -fit.points)
     place = Candidate(
-        host=host, port=port, unit_id=unit_id, profile_id=None, sure=False, reason="answers; no profile fits"
+        host=host, port=port, unit_id=unit_id, profile_id=None, sure=False, reason="no meter profile matches"
     )
     if not fits:
         return place
@@ -184,7 +186,7 @@ async def _fit(line: Line, unit_id: int, profile: Profile) -> _Fit | None:
         return None
     if profile.match:
         match = profile.match[0]
-        reason = f"its model register {match.block.start:#06x} holds {match.equals}"
+        reason = f"model register {match.block.start:#06x} contains {match.equals}"
         return _Fit(profile=profile, points=100, reason=reason, serial=seen.serial)
     return _plausible(profile, seen)
 

@@ -21,7 +21,7 @@ SOCKET = "control.sock"
 class RunFolderError(EdgegwError):
     """There is no place for the control socket."""
 
-    hint = "station.run_dir must be a folder that the daemon may write to; until then edgegw commands cannot reach it"
+    hint = "set station.run_dir to a folder that the daemon can write; until then edgegw commands cannot reach it"
 
 
 _LINE_BYTES_MAX = 1 << 20

@@ -219,14 +219,14 @@ def exception(code: int) -> Callable[[bytes, bytes], bytes]:
     [
         (
             exception(6),
-            "EGW-2002 the meter answered with an exception: meter M-1: exception 6 (device busy) at register",
+            "EGW-2002 the meter answers with a Modbus exception: meter M-1: exception 6 (device busy) at register",
         ),
         (exception(0x55), "exception 85 (not in the standard)"),
         (
             other_unit,
-            "EGW-2008 another unit id answered: meter M-1: unit 7 answered, unit 1 was asked; discarded",
+            "EGW-2008 another unit id answers: meter M-1: unit 7 answered, unit 1 was asked; discarded",
         ),
-        (too_long, "EGW-2009 the answer is not what was asked for: meter M-1: 9 registers came"),
+        (too_long, "EGW-2009 the response does not match the request: meter M-1: 9 registers came"),
         (silent, "EGW-2005 the meter does not answer: meter M-1: unit 1 at 127.0.0.1:"),
         (hang_up, "hung up"),
     ],
@@ -322,7 +322,7 @@ def test_a_scan_finds_what_is_there(config: Path, bus: BusServer) -> None:
         ("eastron-sdm630", False, "M-2"),
         ("schneider-iem3x55", False, None),
     ]
-    assert found[1]["reason"] == "its model register 0x8960 holds 1110586144"
+    assert found[1]["reason"] == "model register 0x8960 contains 1110586144"
     assert found[2]["reason"].startswith(
         "plausible: import 1000000.000 Wh, export 2000.000 Wh, power 0 W, serial 1002"
     )
@@ -357,7 +357,7 @@ def test_a_unit_that_no_profile_fits(bus: BusServer) -> None:
     bus.meters[1].twist = exception(2)
     where = ("--host", "127.0.0.1", "--port", str(bus.port), "--timeout", "0.2")
     (found,) = json.loads(run("scan", *where, "--units", "1", "--json").stdout)["found"]
-    assert (found["profile"], found["sure"], found["reason"]) == (None, False, "answers; no profile fits")
+    assert (found["profile"], found["sure"], found["reason"]) == (None, False, "no meter profile matches")
     assert 'profile = "PROFILE"' in found["toml"]
 
 
@@ -392,7 +392,7 @@ def test_diagnosing_a_meter_with_another_serial(config: Path, bus: BusServer) ->
     told = json.loads(result.stdout)
     failed = [one for one in told["findings"] if one["verdict"] == "failed"]
     assert (result.exit_code, told["ok"]) == (Exit.PROBLEMS, False)
-    assert [(one["what"], one["measured"]) for one in failed] == [("serial", "1001, the station knows 77")]
+    assert [(one["what"], one["measured"]) for one in failed] == [("serial", "1001; the station expects 77")]
     assert "edgegw meter adopt" in failed[0]["remedy"]
     assert told["first"]["import_mwh"] == told["last"]["import_mwh"] == 10**9
 

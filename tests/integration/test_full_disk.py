@@ -288,7 +288,7 @@ def test_a_promise_that_the_disk_cannot_hold_is_refused(disk: Path, tmp_path: Pa
 
     (fault,) = faults(7)
     assert (
-        f"EGW-4001 the disk cannot hold the promised days: 7 days x 192 trades x 18.9 kB needs 25 MB; {disk} has 15 MB"
+        f"EGW-4001 the disk is too small for storage.offline_days: 7 days x 192 trades x 18.9 kB needs 25 MB; {disk} has 15 MB"
         in fault
     )
     assert faults(4) == []

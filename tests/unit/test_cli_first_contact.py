@@ -169,7 +169,7 @@ def test_the_worst_is_listed_first(config: Path) -> None:
     states = [line.split()[1] for line in lines[1:]]
     assert states == ["refused", "waiting", "rejected", "AWAY", "connected"]
     assert REMEDIES["EGW-1103"].remedy.replace("approve ID", "approve CP-0") in lines[1]
-    assert "is wrong: as it is told; set it" in lines[1]
+    assert "is wrong: as it is told; set a new" in lines[1]
     assert "4 times" in lines[1]
     assert "edgegw charger approve CP-1" in lines[2]
     assert "ACME Wall\\x1b[2J 2 77" in lines[2], "a charger's text does nothing to the terminal"

@@ -73,7 +73,7 @@ def unread() -> Station:
             Signs(now_ns=0, station=station(), storage_level="NO_SESSIONS", storage_free_bp=400),
             "disk",
             Level.DOWN,
-            "new sessions are refused",
+            "the station refuses new sessions",
         ),
         (Signs(now_ns=0, station=offline("B1")), "chargers", Level.DEGRADED, "1 of 2 not connected: B"),
         (Signs(now_ns=0, station=offline("A1", "A2", "B1")), "chargers", Level.DOWN, "2 of 2"),
@@ -117,13 +117,13 @@ def unread() -> Station:
             ),
             "certificate of OCPP",
             Level.DEGRADED,
-            "ends in 1 days",
+            "expires in 1 days",
         ),
         (
             Signs(now_ns=5, station=station(), certificates={"OCPP": CertificateLife(end_ns=5, warn_ns=5)}),
             "certificate of OCPP",
             Level.DOWN,
-            "has ended",
+            "has expired",
         ),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_station_without_chargers_says_how_to_get_one() -> None:
     """The first thing an installer sees is what to do next."""
     bare = station()
     bare = replace(bare, evses={}, settings=replace(bare.settings, evses={}))
-    assert told(Signs(now_ns=0, station=bare))["chargers"].hint.startswith("edgegw charger url")
+    assert told(Signs(now_ns=0, station=bare))["chargers"].hint.startswith("run edgegw charger url")
 
 
 def test_since_is_when_the_level_changed() -> None:

@@ -147,9 +147,9 @@ def test_folders_that_are_none_are_found(place: Path) -> None:
     place.write_text(text.replace("key_file", 'run_dir = "run"\nkey_file', 1))
     assert "run folder" not in findings(place)
     (place.parent / "run").touch()
-    assert "run: is no folder" in findings(place)["run folder"].detail
+    assert "run: not a folder" in findings(place)["run folder"].detail
     place.write_text(text.replace('"var"', '"run/var"'))
-    assert "run: is no folder" in findings(place)["data folder"].detail
+    assert "run: not a folder" in findings(place)["data folder"].detail
 
 
 def test_a_key_of_another_certificate_is_found(place: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_key_of_another_certificate_is_found(place: Path) -> None:
     other = place.parent / "other"
     write_pair(other)
     (other / "key.pem").replace(place.parent / "EVUserMSP" / "gateway1" / "key.pem")
-    assert findings(place)["identity"].detail == "EGW-4003 public key of cert.pem differs from key.pem"
+    assert findings(place)["identity"].detail == "EGW-4003 key.pem is not the private key of cert.pem"
     assert run("check", config=place)[0] == 78
 
 
@@ -203,7 +203,7 @@ PRESENT = {
     "station_id": "S-1", "level": "degraded", "version": "0.1.0", "pid": 7,
     "parts": [
         {"part": "meter M-1", "level": "down", "reason": "EGW-2005 no answer", "hint": "check", "since_ns": 0},
-        {"part": "daemon", "level": "ok", "reason": "serves", "hint": "", "since_ns": 0},
+        {"part": "daemon", "level": "ok", "reason": "running", "hint": "", "since_ns": 0},
     ],
     "evses": [
         {"evse_id": "E-1", "charger_id": "CP-1", "state": "free", "power_w": -7_000, "soc_bp": 5_500,

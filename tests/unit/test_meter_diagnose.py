@@ -67,7 +67,7 @@ def test_a_meter_in_order() -> None:
     assert [one.what for one in findings if one.remedy] == ["direction"]
     assert as_rows(findings)[0] == {
         "what": "round trip",
-        "measured": "3 answers, the slowest in 5 ms of 500 ms",
+        "measured": "3 answers, the slowest after 5 ms (timeout 500 ms)",
         "verdict": OK,
         "remedy": "",
     }
@@ -83,22 +83,22 @@ NONSENSE = tuple(0x7F80 if at in {20, 22} else 0xFFFF for at in range(24))
 @pytest.mark.parametrize(
     ("what", "observed", "verdict", "says"),
     [
-        ("round trip", seen(START, replace(AFTER, rtt_ms=260)), FAILED, "260 ms of 500 ms"),
+        ("round trip", seen(START, replace(AFTER, rtt_ms=260)), FAILED, "after 260 ms (timeout 500 ms)"),
         ("serial", seen(START, replace(AFTER, serial="1002")), FAILED, "1001 then 1002"),
-        ("serial", seen(replace(START, serial=None), replace(AFTER, serial=None)), UNKNOWN, "none is told"),
+        ("serial", seen(replace(START, serial=None), replace(AFTER, serial=None)), UNKNOWN, "not available"),
         ("both energy registers", seen(replace(START, words=NAN), AFTER), FAILED, "no number in import"),
         ("word order", seen(replace(START, words=SWAPPED_WORDS), AFTER), FAILED, "only words swapped"),
         ("word order", seen(replace(START, words=NONSENSE), AFTER), FAILED, "no order of these words"),
         ("steady registers", seen(START, Told(import_mwh=999_000_000), AFTER), FAILED, "999000.000 Wh"),
         ("steady registers", seen(START, Told(import_mwh=2 * 10**9), AFTER), FAILED, "2000000.000 Wh"),
-        ("clock of the answers", seen(START, replace(AFTER, utc_ahead_ms=-3000)), FAILED, "moved by 3000 ms"),
-        ("energy against power", seen(START, replace(AFTER, power_w=None)), UNKNOWN, "reads no power"),
+        ("clock of the answers", seen(START, replace(AFTER, utc_ahead_ms=-3000)), FAILED, "differs by 3000 ms"),
+        ("energy against power", seen(START, replace(AFTER, power_w=None)), UNKNOWN, "no power register"),
         ("energy against power", seen(START, Told(import_mwh=1_010_000_000)), FAILED, "10000.000 Wh counted"),
         ("energy against power", seen(START, Told(import_mwh=1_000_030_000)), FAILED, "30.000 Wh counted"),
         ("energy against power", seen(START, START, seconds=0.5), UNKNOWN, "0.000 Wh counted"),
         ("direction", seen(START, replace(AFTER, power_w=-7_200)), FAILED, "import counts while power is -7200 W"),
-        ("direction", seen(START, START), UNKNOWN, "nothing flows"),
-        ("direction", seen(START, replace(AFTER, power_w=None)), UNKNOWN, "reads no power"),
+        ("direction", seen(START, START), UNKNOWN, "no energy flows"),
+        ("direction", seen(START, replace(AFTER, power_w=None)), UNKNOWN, "no power register"),
     ],
 )  # fmt: skip
 def test_what_is_found(what: str, observed: Observed, verdict: str, says: str) -> None:
@@ -120,7 +120,7 @@ def test_a_scale_that_is_off_by_a_thousand(end_mwh: int, seconds: float, factor:
 def test_the_serial_that_the_station_knows() -> None:
     """Another one than the station remembers is a replaced meter."""
     found = finding("serial", GOOD, known_serial="77")
-    assert (found.verdict, found.measured) == (FAILED, "1001, the station knows 77")
+    assert (found.verdict, found.measured) == (FAILED, "1001; the station expects 77")
     assert "edgegw meter adopt" in found.remedy
 
 

@@ -117,7 +117,7 @@ def test_without_room_for_the_backup_nothing_is_touched(path: Path, monkeypatch:
     fields[4] = 3  # f_bavail
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(fields))
     with pytest.raises(
-        JournalError, match=r"EGW-5004 .* needs 1\.\d MB in .*/backups, which has 0\.0 MB; make room"
+        JournalError, match=r"EGW-5004 .* needs 1\.\d MB in .*/backups, which has 0\.0 MB; free disk space"
     ):
         open_writer(path, LATER, backups=KEEP)
     assert path.read_bytes() == before
@@ -144,7 +144,7 @@ def test_a_newer_file_is_refused_with_what_to_do(path: Path) -> None:
             opener()
         assert "EGW-5002" in str(refused.value)
         assert "schema 3 is newer than this edgegw's 1" in str(refused.value)
-        assert "install the version that wrote it, or: edgegw db restore" in str(refused.value)
+        assert "install the version that wrote it, or run edgegw db restore" in str(refused.value)
     assert path.read_bytes() == before
 
 

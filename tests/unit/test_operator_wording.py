@@ -59,7 +59,7 @@ OTHERS = {
     "edgegw charger list",
     "edgegw meter read ID",
     "edgegw mqtt test",
-    "7: it is filling up",
+    "7: the disk is almost full",
 }
 
 
@@ -72,9 +72,13 @@ def test_every_sentence_of_a_condition_is_known(text: str) -> None:
 
 def test_the_sentences_are_found() -> None:
     """The list that is checked is what condition.py says, not an empty one."""
-    assert {"serves", "7 connected", "not read yet: 7", "no broker", condition.NTP_HINT} <= sentences(
-        "reason", "hint"
-    ) | {condition.NTP_HINT}
+    assert {
+        "running",
+        "7 connected",
+        "not read yet: 7",
+        "no connection to the broker",
+        condition.NTP_HINT,
+    } <= sentences("reason", "hint") | {condition.NTP_HINT}
     assert HANGUL.search(said(condition.NTP_HINT, KOREAN))
 
 
@@ -89,7 +93,11 @@ def test_what_is_refused_at_the_door_and_at_meters_is_told_in_korean(code: str) 
 
 def test_a_full_disk_is_told_in_every_form() -> None:
     """With what is free, and where that is not known."""
-    for text in ("4 % free: new sessions are refused", "12 % free: it is filling up", "40 % free"):
+    for text in (
+        "4 % free: the station refuses new sessions",
+        "12 % free: the disk is almost full",
+        "40 % free",
+    ):
         assert HANGUL.search(said(text, KOREAN))
         assert said(text, ENGLISH) == text
 

@@ -160,7 +160,7 @@ def test_the_watch_tells_changes_only(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [line for line, _ in told.lines] == ["warning", "warning", "warning", "info", "info"]
     assert told.lines[0][1] == {
         "name": "storage.level_changed", "storage_level": "WARN", "free_bytes": 150_000_000, "free_percent": 15,
-        "code": "EGW-5001", "remedy": "make room; telemetry stops at 10 % free, new sessions at 5 %",
+        "code": "EGW-5001", "remedy": "free disk space; telemetry stops at 10 % free, new sessions at 5 %",
     }  # fmt: skip
     assert "code" not in told.lines[-1][1]
 
@@ -236,8 +236,8 @@ def test_a_promise_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pyt
     has = (36_000_000 - ballast - 10_000_000) // 1_000_000
     (fault,) = check_storage(config)
     assert fault == (
-        "EGW-4001 the disk cannot hold the promised days: 7 days x 1,920 trades x 18.9 kB needs 254 MB; "
-        f"{tmp_path}/var has {has} MB; use a larger disk, or lower storage.offline_days"
+        "EGW-4001 the disk is too small for storage.offline_days: 7 days x 1,920 trades x 18.9 kB needs 254 MB; "
+        f"{tmp_path}/var has {has} MB; use a larger disk, or reduce storage.offline_days"
     )
     small = Room(total=GB, free=GB)
     assert check_storage(config) == []

@@ -197,14 +197,14 @@ async def test_every_page_in_both_languages(operator: Operator, path: str, langu
 async def test_the_worst_comes_first_with_its_remedy(operator: Operator) -> None:
     """As `edgegw status` tells it: what is down, since when and what to do, before what is in order."""
     words = (await (await operator.inside()).get("/")).words
-    order = [words.index(text) for text in ("meter M-BAY-1", "chargers", "daemon serves")]
+    order = [words.index(text) for text in ("meter M-BAY-1", "chargers", "daemon running")]
     assert order == sorted(order)
     assert "EGW-2005 the meter does not answer timed out after 3 tries" in words
     assert "check cable, address and port: edgegw meter read M-BAY-1 since 11:50 (10 min ago)" in words
     korean = (await (await operator.inside("ko")).get("/")).words
     assert "계량기가 응답하지 않습니다" in korean
     assert "전체 2대 중 1대가 연결되지 않음: C-BAY-2" in korean
-    assert "양쪽에 다시 설정하세요" in korean
+    assert "양쪽에 새 비밀번호를 설정하세요" in korean
 
 
 async def test_what_runs_is_told_in_figures(operator: Operator) -> None:
