@@ -12,7 +12,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.group(cls=EdgegwGroup)
 def chaincode() -> None:
-    """Serve the contract to Hyperledger Fabric peers, and make the package that they install."""
+    """Serve the contract to Hyperledger Fabric peers, and build the package that they install."""
 
 
 @chaincode.command()
@@ -20,18 +20,35 @@ def chaincode() -> None:
     "--address",
     envvar="CHAINCODE_SERVER_ADDRESS",
     required=True,
-    help="HOST:PORT to listen on; port 0 takes a free one. (or CHAINCODE_SERVER_ADDRESS)",
+    help="HOST:PORT to listen on; port 0 selects a free port (or CHAINCODE_SERVER_ADDRESS).",
 )
 @click.option(
-    "--package-id", envvar="CHAINCODE_ID", required=True, help="As `package` printed it. (or CHAINCODE_ID)"
+    "--package-id",
+    envvar="CHAINCODE_ID",
+    required=True,
+    help="Package id that `package` printed (or CHAINCODE_ID).",
 )
-@click.option("--tls-cert", type=_FILE, help="Our certificate; needed for an address beyond loopback.")
-@click.option("--tls-key", type=_FILE, help="Its key.")
-@click.option("--client-ca", type=_FILE, help="Let in only peers with a certificate of this authority.")
-@click.option("--contract", default="edgegw.contract:invoke", show_default=True, help="MODULE:FUNCTION.")
-@click.option("--threads", type=click.IntRange(1), default=32, show_default=True, help="Calls run at once.")
 @click.option(
-    "--calls-max", type=click.IntRange(1), default=1000, show_default=True, help="Calls under way at most."
+    "--tls-cert", type=_FILE, help="Server certificate; required for an address other than loopback."
+)
+@click.option("--tls-key", type=_FILE, help="Private key of the server certificate.")
+@click.option("--client-ca", type=_FILE, help="Accept only peers with a certificate of this CA.")
+@click.option(
+    "--contract", default="edgegw.contract:invoke", show_default=True, help="Contract as MODULE:FUNCTION."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Number of calls that run at once.",
+)
+@click.option(
+    "--calls-max",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Maximum number of open calls.",
 )
 @click.option(
     "--log-format", type=click.Choice(["auto", "json", "pretty"]), default="auto", show_default=True
@@ -48,7 +65,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
     calls_max: int,
     log_format: str,
 ) -> None:
-    """Serve the contract until told to end; prints one JSON line with the address, then logs to standard error."""
+    """Serve the contract until SIGTERM; prints one JSON line with the address, then logs to standard error."""
     import uvloop
 
     from edgegw.ops.logs import configure, log_event
@@ -78,15 +95,19 @@ def serve(  # noqa: PLR0913 - one parameter an option
 
 @chaincode.command()
 @click.option(
-    "--address", required=True, help="HOST:PORT of the service, as the organisation's peers reach it."
+    "--address", required=True, help="HOST:PORT at which the organisation's peers reach the service."
 )
-@click.option("--label", required=True, help="Name and version, such as edgegw_1.")
-@click.option("--tls-ca", type=_FILE, help="The authority of the service's certificate: peers then use TLS.")
+@click.option("--label", required=True, help="Package label: name and version, such as edgegw_1.")
+@click.option("--tls-ca", type=_FILE, help="CA certificate of the service; peers then use TLS.")
+@click.option("--client-cert", type=_FILE, help="Client certificate of the peers (mutual TLS).")
 @click.option(
-    "--client-cert", type=_FILE, help="The certificate by which peers show themselves (mutual TLS)."
+    "--client-key", type=_FILE, help="Private key of the client certificate; the package contains it."
 )
-@click.option("--client-key", type=_FILE, help="Its key; it will stand in the package.")
-@click.option("--server-name", default="", help="The name in the service's certificate, if not the address.")
+@click.option(
+    "--server-name",
+    default="",
+    help="Host name in the service's certificate, if it differs from the address.",
+)
 @click.argument("out", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
 def package(
@@ -119,7 +140,7 @@ def package(
     except UnfitPackageError as fault:
         raise click.UsageError(str(fault)) from fault
     except UnicodeDecodeError as fault:
-        raise Ended("a certificate or key file is no PEM text", Exit.CONFIGURATION) from fault
+        raise Ended("a certificate or key file is not PEM text", Exit.CONFIGURATION) from fault
     except OSError as fault:
         raise Ended(f"{fault.filename}: {fault.strerror}", Exit.CONFIGURATION) from fault
     if as_json:

@@ -19,7 +19,7 @@ from edgegw.remedies import REMEDIES, explained
 if TYPE_CHECKING:
     from edgegw.commissioning.approval import EvseWish
 
-APPENDS = "Most chargers append their own identity to the address; where one does not, add it at the end."
+APPENDS = "Most chargers append their charger id to the address. If yours does not, add the id at the end."
 DIALECTS = ("negative_limit_w", "negative_limit_a", "none")
 COLUMNS = ("charger", "state", "from", "what")
 VERSIONS = ("1.6", "2.0.1", "2.1")
@@ -29,23 +29,23 @@ PASSWORD_PLACE = "Basic authentication password (1.6: AuthorizationKey, 2.x: Bas
 
 @click.group()
 def charger() -> None:
-    """Chargers: connected, waiting, refused; approve or reject them."""
+    """List, approve and reject chargers."""
 
 
 @charger.command("list")
 @config_option
 @json_option
 def list_chargers(*, config: Config, as_json: bool) -> None:
-    """All chargers, the ones with a problem first: refused, waiting, away, connected."""
+    """List all chargers, those with a problem first: refused, waiting, rejected, away, connected."""
     found = ask_daemon(config, "chargers")
     if as_json:
         show(found, as_json=True)
         return
     rows = [*map(_refused_row, found["refused"]), *map(_waiting_row, found["waiting"])]
-    rows += [(one, "rejected", "", "let it wait again: edgegw charger approve") for one in found["rejected"]]
+    rows += [(one, "rejected", "", "admit it: edgegw charger approve") for one in found["rejected"]]
     rows += [_configured_row(one) for one in sorted(found["configured"], key=lambda one: bool(one["online"]))]
     if not rows:
-        click.echo("no charger has come yet; type this into one:")
+        click.echo("no charger has connected yet; enter this address in a charger:")
         show_urls(config, qr=False)
         return
     show_table([dict(zip(COLUMNS, row, strict=True)) for row in rows], COLUMNS)
@@ -56,7 +56,7 @@ def list_chargers(*, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def show_charger(*, charger_id: str, config: Config, as_json: bool) -> None:
-    """One charger: as configured, as connected, as it waits, and why it was refused."""
+    """Show one charger: its configuration, connection, approval state and refusals."""
     configured = _configured(config, charger_id)
     known: dict[str, Any] = {"charger_id": charger_id}
     if configured is not None:
@@ -76,7 +76,7 @@ def show_charger(*, charger_id: str, config: Config, as_json: bool) -> None:
     if charger_id in found["rejected"]:
         known["rejected"] = True
     if len(known) == 1:
-        raise Ended(f"no charger {charger_id}: edgegw charger list", Exit.PROBLEMS)
+        raise Ended(f"charger {charger_id} is unknown; edgegw charger list shows all chargers", Exit.PROBLEMS)
     for one in known.get("refused", ()):
         one["remedy"] = _explained(one)
     show(known, as_json=as_json)
@@ -87,7 +87,7 @@ def show_charger(*, charger_id: str, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def reject(*, charger_id: str, config: Config, as_json: bool) -> None:
-    """Send a waiting charger away and do not let it wait again, until it is approved."""
+    """Reject a waiting charger; it cannot wait again until it is approved."""
     ask_daemon(config, "reject", charger_id=charger_id)
     show({"charger_id": charger_id, "rejected": True}, as_json=as_json)
 
@@ -98,7 +98,7 @@ def reject(*, charger_id: str, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def url(*, charger_id: str, qr: bool, config: Config, as_json: bool) -> None:
-    """What to type into a charger."""
+    """Show the address to enter in a charger."""
     from edgegw.commissioning.addresses import charger_urls
 
     if as_json:
@@ -111,40 +111,60 @@ def url(*, charger_id: str, qr: bool, config: Config, as_json: bool) -> None:
 @charger.command()
 @click.argument("charger_id")
 @click.option(
-    "--evse", "evses", multiple=True, metavar="NUMBER=NAME", help="Default: what the charger reports."
+    "--evse",
+    "evses",
+    multiple=True,
+    metavar="NUMBER=NAME",
+    help="Number and name of each EVSE; default: as the charger reports.",
+)
+@click.option("--meter", "meters", multiple=True, help="A configured meter for each EVSE, in their order.")
+@click.option("--meter-profile", help="Meter profile of a new meter.")
+@click.option(
+    "--meter-host", help="Address of the new meter or its Modbus TCP gateway.  [default: 127.0.0.1]"
+)
+@click.option("--meter-port", type=click.IntRange(1, 65535), help="Its Modbus TCP port.  [default: 502]")
+@click.option(
+    "--meter-unit",
+    "meter_units",
+    type=click.IntRange(0, 247),
+    multiple=True,
+    help="Modbus unit id for each EVSE, in their order.",
+)
+@click.option("--rated-w", type=click.IntRange(1), help="Maximum charging power of each EVSE (W).")
+@click.option(
+    "--discharge-w",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Maximum discharging power of each EVSE (W).",
+)
+@click.option("--dialect", type=click.Choice(DIALECTS), help="How the charger discharges below OCPP 2.1.")
+@click.option(
+    "--version", type=click.Choice(VERSIONS), help="The only OCPP version that the charger may use."
 )
 @click.option(
-    "--meter", "meters", multiple=True, help="A configured meter, one for each EVSE in their order."
-)
-@click.option("--meter-profile", help="A new meter's register map.")
-@click.option("--meter-host", help="Where that meter, or its Modbus TCP gateway, is.  [default: 127.0.0.1]")
-@click.option("--meter-port", type=click.IntRange(1, 65535), help="[default: 502]")
-@click.option(
-    "--meter-unit", "meter_units", type=click.IntRange(0, 247), multiple=True, help="One for each EVSE."
-)
-@click.option("--rated-w", type=click.IntRange(1), help="Most charging power of each EVSE.")
-@click.option("--discharge-w", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--dialect", type=click.Choice(DIALECTS), help="How it discharges below OCPP 2.1.")
-@click.option("--version", type=click.Choice(VERSIONS), help="The one version it may speak.")
-@click.option(
-    "--new-password", is_flag=True, help="Make a password, shown once, instead of the charger's own."
+    "--new-password",
+    is_flag=True,
+    help="Create a password and show it once, instead of keeping the charger's own.",
 )
 @click.option(
-    "--lower-profile", is_flag=True, help="Let it come without TLS again, where it came with TLS before."
+    "--lower-profile", is_flag=True, help="Allow a connection without TLS again after a connection with TLS."
 )
 @config_option
 @json_option
 def approve(
     *, charger_id: str, config: Config, new_password: bool, lower_profile: bool, as_json: bool, **told: Any
 ) -> None:
-    """Let a charger in: write its part of the configuration and have the daemon read it."""
+    """Approve a charger: write its part of the configuration and reload the daemon."""
     from edgegw.commissioning import approval
     from edgegw.common.passwords import hash_password
 
     place = config_path()
     configured = _configured(config, charger_id)
     if configured is not None and not (new_password or lower_profile):
-        raise Ended(f"{charger_id} is approved already; see: edgegw charger show {charger_id}", Exit.PROBLEMS)
+        raise Ended(
+            f"{charger_id} is approved already; edgegw charger show {charger_id} shows it", Exit.PROBLEMS
+        )
     stranger = {} if configured else _stranger(config, charger_id)
     password, password_hash = None, stranger.get("password_hash")
     if new_password or (configured is None and not password_hash):
@@ -156,7 +176,8 @@ def approve(
             charger_id=charger_id,
             password_hash=str(password_hash),
             evses=_evses(charger_id, config, stranger, told=told),
-            rated_w=told["rated_w"] or _number("Most charging power of each EVSE (W)", RATED_W, "--rated-w"),
+            rated_w=told["rated_w"]
+            or _number("Maximum charging power of each EVSE (W)", RATED_W, "--rated-w"),
             discharge_w=told["discharge_w"],
             dialect=told["dialect"],
             version=told["version"],
@@ -193,7 +214,8 @@ def _stranger(config: Config, charger_id: str) -> dict[str, Any]:
         if refusal.exit_code != Exit.PROBLEMS:
             raise
         click.echo(
-            f"{charger_id} does not wait here yet: it will need the password that is made now", err=True
+            f"{charger_id} does not wait for approval yet; set the password shown below in the charger",
+            err=True,
         )
         return {}
     return found
@@ -222,26 +244,28 @@ def _evses(
     names = dict(_numbered(text) for text in told["evses"])
     if not names:
         reported = [number for number in stranger.get("evses", ()) if number > 0]
-        count = len(reported) or _number("How many EVSEs (connectors) has it", 1, "--evse NUMBER=NAME")
+        count = len(reported) or _number("Number of EVSEs (connectors)", 1, "--evse NUMBER=NAME")
         numbers = reported or list(range(1, count + 1))
         names = {number: f"{charger_id}-{number}"[-48:] for number in numbers}
     numbers = sorted(names)
     meters = told["meters"] or _chosen_meters(config, numbers, told)
     if meters:
         if len(meters) != len(numbers):
-            raise click.UsageError(f"{len(numbers)} EVSEs need as many --meter, in their order: {numbers}")
+            raise click.UsageError(f"expected one --meter for each of the EVSEs {numbers}, in their order")
         return tuple(
             EvseWish(number=number, evse_id=names[number], meter_id=meter)
             for number, meter in zip(numbers, meters, strict=True)
         )
     profile = told["meter_profile"] or _meter_profile(config)
     host = told["meter_host"] or _host()
-    port = told["meter_port"] or (_number("Its Modbus TCP port", 502, "--meter-port") if can_ask() else 502)
+    port = told["meter_port"] or (
+        _number("Modbus TCP port of the meter", 502, "--meter-port") if can_ask() else 502
+    )
     units = list(told["meter_units"]) or [
-        _number(f"Modbus unit of the meter of EVSE {number}", number, "--meter-unit") for number in numbers
+        _number(f"Modbus unit id of the meter of EVSE {number}", number, "--meter-unit") for number in numbers
     ]
     if len(units) != len(numbers):
-        raise click.UsageError(f"{len(numbers)} EVSEs need as many --meter-unit, in their order: {numbers}")
+        raise click.UsageError(f"expected one --meter-unit for each of the EVSEs {numbers}, in their order")
     return tuple(
         EvseWish(
             number=number,
@@ -261,7 +285,7 @@ def _evses(
 def _numbered(text: str) -> tuple[int, str]:
     number, equals, name = text.partition("=")
     if not equals or not number.isdecimal() or int(number) < 1:
-        raise click.UsageError(f"--evse {text}: expected NUMBER=NAME, as in 1=BAY-1")
+        raise click.UsageError(f"--evse {text}: expected NUMBER=NAME, such as 1=BAY-1")
     return int(number), name
 
 
@@ -290,16 +314,16 @@ def _meter_profile(config: Config) -> str:
     free = [one.id for one in config.meters if one.id not in _serving(config)]
     hint = f"--meter-profile ({', '.join(known)})" + (f" or --meter ({', '.join(free)})" if free else "")
     if not can_ask():
-        raise click.UsageError(f"which meter bills it? give {hint}")
-    return str(click.prompt("Register map of its meter", type=click.Choice(known), err=True))
+        raise click.UsageError(f"the EVSEs need a meter: give {hint}")
+    return str(click.prompt("Meter profile of the meter", type=click.Choice(known), err=True))
 
 
 def _host() -> str:
     """Where a new meter is; a simulated one is here."""
     if not can_ask():
-        click.echo("Address of its meter: 127.0.0.1 is taken; --meter-host says otherwise", err=True)
+        click.echo("Address of the meter: using 127.0.0.1; --meter-host changes it", err=True)
         return "127.0.0.1"
-    return str(click.prompt("Address of its meter, or of its Modbus TCP gateway", err=True))
+    return str(click.prompt("Address of the meter or its Modbus TCP gateway", err=True))
 
 
 def _serving(config: Config) -> set[str]:
@@ -309,7 +333,7 @@ def _serving(config: Config) -> set[str]:
 def _number(question: str, default: int, option: str) -> int:
     """The installer's answer; where nobody can be asked the default, which is said."""
     if not can_ask():
-        click.echo(f"{question}: {default} is taken; {option} says otherwise", err=True)
+        click.echo(f"{question}: using {default}; {option} changes it", err=True)
         return default
     return int(click.prompt(question, type=click.IntRange(0), default=default, err=True))
 
@@ -319,27 +343,27 @@ def _tell(config: Config, result: Mapping[str, Any], stranger: Mapping[str, Any]
     if result["file"]:
         click.echo(f"{charger_id} is approved: {result['file']}")
     if result["lowered"]:
-        click.echo(f"{charger_id} may come without TLS again")
+        click.echo(f"{charger_id} may connect without TLS again")
     if result["password"]:
-        click.echo(f"Password of {charger_id}, shown this once: {result['password']}")
-        click.echo(f"Set it in the charger as its {PASSWORD_PLACE}, with the user name {charger_id}.")
+        click.echo(f"Password of {charger_id}, shown only once: {result['password']}")
+        click.echo(f"Set it in the charger as {PASSWORD_PLACE}, with the user name {charger_id}.")
         show_urls(config, charger_id, qr=False)
     elif stranger.get("password_hash"):  # whoever came first under this name chose it: say who that was
         nameplate = printable(
             " ".join(str(stranger[name]) for name in ("vendor", "model", "serial") if stranger.get(name))
         )
         click.echo(
-            f"It keeps the password that {nameplate or 'it'} at {stranger['address']} came with, and is let in when it "
-            "connects again, within minutes. If that is not your charger: --new-password."
+            f"The charger keeps the password that {nameplate or 'it'} at {stranger['address']} sent, and is admitted at "
+            "its next connection, within minutes. If that is not your charger, use --new-password."
         )
     if not result["file"]:
         return
     if reloaded is None:
-        click.echo("No daemon runs: it will know the charger when it starts.")
+        click.echo("The daemon does not run; it reads the new configuration when it starts.")
     elif reloaded["needs_restart"]:
-        click.echo(f"Restart the daemon to use it: {', '.join(map(str, reloaded['needs_restart']))}")
+        click.echo(f"Restart the daemon to apply: {', '.join(map(str, reloaded['needs_restart']))}")
     else:
-        click.echo(f"The daemon uses it now: {', '.join(map(str, reloaded['changed'])) or 'nothing changed'}")
+        click.echo(f"The daemon applies: {', '.join(map(str, reloaded['changed'])) or 'nothing changed'}")
 
 
 def show_urls(config: Config, charger_id: str = "", *, qr: bool) -> None:

@@ -20,11 +20,13 @@ _SIGNS = {"ok": "ok  ", "warning": "WARN", "failed": "FAIL"}
 
 
 @click.command()
-@click.option("--online", is_flag=True, help="Also ask the clock, the peer, the broker and the meters.")
+@click.option(
+    "--online", is_flag=True, help="Also check the clock, the peer, the MQTT broker and the meters."
+)
 @config_option
 @json_option
 def check(*, online: bool, config: Config, as_json: bool) -> None:
-    """Check the configuration and what it names; exit status 78 where the daemon would refuse to start."""
+    """Check the configuration and the files it names; exit status 78 if the daemon would refuse to start."""
     from edgegw import diagnosis
 
     findings = list(diagnosis.offline(config))
@@ -37,7 +39,7 @@ def check(*, online: bool, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def doctor(*, config: Config, as_json: bool) -> None:
-    """Try everything that can be tried without moving energy or money."""
+    """Run every check that moves neither energy nor tokens: machine, files, disk, clock, peer, broker, meters, daemon."""
     from edgegw import diagnosis
 
     status = _status(config)
@@ -54,12 +56,12 @@ def doctor(*, config: Config, as_json: bool) -> None:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Default: edgegw-support-TIME.tar.gz in this folder.",
+    help="Output file; default: edgegw-support-TIME.tar.gz in the current folder.",
 )
 @config_option
 @json_option
 def support(*, output: Path | None, config: Config, as_json: bool) -> None:
-    """Write a bundle for whoever helps: configuration, condition, findings and log, without secrets, cards or members."""
+    """Write a support bundle: configuration, status, findings and log, without secrets, cards or members."""
     from edgegw import diagnosis
     from edgegw.bundle import write_bundle
 
@@ -79,9 +81,7 @@ def support(*, output: Path | None, config: Config, as_json: bool) -> None:
     if as_json:
         show({"file": str(path)}, as_json=True)
     else:
-        click.echo(
-            f"{path}: look through it before you send it; it holds ids of chargers, meters and addresses"
-        )
+        click.echo(f"{path}: review it before you send it; it contains charger ids, meter ids and addresses")
 
 
 def _status(config: Config) -> dict[str, Any] | None:

@@ -111,7 +111,7 @@ def _load(context: click.Context, option: click.Parameter, path: Path) -> Config
         if isinstance(fault.__cause__, FileNotFoundError):
             asked = context.get_parameter_source(option.name or "") != ParameterSource.DEFAULT
             others = "" if asked else f" (and no {PLACES[1]})"
-            message += f"{others}\nsudo edgegw init writes one; --config FILE or EDGEGW_CONFIG names another"
+            message += f"{others}\nrun sudo edgegw init to create it, or name another file with --config FILE or EDGEGW_CONFIG"
         elif exit_code(fault) is Exit.NOT_ALLOWED:
             message += "\nrun as the service's user: sudo -u edgegw edgegw …"
         raise Ended(message, exit_code(fault)) from fault
@@ -123,9 +123,9 @@ config_option = click.option(
     envvar="EDGEGW_CONFIG",
     default=default_config,
     callback=_load,
-    help="The gateway's configuration file (or EDGEGW_CONFIG).",
+    help="Configuration file of the gateway (or EDGEGW_CONFIG).",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON value.")
 
 
 def show(result: object, *, as_json: bool) -> None:

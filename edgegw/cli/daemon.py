@@ -32,12 +32,13 @@ def ask_daemon(config: Config, command: str, **arguments: object) -> Any:
                 line = file.readline()
     except PermissionError as fault:
         raise Ended(
-            f"{place}: not yours to ask; run as: sudo -u edgegw edgegw …", Exit.NOT_ALLOWED
+            f"{place}: permission denied; run as the service's user: sudo -u edgegw edgegw …",
+            Exit.NOT_ALLOWED,
         ) from fault
     except OSError as fault:
-        message = f"the daemon is not running (socket {place}: {fault.strerror or 'no answer'}); systemctl status edgegw"
+        message = f"the daemon is not running (socket {place}: {fault.strerror or 'no answer'}); check it: systemctl status edgegw"
         raise DaemonAwayError(message, Exit.UNAVAILABLE) from fault
-    answer = json.loads(line or b'{"error": "the daemon ended"}')
+    answer = json.loads(line or b'{"error": "the daemon closed the connection"}')
     if "error" in answer:
         raise Ended(answer["error"], Exit.PROBLEMS)
     return answer["answer"]

@@ -15,14 +15,14 @@ from edgegw.units import SECOND_NS
 
 @click.group()
 def db() -> None:
-    """The station's journal: status, backups, restore."""
+    """Inspect, back up and restore the journal."""
 
 
 @db.command()
 @config_option
 @json_option
 def status(*, config: Config, as_json: bool) -> None:
-    """What the journal holds and whether it holds together; its backups; the disk. Exit status 1 if anything is wrong."""
+    """Show the contents, hash chain, backups and disk of the journal; exit status 1 if anything is wrong."""
     from edgegw.core.events import StorageLevel
     from edgegw.ops import storage
     from edgegw.store.copies import examine
@@ -36,7 +36,7 @@ def status(*, config: Config, as_json: bool) -> None:
     promise = storage.worst_case(config)
     faults = storage.check_storage(config)
     if found.broken_seq is not None:
-        faults.append(f"fact {found.broken_seq} was altered: edgegw db list, then: edgegw db restore FILE")
+        faults.append(f"fact {found.broken_seq} was altered; run edgegw db list, then edgegw db restore FILE")
     answer = {
         "file": str(path),
         "size_bytes": found.size_bytes,
@@ -65,7 +65,7 @@ def status(*, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def backup(*, config: Config, as_json: bool) -> None:
-    """Make a verified copy of the journal in backups/ beside it; the oldest ones give way (storage.backups_kept)."""
+    """Write a verified copy of the journal to backups/ beside it; storage.backups_kept limits their number."""
     from edgegw.store.copies import examine, make_backup
 
     made = make_backup(config.journal_path, kept=config.storage.backups_kept)
@@ -77,7 +77,7 @@ def backup(*, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def list_backups(*, config: Config, as_json: bool) -> None:
-    """The journal's backups, newest first, each read and verified."""
+    """List the backups of the journal, newest first; reads and verifies each."""
     from edgegw.errors import JournalError
     from edgegw.store.copies import require_sound
 
@@ -91,20 +91,20 @@ def list_backups(*, config: Config, as_json: bool) -> None:
     if as_json:
         show(rows, as_json=True)
     else:
-        show_table(rows, list(rows[0]) if rows else (), empty="no backups yet: edgegw db backup")
+        show_table(rows, list(rows[0]) if rows else (), empty="no backups yet; run edgegw db backup")
     if not all(row["verified"] for row in rows):
         raise click.exceptions.Exit(Exit.PROBLEMS)
 
 
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @config_option
 @json_option
 def restore(*, file: Path, yes: bool, config: Config, as_json: bool) -> None:
-    """Put a backup in the journal's place; the daemon must not run. What was there is kept, never deleted.
+    """Replace the journal with a backup; the daemon must not run. The replaced files are kept.
 
-    The next start reconciles first: every meter begins a new epoch, so that nothing the ledger has already is told anew.
+    At the next start every meter begins a new epoch, so that no energy reaches the ledger twice.
     """
     from edgegw.store.copies import examine, put_back, require_sound
 
@@ -112,11 +112,9 @@ def restore(*, file: Path, yes: bool, config: Config, as_json: bool) -> None:
     found = examine(file)
     if not yes:
         at = _instant(found.last_fact_ns) or "its first day"
-        question = (
-            f"Put the journal of {config.station.id} back to {at}? What came later is then on the ledger only"
-        )
+        question = f"Restore the journal of {config.station.id} as of {at}? Later facts then exist on the ledger only"
         if not click.confirm(question, err=True):
-            raise Ended("nothing was changed", Exit.PROBLEMS)
+            raise Ended("nothing changed", Exit.PROBLEMS)
     aside = put_back(config.journal_path, file)
     answer = {
         "restored": str(file),

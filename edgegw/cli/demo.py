@@ -50,36 +50,48 @@ class Share(click.ParamType[Decimal]):
 @click.option(
     "--sessions",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="CSV of charging sessions; default: a short day that edgegw brings.",
+    help="CSV file of charging sessions; default: a short day that edgegw includes.",
 )
 @click.option(
-    "--day", type=click.DateTime(["%Y-%m-%d"]), help="Arrivals of this local day, to the last departure."
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Simulate the arrivals of this local day, until the last departure.",
 )
 @click.option(
     "--v2g-share",
     type=Share(),
     default="0.5",
     show_default=True,
-    help="Share of cars that also sell at peak.",
+    help="Share of cars that also sell at peak load.",
 )
 @click.option(
-    "--ocpp", type=click.Choice(["1.6", "2.0.1", "2.1", "mixed"]), default="mixed", show_default=True
+    "--ocpp",
+    type=click.Choice(["1.6", "2.0.1", "2.1", "mixed"]),
+    default="mixed",
+    show_default=True,
+    help="OCPP version of the chargers.",
 )
-@click.option("--chargers", type=click.IntRange(1), help="Default: one for each EVSE of the file.")
-@click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--speed", type=click.IntRange(1, 3600), help="Simulated seconds a second; default by the day.")
+@click.option(
+    "--chargers", type=click.IntRange(1), help="Number of chargers; default: one for each EVSE of the file."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--speed",
+    type=click.IntRange(1, 3600),
+    help="Simulated seconds per real second; default: chosen for the day.",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Empty folder for everything of the run, which stays; default: a temporary one.",
+    help="Empty folder that keeps the files of the run; default: a temporary folder.",
 )
 @click.option(
     "--stay",
     is_flag=True,
-    help="Afterwards an open house: a station with pages to try out, until Ctrl-C.",
+    help="Afterwards run a station with pages to try out, until Ctrl-C.",
 )
-@click.option("--no-day", is_flag=True, help="The open house at once, without a day before it.")
-@click.option("--json", "as_json", is_flag=True, help="The settlement as one JSON object on standard output.")
+@click.option("--no-day", is_flag=True, help="Run the station to try out at once, without a day before it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the settlement as one JSON object.")
 def demo(  # noqa: PLR0913 - one parameter an option
     *,
     sessions: Path | None,
@@ -94,7 +106,7 @@ def demo(  # noqa: PLR0913 - one parameter an option
     no_day: bool,
     as_json: bool,
 ) -> None:
-    """Run a station day on this machine and settle it; exit status 0 only if all books agree."""
+    """Simulate a station day on this machine and settle it; exit status 0 only if all books agree."""
     from edgegw.demo.documents import Places
     from edgegw.demo.plan import Wishes, plan_day, read_sessions
     from edgegw.demo.run import Run
@@ -137,7 +149,7 @@ def demo(  # noqa: PLR0913 - one parameter an option
 
 def _leave(root: Path, *, is_kept: bool) -> None:
     if is_kept:
-        click.echo(f"everything of this run lies in {root}", err=True)
+        click.echo(f"the files of this run are in {root}", err=True)
     else:
         shutil.rmtree(root)
 

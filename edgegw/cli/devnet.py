@@ -17,13 +17,13 @@ folder_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=FOLDER,
     show_default=True,
-    help="Where the network stands: its files, keys, ledgers and logs.",
+    help="Folder of the network: files, keys, ledgers and logs.",
 )
 
 
 @click.group()
 def devnet() -> None:
-    """A Hyperledger Fabric network on this machine: three organisations, six peers, three orderers."""
+    """Run a Hyperledger Fabric network on this machine: three organisations, six peers, three orderers."""
 
 
 @devnet.command()
@@ -31,12 +31,12 @@ def devnet() -> None:
 @click.option(
     "--definition",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="What the network is to be (default: configs/fabric/network.toml); counts when it is made.",
+    help="Definition of a new network; default: configs/fabric/network.toml.",
 )
-@click.option("--free-ports", is_flag=True, help="Take any free ports instead of those of the definition.")
+@click.option("--free-ports", is_flag=True, help="Use free ports instead of those of the definition.")
 @json_option
 def up(*, folder: Path, definition: Path | None, free_ports: bool, as_json: bool) -> None:
-    """Make the network where there is none, start what does not run, and say how to reach it."""
+    """Create the network if it does not exist, start its stopped nodes, and print how to reach it."""
     from edgegw.devnet.definition import default_definition, read_definition
     from edgegw.devnet.network import Network, NoNetworkError, make
     from edgegw.devnet.programs import find_programs
@@ -57,7 +57,7 @@ def up(*, folder: Path, definition: Path | None, free_ports: bool, as_json: bool
 @folder_option
 @json_option
 def status(*, folder: Path, as_json: bool) -> None:
-    """Every node: does it run, who leads, how many blocks it has. Exit status 1 if one does not run."""
+    """Show every node: whether it runs, the Raft leader, the number of blocks; exit status 1 if one does not run."""
     found = _network(folder).status()
     show(found, as_json=as_json)
     if not all(node["running"] for node in found["nodes"].values()):
@@ -66,10 +66,10 @@ def status(*, folder: Path, as_json: bool) -> None:
 
 @devnet.command()
 @folder_option
-@click.option("--keep", is_flag=True, help="Keep its files: the next `up` goes on with the same ledger.")
+@click.option("--keep", is_flag=True, help="Keep the files: the next `up` continues with the same ledger.")
 @json_option
 def down(*, folder: Path, keep: bool, as_json: bool) -> None:
-    """End every process of the network, and delete its files."""
+    """Stop every node of the network and delete its files."""
     from edgegw.devnet.network import remove
 
     network = _network(folder)
@@ -83,10 +83,10 @@ def down(*, folder: Path, keep: bool, as_json: bool) -> None:
 @devnet.command()
 @click.argument("packages", nargs=-1, required=True, metavar="[MSP=]PACKAGE...")
 @folder_option
-@click.option("--version", default="1", show_default=True, help="What the definition calls itself.")
+@click.option("--version", default="1", show_default=True, help="Version of the chaincode definition.")
 @json_option
 def deploy(*, packages: tuple[str, ...], folder: Path, version: str, as_json: bool) -> None:
-    """Deploy chaincode packages: one for all organisations, or one each as MSP=PACKAGE; again is an upgrade."""
+    """Deploy chaincode packages: one for all organisations, or MSP=PACKAGE for each; a repeated deploy is an upgrade."""
     from edgegw.devnet.lifecycle import Contract, committed_sequence
     from edgegw.devnet.lifecycle import deploy as carry_out
     from edgegw.devnet.programs import find_programs
@@ -109,7 +109,7 @@ def _by_organisation(packages: tuple[str, ...], msp_ids: list[str]) -> dict[str,
     for package in packages:
         msp_id, mark, path = package.rpartition("=")
         if mark and msp_id not in msp_ids:
-            raise Ended(f"{msp_id} is not one of {', '.join(msp_ids)}", Exit.USAGE)
+            raise Ended(f"{msp_id} is not an organisation of the network: {', '.join(msp_ids)}", Exit.USAGE)
         found |= dict.fromkeys([msp_id] if mark else msp_ids, Path(path).absolute())
     return found
 

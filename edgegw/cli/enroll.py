@@ -16,12 +16,20 @@ File = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.command()
-@click.option("--representative", is_flag=True, help="The representative's identity, not the gateway's.")
-@click.option("--key-uri", help="Where the key is to be: pkcs11:... (made there) or credential:NAME.")
-@click.option("--keep-key", is_flag=True, help="A new certificate for the key in use.")
-@click.option("--install", "signed", type=File, help="Put this signed certificate in use.")
-@click.option("--sign", "asked", type=File, help="Sign a request with the embedded peer's own authority.")
-@click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="With --sign.")
+@click.option("--representative", is_flag=True, help="Enroll the representative instead of the gateway.")
+@click.option(
+    "--key-uri", help="Where the private key is kept: pkcs11:... (created there) or credential:NAME."
+)
+@click.option("--keep-key", is_flag=True, help="Request a new certificate for the current key.")
+@click.option("--install", "signed", type=File, help="Install this signed certificate.")
+@click.option("--sign", "asked", type=File, help="Sign this request with the CA of the embedded peer.")
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=365,
+    show_default=True,
+    help="Validity of a certificate that --sign issues.",
+)
 @config_option
 @json_option
 def enroll(
@@ -35,9 +43,11 @@ def enroll(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Make a key and a certificate request; --install puts the certificate in use, without a restart."""
+    """Create a key and a certificate request; --install puts the certificate in use without a restart."""
     if sum(bool(one) for one in (key_uri or keep_key, signed, asked)) > 1:
-        raise click.UsageError("make a request, or --install, or --sign: one at a time")
+        raise click.UsageError(
+            "use only one at a time: a request (--key-uri, --keep-key), --install or --sign"
+        )
     wanted = _wanted(config, representative=representative)
     try:
         if asked is not None:
@@ -59,7 +69,7 @@ def _wanted(config: Config, *, representative: bool) -> "Wanted":
     if not representative:
         return Wanted(folder=config.ledger.identity, role="gateway", gateway=config.ledger.gateway_id)
     if config.own_representative is None:
-        raise Ended("this configuration has no [representative] of its own", Exit.CONFIGURATION)
+        raise Ended("the configuration has no [representative] on this machine", Exit.CONFIGURATION)
     return Wanted(folder=config.own_representative.identity, role="representative")
 
 
@@ -74,7 +84,7 @@ def _request(wanted: "Wanted", key_uri: str | None, *, keep_key: bool, as_json: 
         "attributes": wanted.attributes,
     }
     show({"request": str(path), **marks}, as_json=as_json)
-    click.echo(f"have {wanted.msp_id}'s authority sign it, then: edgegw enroll --install CERT", err=True)
+    click.echo(f"have the CA of {wanted.msp_id} sign it, then run edgegw enroll --install CERT", err=True)
 
 
 def _install(config: Config, wanted: "Wanted", signed: Path, *, as_json: bool) -> None:
@@ -104,7 +114,7 @@ def _sign(config: Config, wanted: "Wanted", asked: Path, *, days: int, as_json: 
 
     if config.peer is None:
         raise Ended(
-            "only an embedded peer has its authority here; this configuration has no [peer]",
+            "--sign needs the CA of an embedded peer; the configuration has no [peer]",
             Exit.CONFIGURATION,
         )
     crypto = config.peer.data_dir / "crypto"

@@ -44,47 +44,82 @@ class NetworkType(click.ParamType[Network]):
 
 @click.command()
 @click.option(
-    "--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Where the configuration goes."
+    "--dir", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder for the configuration."
 )
-@click.option("--station-id", help="This station's name.")
-@click.option("--zone", help="The ledger's price zone.")
+@click.option("--station-id", help="Id of this station.")
+@click.option("--zone", help="Price zone of the ledger.")
 @click.option(
-    "--geohash", default="wydm6", show_default=True, help="Where drivers find it, coarsely (sandbox)."
+    "--geohash", default="wydm6", show_default=True, help="Approximate location of the station (sandbox)."
 )
-@click.option("--host", help="Address to listen on for chargers; 0.0.0.0: on every interface.")
-@click.option("--public-host", help="How chargers reach this machine, if not by that address.")
-@click.option("--ocpp-port", type=click.IntRange(1, 65535), default=8887, show_default=True)
-@click.option("--tls-port", type=click.IntRange(1, 65535), default=8443, show_default=True)
-@click.option("--health-port", type=click.IntRange(0, 65535), help="Default: 9464.")
+@click.option("--host", help="Address to listen on for chargers; 0.0.0.0 listens on every interface.")
+@click.option(
+    "--public-host", help="Address by which chargers reach this machine, if it differs from --host."
+)
+@click.option(
+    "--ocpp-port",
+    type=click.IntRange(1, 65535),
+    default=8887,
+    show_default=True,
+    help="Port for chargers without TLS.",
+)
+@click.option(
+    "--tls-port",
+    type=click.IntRange(1, 65535),
+    default=8443,
+    show_default=True,
+    help="Port for chargers with TLS.",
+)
+@click.option(
+    "--health-port", type=click.IntRange(0, 65535), help="Port for health checks and metrics; default: 9464."
+)
 @click.option(
     "--web-port",
     type=click.IntRange(1, 65535),
     default=8080,
     show_default=True,
-    help="Of the drivers' pages.",
+    help="Port of the driver pages.",
 )
 @click.option(
     "--operator-port",
     type=click.IntRange(1, 65535),
     default=8090,
     show_default=True,
-    help="Of the operator's pages.",
+    help="Port of the operator pages.",
 )
-@click.option("--plaintext-network", type=NetworkType(), help="Chargers in it may connect without TLS.")
-@click.option("--sandbox", is_flag=True, help="Embedded peer, participants, a tariff, a member with tokens.")
-@click.option("--embedded-peer", is_flag=True, help="An embedded peer alone.")
-@click.option("--peer", help="HOST:PORT of the organisation's peer, or where the embedded one listens.")
 @click.option(
-    "--identity", type=click.Path(path_type=Path, file_okay=False, exists=True), help="<MSP>/<name>"
+    "--plaintext-network", type=NetworkType(), help="Network whose chargers may connect without TLS."
 )
-@click.option("--trust", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Trust file.")
-@click.option("--gateway-id", default="gateway1", show_default=True, help="As in the identity's certificate.")
-@click.option("--reissue", is_flag=True, help="Only new server certificates, for this machine's new address.")
-@click.option("--yes", is_flag=True, help="Ask nothing: options and defaults.")
+@click.option(
+    "--sandbox",
+    is_flag=True,
+    help="Create an embedded peer, participants, a tariff and a member with tokens.",
+)
+@click.option("--embedded-peer", is_flag=True, help="Create only an embedded peer.")
+@click.option("--peer", help="HOST:PORT of the organisation's peer, or on which the embedded peer listens.")
+@click.option(
+    "--identity",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of the gateway's identity: <MSP>/<name>.",
+)
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Trust file: CA certificates of the organisations.",
+)
+@click.option(
+    "--gateway-id",
+    default="gateway1",
+    show_default=True,
+    help="Gateway id in the certificate of the identity.",
+)
+@click.option(
+    "--reissue", is_flag=True, help="Only issue new server certificates, for a new address of this machine."
+)
+@click.option("--yes", is_flag=True, help="Do not ask; use options and defaults.")
 @click.option("--no-qr", is_flag=True, help="Do not draw the address as a QR code.")
 @json_option
 def init(*, reissue: bool, yes: bool, no_qr: bool, as_json: bool, **told: object) -> None:
-    """Write a working configuration with keys and certificates, and show what to type into a charger."""
+    """Write a working configuration with keys and certificates, and show the address to enter in a charger."""
     from edgegw.commissioning.install import SANDBOX_CARD, install
 
     if reissue:
@@ -109,11 +144,13 @@ def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
 
     folder = _folder(told)
     if (folder / CONFIG).exists():  # before a question is asked
-        raise ExistsError(f"{folder / CONFIG} is there already, and stays as it is")
+        raise ExistsError(f"{folder / CONFIG} exists already; it is not changed")
     if asks and not can_ask():
-        raise click.UsageError("no terminal to ask on: give --yes, and options for what is not the default")
-    station_id = told["station_id"] or _ask("This station's name", _default_name(), asks=asks, fits=_name)
-    zone = told["zone"] or _ask("The ledger's price zone", "KR-SEOUL", asks=asks, fits=_name)
+        raise click.UsageError(
+            "standard input is not a terminal: use --yes, with options for values that differ from the defaults"
+        )
+    station_id = told["station_id"] or _ask("Station id", _default_name(), asks=asks, fits=_name)
+    zone = told["zone"] or _ask("Price zone of the ledger", "KR-SEOUL", asks=asks, fits=_name)
     near = next((str(one.address) for one in local_addresses()), "127.0.0.1") if asks else "127.0.0.1"
     host = str(told["host"] or _ask("Address to listen on for chargers", near, asks=asks))
     ledger = _ledger(told, asks=asks)
@@ -151,7 +188,7 @@ def _reissue(folder: Path, *, as_json: bool) -> None:
 
     authority = reissue(folder / CONFIG)
     show({"authority": str(authority.certificate), "issued": str(authority.folder)}, as_json=as_json)
-    click.echo("the daemon reads them at: systemctl reload edgegw", err=True)
+    click.echo("run systemctl reload edgegw to use the new certificates", err=True)
 
 
 def _ask(question: str, default: str, *, asks: bool, fits: Callable[[str], str] = str) -> str:
@@ -161,7 +198,9 @@ def _ask(question: str, default: str, *, asks: bool, fits: Callable[[str], str] 
 
 def _name(text: str) -> str:
     if not re.fullmatch(NAME, text):
-        raise click.BadParameter(f"{text!r}: 1 to 48 of A-Z a-z 0-9 * - _ = : + | @ . and no blanks")
+        raise click.BadParameter(
+            f"{text!r}: expected 1 to 48 characters of A-Z a-z 0-9 * - _ = : + | @ . without spaces"
+        )
     return text
 
 
@@ -178,8 +217,8 @@ def _agreed_network(host: str) -> Network | None:
     if network is None:
         return None
     click.echo(
-        f"Without TLS, everybody in {network} can read the chargers' passwords and pass for a charger.\n"
-        "Agree only where that network belongs to the chargers alone. With TLS they need this station's authority.",
+        f"Without TLS, every device in {network} can read the chargers' passwords and impersonate a charger.\n"
+        "Agree only if the network contains nothing but chargers. With TLS, chargers need this station's CA certificate.",
         err=True,
     )
     agreed = click.confirm(f"May chargers in {network} connect without TLS?", default=False, err=True)
@@ -190,18 +229,18 @@ def _ledger(told: dict[str, object], *, asks: bool) -> str:
     """`sandbox`, `embedded` or `peer`; a usage error where nobody says."""
     if told["sandbox"] or told["embedded_peer"]:
         if told["identity"] or told["trust"]:
-            raise click.UsageError("--identity and --trust belong to another's peer, not to an embedded one")
+            raise click.UsageError("--identity and --trust are for an external peer, not for an embedded one")
         return "sandbox" if told["sandbox"] else "embedded"
     if all(told[name] for name in ("peer", "identity", "trust")):
         return "peer"
     missing = "--peer HOST:PORT --identity DIR --trust FILE, or --embedded-peer, or --sandbox to try it out"
     if not asks or any(told[name] for name in ("peer", "identity", "trust")):
-        raise click.UsageError(f"which ledger? give {missing}")
-    choice = str(click.prompt("Which ledger", type=click.Choice(LEDGERS), default="sandbox", err=True))
+        raise click.UsageError(f"choose a ledger: {missing}")
+    choice = str(click.prompt("Ledger", type=click.Choice(LEDGERS), default="sandbox", err=True))
     if choice == "peer":
-        told["peer"] = click.prompt("Its address (HOST:PORT)", err=True)
-        told["identity"] = click.prompt("This gateway's identity (folder <MSP>/<name>)", type=Path, err=True)
-        told["trust"] = click.prompt("The organisations' authorities (trust file)", type=Path, err=True)
+        told["peer"] = click.prompt("Address of the peer (HOST:PORT)", err=True)
+        told["identity"] = click.prompt("Identity of the gateway (folder <MSP>/<name>)", type=Path, err=True)
+        told["trust"] = click.prompt("CA certificates of the organisations (trust file)", type=Path, err=True)
     return choice
 
 
@@ -266,7 +305,7 @@ def _pages(config: "Config") -> dict[str, str]:
 def _tell(wishes: "Wishes", config: "Config", card: str | None, *, qr: bool) -> None:
     from edgegw.cli.charger import show_urls
 
-    click.echo("\nType this into each charger:")
+    click.echo("\nEnter this address in each charger:")
     show_urls(config, qr=qr)
     is_found = wishes.system or wishes.folder == Path.cwd()  # without being told where it is
     option = "" if is_found else f" --config {wishes.config}"
@@ -274,17 +313,25 @@ def _tell(wishes: "Wishes", config: "Config", card: str | None, *, qr: bool) -> 
     steps = [
         f"edgegw check{option}",
         start,
-        f"connect a charger, then: edgegw charger list{option}; edgegw charger approve ID{option}",
+        f"connect a charger, then run edgegw charger list{option}; edgegw charger approve ID{option}",
     ]
     if card is None:
-        steps.append(f"a driver's card: edgegw member add{option}; edgegw member link MEMBER_ID{option}")
+        steps.append(
+            f"add a driver and a card: edgegw member add{option}; edgegw member link MEMBER_ID{option}"
+        )
     else:
-        steps.append(f"plug in with the card {card}: its driver has tokens; then: edgegw trade list{option}")
+        steps.append(
+            f"plug in with the card {card}, whose driver has tokens, then run edgegw trade list{option}"
+        )
     pages = _pages(config)
     if "operator" in pages:
-        steps.append(f"the operator's pages: edgegw operator password{option}, then {pages['operator']}")
+        steps.append(
+            f"set the operator password: edgegw operator password{option}, then open {pages['operator']}"
+        )
     if "drivers" in pages:
-        steps.append(f"the drivers' pages: {pages['drivers']}; each charging point's code: /evse/ID/label")
+        steps.append(
+            f"open the driver pages: {pages['drivers']}; print the label of each EVSE: /evse/ID/label"
+        )
     click.echo("\nNext:")
     for number, step in enumerate(steps, start=1):
         click.echo(f"  {number}. {step}")

@@ -28,27 +28,27 @@ class Instant(click.ParamType[int]):
         try:
             at = datetime.fromisoformat(value)
         except ValueError as error:
-            form = "expected epoch seconds or a time as in 2026-11-22T17:00Z"
+            form = "expected epoch seconds or a time such as 2026-11-22T17:00Z"
             self.fail(f"{value!r}: {error}; {form}", param, ctx)
         return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())
 
 
 @click.group()
 def ledger() -> None:
-    """Supply, balances, prices and blocks of the consortium's ledger."""
+    """Query supply, balances, prices and blocks of the ledger."""
 
 
 def _tell_units(*, as_json: bool) -> None:
     """The ledger's words and numbers are shown as they stand there; people are told what they count."""
     if not as_json:
-        click.echo("tokens in milli-token (1,000 are one token), energy in Wh", err=True)
+        click.echo("units: tokens in milli-token (1,000 make one token), energy in Wh", err=True)
 
 
 @ledger.command()
 @config_option
 @json_option
 def supply(*, config: Config, as_json: bool) -> None:
-    """Tokens issued, minted and burned (milli-token)."""
+    """Show the tokens issued, minted and burned (milli-token)."""
     show(ask(config, "totalSupply"), as_json=as_json)
     _tell_units(as_json=as_json)
 
@@ -58,19 +58,21 @@ def supply(*, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def balance(*, member_id: str, config: Config, as_json: bool) -> None:
-    """A member's tokens (milli-token) and energy (Wh): available, held, pending."""
+    """Show a member's tokens (milli-token) and energy (Wh): available, held, pending."""
     show(ask(config, "balanceOf", memberId=member_id), as_json=as_json)
     _tell_units(as_json=as_json)
 
 
 @ledger.command()
 @click.argument("member_id")
-@click.option("--page-size", type=click.IntRange(1, 200), default=50, show_default=True)
-@click.option("--bookmark", default="", help="Where the page before ended.")
+@click.option(
+    "--page-size", type=click.IntRange(1, 200), default=50, show_default=True, help="Entries per page."
+)
+@click.option("--bookmark", default="", help="Bookmark that the previous page returned.")
 @config_option
 @json_option
 def history(*, member_id: str, page_size: int, bookmark: str, config: Config, as_json: bool) -> None:
-    """A member's transactions, newest first."""
+    """List a member's history on the ledger, newest first."""
     page = ask(config, "historyAPI", memberId=member_id, pageSize=page_size, bookmark=bookmark)
     show(page, as_json=as_json)
     _tell_units(as_json=as_json)
@@ -79,11 +81,11 @@ def history(*, member_id: str, page_size: int, bookmark: str, config: Config, as
 @ledger.command()
 @click.argument("product", type=click.Choice(["CHARGE", "DISCHARGE"], case_sensitive=False))
 @click.argument("at", type=Instant())
-@click.option("--zone", help="Default: the station's.")
+@click.option("--zone", help="Price zone; default: the station's.")
 @config_option
 @json_option
 def price(*, product: str, at: int, zone: str | None, config: Config, as_json: bool) -> None:
-    """The price in the quarter hour that holds the time AT, with its derivation."""
+    """Show the price of the quarter hour that contains the time AT, with its derivation."""
     interval = at // INTERVAL_S * INTERVAL_S
     show(
         ask(config, "DetermineCost", zone=zone or config.station.zone, product=product, interval=interval),
@@ -96,18 +98,20 @@ def price(*, product: str, at: int, zone: str | None, config: Config, as_json: b
 @config_option
 @json_option
 def block(*, number: int, config: Config, as_json: bool) -> None:
-    """A block: of each trade KEY, Value, Timestamp (real and the ledger's), Prev_Hash, Proof with the price's record."""
+    """Show a block: for each trade KEY, Value, Timestamp (real and ledger time), Prev_Hash, Proof with the price record."""
     from edgegw.ledger.paper import draw_block
 
     show(call_ledger(config, lambda client: draw_block(client, number)), as_json=as_json)
 
 
 @ledger.command()
-@click.option("--block", "number", type=click.IntRange(0), help="One block, on any peer, in its five fields.")
+@click.option(
+    "--block", "number", type=click.IntRange(0), help="Verify one block of any peer, in its five fields."
+)
 @config_option
 @json_option
 def verify(*, number: int | None, config: Config, as_json: bool) -> None:
-    """Recompute every block: hash chain, signatures, policies, reads and writes. Exit status 1 if anything differs."""
+    """Recompute every block: hash chain, signatures, policies, reads and writes; exit status 1 if anything differs."""
     result = _replayed(config) if number is None else _proven(config, number)
     show(result, as_json=as_json)
     if result["faults"]:
@@ -131,7 +135,7 @@ def _replayed(config: Config) -> dict[str, Any]:
 
     if config.peer is None:
         raise Ended(
-            "only an embedded peer's chain is replayed whole; this configuration has no [peer]: --block N",
+            "the configuration has no [peer], and only the chain of an embedded peer can be replayed; use --block N",
             Exit.CONFIGURATION,
         )
     raw_blocks: list[bytes] = []
@@ -153,7 +157,7 @@ def _replayed(config: Config) -> dict[str, Any]:
 @config_option
 @json_option
 def export(*, out: Path, config: Config, as_json: bool) -> None:
-    """Write all raw blocks to OUT, each after its length (varint), for others to verify."""
+    """Write all raw blocks to OUT, each after its length (varint), for external verification."""
     from edgegw.ledger.paper import delimited
 
     with out.open("wb") as file:

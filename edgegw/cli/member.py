@@ -20,18 +20,16 @@ _TERMS = MemberTerms(member_id="")
 
 @click.group()
 def member() -> None:
-    """Members of the EV users' organisation, and their cards (at the representative)."""
+    """Manage the members of the representative and their cards."""
 
 
 @member.command()
-@click.option(
-    "--identity", prompt=True, help="What identifies the person here; only a keyed hash of it is kept."
-)
+@click.option("--identity", prompt=True, help="Identifier of the person; only a keyed hash of it is stored.")
 @click.option("--kind", type=click.Choice(["EV", "SUPPLIER"]), default="EV", show_default=True)
 @config_option
 @json_option
 def add(*, identity: str, kind: str, config: Config, as_json: bool) -> None:
-    """Sign a person up on the ledger under a fresh random id. Safe to repeat after a failure."""
+    """Sign a person up on the ledger under a new random member id. Safe to repeat after a failure."""
     from edgegw.participants import accounts
     from edgegw.participants.members import MemberStatus
 
@@ -47,23 +45,29 @@ def add(*, identity: str, kind: str, config: Config, as_json: bool) -> None:
 
 @member.command()
 @click.argument("member_id")
-@click.option("--id-token", prompt=True, help="The card's idToken; only a keyed hash of it is kept.")
+@click.option("--id-token", prompt=True, help="idToken of the card; only a keyed hash of it is stored.")
 @click.option(
-    "--accept-retail/--market-only", default=None, help="Charge at retail where there is no market energy."
+    "--accept-retail/--market-only",
+    default=None,
+    help="Charge at the retail price when the market has no energy.",
 )
-@click.option("--price-max", type=click.IntRange(0), help="Most to pay (milli-token per kWh).")
+@click.option("--price-max", type=click.IntRange(0), help="Highest price to buy at (milli-token per kWh).")
+@click.option("--sells/--buys-only", default=_TERMS.sells, show_default=True, help="Also sell from the car.")
+@click.option("--price-min", type=click.IntRange(0), help="Lowest price to sell at (milli-token per kWh).")
+@click.option("--soc-min", type=click.IntRange(0, 10_000), help="Lowest state of charge (basis points).")
 @click.option(
-    "--sells/--buys-only", default=_TERMS.sells, show_default=True, help="Sell from the car as well."
+    "--battery-wh",
+    type=click.IntRange(0),
+    default=_TERMS.battery_wh,
+    show_default=True,
+    help="Battery capacity of the car (Wh).",
 )
-@click.option("--price-min", type=click.IntRange(0), help="Least to sell for (milli-token per kWh).")
-@click.option("--soc-min", type=click.IntRange(0, 10_000), help="State of charge to keep (basis points).")
-@click.option("--battery-wh", type=click.IntRange(0), default=_TERMS.battery_wh, show_default=True)
 @click.option(
     "--efficiency",
     type=click.IntRange(1, 10_000),
     default=_TERMS.discharge_efficiency_bp,
     show_default=True,
-    help="Of discharging (basis points).",
+    help="Discharge efficiency (basis points).",
 )
 @config_option
 @json_option
@@ -81,7 +85,7 @@ def link(  # noqa: PLR0913 - one parameter an option
     config: Config,
     as_json: bool,
 ) -> None:
-    """Let a card lead to a member, on these terms; what is not given is the station's default."""
+    """Link a card to a member, with terms; omitted terms are the station's defaults."""
     terms = MemberTerms(
         member_id=member_id,
         accept_retail=config.session.accept_retail if accept_retail is None else accept_retail,
@@ -94,21 +98,21 @@ def link(  # noqa: PLR0913 - one parameter an option
     )
     with _store(_representative(config)) as store:
         if not store.link(id_token, terms):
-            raise Ended(f"no active member {member_id}", Exit.PROBLEMS)
+            raise Ended(f"{member_id} is not an active member", Exit.PROBLEMS)
         token_hash = store.token_hash(id_token)
     show({"member_id": member_id, "id_token_hash": token_hash}, as_json=as_json)
 
 
 @member.command()
-@click.option("--id-token", prompt=True, help="The card's idToken.")
+@click.option("--id-token", prompt=True, help="idToken of the card.")
 @config_option
 @json_option
 def unlink(*, id_token: str, config: Config, as_json: bool) -> None:
-    """Let a card lead to nobody; a session that runs with it is settled as it began."""
+    """Unlink a card; a running session with it is settled as it began."""
     with _store(_representative(config)) as store:
         token_hash = store.token_hash(id_token)
         if not store.unlink(id_token):
-            raise Ended("this card leads to nobody", Exit.PROBLEMS)
+            raise Ended("the card is not linked to a member", Exit.PROBLEMS)
     show({"id_token_hash": token_hash}, as_json=as_json)
 
 
@@ -117,7 +121,7 @@ def unlink(*, id_token: str, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def leave(*, member_id: str, config: Config, as_json: bool) -> None:
-    """End a membership for good: on the ledger, then here salt, tag and cards. Safe to repeat after a failure."""
+    """End a membership permanently: on the ledger, then salt, tag and cards here. Safe to repeat after a failure."""
     from edgegw.participants import accounts
     from edgegw.participants.members import MemberStatus
 
@@ -125,7 +129,7 @@ def leave(*, member_id: str, config: Config, as_json: bool) -> None:
     with _store(place) as store:
         status = store.status(member_id)
         if status is None:
-            raise Ended(f"no member {member_id}", Exit.PROBLEMS)
+            raise Ended(f"member {member_id} is unknown", Exit.PROBLEMS)
         signed_up = status is not MemberStatus.NEW
         call_ledger(
             config,
@@ -141,11 +145,11 @@ def leave(*, member_id: str, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def export(*, member_id: str, config: Config, as_json: bool) -> None:
-    """Everything that is kept about a member who signed up by a form, for that member; never the password."""
+    """Print all stored data of a member who signed up on a page, for that member; never the password."""
     with _store(_representative(config)) as store:
         kept = store.kept(member_id)
     if kept is None:
-        raise Ended(f"nothing personal is kept about {member_id}", Exit.PROBLEMS)
+        raise Ended(f"no personal data is stored for {member_id}", Exit.PROBLEMS)
     show(kept, as_json=as_json)
 
 
@@ -154,18 +158,18 @@ def export(*, member_id: str, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def passwd(*, member_id: str, config: Config, as_json: bool) -> None:
-    """Give a member a new password, asked for twice and never shown; it ends all of the member's logins."""
+    """Set a new password for a member; asks twice, never shows it, and ends all logins of the member."""
     from edgegw.common.passwords import hash_password
     from edgegw.participants.persons import PASSWORD_LENGTH_MIN, password_fault
 
     with _store(_representative(config)) as store:
         profile = store.profile(member_id)
         if profile is None:
-            raise Ended(f"nobody signed up as {member_id} by a form", Exit.PROBLEMS)
+            raise Ended(f"{member_id} did not sign up on a page", Exit.PROBLEMS)
         password = click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True)
         if password_fault(password, profile.login) is not None:
             raise Ended(
-                f"too weak: at least {PASSWORD_LENGTH_MIN} characters, not one again and again, not the login",
+                f"the password is too weak: use at least {PASSWORD_LENGTH_MIN} characters, not a few repeated ones, and not the login name",
                 Exit.PROBLEMS,
             )
         store.set_password(member_id, hash_password(password))
@@ -176,19 +180,19 @@ def passwd(*, member_id: str, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def list_members(*, config: Config, as_json: bool) -> None:
-    """All members, with their status and number of cards."""
+    """List all members with their status and number of cards."""
     with _store(_representative(config)) as store:
         found = store.members()
     rows = [{"member_id": one.member_id, "status": one.status.value, "cards": one.cards} for one in found]
     if as_json:
         show(rows, as_json=True)
     else:
-        show_table(rows, ("member_id", "status", "cards"), empty="no members yet: edgegw member add")
+        show_table(rows, ("member_id", "status", "cards"), empty="no members yet; run edgegw member add")
 
 
 def _representative(config: Config) -> OwnRepresentative:
     if config.own_representative is None:
-        raise Ended("this configuration has no [representative] of its own", Exit.CONFIGURATION)
+        raise Ended("the configuration has no [representative] on this machine", Exit.CONFIGURATION)
     return config.own_representative
 
 

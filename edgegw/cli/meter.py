@@ -36,7 +36,7 @@ config_path_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="EDGEGW_CONFIG",
     default=default_config,
-    help="The configuration file (or EDGEGW_CONFIG); default: edgegw.toml, here or in /etc/edgegw.",
+    help="Configuration file (or EDGEGW_CONFIG); default: edgegw.toml in the current folder or in /etc/edgegw.",
 )
 
 
@@ -45,9 +45,15 @@ def _place_options(command: _Command) -> _Command:
         click.option(
             "--unit", type=click.IntRange(0, 247), default=1, show_default=True, help="Modbus unit id."
         ),
-        click.option("--port", type=click.IntRange(1, 65535), default=502, show_default=True),
-        click.option("--host", help="Address of the meter or its gateway."),
-        click.option("--profile", "profile_name", help="Name or file of a register map."),
+        click.option(
+            "--port",
+            type=click.IntRange(1, 65535),
+            default=502,
+            show_default=True,
+            help="Modbus TCP port.",
+        ),
+        click.option("--host", help="Address of the meter or its Modbus TCP gateway."),
+        click.option("--profile", "profile_name", help="Meter profile: a name or a file."),
     ):
         command = option(command)
     return command
@@ -55,7 +61,7 @@ def _place_options(command: _Command) -> _Command:
 
 @click.group()
 def meter() -> None:
-    """Meters: what they say, raw and scaled."""
+    """Read, find and diagnose meters."""
 
 
 # --- list -----------------------------------------------------------------------------------------------------------
@@ -65,7 +71,7 @@ def meter() -> None:
 @config_option
 @json_option
 def list_meters(*, config: Config, as_json: bool) -> None:
-    """All configured meters with their last reading, from the daemon, or from its journal when it is not running."""
+    """List all configured meters with their last reading, from the daemon, or from its journal when it does not run."""
     told, source = _told(config)
     serves = {evse.meter: evse.id for charger in config.chargers for evse in charger.evses}
     rows = [_row(one, serves.get(one.id), told.get(one.id)) for one in config.meters]
@@ -85,7 +91,7 @@ def list_meters(*, config: Config, as_json: bool) -> None:
         "power_w",
         "age_s",
     )
-    show_table(rows, columns, empty="no meters are configured: edgegw meter scan --host HOST")
+    show_table(rows, columns, empty="no meters are configured; run edgegw meter scan --host HOST")
     for row in rows:
         if row["code"] is not None and row["state"] != "ok":
             click.echo(f"{row['meter']}: {_explained(row)}", err=True)
@@ -148,11 +154,11 @@ def _journalled(config: Config) -> dict[str, dict[str, Any]]:
 @meter.command()
 @click.argument("meter_id", required=False)
 @_place_options
-@click.option("--watch", is_flag=True, help="Again each second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Repeat each second until Ctrl-C.")
 @config_path_option
 @json_option
 def read(*, meter_id: str | None, watch: bool, config: Path, as_json: bool, **place: Any) -> None:
-    """Read every register of a meter once, by its id, or by --profile and --host before it is configured."""
+    """Read every register of a meter once: by its id, or with --profile and --host before it is configured."""
     profile, where, _ = _which(meter_id, config, **place)
 
     async def again_and_again() -> None:
@@ -201,7 +207,7 @@ def _which(
         return named_profile(one.profile), Place(host=one.host, port=one.port, unit_id=one.unit), one
     if profile_name is None or host is None:
         raise click.UsageError(
-            f"name a configured meter, or give --profile and --host; profiles: {', '.join(shipped_profiles())}"
+            f"give a meter id, or --profile and --host; meter profiles: {', '.join(shipped_profiles())}"
         )
     return named_profile(profile_name), Place(host=host, port=port, unit_id=unit), None
 
@@ -210,7 +216,7 @@ def _configured(config: Config, meter_id: str) -> MeterConfig:
     found = next((one for one in config.meters if one.id == meter_id), None)
     if found is None:
         known = ", ".join(one.id for one in config.meters) or "none"
-        raise Ended(f"no [[meters]] has the id {meter_id!r}; there are: {known}", Exit.PROBLEMS)
+        raise Ended(f"no [[meters]] has the id {meter_id!r}; configured meters: {known}", Exit.PROBLEMS)
     return found
 
 
@@ -246,21 +252,32 @@ def _look_json(seen: "Look") -> dict[str, object]:
 
 @meter.command()
 @click.option("--host", help="Address of a meter or a Modbus TCP gateway.")
-@click.option("--network", help="Every address of a network, at most a /24, as 192.168.1.0/24.")
-@click.option("--port", type=click.IntRange(1, 65535), default=502, show_default=True)
-@click.option("--units", help="Unit ids, as 1-247 or 1,2,5; 1-247 with --host, 1 with --network.")
-@click.option("--timeout", "timeout_s", type=click.FloatRange(0.05, 10), default=0.3, show_default=True)
+@click.option("--network", help="Scan every address of a network, at most a /24, such as 192.168.1.0/24.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=502, show_default=True, help="Modbus TCP port."
+)
+@click.option(
+    "--units", help="Unit ids, such as 1-247 or 1,2,5; default: 1-247 with --host, 1 with --network."
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.05, 10),
+    default=0.3,
+    show_default=True,
+    help="Seconds to wait for an answer.",
+)
 @config_path_option
 @json_option
 def scan(
     *, host: str | None, network: str | None, units: str | None, config: Path, as_json: bool, **how: Any
 ) -> None:
-    """Look which units answer at an address, and which profile fits each of them. Reads only, and only there."""
+    """Find the units that answer at an address and the meter profile of each. Reads only, and only there."""
     from edgegw.meters import scan as room
     from edgegw.meters.profile import named_profile, shipped_profiles
 
     if (host is None) == (network is None):
-        raise click.UsageError("give --host or --network: no address is asked that you did not name")
+        raise click.UsageError("give either --host or --network: only addresses that you name are scanned")
     hosts = room.hosts_of(host, network)
     unit_ids = room.unit_ids_of(units or ("1-247" if host else "1"))
     profiles = [named_profile(name) for name in shipped_profiles()]
@@ -304,7 +321,7 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
     def asked(done: int, total: int) -> None:
         if tells:
-            click.echo(f"\rasked {done} of {total} ", nl=False, err=True)
+            click.echo(f"\rscanned {done} of {total} ", nl=False, err=True)
 
     yield asked
     if tells:
@@ -318,12 +335,16 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 @click.argument("meter_id", required=False)
 @_place_options
 @click.option(
-    "--seconds", type=click.FloatRange(0.1, 600), default=5.0, show_default=True, help="Between two looks."
+    "--seconds",
+    type=click.FloatRange(0.1, 600),
+    default=5.0,
+    show_default=True,
+    help="Seconds between the two readings.",
 )
 @config_path_option
 @json_option
 def diagnose(*, meter_id: str | None, seconds: float, config: Path, as_json: bool, **place: Any) -> None:
-    """Read a meter twice and say what is odd about its wiring or its profile. Exit status 1 if a check failed."""
+    """Read a meter twice and report faults of its wiring or its meter profile; exit status 1 if a check failed."""
     from edgegw.meters.diagnose import FAILED, as_rows
     from edgegw.meters.diagnose import diagnose as judge
     from edgegw.meters.look import observe_once
@@ -362,7 +383,7 @@ def diagnose(*, meter_id: str | None, seconds: float, config: Path, as_json: boo
 @config_option
 @json_option
 def adopt(*, meter_id: str, config: Config, as_json: bool) -> None:
-    """After a planned swap: take the meter that answers now for METER_ID. Until then its EVSE stays at 0 W."""
+    """Adopt the meter that answers now as METER_ID, after a planned replacement; until then its EVSE stays at 0 W."""
     from edgegw.cli.daemon import ask_daemon
 
     show(ask_daemon(config, "adopt", meter_id=_configured(config, meter_id).id), as_json=as_json)

@@ -24,14 +24,14 @@ _TOPIC_MAX = 200
 
 @click.group(cls=EdgegwGroup)
 def mqtt() -> None:
-    """Try the broker of [mqtt]."""
+    """Test the MQTT broker of [mqtt]."""
 
 
 @mqtt.command()
 @config_option
 @json_option
 def test(config: Config, *, as_json: bool) -> None:
-    """Publish a probe and tell what the broker said to it."""
+    """Publish a probe and show the broker's answer."""
     from edgegw.telemetry.probe import BrokerError, probe
 
     settings = _settings(config)
@@ -52,7 +52,7 @@ def test(config: Config, *, as_json: bool) -> None:
     )
     if not heard:
         click.echo(
-            f"nobody listens to {settings.root}/probe; Home Assistant needs no more than that", err=True
+            f"no client subscribes to {settings.root}/probe; Home Assistant does not need to", err=True
         )
 
 
@@ -60,7 +60,7 @@ def test(config: Config, *, as_json: bool) -> None:
 @config_option
 @json_option
 def watch(config: Config, *, as_json: bool) -> None:
-    """Print what the station publishes, until Ctrl-C."""
+    """Print the messages of the station until Ctrl-C."""
     from edgegw.telemetry.probe import BrokerError
 
     try:

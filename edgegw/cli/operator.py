@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @click.group()
 def operator() -> None:
-    """The operator's own pages."""
+    """Manage access to the operator pages."""
 
 
 @operator.command()
-@click.option("--generate", is_flag=True, help="Make one and show it this once, instead of asking.")
+@click.option("--generate", is_flag=True, help="Create a password and show it once, instead of asking.")
 @config_option
 @json_option
 def password(*, generate: bool, config: Config, as_json: bool) -> None:
-    """Set the password of the operator's pages; only its hash is kept. After that: systemctl reload edgegw ends open logins."""
+    """Set the password of the operator pages; only its hash is stored. systemctl reload edgegw then ends open logins."""
     from edgegw.common.passwords import hash_password
     from edgegw.web.operator import login
 
@@ -36,13 +36,15 @@ def password(*, generate: bool, config: Config, as_json: bool) -> None:
 def _asked(least: int, most: int) -> str:
     text = str(click.prompt("New password", hide_input=True, confirmation_prompt=True, err=True))
     if not least <= len(text) <= most:
-        raise Ended(f"a password has {least} to {most} characters; --generate makes one", Exit.USAGE)
+        raise Ended(
+            f"the password must have {least} to {most} characters; --generate creates one", Exit.USAGE
+        )
     return text
 
 
 def _place(config: Config) -> "OperatorConfig":
     if config.operator is None:
-        raise Ended("this configuration has no [operator]: see configs/edgegw.toml", Exit.CONFIGURATION)
+        raise Ended("the configuration has no [operator]; configs/edgegw.toml shows one", Exit.CONFIGURATION)
     return config.operator
 
 

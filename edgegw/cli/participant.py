@@ -18,13 +18,13 @@ settings_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="EDGEGW_PARTICIPANTS",
-    help="The participants' settings (or EDGEGW_PARTICIPANTS); default: participants.json, here or in /etc/edgegw.",
+    help="Settings of the participants (or EDGEGW_PARTICIPANTS); default: participants.json in the current folder or in /etc/edgegw.",
 )
 
 
 @click.group()
 def participant() -> None:
-    """The consortium's other organisations: oracle, producer, industry, exchange desk."""
+    """Run the market participants: oracle, producer, industry, exchange desk, representative."""
 
 
 @participant.command()
@@ -32,7 +32,7 @@ def participant() -> None:
 @settings_option
 @json_option
 def run(*, role: str, config: Path | None, as_json: bool) -> None:
-    """Play one part, or all of them, until told to end. Says {"ready": true} once the market is open."""
+    """Run one participant, or all of them, until SIGTERM; prints {"ready": true} once the market is open."""
     from edgegw.participants.__main__ import serve
 
     del as_json  # one JSON object a line, always
@@ -45,7 +45,7 @@ def run(*, role: str, config: Path | None, as_json: bool) -> None:
 @settings_option
 @json_option
 def deposit(*, member_id: str, amount_mtok: int, config: Path | None, as_json: bool) -> None:
-    """Put a deposit (milli-token) of a member on the exchange desk's list; a desk that runs mints it within seconds."""
+    """Add a member's deposit (milli-token) to the exchange desk's list; a running desk mints it within seconds."""
     from edgegw.commissioning.files import replace_keeping
     from edgegw.participants.settings import read_settings
 
@@ -65,5 +65,5 @@ def _settings(told: Path | None) -> Path:
     places = (Path("participants.json"), Path("/etc/edgegw/participants.json"))
     path = told or next((place for place in places if place.exists()), places[0])
     if not path.exists():
-        raise Ended(f"{path}: no such file; edgegw init --sandbox writes one", Exit.CONFIGURATION)
+        raise Ended(f"{path} does not exist; edgegw init --sandbox creates it", Exit.CONFIGURATION)
     return path

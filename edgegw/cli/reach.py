@@ -29,7 +29,7 @@ def call_ledger(config: Config, call: Call[Result], *, identity: Path | None = N
         return asyncio.run(_connected(config, call, identity or config.ledger.identity))
     except ledger.LedgerError as fault:
         away = isinstance(fault, ledger.Unavailable) and config.peer is not None
-        hint = "\nthe embedded peer runs as long as the daemon does: edgegw status" if away else ""
+        hint = "\nthe embedded peer runs only while the daemon runs; check it: edgegw status" if away else ""
         raise Ended(
             f"{config.ledger.endpoint}: {fault}{hint}", codes.get(type(fault), Exit.UNAVAILABLE)
         ) from fault

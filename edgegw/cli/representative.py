@@ -14,10 +14,10 @@ PLACES = (Path("representative.toml"), Path("/etc/edgegw/representative.toml"))
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="EDGEGW_REPRESENTATIVE",
     default=lambda: next((place for place in PLACES if place.exists()), PLACES[0]),
-    help="The representative's configuration file (or EDGEGW_REPRESENTATIVE).",
+    help="Configuration file of the representative (or EDGEGW_REPRESENTATIVE).",
 )
 def representative(*, config: Path) -> None:
-    """Keep one organisation's members and serve its stations until told to end (docs/representative.md)."""
+    """Run the representative of one organisation until SIGTERM: its members, for its stations (docs/representative.md)."""
     import uvloop
 
     from edgegw.app import exit_status

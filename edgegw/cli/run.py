@@ -12,7 +12,7 @@ from edgegw.config import Config
 @click.command()
 @config_option
 def run(config: Config) -> None:
-    """Run the gateway until it is told to stop; SIGHUP reads the configuration again."""
+    """Run the gateway until SIGTERM; SIGHUP reloads the configuration."""
     from edgegw import app
 
     path: Path = config_path()

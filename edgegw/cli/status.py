@@ -16,11 +16,11 @@ WATCH_S = 1.0
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Show it again each second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Repeat each second until Ctrl-C.")
 @config_option
 @json_option
 def status(*, watch: bool, config: Config, as_json: bool) -> None:
-    """How the station is: what is wrong first, then its EVSEs. Exit status 1 where a part is not ok, 69 where it does not run."""
+    """Show the state of the station, the worst part first, then its EVSEs. Exit status 1 if a part is not ok, 69 if it does not run."""
     while True:
         present = ask_daemon(config, "status")
         if watch and not as_json:
@@ -64,7 +64,7 @@ def _tell(present: dict[str, Any]) -> None:
         f"{product.lower()} {price / 1000} token/kWh" for product, price in present["prices"].items() if price
     )
     click.echo(
-        f"trades: {tally['trades']} committed, {present['lines_open']} on their way; price now: {prices or 'none fixed'}"
+        f"trades: {tally['trades']} committed, {present['lines_open']} waiting; price now: {prices or 'not fixed'}"
     )
 
 

@@ -34,14 +34,14 @@ _SAME = {
 
 @click.group()
 def trade() -> None:
-    """This station's trades."""
+    """Show and verify the trades of this station."""
 
 
 @trade.command("list")
 @config_option
 @json_option
 def list_trades(*, config: Config, as_json: bool) -> None:
-    """All trades, oldest first, then the lines still on their way."""
+    """List all trades, oldest first, then the lines that wait for the ledger."""
     trades = list(_trades(config))
     if as_json:
         show(trades, as_json=True)
@@ -70,7 +70,7 @@ def _row(one: Mapping[str, Any]) -> dict[str, object]:
 @config_option
 @json_option
 def show_trade(*, trade_id: str, config: Config, as_json: bool) -> None:
-    """One trade by the journal, its evidence, the ledger's record of it, and its receipt: block, place, Prev_Hash."""
+    """Show one trade: journal, evidence, ledger record and receipt (block, position, Prev_Hash)."""
     found = next((one for one in _trades(config) if one["trade_id"] == trade_id), None)
     if found is None:
         raise Ended(
@@ -90,7 +90,7 @@ def show_trade(*, trade_id: str, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def verify(*, config: Config, as_json: bool) -> None:
-    """Check the journal's hash chain, each evidence's hash, each trade against the ledger. Exit status 1 if any differs."""
+    """Verify the journal's hash chain, each evidence hash, each trade against the ledger; exit status 1 if any differs."""
     from edgegw.canonical import canonical_json, sha256_hex
     from edgegw.store.chain import verify_chain
 
@@ -114,7 +114,7 @@ def verify(*, config: Config, as_json: bool) -> None:
 
 def _nearest(config: Config, trade_id: str) -> str:
     near = difflib.get_close_matches(trade_id, [one["trade_id"] for one in _trades(config)], n=1, cutoff=0.3)
-    return f"; nearest: {near[0]}" if near else "; see: edgegw trade list"
+    return f"; the nearest id is {near[0]}" if near else "; edgegw trade list shows all trades"
 
 
 async def _differences(client: "LedgerClient", trades: list[dict[str, Any]]) -> list[str]:

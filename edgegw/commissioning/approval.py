@@ -103,7 +103,7 @@ def with_password(config: Path, charger_id: str, password_hash: str) -> dict[str
     chargers = [charger for charger in tables.get("chargers", []) if charger["id"] == charger_id]
     if not chargers:
         raise NotHereError(
-            f"{charger_id} is configured by hand: put this into its [[chargers]] and reload: "
+            f"{charger_id} is configured by hand: add this to its [[chargers]] table and reload: "
             f'password_hash = "{password_hash}"'
         )
     chargers[0]["password_hash"] = password_hash

@@ -30,7 +30,7 @@ _NODE_ROLES = frozenset({"client", "admin"})
 class EnrolmentError(EdgegwError):
     """The certificate cannot be put in use; `faults` says all that is wrong with it."""
 
-    hint = "nothing was changed; ask the authority for another one, or: edgegw enroll"
+    hint = "nothing is changed; ask the CA for another certificate, or run edgegw enroll"
 
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("\n".join(faults))
@@ -85,7 +85,7 @@ def request(wanted: Wanted, *, key_uri: str | None = None, keep_key: bool = Fals
     place = uri if uri.exists() else pem
     if not place.exists():
         if keep_key:
-            raise ConfigError((f"{wanted.folder}: holds no key that could be kept",))
+            raise ConfigError((f"{wanted.folder}: contains no key to keep",))
         _write(pem, _fresh_key(), mode=0o600)
     subject = x509.Name(
         [
@@ -131,12 +131,12 @@ def _misfits(wanted: Wanted, identity: Identity, roots: Roots, *, now: datetime)
     try:
         signer_of(wanted.folder, identity)
     except MalformedMessageError:
-        faults.append(f"it is not for the key in {wanted.folder}")
+        faults.append(f"the certificate is not for the key in {wanted.folder}")
     if wanted.msp_id not in roots.msp_ids:
-        faults.append(f"{wanted.msp_id} has no root in the trust file")
+        faults.append(f"{wanted.msp_id} has no CA certificate in the trust file")
     elif not roots.issued(identity):
         faults.append(
-            f"it is not issued by {wanted.msp_id}'s root in the trust file, or is an authority's own"
+            f"it is not issued by the CA of {wanted.msp_id} in the trust file, or is a CA certificate itself"
         )
     certificate = identity.certificate
     if certificate.not_valid_before_utc > now:

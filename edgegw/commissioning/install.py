@@ -50,13 +50,13 @@ SYSTEM_RUN = Path("/run/edgegw")
 class ExistsError(EdgegwError):
     """There is a configuration already."""
 
-    hint = "edit it and run: edgegw check --config FILE; to begin anew move it away first"
+    hint = "edit it and run edgegw check --config FILE, or move it away to start over"
 
 
 class NoAuthorityError(EdgegwError):
     """The station has no authority of its own to issue certificates by."""
 
-    hint = "issue new ones where these came from"
+    hint = "issue new certificates with the CA that issued these"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class Wishes:
 def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
     """Make it all; `tell` hears of each step. Raises ExistsError before anything is written, ConfigError, OSError."""
     if wishes.config.exists():
-        raise ExistsError(f"{wishes.config} is there already, and stays as it is")
+        raise ExistsError(f"{wishes.config} exists already; it is not changed")
     tables = _site(wishes).tables()
     _check(tables)
     wishes.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -113,7 +113,7 @@ def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
     authority = Authority(folder=wishes.folder / "tls")
     authority.found(wishes.station_id)
     authority.issue(addresses.server_names(addresses.public_host(_ocpp(wishes)), wishes.host))
-    tell(f"authority and server certificates: {authority.folder}")
+    tell(f"CA and server certificates: {authority.folder}")
     if wishes.peer is None:
         found(wishes.crypto)
         tell(f"embedded peer with three organisations: {wishes.crypto.parent}")
@@ -124,8 +124,8 @@ def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
     if owner is not None:
         _hand_over(wishes, owner, authority)
     remarks = explained((configs() / CONFIG).read_text(encoding="utf-8"))
-    head = f"# Written by edgegw init for station {wishes.station_id}. Every key there is: {configs() / CONFIG}\n"
-    head += "# Chargers and meters stand in conf.d/*.toml beside this file: edgegw charger approve ID\n"
+    head = f"# Written by edgegw init for station {wishes.station_id}. All keys: {configs() / CONFIG}\n"
+    head += "# Chargers and meters are in conf.d/*.toml beside this file: edgegw charger approve ID\n"
     with replaced(wishes.config, head + toml(tables, remarks), owner=owner) as partial:
         config = load(partial)
     tell(f"configuration: {wishes.config}")

@@ -35,7 +35,7 @@ class OpenHouse:
         try:
             await self._attempt(1)
         except TooSlowError as late:
-            self.tell(f"{late}; once more with twice the time")
+            self.tell(f"{late}; trying again with twice the time")
             empty(self.places)
             await self._attempt(2)
 
@@ -61,17 +61,17 @@ class OpenHouse:
 
     def _welcome(self, stage: Stage, plan: DayPlan, password: str) -> None:
         drivers = listening(self.places, "daemon")["drivers"]
-        self.tell(f"the open house: {drivers}  (an hour of its time is {3600 // plan.speed} seconds)")
+        self.tell(f"driver pages: {drivers}  (one hour of station time takes {3600 // plan.speed} seconds)")
         self.tell(f"\n{qr_terminal(drivers)}")
         self.tell(
-            f"charging points with a car: {', '.join(f'{drivers}/evse/{one.evse_id}' for one in plan.visits if not one.id_token)}"
+            f"EVSEs with a car: {', '.join(f'{drivers}/evse/{one.evse_id}' for one in plan.visits if not one.id_token)}"
         )
-        self.tell(f"the operator: {listening(self.places, 'daemon')['operator']}  password {password}")
+        self.tell(f"operator pages: {listening(self.places, 'daemon')['operator']}  password {password}")
         for name in ("producer", "industry"):
             members = listening(self.places, name).get("members", "")
             self.tell(f"{name}: {members}  login {name}, the same password")
         self.tell(f"commands: edgegw status --config {self.places.config}; STATION_CLOCK={stage.clock}")
-        self.tell("Ctrl-C ends it")
+        self.tell("Ctrl-C stops the station")
 
 
 def listening(places: Places, child: str) -> dict[str, str]:

@@ -93,9 +93,11 @@ async def test_commands_on_a_real_ledger(tmp_path: Path) -> None:
 async def _ends_of_a_membership(config: Path, member_id: str) -> None:
     """A card is taken back once; leaving is final on the ledger and here, may be repeated, and frees the identity."""
     await run(config, "member", "unlink", "--id-token", "04a2")
-    assert "leads to nobody" in await run(config, "member", "unlink", "--id-token", "04A2", status=1)
+    assert "is not linked to a member" in await run(
+        config, "member", "unlink", "--id-token", "04A2", status=1
+    )
     await run(config, "member", "link", member_id, "--id-token", "04A2")
-    assert "no member nobody" in await run(config, "member", "leave", "nobody", status=1)
+    assert "member nobody is unknown" in await run(config, "member", "leave", "nobody", status=1)
     for _ in range(2):
         left = await run(config, "member", "leave", member_id)
         assert left == {"member_id": member_id, "status": "LEFT"}

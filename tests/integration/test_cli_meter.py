@@ -287,13 +287,13 @@ def test_watching_goes_on_through_a_failure(
     ("arguments", "status", "says"),
     [
         (("read",), Exit.USAGE, "eastron-sdm630"),
-        (("read", "M-9"), Exit.PROBLEMS, "there are: M-1, M-2"),
+        (("read", "M-9"), Exit.PROBLEMS, "configured meters: M-1, M-2"),
         (
             ("read", "--profile", "nothing", "--host", "127.0.0.1"),
             Exit.CONFIGURATION,
             "edgegw brings abb-b23",
         ),
-        (("scan",), Exit.USAGE, "no address is asked that you did not name"),
+        (("scan",), Exit.USAGE, "only addresses that you name are scanned"),
         (("scan", "--network", "10.0.0.0/8"), Exit.CONFIGURATION, "at most 256"),
         (("adopt", "M-9"), Exit.PROBLEMS, "no [[meters]]"),
         (("adopt", "M-1"), Exit.UNAVAILABLE, "the daemon is not running"),

@@ -57,10 +57,10 @@ def test_an_unknown_trade_is_answered_with_the_nearest(config: Path) -> None:
     done = edgegw("trade", "show", "ref:1:import:1001", "--config", str(config))
     assert done.returncode == 1
     assert "no trade ref:1:import:1001 in " in done.stderr
-    assert "nearest: ref:1:import:1000" in done.stderr
+    assert "the nearest id is ref:1:import:1000" in done.stderr
     assert "Traceback" not in done.stderr
     other = edgegw("trade", "show", "T-xyz", "--config", str(config))
-    assert "see: edgegw trade list" in other.stderr
+    assert "edgegw trade list shows all trades" in other.stderr
 
 
 def test_trades_are_a_table_for_people(config: Path) -> None:

@@ -158,7 +158,7 @@ def test_a_member_waits_for_the_ledger(config: Path) -> None:
     listed = json.loads(run("member", "list", "--config", str(config), "--json").stdout)
     assert [(one["status"], one["cards"]) for one in listed] == [("NEW", 0)]
     linked = run("member", "link", listed[0]["member_id"], "--id-token", "04A2", "--config", str(config))
-    assert (linked.exit_code, "no active member" in linked.stderr) == (Exit.PROBLEMS, True)
+    assert (linked.exit_code, "is not an active member" in linked.stderr) == (Exit.PROBLEMS, True)
 
 
 def test_results_are_readable_without_json() -> None:

@@ -205,7 +205,7 @@ def test_a_waiting_charger_is_approved_with_its_own_password(config: Path) -> No
     (config.parent / "conf.d" / "charger-CP-1.toml").unlink()
     with serving(config.parent / "var", FakeDaemon(stranger=known)):
         told = charger(config, "approve", "CP-1", "--meter", "M-1", "--rated-w", "22000").stdout
-    assert "the password that ACME Wall\\x1b[2J 2 77 at 192.168.7.31 came with" in told, "whoever that was"
+    assert "the password that ACME Wall\\x1b[2J 2 77 at 192.168.7.31 sent" in told, "whoever that was"
 
 
 def test_a_charger_that_sent_no_password_gets_one(config: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_charger_that_sent_no_password_gets_one(config: Path) -> None:
     with serving(config.parent / "var", FakeDaemon(stranger=WAITING | {"password_hash": None})):
         told = ("--meter", "M-1", "--rated-w", "22000")
         done = charger(config, "approve", "CP-1", *told)
-    password = re.search(r"shown this once: (\S{20})$", done.stdout, re.MULTILINE)
+    password = re.search(r"shown only once: (\S{20})$", done.stdout, re.MULTILINE)
     assert password is not None, done.output
     assert "AuthorizationKey" in done.stdout
     assert "ws://192.168.7.2:8887/ocpp/CP-1" in done.stdout
@@ -264,9 +264,9 @@ def test_defaults_that_are_taken_off_a_terminal_are_said(config: Path) -> None:
     """Numbers with a usual value are taken where nobody can be asked, and the option that changes each is named."""
     done = charger(config, "approve", "CP-1", "--evse", "1=B1", "--meter-profile", "abb-b23")
     assert done.exit_code == Exit.DONE, done.output
-    assert "--meter-unit says otherwise" in done.stderr
-    assert "127.0.0.1 is taken; --meter-host says otherwise" in done.stderr
-    assert "--rated-w says otherwise" in done.stderr
+    assert "--meter-unit changes it" in done.stderr
+    assert "using 127.0.0.1; --meter-host changes it" in done.stderr
+    assert "--rated-w changes it" in done.stderr
     assert load(config).meters[-1].unit == 1
 
 
@@ -331,7 +331,7 @@ def test_init_writes_shows_and_never_overwrites(tmp_path: Path) -> None:
     for part in (
         "ws://127.0.0.1:8887/ocpp/",
         "█",
-        "append their own identity",
+        "append their charger id",
         "SANDBOX-CARD-1",
         "charger approve",
     ):
@@ -343,7 +343,7 @@ def test_init_writes_shows_and_never_overwrites(tmp_path: Path) -> None:
     assert (root.read_bytes() == old[0], server.read_bytes() == old[1]) == (True, False)
     before = (tmp_path / "edgegw.toml").read_bytes()
     again = run(*told)
-    assert (again.exit_code, "stays as it is" in again.stderr) == (Exit.PROBLEMS, True)
+    assert (again.exit_code, "is not changed" in again.stderr) == (Exit.PROBLEMS, True)
     assert "move it away" in again.stderr
     assert (tmp_path / "edgegw.toml").read_bytes() == before
 
@@ -360,8 +360,10 @@ def test_init_asks_what_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             patch.setattr(init_module, "can_ask", lambda: True)
             done = run("init", "--dir", str(folder), answers=f"dock 3\ndock-3\n\n\nembedded\n{answer}\n")
         assert done.exit_code == Exit.DONE, done.output
-        assert "'dock 3': 1 to 48 of" in done.stderr, "asked again at once, not refused at the end"
-        assert "pass for a charger" in done.stderr
+        assert "'dock 3': expected 1 to 48 characters of" in done.stderr, (
+            "asked again at once, not refused at the end"
+        )
+        assert "impersonate a charger" in done.stderr
         config = load(folder / "edgegw.toml")
         assert (config.station.id, config.ocpp.host, config.sandbox) == ("dock-3", "192.168.7.2", None)
         assert len(config.ocpp.plaintext_networks) == networks

@@ -95,7 +95,7 @@ def test_a_member_store_elsewhere_cannot_be_changed_here(config: Path, tmp_path:
     config.write_text(text)
     result = run(config, "list")
     assert result.exit_code == Exit.CONFIGURATION
-    assert "no [representative] of its own" in result.stderr
+    assert "no [representative] on this machine" in result.stderr
 
     def verdict() -> diagnosis.Verdict:
         return next(one.verdict for one in diagnosis.offline(load(config)) if one.check == "representative")

@@ -131,7 +131,7 @@ def test_an_init_that_was_cut_short_is_repeated(tmp_path: Path, monkeypatch: pyt
     install.install(wishes(tmp_path), lambda _line: None)
     assert {path: path.read_bytes() for path in kept} == kept
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(ExistsError, match="stays as it is"):
+    with pytest.raises(ExistsError, match="is not changed"):
         install.install(wishes(tmp_path), lambda _line: None)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

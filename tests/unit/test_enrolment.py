@@ -88,7 +88,7 @@ def test_a_renewal_has_a_new_key_and_no_gap(wanted: Wanted, crypto: Path, roots:
 
 def test_a_key_may_be_kept(wanted: Wanted, crypto: Path, roots: Roots) -> None:
     """A new certificate for the key in use; without one there is nothing to keep."""
-    with pytest.raises(ConfigError, match="no key that could be kept"):
+    with pytest.raises(ConfigError, match="contains no key to keep"):
         request(wanted, keep_key=True)
     old = install(wanted, sign(crypto, request(wanted)), roots)
     new = install(wanted, sign(crypto, request(wanted, keep_key=True), lasts=2 * YEAR), roots)
@@ -161,11 +161,11 @@ def an_authority(crypto: Path, wanted: Wanted) -> bytes:
         (other_key, "not for the key"),
         (other_role, "edgegw.role must be gateway, and is oracle"),
         (other_gateway, "edgegw.gateway must be gw7, and is gw8"),
-        (other_root, "not issued by EVUserMSP's root"),
+        (other_root, "not issued by the CA of EVUserMSP"),
         (ended, "has ended"),
         (no_certificate, "no PEM certificate"),
         (peers_role, "OU must be client"),
-        (an_authority, "an authority's own"),
+        (an_authority, "is a CA certificate itself"),
     ],
 )
 def test_what_does_not_fit_is_not_installed(
@@ -184,7 +184,7 @@ def test_an_organisation_without_a_root_is_said(wanted: Wanted, crypto: Path, ro
     """A folder of an organisation that the trust file does not know, and a certificate of the future."""
     strange = Wanted(folder=wanted.folder.parents[1] / "OtherMSP" / "gw7", role="gateway", gateway="gw7")
     signed = sign(crypto, request(strange))
-    with pytest.raises(EnrolmentError, match="OtherMSP has no root"):
+    with pytest.raises(EnrolmentError, match="OtherMSP has no CA certificate"):
         install(strange, signed, roots)
     signed = sign(crypto, request(wanted))
     with pytest.raises(EnrolmentError, match="is valid from"):
