@@ -12,6 +12,7 @@ from typing import Any
 
 from edgegw.canonical import canonical_json
 from edgegw.core import schedule, station
+from edgegw.core.correlation import TimerKey
 from edgegw.core.effects import (
     AllowEnergyTransfer,
     AnswerCall,
@@ -61,7 +62,7 @@ class Gateway:
         self._adapters = adapters
         self._inbox = inbox
         self._unsaved: dict[str, object] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[TimerKey, asyncio.TimerHandle] = {}
         self._settled = asyncio.Event()
         self._probes: list[asyncio.Future[None]] = []
         self.awake = asyncio.Event()
@@ -156,15 +157,15 @@ class Gateway:
         self._perform[type(effect)](effect)
 
     def _start_timer(self, effect: StartTimer) -> None:
-        old = self._timers.pop(effect.name, None)
+        old = self._timers.pop(effect.key, None)
         if old is not None:
             old.cancel()
         loop = asyncio.get_running_loop()
-        self._timers[effect.name] = loop.call_later(effect.after_s, self._fire, effect.name)
+        self._timers[effect.key] = loop.call_later(effect.after_s, self._fire, effect.key)
 
-    def _fire(self, name: str) -> None:
-        self._timers.pop(name, None)
-        self._inbox.put(TimerFired(name=name))
+    def _fire(self, key: TimerKey) -> None:
+        self._timers.pop(key, None)
+        self._inbox.put(TimerFired(key=key))
 
     async def _tick(self) -> None:
         while True:

@@ -195,7 +195,7 @@ class Bench:
     def answer(self, result: dict[str, Any] | None) -> Outcome:
         """The newest query is answered."""
         query = [effect for effect in self.effects if isinstance(effect, Query)][-1]
-        return self.send(QueryAnswered(query_id=query.query_id, result=result))
+        return self.send(QueryAnswered(key=query.key, result=result))
 
     # --- shortcuts into a state -------------------------------------------------------------------------------------
 

@@ -333,9 +333,9 @@ class Universe(ChargerSide):
                 self._submit(effect)
             case Query():
                 result = self.ledger.query(effect.function, dict(effect.arguments), self.now_ns // 1_000_000)
-                self._later(QueryAnswered(query_id=effect.query_id, result=result))
+                self._later(QueryAnswered(key=effect.key, result=result))
             case StartTimer():
-                self._later(TimerFired(name=effect.name), effect.after_s * S)
+                self._later(TimerFired(key=effect.key), effect.after_s * S)
             case LogEvent():
                 self.logged[effect.name] += 1
             case ReportLoad() | AllowEnergyTransfer() | StartRemotely():

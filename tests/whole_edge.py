@@ -76,7 +76,7 @@ class Willing:
         )
 
     def query(self, effect: Query) -> None:
-        self._inbox.put(QueryAnswered(query_id=effect.query_id, result={"tokens": {"available": "5"}}))
+        self._inbox.put(QueryAnswered(key=effect.key, result={"tokens": {"available": "5"}}))
 
     def report(self, product: str, interval: int, energy_wh: int) -> None:
         """Nobody listens."""

@@ -5,8 +5,9 @@ Source: docs/ledger.md, Life of a session; OCPP 1.6 §4.1, 2.1 use case C01.
 
 from collections.abc import Mapping
 
+from edgegw.core.correlation import AuthorizationBalance, CallRef
 from edgegw.core.effects import AnswerCall, AuthorizeAnswer, IdTokenStatus, Query
-from edgegw.core.events import AuthorizeRequested, CallRef
+from edgegw.core.events import AuthorizeRequested
 from edgegw.core.turn import Turn
 
 
@@ -19,22 +20,20 @@ def on_asked(turn: Turn, event: AuthorizeRequested) -> None:
     if not turn.admits:
         _refuse(turn, event.call, IdTokenStatus.BLOCKED, code="DISK_FULL")
         return
-    query_id = f"authorize/{event.call.charger_id}/{event.call.connection}/{event.call.message_id}"
-    turn.queries.put(query_id, "V2G" if terms.sells else "")
-    turn.emit(Query(query_id=query_id, function="balanceOf", arguments={"v": 1, "memberId": terms.member_id}))
+    key = AuthorizationBalance(call=event.call, sells=terms.sells)
+    turn.queries.add(key)
+    turn.emit(Query(key=key, function="balanceOf", arguments={"v": 1, "memberId": terms.member_id}))
 
 
-def on_balance(turn: Turn, query_id: str, result: Mapping[str, object] | None, *, sells: bool) -> None:
-    """The balance is known, or nobody could tell it."""
-    _, charger_id, connection, message_id = query_id.split("/", 3)
-    call = CallRef(charger_id=charger_id, connection=int(connection), message_id=message_id)
+def on_balance(turn: Turn, key: AuthorizationBalance, result: Mapping[str, object] | None) -> None:
+    """Answer the Authorize once the balance is known, or the peer could not say it."""
     tokens = None if result is None else result.get("tokens")
     available = tokens.get("available") if isinstance(tokens, Mapping) else None
-    if available == "0" and not sells:
-        _refuse(turn, call, IdTokenStatus.BLOCKED, code="INSUFFICIENT_TOKENS")
+    if available == "0" and not key.sells:
+        _refuse(turn, key.call, IdTokenStatus.BLOCKED, code="INSUFFICIENT_TOKENS")
         return
-    answer = AuthorizeAnswer(status=IdTokenStatus.ACCEPTED, bidirectional=sells)
-    turn.emit(AnswerCall(call=call, answer=answer))
+    answer = AuthorizeAnswer(status=IdTokenStatus.ACCEPTED, bidirectional=key.sells)
+    turn.emit(AnswerCall(call=key.call, answer=answer))
 
 
 def _refuse(turn: Turn, call: CallRef, status: IdTokenStatus, *, code: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from edgegw.core import aims, market, outlook
 from edgegw.core.aims import Intent
+from edgegw.core.correlation import SetpointEnded
 from edgegw.core.effects import ApplySetpoint, ReadMeter, StartTimer, StopRemotely
 from edgegw.core.metering import running_wh
 from edgegw.core.state import Evse, EvseSettings, HoldBook, HoldState, Phase, SaleStage, Session, Setpoint
@@ -66,7 +67,7 @@ def replan(turn: Turn, evse: Evse) -> None:
     )
     if session.order_id is not None and plan.power_w != 0:
         left_s = -(-(plan.ends_ns - turn.now_ns) // SECOND_NS)
-        turn.emit(StartTimer(name=f"command/{evse.evse_id}/end", after_s=left_s + READ_AFTER_S))
+        turn.emit(StartTimer(key=SetpointEnded(evse_id=evse.evse_id), after_s=left_s + READ_AFTER_S))
 
 
 def on_command_over(turn: Turn, evse: Evse) -> None:

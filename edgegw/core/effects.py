@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from edgegw.core.events import CallRef
+from edgegw.core.correlation import CallRef, QueryKey, TimerKey
 
 
 class IdTokenStatus(StrEnum):
@@ -107,9 +107,9 @@ class ReadMeter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartTimer:
-    """Send TimerFired(name) after `after_s` seconds of real time; the same name replaces an older timer."""
+    """Send TimerFired(key) after `after_s` seconds of real time; the same key replaces an older timer."""
 
-    name: str
+    key: TimerKey
     after_s: int
 
 
@@ -135,9 +135,9 @@ class SubmitEnvelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Evaluate on the organisation's own peer; answered by QueryAnswered."""
+    """Evaluate on the organisation's own peer; answered by QueryAnswered with the same key."""
 
-    query_id: str
+    key: QueryKey
     function: str
     arguments: Mapping[str, object]
 

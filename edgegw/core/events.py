@@ -9,19 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from edgegw.core import terms
+from edgegw.core import correlation, terms
 from edgegw.core.orders import Order
 
+CallRef = correlation.CallRef  # what every event of a waiting CALL names
 MemberTerms = terms.MemberTerms  # what MembersChanged brings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallRef:
-    """A charger's CALL that waits for its answer; `connection` fences off answers to a replaced socket."""
-
-    charger_id: str
-    connection: int
-    message_id: str
 
 
 class ChargingState(StrEnum):
@@ -258,7 +250,7 @@ class ClockTicked:
 class TimerFired:
     """A real-time timer set by StartTimer ran out."""
 
-    name: str
+    key: correlation.TimerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +305,7 @@ class LedgerEventSeen:
 class QueryAnswered:
     """Answer to a Query effect; `result` is None when the peer could not answer."""
 
-    query_id: str
+    key: correlation.QueryKey
     result: Mapping[str, object] | None
 
 

@@ -10,6 +10,7 @@ Source: OCPP 1.6 §5.11; OCPP 2.1 Part 2, F01 to F03.
 from dataclasses import replace
 
 from edgegw.core import control, order_book, orders, sale, starting
+from edgegw.core.correlation import OrderStartDue
 from edgegw.core.effects import StartRemotely, StartTimer, StopRemotely
 from edgegw.core.events import (
     ConnectorStatus,
@@ -17,7 +18,6 @@ from edgegw.core.events import (
     OrderStopped,
     RemoteStartAnswered,
     StorageLevel,
-    TimerFired,
 )
 from edgegw.core.orders import Order, OrderState
 from edgegw.core.state import Evse, Phase, Station
@@ -90,8 +90,7 @@ def _join(turn: Turn, evse: Evse, order: Order) -> None:
 
 
 def _timer(turn: Turn, order: Order) -> StartTimer:
-    name = f"order/{order.evse_id}/{order.order_id}"
-    return StartTimer(name=name, after_s=turn.settings.order_start_s)
+    return StartTimer(key=OrderStartDue(order_id=order.order_id), after_s=turn.settings.order_start_s)
 
 
 def on_stopped(turn: Turn, event: OrderStopped) -> None:
@@ -130,9 +129,9 @@ def on_answered(turn: Turn, event: RemoteStartAnswered) -> None:
         order_book.refuse(turn, order.order_id, code="CHARGER_REFUSED")
 
 
-def on_start_late(turn: Turn, event: TimerFired) -> None:
+def on_start_late(turn: Turn, order_id: str) -> None:
     """The charger took the request and began nothing."""
-    order = turn.orders.get(event.name.split("/", 2)[2])
+    order = turn.orders.get(order_id)
     if order is not None and order.state is OrderState.ASKED:
         order_book.refuse(turn, order.order_id, code="NO_START")
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from edgegw.canonical import canonical_json, sha256_hex
 from edgegw.core import aims, control, market
+from edgegw.core.correlation import SessionCredits
 from edgegw.core.effects import Query, ReadMeter
 from edgegw.core.market import DISCHARGE
 from edgegw.core.orders import SALE_WH_MIN
@@ -100,13 +101,9 @@ def go_on(turn: Turn, evse: Evse) -> None:
 def ask_balance(turn: Turn, *, evse_id: str, session: Session) -> None:
     """Ask for the member's unswept credits."""
     assert session.terms is not None
-    query_id = f"credits/{evse_id}/{session.session_id}"
-    turn.queries.put(query_id, "credits")
-    turn.emit(
-        Query(
-            query_id=query_id, function="balanceOf", arguments={"v": 1, "memberId": session.terms.member_id}
-        )
-    )
+    key = SessionCredits(evse_id=evse_id, session_id=session.session_id)
+    turn.queries.add(key)
+    turn.emit(Query(key=key, function="balanceOf", arguments={"v": 1, "memberId": session.terms.member_id}))
 
 
 def on_balance(turn: Turn, evse: Evse, result: Mapping[str, object] | None) -> None:

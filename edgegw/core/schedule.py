@@ -4,10 +4,11 @@ Everything about one interval happens before it starts, except drawing on it and
 Source: docs/ledger.md, Price (cut-off, fixed once) and Life of a session (slices).
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from edgegw.core import control, market, order_book, outlook, sale
+from edgegw.core.correlation import IntervalOffers
 from edgegw.core.effects import Query, ReportLoad
 from edgegw.core.market import CHARGE, DISCHARGE, PRODUCTS, Price, Slice, SliceState
 from edgegw.core.state import Phase, SaleStage, Settings
@@ -23,15 +24,12 @@ KEEP_INTERVALS = 16  # rows of prices kept after their interval, for late segmen
 KEEP_ANSWERS_NS = 7 * 24 * 3600 * SECOND_NS  # as long as a charger may stay offline and then repeat itself
 
 
-def offsets_ns(settings: Settings) -> Mapping[str, int]:
-    """Instants of one interval's timetable, counted from its start (negative: before it)."""
-    return {
-        "report": -settings.cutoff_ns - settings.report_lead_ns,
-        "fix": -settings.cutoff_ns + FIX_AFTER_CUTOFF_NS,
-        "start": 0,
-        "guard": settings.guard_ns,
-        "tidy": INTERVAL_NS // 2,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appointment:
+    """What is done once for each interval, at an instant counted from its start (negative: before it)."""
+
+    offset_ns: Callable[[Settings], int]
+    action: Callable[[Turn, int], None]  # takes the interval
 
 
 def next_tick_ns(settings: Settings, now_ns: int) -> int:
@@ -39,7 +37,7 @@ def next_tick_ns(settings: Settings, now_ns: int) -> int:
     first = interval_of(now_ns) * SECOND_NS
     return min(
         start_ns + offset
-        for offset in offsets_ns(settings).values()
+        for offset in (appointment.offset_ns(settings) for appointment in TIMETABLE)
         for start_ns in range(first - INTERVAL_NS, first + 9 * INTERVAL_NS, INTERVAL_NS)
         if start_ns + offset > now_ns
     )
@@ -49,10 +47,11 @@ def on_tick(turn: Turn) -> None:
     """Do what the timetable asks for between the last tick and now; only the newest interval of each kind counts."""
     since_ns = turn.tally.ticked_ns
     turn.tally = replace(turn.tally, ticked_ns=turn.now_ns)
-    for name, offset in offsets_ns(turn.settings).items():
+    for appointment in TIMETABLE:
+        offset = appointment.offset_ns(turn.settings)
         start_ns = (turn.now_ns - offset) // INTERVAL_NS * INTERVAL_NS
         if start_ns + offset > since_ns:
-            ACTIONS[name](turn, start_ns // SECOND_NS)
+            appointment.action(turn, start_ns // SECOND_NS)
 
 
 def _report(turn: Turn, interval: int) -> None:
@@ -132,7 +131,13 @@ def _register_again(turn: Turn) -> None:
             register_meter(turn, account)
 
 
-ACTIONS = {"report": _report, "fix": _fix, "start": _start, "guard": _guard, "tidy": _tidy}
+TIMETABLE = (
+    Appointment(offset_ns=lambda it: -it.cutoff_ns - it.report_lead_ns, action=_report),
+    Appointment(offset_ns=lambda it: -it.cutoff_ns + FIX_AFTER_CUTOFF_NS, action=_fix),
+    Appointment(offset_ns=lambda _it: 0, action=_start),
+    Appointment(offset_ns=lambda it: it.guard_ns, action=_guard),
+    Appointment(offset_ns=lambda _it: INTERVAL_NS // 2, action=_tidy),
+)
 
 
 def learn_price(turn: Turn, record: Mapping[str, object]) -> None:
@@ -172,10 +177,10 @@ def ask_offers_again(turn: Turn) -> None:
 
 def _ask_offers(turn: Turn, price: Price) -> None:
     if price.in_time and price.price_mtok_per_kwh is not None and _needed(turn, price) > 0:
-        query_id = f"offers/{market.key(price.product, price.interval)}"
-        turn.queries.put(query_id, "offers")
+        key = IntervalOffers(product=price.product, interval=price.interval)
+        turn.queries.add(key)
         arguments = {"v": 1, "zone": turn.settings.zone, "product": price.product}
-        turn.emit(Query(query_id=query_id, function="ListOffers", arguments=arguments))
+        turn.emit(Query(key=key, function="ListOffers", arguments=arguments))
 
 
 def _needed(turn: Turn, price: Price) -> int:
@@ -195,11 +200,9 @@ def _needed(turn: Turn, price: Price) -> int:
     return amount_mtok(price.price_mtok_per_kwh, supply_wh * RESERVE_PERCENT // 100)
 
 
-def on_offers(turn: Turn, query_id: str, result: Mapping[str, object] | None) -> None:
+def on_offers(turn: Turn, key: IntervalOffers, result: Mapping[str, object] | None) -> None:
     """Reserve slices, oldest offer first, for what this station expects to need."""
-    product, interval_text = query_id.removeprefix("offers/").split(":")
-    interval = int(interval_text)
-    price = turn.prices.get(market.key(product, interval))
+    price = turn.prices.get(market.key(key.product, key.interval))
     offers = [] if result is None else result.get("offers")
     if price is None or price.price_mtok_per_kwh is None or not isinstance(offers, list):
         return

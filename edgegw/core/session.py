@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgegw.core import control, ending, evidence, sale, starting, summary
+from edgegw.core.correlation import SetpointRetryDue
 from edgegw.core.effects import Acknowledge, AnswerCall, StartTimer
 from edgegw.core.events import (
     ChargingState,
@@ -84,7 +85,8 @@ def on_setpoint_answered(turn: Turn, evse: Evse, event: SetpointAnswered) -> Non
         sale.close(turn, evse, stage=SaleStage.OVER)
     elif refused <= SETPOINTS_AGAIN:
         # A charger that has just read our answer to its start may not know its transaction yet.
-        turn.emit(StartTimer(name=f"setpoint/{evse.evse_id}/{event.setpoint_id}", after_s=1))
+        key = SetpointRetryDue(evse_id=evse.evse_id, setpoint_id=event.setpoint_id)
+        turn.emit(StartTimer(key=key, after_s=1))
 
 
 def on_setpoint_again(turn: Turn, evse: Evse) -> None:

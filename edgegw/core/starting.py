@@ -8,6 +8,7 @@ Source: docs/ledger.md, Life of a session; OCPP 1.6 §5.11 and 2.1 use cases E01
 from dataclasses import replace
 
 from edgegw.core import control, ending, evidence, order_book
+from edgegw.core.correlation import CallRef, StartAnswerDue
 from edgegw.core.effects import (
     AllowEnergyTransfer,
     AnswerCall,
@@ -16,7 +17,7 @@ from edgegw.core.effects import (
     StopRemotely,
 )
 from edgegw.core.effects import IdTokenStatus as Status
-from edgegw.core.events import CallRef, TimerFired, TransactionStarted
+from edgegw.core.events import TransactionStarted
 from edgegw.core.kept_answers import keep_answer, start_answer, start_key
 from edgegw.core.market import CHARGE
 from edgegw.core.orders import Aim
@@ -86,9 +87,13 @@ def identify(turn: Turn, evse: Evse, id_token_hash: str, *, call: CallRef | None
         refuse_start(turn, evse, code="DRAINING" if turn.draining else "DISK_FULL", status=Status.BLOCKED)
         return
     open_charge_hold(turn, evse)
-    turn.emit(
-        StartTimer(name=f"answer/{evse.evse_id}/{session.session_id}", after_s=turn.settings.start_answer_s)
-    )
+    turn.emit(answer_timer(turn, evse, session))
+
+
+def answer_timer(turn: Turn, evse: Evse, session: Session) -> StartTimer:
+    """The timer that bounds how long a start waits for its answer."""
+    key = StartAnswerDue(evse_id=evse.evse_id, session_id=session.session_id)
+    return StartTimer(key=key, after_s=turn.settings.start_answer_s)
 
 
 def open_charge_hold(turn: Turn, evse: Evse) -> None:
@@ -216,11 +221,10 @@ def adopt_unknown(turn: Turn, evse: Evse, transaction_id: str) -> None:
     control.replan(turn, evse)
 
 
-def on_answer_late(turn: Turn, evse: Evse, event: TimerFired) -> None:
+def on_answer_late(turn: Turn, evse: Evse, session_id: str) -> None:
     """A start is answered within a bounded time: without hold or reading it is refused."""
     session = evse.session
-    assert session is not None
-    if not event.name.endswith(f"/{session.session_id}"):
+    if evse.phase is not Phase.STARTING or session is None or session.session_id != session_id:
         return
     code = "METER_TIMEOUT" if not session.began else "LEDGER_TIMEOUT"
     refuse_start(turn, evse, code=code, status=Status.BLOCKED)

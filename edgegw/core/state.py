@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from edgegw.core.correlation import QueryKey
 from edgegw.core.effects import IdTokenStatus
 from edgegw.core.events import (
     CallRef,
@@ -271,7 +272,7 @@ class Station:
     restores: Mapping[str, Restore] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
     members: Mapping[str, MemberTerms] = field(default_factory=dict)  # the representative's, not journalled
-    queries: Mapping[str, str] = field(default_factory=dict)  # open questions, not journalled
+    queries: frozenset[QueryKey] = frozenset()  # open questions, not journalled
     estimates: Mapping[str, int] = field(default_factory=dict)  # of prices, not journalled: told anew
     plans: Mapping[str, KeptPlan] = field(default_factory=dict)  # by EVSE, not journalled: made anew
     storage: StorageLevel = StorageLevel.OK  # of now, not journalled: the first look after a start tells it
@@ -293,4 +294,4 @@ TABLES: Mapping[str, type] = {
     "orders": Order,
 }
 # The tables of now alone: whoever knows tells them again after a start.
-NOT_JOURNALLED = ("members", "queries", "estimates", "plans")
+NOT_JOURNALLED = ("members", "estimates", "plans")

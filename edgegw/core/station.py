@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 from edgegw.core import (
     authorizing,
@@ -21,6 +21,15 @@ from edgegw.core import (
     starting,
 )
 from edgegw.core import settlement as life
+from edgegw.core.correlation import (
+    AuthorizationBalance,
+    IntervalOffers,
+    OrderStartDue,
+    SessionCredits,
+    SetpointEnded,
+    SetpointRetryDue,
+    StartAnswerDue,
+)
 from edgegw.core.effects import (
     Acknowledge,
     Answer,
@@ -28,7 +37,6 @@ from edgegw.core.effects import (
     IdTokenStatus,
     ReadMeter,
     StartAnswer,
-    StartTimer,
     StopRemotely,
 )
 from edgegw.core.events import (
@@ -149,8 +157,7 @@ def wake(station: Station, now_ns: int) -> Outcome:
                 sale.ask_balance(turn, evse_id=evse.evse_id, session=waiting)
         turn.put_evse(current)
         if evse.phase is Phase.STARTING and waiting is not None and waiting.terms is not None:
-            name = f"answer/{evse.evse_id}/{waiting.session_id}"
-            turn.emit(StartTimer(name=name, after_s=turn.settings.start_answer_s))
+            turn.emit(starting.answer_timer(turn, evse, waiting))
         turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
     placing.wait_again(turn)
     schedule.ask_offers_again(turn)
@@ -309,17 +316,17 @@ def _transition(turn: Turn, evse: Evse, event: Any) -> None:
 
 
 def _on_timer(turn: Turn, event: TimerFired) -> None:
-    topic, evse_id, _ = event.name.split("/", 2)
-    if topic == "order":
-        placing.on_start_late(turn, event)
-        return
-    evse = turn.evses[evse_id]
-    if topic == "setpoint":
-        session.on_setpoint_again(turn, evse)
-    elif topic == "command":
-        control.on_command_over(turn, evse)
-    elif evse.phase is Phase.STARTING:
-        starting.on_answer_late(turn, evse, event)
+    match event.key:
+        case OrderStartDue(order_id=order_id):
+            placing.on_start_late(turn, order_id)
+        case SetpointRetryDue(evse_id=evse_id):
+            session.on_setpoint_again(turn, turn.evses[evse_id])
+        case SetpointEnded(evse_id=evse_id):
+            control.on_command_over(turn, turn.evses[evse_id])
+        case StartAnswerDue(evse_id=evse_id, session_id=session_id):
+            starting.on_answer_late(turn, turn.evses[evse_id], session_id)
+        case _:
+            assert_never(event.key)
 
 
 # --- clock, ledger, members -----------------------------------------------------------------------------------------
@@ -337,17 +344,18 @@ def _on_ledger_event(turn: Turn, event: LedgerEventSeen) -> None:
 
 
 def _on_query_answered(turn: Turn, event: QueryAnswered) -> None:
-    kind = turn.queries.get(event.query_id)
-    if kind is None:
+    if event.key not in turn.queries:
         return
-    turn.queries.drop(event.query_id)
-    topic, _, rest = event.query_id.partition("/")
-    if topic == "authorize":
-        authorizing.on_balance(turn, event.query_id, event.result, sells=kind == "V2G")
-    elif topic == "offers":
-        schedule.on_offers(turn, event.query_id, event.result)
-    elif topic == "credits":
-        sale.on_balance(turn, turn.evses[rest.split("/", 1)[0]], event.result)
+    turn.queries.remove(event.key)
+    match event.key:
+        case AuthorizationBalance():
+            authorizing.on_balance(turn, event.key, event.result)
+        case IntervalOffers():
+            schedule.on_offers(turn, event.key, event.result)
+        case SessionCredits(evse_id=evse_id):
+            sale.on_balance(turn, turn.evses[evse_id], event.result)
+        case _:
+            assert_never(event.key)
 
 
 def _on_members(turn: Turn, event: MembersChanged) -> None:

@@ -53,7 +53,7 @@ class Turn:
         self.restores = Table(station.restores)
         self.orders = Table(station.orders)
         self.members = Table(station.members)
-        self.queries = Table(station.queries)
+        self.queries = set(station.queries)
         self.estimates = Table(station.estimates)
         self.plans = Table(station.plans)
         self.storage = station.storage
@@ -175,8 +175,10 @@ class Turn:
         tables |= {name: getattr(self, name) for name in NOT_JOURNALLED}
         changed: dict[str, Any] = {name: table.rows for name, table in tables.items() if table.changes}
         station = self.station
-        if changed or (self.draining, self.storage) != (station.draining, station.storage):
-            station = replace(station, draining=self.draining, storage=self.storage, **changed)
+        own: dict[str, Any] = {"queries": self.queries, "draining": self.draining, "storage": self.storage}
+        if changed or any(getattr(station, name) != value for name, value in own.items()):
+            own["queries"] = frozenset(self.queries)
+            station = replace(station, **own, **changed)
         return Outcome(station=station, effects=tuple(self.effects), facts=tuple(self.facts), changes=changes)
 
 

@@ -121,9 +121,9 @@ class LedgerAdapter:
         try:
             result = await self._client.evaluate(effect.function, arguments)
         except LedgerError:
-            self._emit(QueryAnswered(query_id=effect.query_id, result=None))
+            self._emit(QueryAnswered(key=effect.key, result=None))
         else:
-            self._emit(QueryAnswered(query_id=effect.query_id, result=result))
+            self._emit(QueryAnswered(key=effect.key, result=result))
 
     async def _follow(self, from_block: int, after_tx_id: str) -> None:
         block, after = from_block, after_tx_id

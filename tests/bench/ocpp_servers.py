@@ -74,7 +74,7 @@ class Ledger:
 
     def query(self, effect: Query) -> None:
         """See ports.LedgerPort."""
-        self._emit(QueryAnswered(query_id=effect.query_id, result=None))
+        self._emit(QueryAnswered(key=effect.key, result=None))
 
 
 class Meters:

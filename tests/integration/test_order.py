@@ -92,7 +92,7 @@ class Yes:
         )
 
     def query(self, effect: Query) -> None:
-        self._inbox.put(QueryAnswered(query_id=effect.query_id, result=None))
+        self._inbox.put(QueryAnswered(key=effect.key, result=None))
 
     def report(self, product: str, interval: int, energy_wh: int) -> None:
         """Nobody listens."""

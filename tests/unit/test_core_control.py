@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgegw.core.correlation import SetpointRetryDue
 from edgegw.core.effects import ApplySetpoint, StartTimer, StopRemotely
 from edgegw.core.events import (
     ChargerConnected,
@@ -337,11 +338,15 @@ def test_a_refused_charge_is_tried_again_soon() -> None:
     for attempt in range(1, 6):
         number = bench.setpoint().setpoint_id
         bench.send(SetpointAnswered(evse_id="A1", setpoint_id=number, accepted=False))
-        timers = [StartTimer(name=f"setpoint/A1/{number}", after_s=1)] if attempt <= 3 else []
+        timers = (
+            [StartTimer(key=SetpointRetryDue(evse_id="A1", setpoint_id=number), after_s=1)]
+            if attempt <= 3
+            else []
+        )
         assert bench.of(StartTimer) == timers
-        bench.send(TimerFired(name=f"setpoint/A1/{number}"))
+        bench.send(TimerFired(key=SetpointRetryDue(evse_id="A1", setpoint_id=number)))
         assert [command.power_w for command in bench.of(ApplySetpoint)] == [22_000]
-        bench.send(TimerFired(name=f"setpoint/A1/{number}"))
+        bench.send(TimerFired(key=SetpointRetryDue(evse_id="A1", setpoint_id=number)))
         assert bench.of(ApplySetpoint) == []
     bench.send(SetpointAnswered(evse_id="A1", setpoint_id=bench.setpoint().setpoint_id, accepted=True))
     assert bench.evse().setpoints_refused == 0

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from edgegw.core import station
+from edgegw.core.correlation import OrderStartDue
 from edgegw.core.effects import AllowEnergyTransfer, LogEvent, StartRemotely, StartTimer, StopRemotely
 from edgegw.core.events import (
     ChargerConnected,
@@ -71,7 +72,7 @@ def test_an_order_at_a_free_evse_asks_the_charger() -> None:
     assert order.remote_start_id == request.remote_start_id == bench.station.tally["all"].number > 0
     assert (order.state, order.placed_ns) == (OrderState.ASKED, bench.now_ns)
     assert bench.last.changes["orders/o1"] == order
-    assert bench.of(StartTimer) == [StartTimer(name="order/A1/o1", after_s=120)]
+    assert bench.of(StartTimer) == [StartTimer(key=OrderStartDue(order_id="o1"), after_s=120)]
     assert bench.evse().session is None
     names = [line.name for line in bench.of(LogEvent)]
     assert names == ["order.placed", "charger.start_requested"]
@@ -291,11 +292,11 @@ def test_a_charger_that_begins_nothing_costs_the_order() -> None:
     """After its time an order that still waits is refused; one that runs is not, nor one that is forgotten."""
     bench = Bench()
     place(bench)
-    bench.send(TimerFired(name="order/A1/o1"))
+    bench.send(TimerFired(key=OrderStartDue(order_id="o1")))
     assert row(bench) == (OrderState.REFUSED, "NO_START")
-    bench.send(TimerFired(name="order/A1/o9"))
+    bench.send(TimerFired(key=OrderStartDue(order_id="o9")))
     bench = begun()
-    bench.send(TimerFired(name="order/A1/o1"))
+    bench.send(TimerFired(key=OrderStartDue(order_id="o1")))
     assert row(bench)[0] is OrderState.RUNNING
 
 
@@ -303,7 +304,7 @@ def test_a_start_with_the_token_of_an_ended_order_is_unknown() -> None:
     """A token is good for one start."""
     bench = Bench()
     place(bench)
-    bench.send(TimerFired(name="order/A1/o1"))
+    bench.send(TimerFired(key=OrderStartDue(order_id="o1")))
     bench.start("web")
     assert bench.station.tally["all"].refused == {"UNKNOWN_TOKEN": 1}
 
@@ -432,7 +433,7 @@ def test_a_power_cut_loses_no_order() -> None:
     bench = Bench()
     place(bench)
     reborn(bench)
-    assert StartTimer(name="order/A1/o1", after_s=120) in bench.of(StartTimer)
+    assert StartTimer(key=OrderStartDue(order_id="o1"), after_s=120) in bench.of(StartTimer)
     bench.send(ChargerConnected(charger_id="A", version="2.1"))
     bench.active("web")
     assert row(bench)[0] is OrderState.RUNNING

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from edgegw.core import station
+from edgegw.core.correlation import StartAnswerDue
 from edgegw.core.effects import AnswerCall, EndorseSubmission, LogEvent, ReadMeter, StartTimer, SubmitEnvelope
 from edgegw.core.events import CommitKnown, CommitUnknown, DrainStarted, EndorseFailed, LedgerEventSeen
 from edgegw.core.market import CHARGE, DISCHARGE, SliceState
@@ -306,7 +307,7 @@ def test_waking_up() -> None:
     bench.active("mkt", evse_id="B1", transaction_id="t2", business_key="2", call=bench.call("B"))
     bench.wake()
     assert [effect.tx_id for effect in bench.of(SubmitEnvelope)] == [bench.waiting("Hold")[0].tx_id]
-    assert [timer.name for timer in bench.of(StartTimer)] == ["answer/A1/A1.t1"]
+    assert [timer.key for timer in bench.of(StartTimer)] == [StartAnswerDue(evse_id="A1", session_id="A1.t1")]
     assert [effect.meter_id for effect in bench.of(ReadMeter)] == ["MA1", "MA2", "MB1"]
     assert {evse.online for evse in bench.station.evses.values()} == {False}
     assert {evse.setpoint for evse in bench.station.evses.values()} == {None}

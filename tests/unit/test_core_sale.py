@@ -299,7 +299,7 @@ def test_who_leaves_on_the_way_leaves_nothing() -> None:
         if function:
             bench.commit(function, dischargeableWh="22560", reserved="22560")
         else:
-            bench.send(QueryAnswered(query_id=query.query_id, result={"credits": []}))
+            bench.send(QueryAnswered(key=query.key, result={"credits": []}))
         while bench.waiting("Release"):
             bench.commit("Release")
         assert bench.station.holds == {}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from edgegw.core import schedule
+from edgegw.core.correlation import IntervalOffers
 from edgegw.core.effects import ApplySetpoint, IdTokenStatus, Query, ReportLoad
 from edgegw.core.events import EndorseFailed, QueryAnswered
 from edgegw.core.market import CHARGE, DISCHARGE, Price, SliceState
@@ -212,12 +213,12 @@ def test_no_slices_from_no_offers(answer: dict[str, Any] | None) -> None:
 def test_offers_for_a_price_that_is_gone() -> None:
     """An answer to a question of another life changes nothing."""
     bench = Bench()
-    bench.send(QueryAnswered(query_id=f"offers/CHARGE:{NEXT}", result=offers(1)))
-    bench.station = replace(bench.station, queries={f"offers/CHARGE:{NEXT}": "offers", "else:x": "else"})
-    bench.send(QueryAnswered(query_id=f"offers/CHARGE:{NEXT}", result=offers(1)))
-    bench.send(QueryAnswered(query_id="else:x", result=offers(1)))
+    asked = IntervalOffers(product=CHARGE, interval=NEXT)
+    bench.send(QueryAnswered(key=asked, result=offers(1)))
+    bench.station = replace(bench.station, queries=frozenset({asked}))
+    bench.send(QueryAnswered(key=asked, result=offers(1)))
     assert reserved(bench) == []
-    assert bench.station.queries == {}
+    assert bench.station.queries == frozenset()
 
 
 def test_a_committed_slice_may_begin_a_sale() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from edgegw.core import session
+from edgegw.core.correlation import SetpointRetryDue
 from edgegw.core.effects import (
     Acknowledge,
     ApplySetpoint,
@@ -327,12 +328,12 @@ def test_a_refused_setpoint_is_said_again_soon_and_not_for_ever() -> None:
         setpoint = bench.evse().setpoint
         assert setpoint is not None
         bench.send(SetpointAnswered(evse_id="A1", setpoint_id=setpoint.setpoint_id, accepted=False))
-        name = f"setpoint/A1/{setpoint.setpoint_id}"
-        assert bench.of(StartTimer) == ([StartTimer(name=name, after_s=1)] if refused < 4 else [])
+        key = SetpointRetryDue(evse_id="A1", setpoint_id=setpoint.setpoint_id)
+        assert bench.of(StartTimer) == ([StartTimer(key=key, after_s=1)] if refused < 4 else [])
         if refused < 4:
-            bench.send(TimerFired(name=name))
+            bench.send(TimerFired(key=key))
             assert bench.setpoint().power_w == setpoint.power_w
-            bench.send(TimerFired(name=name))
+            bench.send(TimerFired(key=key))
             assert bench.of(ApplySetpoint) == []
     assert bench.evse().setpoint is None
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.core.correlation import StartAnswerDue
 from edgegw.core.effects import (
     Acknowledge,
     AllowEnergyTransfer,
@@ -42,7 +43,9 @@ def test_a_start_is_answered_when_hold_and_reading_are_there() -> None:
     bench = Bench()
     start = bench.start()
     assert bench.of(ReadMeter) == [ReadMeter(meter_id="MA1")]
-    assert bench.of(StartTimer) == [StartTimer(name="answer/A1/A1.t1", after_s=8)]
+    assert bench.of(StartTimer) == [
+        StartTimer(key=StartAnswerDue(evse_id="A1", session_id="A1.t1"), after_s=8)
+    ]
     assert bench.evse().phase is Phase.STARTING
     bench.commit("Hold", reserved="1000")
     assert bench.answers_to(start) == []
@@ -110,7 +113,7 @@ def test_a_late_start_is_refused_and_its_hold_given_back(read: bool) -> None:
     bench.go(61)
     if read:
         bench.read("MA1", 1_000)
-    bench.send(TimerFired(name="answer/A1/A1.t1"))
+    bench.send(TimerFired(key=StartAnswerDue(evse_id="A1", session_id="A1.t1")))
     assert bench.answers_to(start) == [blocked()]
     assert list(bench.station.tally["all"].refused) == ["LEDGER_TIMEOUT" if read else "METER_TIMEOUT"]
     bench.go(62)
@@ -130,7 +133,7 @@ def test_a_late_hold_that_never_left_expires() -> None:
     bench = Bench()
     bench.start()
     bench.tick(601)  # other things wait in other lanes
-    bench.send(TimerFired(name="answer/A1/A1.t1"))
+    bench.send(TimerFired(key=StartAnswerDue(evse_id="A1", session_id="A1.t1")))
     (hold,) = bench.waiting("Hold")
     bench.send(EndorseFailed(submission_id=hold.submission_id, kind="unavailable", code=""))
     assert bench.waiting("Hold") == []
@@ -142,9 +145,9 @@ def test_timers_of_other_sessions_and_phases_mean_nothing() -> None:
     bench = Bench()
     bench.start()
     before = bench.station
-    bench.send(TimerFired(name="answer/A1/A1.t0"))
+    bench.send(TimerFired(key=StartAnswerDue(evse_id="A1", session_id="A1.t0")))
     assert bench.station == before
-    bench.send(TimerFired(name="answer/A2/A2.t0"))
+    bench.send(TimerFired(key=StartAnswerDue(evse_id="A2", session_id="A2.t0")))
     assert bench.station == before
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from edgegw.core import station
+from edgegw.core.correlation import IntervalOffers
 from edgegw.core.effects import (
     AllowEnergyTransfer,
     AnswerCall,
@@ -77,7 +78,9 @@ def test_after_a_restart_offers_are_asked_for_again() -> None:
     bench.price(CHARGE, T0_S + 1_800, 90_000)
     bench.price(CHARGE, T0_S, 90_000)
     bench.wake()
-    assert [query.query_id for query in bench.of(Query)] == [f"offers/CHARGE:{T0_S + 1_800}"]
+    assert [query.key for query in bench.of(Query)] == [
+        IntervalOffers(product="CHARGE", interval=T0_S + 1_800)
+    ]
     bench.slice(CHARGE, T0_S + 1_800, 1_000)
     bench.wake()
     assert bench.of(Query) == []

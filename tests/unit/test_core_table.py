@@ -2,6 +2,7 @@
 
 import pytest
 
+from edgegw.core.correlation import SessionCredits
 from edgegw.core.events import ClockTicked
 from edgegw.core.state import TABLES
 from edgegw.core.table import Table
@@ -40,11 +41,12 @@ def test_changes_are_named_by_table_and_key() -> None:
     """The journal learns `table/key`; members and questions are not journalled."""
     bench = Bench()
     turn = Turn(bench.station, bench.now_ns)
-    turn.queries.put("q", "x")
+    asked = SessionCredits(evse_id="A1", session_id="A1.t1")
+    turn.queries.add(asked)
     turn.prices.drop("none")
     turn.tally = turn.tally
     assert set(turn.outcome().changes) == {"tally/all"}
-    assert turn.outcome().station.queries == {"q": "x"}
+    assert turn.outcome().station.queries == {asked}
     assert {key.split("/")[0] for key in bench.send(ClockTicked()).changes} <= set(TABLES)
 
 

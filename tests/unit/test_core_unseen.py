@@ -1,5 +1,6 @@
 """Between two readings: what may have flowed is counted as flown, and the meter is read when a command has ended."""
 
+from edgegw.core.correlation import SetpointEnded
 from edgegw.core.effects import ReadMeter, StartTimer, StopRemotely
 from edgegw.core.events import EvNeedsReported, TimerFired
 from tests.unit.test_core_aims import commanded, ordered
@@ -32,19 +33,19 @@ def test_the_meter_is_read_when_an_orders_command_ends() -> None:
     """By a timer of the newest command, a second after its end; one that something came after asks for nothing."""
     bench = ordered(energy_wh=2_000)
     (timer,) = bench.of(StartTimer)
-    assert (timer.name, timer.after_s) == ("command/A1/end", 329)
+    assert timer == StartTimer(key=SetpointEnded(evse_id="A1"), after_s=329)
     bench.go(61 + 200)
-    bench.send(TimerFired(name=timer.name))
+    bench.send(TimerFired(key=timer.key))
     assert bench.of(ReadMeter) == [], "it has not ended"
     bench.go(61 + 329)
-    bench.send(TimerFired(name=timer.name))
+    bench.send(TimerFired(key=timer.key))
     assert bench.of(ReadMeter) == [ReadMeter(meter_id="MA1")]
     bench.update(soc_bp=4_000)
     assert commanded(bench)[0] == 0
-    bench.send(TimerFired(name=timer.name))
+    bench.send(TimerFired(key=timer.key))
     assert bench.of(ReadMeter) == []
     bench.end()
-    bench.send(TimerFired(name=timer.name))
+    bench.send(TimerFired(key=timer.key))
     assert bench.of(ReadMeter) == []
 
 
@@ -62,7 +63,7 @@ def test_a_car_far_slower_than_its_charger_hardly_rests() -> None:
         rested_s += not flows
         outcomes = []
         if at_s == timer_s:
-            outcomes.append(bench.send(TimerFired(name="command/A1/end")))
+            outcomes.append(bench.send(TimerFired(key=SetpointEnded(evse_id="A1"))))
         if (at_s - 61) % 70 == 0 or any(bench.of(ReadMeter, outcome) for outcome in outcomes):
             outcomes.append(bench.read("MA1", 1_000 + flowed_mwh // 1_000))
         for outcome in outcomes:

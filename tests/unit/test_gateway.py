@@ -10,6 +10,7 @@ import pytest
 
 from edgegw import gateway as gateway_module
 from edgegw.core import station
+from edgegw.core.correlation import StartAnswerDue
 from edgegw.core.effects import AnswerCall, LogEvent, StartTimer
 from edgegw.core.events import (
     CallRef,
@@ -19,6 +20,7 @@ from edgegw.core.events import (
     Event,
     MembersChanged,
     RegisterRead,
+    TimerFired,
     TransactionStarted,
 )
 from edgegw.core.metering import MeterAccount
@@ -210,14 +212,14 @@ async def test_the_timetable_ticks() -> None:
 
 
 async def test_timers_fire_once_and_a_newer_one_replaces_an_older(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real time; the same name has one timer."""
+    """Real time; equal keys have one timer."""
     async with running() as loop:
         fired: list[Event] = []
         monkeypatch.setattr(loop.inbox, "put", fired.append)
         for _ in range(2):
-            loop.gateway._do(StartTimer(name="answer:A1:x", after_s=0))
+            loop.gateway._do(StartTimer(key=StartAnswerDue(evse_id="A1", session_id="x"), after_s=0))
         await asyncio.sleep(0.01)
-        assert [getattr(event, "name", None) for event in fired] == ["answer:A1:x"]
+        assert fired == [TimerFired(key=StartAnswerDue(evse_id="A1", session_id="x"))]
 
 
 async def test_evidence_is_signed_before_it_is_stored() -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from edgegw.core.events import ClockTicked, MeterReadFailed, RegisterRead, TimerFired
+from edgegw.core.correlation import OrderStartDue
+from edgegw.core.events import ClockTicked, Event, MeterReadFailed, RegisterRead, TimerFired
 from edgegw.inbox import Inbox, InboxFullError
 
 
@@ -33,10 +34,12 @@ async def test_a_full_inbox_gives_up_its_oldest_reading() -> None:
     """Readings and failed ones go first, oldest first, and are counted; facts stay."""
     inbox = Inbox(capacity=3)
     failed = MeterReadFailed(meter_id="M", at_ns=0, reason="x")
-    for event in (ClockTicked(), failed, reading(1), TimerFired(name="a"), TimerFired(name="b")):
+    timers = [TimerFired(key=OrderStartDue(order_id=order_id)) for order_id in "ab"]
+    events: list[Event] = [ClockTicked(), failed, reading(1), *timers]
+    for event in events:
         inbox.put(event)
     assert inbox.dropped == 2
-    assert await inbox.take(9) == [ClockTicked(), TimerFired(name="a"), TimerFired(name="b")]
+    assert await inbox.take(9) == [ClockTicked(), *timers]
 
 
 def test_facts_are_never_dropped() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgegw.core.correlation import IntervalOffers
 from edgegw.core.effects import EndorseSubmission, Query, SubmitEnvelope
 from edgegw.core.events import (
     CommitKnown,
@@ -36,6 +37,7 @@ from edgegw.ledger import Endorsed as Signed
 from edgegw.ledger.adapter import LedgerAdapter
 from tests.support.patience import PATIENCE_S
 
+ASKED = IntervalOffers(product="CHARGE", interval=900)
 SUBMIT = SubmitEnvelope(submission_id="s", tx_id="t", envelope_hex="ab", wait_ms=0)
 
 
@@ -160,12 +162,12 @@ async def test_a_query_is_answered_or_not() -> None:
     """None where nobody answers; the interface's version is no argument."""
     client = Client()
     async with serving(client) as (adapter, emitted):
-        effect = Query(query_id="q", function="f", arguments={"v": 1, "a": 2})
+        effect = Query(key=ASKED, function="f", arguments={"v": 1, "a": 2})
         adapter.query(effect)
-        assert await emitted.get() == QueryAnswered(query_id="q", result={"args": {"a": 2}})
+        assert await emitted.get() == QueryAnswered(key=ASKED, result={"args": {"a": 2}})
         client.submitting = Unavailable("x")
         adapter.query(effect)
-        assert await emitted.get() == QueryAnswered(query_id="q", result=None)
+        assert await emitted.get() == QueryAnswered(key=ASKED, result=None)
 
 
 async def test_events_go_on_behind_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
