@@ -26,16 +26,29 @@ _SEPARATORS = re.compile(r"[\s:]")
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """Cards, linking and unlinking."""
-    site = pages.site
-    throttle = (
-        form_throttle()
-    )  # whether a number is somebody else's card is told, and not to be found out by trying
+    cards = _Cards(pages)
+    return [
+        page("/cards", for_members(pages, cards.look)),
+        page("/cards/unlink", for_members(pages, cards.look)),
+        action_for_members(pages, "/cards", cards.link),
+        action_for_members(pages, "/cards/unlink", cards.unlink),
+    ]
 
-    async def answer(
-        request: Request, form: Form, *, linked: str = "", problem: str = "", status: int = 200
+
+class _Cards:
+    """The list, and what its forms do."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._site = pages.site
+        # The page says whether a number is another member's card; trying must not find such numbers out.
+        self._throttle = form_throttle()
+
+    async def _answer(
+        self, request: Request, form: Form, *, linked: str = "", problem: str = "", status: int = 200
     ) -> Response:
-        cards = await site.office.cards(member(request).member_id)
-        return pages.draw(
+        cards = await self._site.office.cards(member(request).member_id)
+        return self._pages.draw(
             request,
             "driver/cards.html",
             status=status,
@@ -45,41 +58,34 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             problem=problem,
             done=request.query_params.get("done") == "unlinked",
             terms=member(request).defaults,
-            show=shown_to(request, site),
+            show=shown_to(request, self._site),
         )
 
-    async def look(request: Request) -> Response:
-        return await answer(request, Form())
+    async def look(self, request: Request) -> Response:
+        return await self._answer(request, Form())
 
-    async def link(request: Request, form: Form) -> Response:
-        word = pages.word(visitor(request).language)
+    async def link(self, request: Request, form: Form) -> Response:
+        word = self._pages.word(visitor(request).language)
         number = _SEPARATORS.sub("", form.values.get("number", "")[:100])
         label = " ".join(form.values.get("label", "").split())
         faults = _faults(number, label, word)
         if faults:
-            return await answer(request, form.faulty(**faults), status=422)
-        if not throttle.admits(address_of(request)):
-            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
+            return await self._answer(request, form.faulty(**faults), status=422)
+        if not self._throttle.admits(address_of(request)):
+            return self._pages.draw(request, "refused.html", status=429, code="EGW-3011")
         profile = member(request)
         terms = terms_of(profile.member_id, profile.defaults, sells=form.values.get("sells") == "1")
-        card = await site.office.link_card(profile.member_id, number, label=label, terms=terms)
+        card = await self._site.office.link_card(profile.member_id, number, label=label, terms=terms)
         if isinstance(card, Refusal):
-            return await answer(request, form.faulty(**_refused(card, word)), status=422)
-        return await answer(request, Form(), linked=number)
+            return await self._answer(request, form.faulty(**_refused(card, word)), status=422)
+        return await self._answer(request, Form(), linked=number)
 
-    async def unlink(request: Request, form: Form) -> Response:
-        refusal = await site.office.unlink_card(member(request).member_id, form.text("card_id"))
+    async def unlink(self, request: Request, form: Form) -> Response:
+        refusal = await self._site.office.unlink_card(member(request).member_id, form.text("card_id"))
         if refusal is not None:
-            word = pages.word(visitor(request).language)
-            return await answer(request, Form(), problem=refusal_text(refusal, word), status=422)
+            word = self._pages.word(visitor(request).language)
+            return await self._answer(request, Form(), problem=refusal_text(refusal, word), status=422)
         return see_other("/cards?done=unlinked")
-
-    return [
-        page("/cards", for_members(pages, look)),
-        page("/cards/unlink", for_members(pages, look)),
-        action_for_members(pages, "/cards", link),
-        action_for_members(pages, "/cards/unlink", unlink),
-    ]
 
 
 def _faults(number: str, label: str, word: Word) -> dict[str, str]:

@@ -26,14 +26,29 @@ _BUY, _SELL = "buy", "sell"
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """The exchange desk."""
-    site = pages.site
+    exchange = _Exchange(pages)
+    return [
+        page("/exchange", for_members(pages, exchange.look)),
+        page("/exchange/quote", for_members(pages, exchange.look)),  # a reload, or the language changed
+        page("/exchange/confirm", for_members(pages, exchange.look)),
+        action_for_members(pages, "/exchange/quote", exchange.quote),
+        action_for_members(pages, "/exchange/confirm", exchange.confirm),
+    ]
 
-    async def look(request: Request) -> Response:
+
+class _Exchange:
+    """The steps of an exchange."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._site = pages.site
+
+    async def look(self, request: Request) -> Response:
         wanted = request.query_params.get("tokens", "")[:TOKENS_LENGTH_MAX]
-        return await _asked(pages, request, Form(values={"tokens": wanted} if wanted else {}))
+        return await _asked(self._pages, request, Form(values={"tokens": wanted} if wanted else {}))
 
-    async def quote(request: Request, form: Form) -> Response:
-        word = pages.word(visitor(request).language)
+    async def quote(self, request: Request, form: Form) -> Response:
+        word = self._pages.word(visitor(request).language)
         amount = parse_tokens(form.values.get("tokens", ""), AMOUNT_MTOK)
         faults = {}
         if isinstance(amount, Flaw):
@@ -41,51 +56,45 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         if form.text("way") not in {_BUY, _SELL}:
             faults["way"] = word("Choose what you want to do.")
         if isinstance(amount, Flaw) or faults:
-            return await _asked(pages, request, form.faulty(**faults), status=422)
-        quoted = await _quoted(pages, request, amount, buys=form.text("way") == _BUY)
+            return await _asked(self._pages, request, form.faulty(**faults), status=422)
+        quoted = await _quoted(self._pages, request, amount, buys=form.text("way") == _BUY)
         if isinstance(quoted, Refusal):
-            return await _asked(pages, request, form.faulty(tokens=refusal_text(quoted, word)), status=422)
-        return pages.draw(
+            return await _asked(
+                self._pages, request, form.faulty(tokens=refusal_text(quoted, word)), status=422
+            )
+        return self._pages.draw(
             request,
             "driver/exchange_quote.html",
             quote=quoted,
             to=local(form.text("next", 300), ""),
             rate=decimal(quoted.won_per_token_milli, scale=3),
-            show=shown_to(request, site),
+            show=shown_to(request, self._site),
         )
 
-    async def confirm(request: Request, form: Form) -> Response:
+    async def confirm(self, request: Request, form: Form) -> Response:
         quote_id = form.text("quote_id", QUOTE_ID_LENGTH_MAX)
-        done = await site.office.exchange(member(request).member_id, quote_id)
+        done = await self._site.office.exchange(member(request).member_id, quote_id)
         if isinstance(done, Refusal):
-            word = pages.word(visitor(request).language)
+            word = self._pages.word(visitor(request).language)
             pending = quote_id if done.code == No.PENDING else ""
             problem = refusal_text(done, word)
             return await _asked(
-                pages,
+                self._pages,
                 request,
                 Form(values={"next": form.text("next", 300)}),
                 problem=problem,
                 pending=pending,
                 status=202 if pending else 422,
             )
-        return pages.draw(
+        return self._pages.draw(
             request,
             "driver/exchanged.html",
             done=done,
             is_driver=member(request).kind == "EV",
             to=local(form.text("next", 300), ""),
-            balance=await site.office.balance(member(request).member_id),
-            show=shown_to(request, site),
+            balance=await self._site.office.balance(member(request).member_id),
+            show=shown_to(request, self._site),
         )
-
-    return [
-        page("/exchange", for_members(pages, look)),
-        page("/exchange/quote", for_members(pages, look)),  # a reload, or the language changed
-        page("/exchange/confirm", for_members(pages, look)),
-        action_for_members(pages, "/exchange/quote", quote),
-        action_for_members(pages, "/exchange/confirm", confirm),
-    ]
 
 
 async def _quoted(pages: Pages, request: Request, amount_mtok: int, *, buys: bool) -> ExchangeQuote | Refusal:

@@ -29,67 +29,76 @@ from edgegw.web.visitors import remember, stranger_of, visitor_of
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """Screen, label and the way from a screen's code to its charging point."""
-    site = pages.site
-    codes = ScreenCodes(secret=site.settings.secret, clock=site.clock)
+    evses = _EvsePages(pages)
+    return [
+        page("/kiosk/{evse_id}", evses.screen),
+        page("/go/{evse_id}", evses.go),
+        page("/evse/{evse_id}/label", evses.label),
+    ]
 
-    async def kiosk(request: Request) -> Response:
+
+class _EvsePages:
+    """Screen, label and way of each EVSE."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._site = pages.site
+        self._codes = ScreenCodes(secret=self._site.settings.secret, clock=self._site.clock)
+
+    async def screen(self, request: Request) -> Response:
         evse_id = request.path_params["evse_id"]
-        station = _station(site)
+        station = _station(self._site)
         if evse_id not in station.evses:
-            return _unknown(pages, request)
-        language = stranger_of(request, site).language
-        word = pages.word(language)
-        signs = is_screen(request, site)
+            return _unknown(self._pages, request)
+        language = stranger_of(request, self._site).language
+        word = self._pages.word(language)
+        signs = is_screen(request, self._site)
         path = f"/evse/{quote(evse_id)}"
-        led = f"/go/{quote(evse_id)}?code={codes.new(evse_id)}" if signs else path
-        response = pages.draw(
+        led = f"/go/{quote(evse_id)}?code={self._codes.new(evse_id)}" if signs else path
+        response = self._pages.draw(
             request,
             "driver/kiosk.html",
-            point=point_of(station, evse_id, word, member_id=None, now_ns=site.clock.now_ns()),
-            prices=await pair_of(site, word, language),
-            code=Drawn(qr_svg(_origin(request, site) + led)),
-            host=_host(request, site),
-            address=_origin(request, site) + path,
+            point=point_of(station, evse_id, word, member_id=None, now_ns=self._site.clock.now_ns()),
+            prices=await pair_of(self._site, word, language),
+            code=Drawn(qr_svg(_origin(request, self._site) + led)),
+            host=_host(request, self._site),
+            address=_origin(request, self._site) + path,
             changes=signs,
         )
         response.headers["Refresh"] = str(CODE_EVERY_S)
         return response
 
-    async def go(request: Request) -> Response:
+    async def go(self, request: Request) -> Response:
         evse_id = request.path_params["evse_id"]
-        if evse_id not in _station(site).evses:
-            return _unknown(pages, request)
+        if evse_id not in _station(self._site).evses:
+            return _unknown(self._pages, request)
         if request.method != "GET":
             return Response(
                 status_code=204
             )  # somebody looks ahead at the link; only who follows it uses the code
-        visitor = await visitor_of(request, site)
-        if not codes.use(evse_id, request.query_params.get("code", "")):
-            return pages.draw(request, "driver/old_code.html", status=410, evse_id=evse_id, code="EGW-3003")
+        visitor = await visitor_of(request, self._site)
+        if not self._codes.use(evse_id, request.query_params.get("code", "")):
+            return self._pages.draw(
+                request, "driver/old_code.html", status=410, evse_id=evse_id, code="EGW-3003"
+            )
         response = see_other(f"/evse/{quote(evse_id)}")
-        remember(response, request, site)
-        presence.mark(response, site, visitor, evse_id=evse_id)
+        remember(response, request, self._site)
+        presence.mark(response, self._site, visitor, evse_id=evse_id)
         return response
 
-    async def label(request: Request) -> Response:
+    async def label(self, request: Request) -> Response:
         evse_id = request.path_params["evse_id"]
-        if evse_id not in _station(site).evses:
-            return _unknown(pages, request)
-        address = f"{_origin(request, site)}/evse/{quote(evse_id)}"
-        return pages.draw(
+        if evse_id not in _station(self._site).evses:
+            return _unknown(self._pages, request)
+        address = f"{_origin(request, self._site)}/evse/{quote(evse_id)}"
+        return self._pages.draw(
             request,
             "driver/label.html",
             evse_id=evse_id,
             address=address,
             code=Drawn(qr_svg(address)),
-            host=_host(request, site),
+            host=_host(request, self._site),
         )
-
-    return [
-        page("/kiosk/{evse_id}", kiosk),
-        page("/go/{evse_id}", go),
-        page("/evse/{evse_id}/label", label),
-    ]
 
 
 def _station(site: Site) -> Station:

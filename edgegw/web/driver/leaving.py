@@ -22,43 +22,55 @@ from edgegw.web.visitors import address_of
 
 def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
     """The file, and the two steps of leaving."""
-    site = pages.site
+    leaving = _Leaving(pages, throttle)
+    return [
+        page("/export", for_members(pages, leaving.export)),
+        page("/leave", for_members(pages, leaving.first)),
+        page("/leave/now", for_members(pages, leaving.first)),
+        action_for_members(pages, "/leave", leaving.second),
+        action_for_members(pages, "/leave/now", leaving.last),
+    ]
 
-    def draw(request: Request, form: Form, *, step: int, problem: str = "", status: int = 200) -> Response:
-        return pages.draw(request, "driver/leave.html", status=status, form=form, step=step, problem=problem)
 
-    async def export(request: Request) -> Response:
-        kept = await site.office.export(member(request).member_id)
+class _Leaving:
+    """The file, and the two steps."""
+
+    def __init__(self, pages: Pages, throttle: Throttle) -> None:
+        self._pages = pages
+        self._throttle = throttle
+        self._site = pages.site
+
+    def _draw(
+        self, request: Request, form: Form, *, step: int, problem: str = "", status: int = 200
+    ) -> Response:
+        return self._pages.draw(
+            request, "driver/leave.html", status=status, form=form, step=step, problem=problem
+        )
+
+    async def export(self, request: Request) -> Response:
+        kept = await self._site.office.export(member(request).member_id)
         return Response(
             json.dumps(kept, ensure_ascii=False, indent=2, sort_keys=True, default=str),
             media_type="application/json",
             headers={"Content-Disposition": 'attachment; filename="my-account.json"'},
         )
 
-    async def first(request: Request) -> Response:
-        return draw(request, Form(), step=1)
+    async def first(self, request: Request) -> Response:
+        return self._draw(request, Form(), step=1)
 
-    async def second(request: Request, _form: Form) -> Response:
-        return draw(request, Form(), step=2)
+    async def second(self, request: Request, _form: Form) -> Response:
+        return self._draw(request, Form(), step=2)
 
-    async def last(request: Request, form: Form) -> Response:
-        if not throttle.admits(address_of(request)):
-            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
-        word = pages.word(visitor(request).language)
-        if faults := await _doubts(pages, request, form):
-            return draw(request, form.faulty(**faults), step=2, status=422)
-        refusal = await site.office.leave(member(request).member_id)
+    async def last(self, request: Request, form: Form) -> Response:
+        if not self._throttle.admits(address_of(request)):
+            return self._pages.draw(request, "refused.html", status=429, code="EGW-3011")
+        word = self._pages.word(visitor(request).language)
+        if faults := await _doubts(self._pages, request, form):
+            return self._draw(request, form.faulty(**faults), step=2, status=422)
+        refusal = await self._site.office.leave(member(request).member_id)
         if refusal is not None:
-            return draw(request, Form(), step=1, problem=refusal_text(refusal, word), status=422)
-        return _gone(pages, request)
-
-    return [
-        page("/export", for_members(pages, export)),
-        page("/leave", for_members(pages, first)),
-        page("/leave/now", for_members(pages, first)),
-        action_for_members(pages, "/leave", second),
-        action_for_members(pages, "/leave/now", last),
-    ]
+            return self._draw(request, Form(), step=1, problem=refusal_text(refusal, word), status=422)
+        return _gone(self._pages, request)
 
 
 async def _doubts(pages: Pages, request: Request, form: Form) -> dict[str, str]:

@@ -30,14 +30,32 @@ DONE = ("about", "password", "defaults")
 
 def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
     """The profile and its three forms."""
-    site = pages.site
+    forms = _Profile(pages, throttle)
+    return [
+        *(
+            page(path, for_members(pages, forms.look))
+            for path in ("/profile", "/profile/password", "/profile/defaults")
+        ),
+        action_for_members(pages, "/profile", forms.about),
+        action_for_members(pages, "/profile/password", forms.password),
+        action_for_members(pages, "/profile/defaults", forms.defaults),
+    ]
 
-    def draw(
-        request: Request, forms: Mapping[str, Form], *, problem: str = "", status: int = 422
+
+class _Profile:
+    """The page and its three forms."""
+
+    def __init__(self, pages: Pages, throttle: Throttle) -> None:
+        self._pages = pages
+        self._throttle = throttle
+        self._site = pages.site
+
+    def _draw(
+        self, request: Request, forms: Mapping[str, Form], *, problem: str = "", status: int = 422
     ) -> Response:
         profile = member(request)
         done = request.query_params.get("done", "") if request.method == "GET" else ""
-        return pages.draw(
+        return self._pages.draw(
             request,
             "driver/profile.html",
             status=status,
@@ -46,45 +64,35 @@ def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
             defaults=texts_of(profile.defaults),
             problem=problem,
             done=done if done in DONE else "",
-            show=shown_to(request, site),
+            show=shown_to(request, self._site),
         )
 
-    async def look(request: Request) -> Response:
-        return draw(request, {}, status=200)
+    async def look(self, request: Request) -> Response:
+        return self._draw(request, {}, status=200)
 
-    async def about(request: Request, form: Form) -> Response:
-        faults, problem = await _told(pages, request, form)
+    async def about(self, request: Request, form: Form) -> Response:
+        faults, problem = await _told(self._pages, request, form)
         if faults or problem:
-            return draw(request, {"about": form.faulty(**faults)}, problem=problem)
+            return self._draw(request, {"about": form.faulty(**faults)}, problem=problem)
         response = see_other("/profile?done=about")
-        set_cookie(response, site, "lang", value=form.text("language"), seconds=YEAR_S)
+        set_cookie(response, self._site, "lang", value=form.text("language"), seconds=YEAR_S)
         return response
 
-    async def password(request: Request, form: Form) -> Response:
-        if not throttle.admits(address_of(request)):
-            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
-        if faults := await _new_password(pages, request, form):
-            return draw(request, {"password": form.faulty(**faults)})
-        return await _anew(site, request, form.values["new_password"])
+    async def password(self, request: Request, form: Form) -> Response:
+        if not self._throttle.admits(address_of(request)):
+            return self._pages.draw(request, "refused.html", status=429, code="EGW-3011")
+        if faults := await _new_password(self._pages, request, form):
+            return self._draw(request, {"password": form.faulty(**faults)})
+        return await _anew(self._site, request, form.values["new_password"])
 
-    async def defaults(request: Request, form: Form) -> Response:
-        word = pages.word(visitor(request).language)
+    async def defaults(self, request: Request, form: Form) -> Response:
+        word = self._pages.word(visitor(request).language)
         profile = member(request)
         chosen = filled_in(form, profile.defaults)
         if not isinstance(chosen, Defaults):
-            return draw(request, {"defaults": form.faulty(**faults_of(chosen, word))})
-        await site.office.remember(profile.member_id, chosen)
+            return self._draw(request, {"defaults": form.faulty(**faults_of(chosen, word))})
+        await self._site.office.remember(profile.member_id, chosen)
         return see_other("/profile?done=defaults")
-
-    return [
-        *(
-            page(path, for_members(pages, look))
-            for path in ("/profile", "/profile/password", "/profile/defaults")
-        ),
-        action_for_members(pages, "/profile", about),
-        action_for_members(pages, "/profile/password", password),
-        action_for_members(pages, "/profile/defaults", defaults),
-    ]
 
 
 async def _told(pages: Pages, request: Request, form: Form) -> tuple[dict[str, str], str]:

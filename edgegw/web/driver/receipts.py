@@ -48,33 +48,45 @@ class Proof:
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """The list and the receipt."""
-    site = pages.site
+    receipts = _Receipts(pages)
+    return [
+        page("/receipts", for_members(pages, receipts.several)),
+        page("/receipts/{session_id:path}", for_members(pages, receipts.single)),
+    ]
 
-    async def several(request: Request) -> Response:
-        found = await _sessions(site, request)
-        receipts = [await _receipt(site, one.session_id) for one in found.sessions]
-        return await pages.answer(
+
+class _Receipts:
+    """The list and one receipt."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._site = pages.site
+
+    async def several(self, request: Request) -> Response:
+        found = await _sessions(self._site, request)
+        receipts = [await _receipt(self._site, one.session_id) for one in found.sessions]
+        return await self._pages.answer(
             request,
             "driver/receipts.html",
             receipts=[one for one in receipts if one is not None],
             older=found.bookmark,
             is_first="from" not in request.query_params,
-            show=shown_to(request, site),
+            show=shown_to(request, self._site),
         )
 
-    async def single(request: Request) -> Response:
-        receipt = await _receipt(site, request.path_params["session_id"])
+    async def single(self, request: Request) -> Response:
+        receipt = await _receipt(self._site, request.path_params["session_id"])
         if receipt is None:
-            return pages.draw(request, "refused.html", status=404, code="EGW-3004")
+            return self._pages.draw(request, "refused.html", status=404, code="EGW-3004")
         if receipt.session.member_id != member(request).member_id:
-            return pages.draw(request, "refused.html", status=403, code="EGW-3005")
-        word, show = pages.word(visitor(request).language), shown_to(request, site)
+            return self._pages.draw(request, "refused.html", status=403, code="EGW-3005")
+        word, show = self._pages.word(visitor(request).language), shown_to(request, self._site)
         if request.query_params.get("format") == "csv":
             return csv_file("receipt", receipt_csv(receipt))
-        trades = await _trades(site, receipt)
+        trades = await _trades(self._site, receipt)
         segments = [_segment(one, word, trades.get(one.trade_id)) for one in receipt.lines]
         wants_proof = request.query_params.get("check") == "1"
-        return await pages.answer(
+        return await self._pages.answer(
             request,
             "driver/receipt.html",
             receipt=receipt,
@@ -82,15 +94,10 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
             fees_mtok=sum(
                 one.trade.fee_mtok for one in segments if one.trade and one.line.direction == "import"
             ),
-            proofs=await _proofs(site, receipt, word) if wants_proof else None,
+            proofs=await _proofs(self._site, receipt, word) if wants_proof else None,
             checks_max=CHECKS_MAX,
             show=show,
         )
-
-    return [
-        page("/receipts", for_members(pages, several)),
-        page("/receipts/{session_id:path}", for_members(pages, single)),
-    ]
 
 
 async def _sessions(site: Site, request: Request) -> SessionsShown:

@@ -31,27 +31,41 @@ _PHONE = re.compile(r"\+?[0-9][0-9 ().-]{6,24}")
 
 def routes(pages: Pages, throttle: Throttle, *, home: str = HOME, kind: Kind = "EV") -> Sequence[BaseRoute]:
     """The sign-up form for members of a kind; it leads to `home` where nothing else was wanted."""
-    site = pages.site
+    sign_up = _SignUp(pages, throttle, home=home, kind=kind)
+    return [page("/signup", sign_up.look), action(pages, "/signup", sign_up.send)]
 
-    async def look(request: Request) -> Response:
-        known = await visitor_of(request, site)
-        to = local(request.query_params.get("next", ""), home)
+
+class _SignUp:
+    """The form, shown and sent."""
+
+    def __init__(self, pages: Pages, throttle: Throttle, *, home: str, kind: Kind) -> None:
+        self._pages = pages
+        self._throttle = throttle
+        self._home = home
+        self._kind = kind
+        self._site = pages.site
+
+    async def look(self, request: Request) -> Response:
+        known = await visitor_of(request, self._site)
+        to = local(request.query_params.get("next", ""), self._home)
         if known.profile is not None:
             return see_other(to)
-        return await pages.answer(request, "driver/signup.html", form=Form(), to=to, problem="", kind=kind)
+        return await self._pages.answer(
+            request, "driver/signup.html", form=Form(), to=to, problem="", kind=self._kind
+        )
 
-    async def sign_up(request: Request, form: Form) -> Response:
+    async def send(self, request: Request, form: Form) -> Response:
         language = visitor(request).language
-        word = pages.word(language)
-        to = local(form.text("next", 300), home)
+        word = self._pages.word(language)
+        to = local(form.text("next", 300), self._home)
 
         def again(form: Form, problem: str = "") -> Response:
-            return pages.draw(
-                request, "driver/signup.html", status=422, form=form, to=to, problem=problem, kind=kind
+            return self._pages.draw(
+                request, "driver/signup.html", status=422, form=form, to=to, problem=problem, kind=self._kind
             )
 
-        if not throttle.admits(address_of(request)):
-            return pages.draw(request, "refused.html", status=429, code="EGW-3011")
+        if not self._throttle.admits(address_of(request)):
+            return self._pages.draw(request, "refused.html", status=429, code="EGW-3011")
         if faults := _faults(form, word):
             return again(form.faulty(**faults))
         newcomer = Newcomer(
@@ -60,18 +74,16 @@ def routes(pages: Pages, throttle: Throttle, *, home: str = HOME, kind: Kind = "
             name=form.text("name"),
             contact=form.text("contact", CONTACT_LENGTH_MAX),
             language=language,
-            kind=kind,
+            kind=self._kind,
         )
-        profile = await site.office.sign_up(newcomer)
+        profile = await self._site.office.sign_up(newcomer)
         if isinstance(profile, Refusal):
             faults = refused_fields(profile, word)
             return again(form.faulty(**faults), "" if faults else refusal_text(profile, word))
-        opened = await site.office.log_in(newcomer.login, newcomer.password, source=address_of(request))
+        opened = await self._site.office.log_in(newcomer.login, newcomer.password, source=address_of(request))
         if isinstance(opened, Refusal):
             return see_other("/login")
-        return await entered(request, site, opened, to=to)
-
-    return [page("/signup", look), action(pages, "/signup", sign_up)]
+        return await entered(request, self._site, opened, to=to)
 
 
 def _faults(form: Form, word: Word) -> dict[str, str]:

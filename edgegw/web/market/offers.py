@@ -28,60 +28,69 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def routes(desk: Desk) -> Sequence[BaseRoute]:
     """The list, making and closing."""
-    zone = desk.pages.site.settings.time_zone
+    offers = _Offers(desk)
+    return [
+        desk.page("/offers", offers.show),
+        desk.action("/offers", offers.offer),
+        desk.action("/offers/close", offers.close),
+    ]
 
-    async def show(request: Request, reader: Reader, _profile: Profile) -> Response:
-        return await listed(request, reader, Form())
 
-    async def listed(
-        request: Request, reader: Reader, form: Form, *, problem: str = "", status: int = 200
+class _Offers:
+    """The list, and what its forms do."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._zone = desk.pages.site.settings.time_zone
+
+    async def show(self, request: Request, reader: Reader, _profile: Profile) -> Response:
+        return await self._listed(request, reader, Form())
+
+    async def _listed(
+        self, request: Request, reader: Reader, form: Form, *, problem: str = "", status: int = 200
     ) -> Response:
         member_id = trader(reader).member_id
-        lots = await open_lots(reader, member_id)
+        lots = await self._open_lots(reader, member_id)
         begin_s = interval_of(reader.now_ns) + INTERVAL_S
-        return await desk.pages.answer(
+        return await self._desk.pages.answer(
             request,
             "market/offers.html",
             status=status,
             reader=reader,
             form=form,
             problem=problem,
-            offers=await desk.book.offers(member_id),
-            lots=[(one.lot_id, _lot_words(one, reader, zone)) for one in lots],
-            begin=_typed(begin_s, zone),
-            end=_typed(begin_s + DAY_S, zone),
+            offers=await self._desk.book.offers(member_id),
+            lots=[(one.lot_id, _lot_words(one, reader, self._zone)) for one in lots],
+            begin=_typed(begin_s, self._zone),
+            end=_typed(begin_s + DAY_S, self._zone),
         )
 
-    async def open_lots(reader: Reader, member_id: str) -> list[LotShown]:
+    async def _open_lots(self, reader: Reader, member_id: str) -> list[LotShown]:
         if not reader.sells:
             return []
         now_s = reader.now_ns // SECOND_NS
-        found = await desk.book.lots(member_id)
+        found = await self._desk.book.lots(member_id)
         return [one for one in found if one.unsold_wh > 0 and one.expires_s > now_s]
 
-    async def offer(request: Request, reader: Reader, form: Form) -> Response:
+    async def offer(self, request: Request, reader: Reader, form: Form) -> Response:
         member_id = trader(reader).member_id
-        lots = await open_lots(reader, member_id)
-        read = _read(form, reader, lots, zone=zone)
+        lots = await self._open_lots(reader, member_id)
+        read = _read(form, reader, lots, zone=self._zone)
         if isinstance(read, Form):
-            return await listed(request, reader, read, status=422)
-        made = await desk.book.offer(member_id, read)
+            return await self._listed(request, reader, read, status=422)
+        made = await self._desk.book.offer(member_id, read)
         if isinstance(made, Refusal):
             problem = refusal_text(made, reader.word)
-            return await listed(request, reader, form, problem=problem, status=422)
+            return await self._listed(request, reader, form, problem=problem, status=422)
         return see_other("/offers")
 
-    async def close(request: Request, reader: Reader, form: Form) -> Response:
-        refused = await desk.book.close(trader(reader).member_id, form.text("offer_id", 100))
+    async def close(self, request: Request, reader: Reader, form: Form) -> Response:
+        refused = await self._desk.book.close(trader(reader).member_id, form.text("offer_id", 100))
         if refused is None:
             return see_other("/offers")
-        return await listed(request, reader, Form(), problem=refusal_text(refused, reader.word), status=422)
-
-    return [
-        desk.page("/offers", show),
-        desk.action("/offers", offer),
-        desk.action("/offers/close", close),
-    ]
+        return await self._listed(
+            request, reader, Form(), problem=refusal_text(refused, reader.word), status=422
+        )
 
 
 def _read(form: Form, reader: Reader, lots: Sequence[LotShown], *, zone: tzinfo) -> NewOffer | Form:

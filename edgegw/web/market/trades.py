@@ -19,28 +19,37 @@ BOOKMARK_MAX = 400
 
 def routes(desk: Desk) -> Sequence[BaseRoute]:
     """Generation and trades."""
-    zone = desk.pages.site.settings.time_zone
+    trades = _Trades(desk)
+    return [desk.page("/generation", trades.lots), desk.page("/sold", trades.sold)]
 
-    def quarter(interval: int, reader: Reader) -> str:
+
+class _Trades:
+    """The two lists."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._zone = desk.pages.site.settings.time_zone
+
+    def _quarter(self, interval: int, reader: Reader) -> str:
         begin_ns = interval * SECOND_NS
         return (
-            f"{formats.date(begin_ns, zone, reader.language)} "
-            f"{formats.span(begin_ns, begin_ns + INTERVAL_S * SECOND_NS, zone)}"
+            f"{formats.date(begin_ns, self._zone, reader.language)} "
+            f"{formats.span(begin_ns, begin_ns + INTERVAL_S * SECOND_NS, self._zone)}"
         )
 
-    def lot_row(one: LotShown, reader: Reader) -> dict[str, object]:
+    def _lot_row(self, one: LotShown, reader: Reader) -> dict[str, object]:
         return {
-            "when": quarter(one.interval, reader),
+            "when": self._quarter(one.interval, reader),
             "energy": formats.kwh(one.energy_wh, places=3),
             "left": formats.kwh(one.unsold_wh, places=3),
             "expires": reader.at(one.expires_s),
             "is_over": one.expires_s * SECOND_NS <= reader.now_ns,
         }
 
-    def trade_row(one: TradeShown, reader: Reader, member_id: str) -> dict[str, object]:
+    def _trade_row(self, one: TradeShown, reader: Reader, member_id: str) -> dict[str, object]:
         is_seller = one.seller == member_id
         return {
-            "when": quarter(one.interval, reader),
+            "when": self._quarter(one.interval, reader),
             "side": reader.word("sold") if is_seller else reader.word("bought"),
             "energy": formats.kwh(one.end_wh - one.start_wh, places=3),
             "price": reader.price(one.price_mtok_per_kwh),
@@ -49,25 +58,26 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
             "trade_id": one.trade_id,
         }
 
-    async def lots(request: Request, reader: Reader, profile: Profile) -> Response:
+    async def lots(self, request: Request, reader: Reader, profile: Profile) -> Response:
         if not reader.sells:
             raise HTTPException(404)
-        found = await desk.book.lots(profile.member_id)
-        return await desk.pages.answer(
-            request, "market/generation.html", reader=reader, lots=[lot_row(one, reader) for one in found]
+        found = await self._desk.book.lots(profile.member_id)
+        return await self._desk.pages.answer(
+            request,
+            "market/generation.html",
+            reader=reader,
+            lots=[self._lot_row(one, reader) for one in found],
         )
 
-    async def sold(request: Request, reader: Reader, profile: Profile) -> Response:
+    async def sold(self, request: Request, reader: Reader, profile: Profile) -> Response:
         bookmark = request.query_params.get("from", "")[:BOOKMARK_MAX]
-        found = await desk.book.sold(profile.member_id, bookmark=bookmark, size=PAGE)
+        found = await self._desk.book.sold(profile.member_id, bookmark=bookmark, size=PAGE)
         own = [one for one in found.trades if profile.member_id in {one.seller, one.buyer}]
-        return await desk.pages.answer(
+        return await self._desk.pages.answer(
             request,
             "market/sold.html",
             reader=reader,
-            trades=[trade_row(one, reader, profile.member_id) for one in own],
+            trades=[self._trade_row(one, reader, profile.member_id) for one in own],
             onwards=f"/sold?{urlencode({'from': found.bookmark})}" if found.bookmark else "",
             is_first=not bookmark,
         )
-
-    return [desk.page("/generation", lots), desk.page("/sold", sold)]

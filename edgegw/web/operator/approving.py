@@ -39,38 +39,56 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|[0-9A-Fa-f:.]{2,45}")
 
 def routes(room: Room) -> Sequence[BaseRoute]:
     """The form, and what becomes of it."""
+    approval = _Approval(room)
+    return [
+        room.page("/chargers/{charger_id}/approve", approval.show),
+        room.action("/chargers/{charger_id}/approve", approval.approve),
+    ]
 
-    async def show(request: Request) -> Response:
-        one = await waiting(request)
-        return await form_page(request, one, Form())
 
-    async def approve(request: Request, form: Form) -> Response:
-        one = await waiting(request)
-        word = (await room.tongue(request)).word
+class _Approval:
+    """The form for one charger at a time."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    async def show(self, request: Request) -> Response:
+        one = await self._waiting(request)
+        return await self._form_page(request, one, Form())
+
+    async def approve(self, request: Request, form: Form) -> Response:
+        one = await self._waiting(request)
+        word = (await self._room.tongue(request)).word
         numbers = numbers_of(one, form.text("evses"))
         wish, faults = _Reader(form, word, one.charger_id).wish(numbers)
         if wish is None:
-            return await form_page(request, one, form.faulty(**faults), status=400)
-        answer = await room.desk.approve(wish)
+            return await self._form_page(request, one, form.faulty(**faults), status=400)
+        answer = await self._room.desk.approve(wish)
         if isinstance(answer, Approved):
-            room.note("approve charger", one.charger_id)
-            return await done(request, one, answer)
-        return await form_page(request, one, form, status=409, answer=answer)
+            self._room.note("approve charger", one.charger_id)
+            return await self._done(request, one, answer)
+        return await self._form_page(request, one, form, status=409, answer=answer)
 
-    async def waiting(request: Request) -> Waiting:
+    async def _waiting(self, request: Request) -> Waiting:
         charger_id = request.path_params["charger_id"]
-        found = await room.desk.chargers()
+        found = await self._room.desk.chargers()
         for one in found.waiting:
             if one.charger_id == charger_id:
                 return one
         raise HTTPException(404)
 
-    async def form_page(
-        request: Request, one: Waiting, form: Form, *, status: int = 200, answer: NotApproved | None = None
+    async def _form_page(
+        self,
+        request: Request,
+        one: Waiting,
+        form: Form,
+        *,
+        status: int = 200,
+        answer: NotApproved | None = None,
     ) -> Response:
         wanted = form.text("evses") or request.query_params.get("evses", "")
         numbers = numbers_of(one, wanted)
-        return await room.pages.answer(
+        return await self._room.pages.answer(
             request,
             "operator/approve.html",
             status=status,
@@ -79,9 +97,9 @@ def routes(room: Room) -> Sequence[BaseRoute]:
             numbers=numbers,
             is_told=bool(one.evses),
             names={number: f"{one.charger_id}-{number}"[-48:] for number in numbers},
-            meters=room.desk.free_meters(),
-            taken=dict(zip(numbers, [*room.desk.free_meters(), *[NEW] * len(numbers)], strict=False)),
-            maps=room.desk.register_maps(),
+            meters=self._room.desk.free_meters(),
+            taken=dict(zip(numbers, [*self._room.desk.free_meters(), *[NEW] * len(numbers)], strict=False)),
+            maps=self._room.desk.register_maps(),
             dialects=DIALECTS,
             versions=VERSIONS,
             rated_w=RATED_W,
@@ -91,17 +109,12 @@ def routes(room: Room) -> Sequence[BaseRoute]:
             quote=lambda text: quote(text, safe=""),
         )
 
-    async def done(request: Request, one: Waiting, answer: Approved) -> Response:
-        word = (await room.tongue(request)).word
-        places = [(place.url, said(place.remark, word)) for place in room.desk.places(one.charger_id)]
-        return await room.pages.answer(
+    async def _done(self, request: Request, one: Waiting, answer: Approved) -> Response:
+        word = (await self._room.tongue(request)).word
+        places = [(place.url, said(place.remark, word)) for place in self._room.desk.places(one.charger_id)]
+        return await self._room.pages.answer(
             request, "operator/approved.html", one=one, answer=answer, places=places
         )
-
-    return [
-        room.page("/chargers/{charger_id}/approve", show),
-        room.action("/chargers/{charger_id}/approve", approve),
-    ]
 
 
 def numbers_of(one: Waiting, wanted: str) -> list[int]:

@@ -39,53 +39,60 @@ def operator_area(desk: StationDesk, door: Door) -> Area:
 
 
 def _login(room: Room) -> Sequence[BaseRoute]:
-    site = room.pages.site
+    login = _Login(room)
+    return [
+        page("/login", login.show),
+        action(room.pages, "/login", login.enter),
+        room.action("/logout", login.leave),
+    ]
 
-    async def show(request: Request) -> Response:
-        visitor = await visitor_of(request, site)
+
+class _Login:
+    """Entering and leaving."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._site = room.pages.site
+
+    async def show(self, request: Request) -> Response:
+        visitor = await visitor_of(request, self._site)
         led_to = local(request.query_params.get("next", "/"))
         if visitor.profile is not None:
             return see_other(led_to)
-        return await room.pages.answer(request, "operator/login.html", form=Form(), led_to=led_to)
+        return await self._room.pages.answer(request, "operator/login.html", form=Form(), led_to=led_to)
 
-    async def enter(request: Request, form: Form) -> Response:
+    async def enter(self, request: Request, form: Form) -> Response:
         source = request.client.host if request.client else ""
         led_to = local(form.text("next", 300))
-        entered = await room.door.enter(form.values.get("password", ""), source=source)
+        entered = await self._room.door.enter(form.values.get("password", ""), source=source)
         if entered.token:
             response = see_other(led_to)
-            set_cookie(response, site, COOKIE, value=entered.token, seconds=LOGIN_S)
-            site.log("operator.entered", {"address": source})
+            set_cookie(response, self._site, COOKIE, value=entered.token, seconds=LOGIN_S)
+            self._site.log("operator.entered", {"address": source})
             return response
         if not entered.wait_s:
-            site.log(
+            self._site.log(
                 "operator.refused",
                 {"address": source, "reason": entered.fault or "password"},
                 level="warning",
             )
-        faulty = form.faulty(password=await _why(request, entered))
+        faulty = form.faulty(password=await self._why(request, entered))
         status = 429 if entered.wait_s else 503 if entered.fault else 403
-        return await room.pages.answer(
+        return await self._room.pages.answer(
             request, "operator/login.html", status=status, form=faulty, led_to=led_to
         )
 
-    async def _why(request: Request, entered: Entered) -> str:
-        word = (await room.tongue(request)).word
+    async def _why(self, request: Request, entered: Entered) -> str:
+        word = (await self._room.tongue(request)).word
         if entered.fault:
             return word("There is no password yet. Set one on this machine: sudo edgegw operator password")
         if entered.wait_s:
             return word("Too many tries. Wait %(seconds)s seconds.") % {"seconds": entered.wait_s}
         return word("This is not the password.")
 
-    async def leave(request: Request, _form: Form) -> Response:
-        visitor = await visitor_of(request, site)
-        room.door.leave(visitor.login_token)
+    async def leave(self, request: Request, _form: Form) -> Response:
+        visitor = await visitor_of(request, self._site)
+        self._room.door.leave(visitor.login_token)
         response = see_other("/login")
-        set_cookie(response, site, COOKIE, value="", seconds=0)
+        set_cookie(response, self._site, COOKIE, value="", seconds=0)
         return response
-
-    return [
-        page("/login", show),
-        action(room.pages, "/login", enter),
-        room.action("/logout", leave),
-    ]

@@ -18,57 +18,64 @@ from edgegw.web.pages import see_other
 
 def routes(room: Room) -> Sequence[BaseRoute]:
     """The list, rejecting, refusals, and addresses."""
+    chargers = _Chargers(room)
+    return [
+        room.page("/chargers", chargers.show),
+        room.action("/chargers/{charger_id}/reject", chargers.reject),
+        room.page("/refusals", chargers.refused),
+        room.page("/addresses", chargers.addresses),
+    ]
 
-    async def show(request: Request) -> Response:
-        tongue = await room.tongue(request)
-        found = await room.desk.chargers()
-        return await room.pages.answer(
+
+class _Chargers:
+    """The lists, and rejecting."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+
+    async def show(self, request: Request) -> Response:
+        tongue = await self._room.tongue(request)
+        found = await self._room.desk.chargers()
+        return await self._room.pages.answer(
             request,
             "operator/chargers.html",
             found=found,
             configured=sorted(found.configured, key=lambda one: one.online),
             phases={phase: tongue.word(text) for phase, text in PHASES.items()},
             refused=refusals(found.refused, tongue)[:10],
-            labels=room.desk.drivers_origin(),
+            labels=self._room.desk.drivers_origin(),
             moment=tongue.moment,
             ago=tongue.ago,
             quote=lambda text: quote(text, safe=""),
         )
 
-    async def reject(request: Request, _form: Form) -> Response:
+    async def reject(self, request: Request, _form: Form) -> Response:
         charger_id = request.path_params["charger_id"]
-        if await room.desk.reject(charger_id):
-            room.note("reject charger", charger_id)
+        if await self._room.desk.reject(charger_id):
+            self._room.note("reject charger", charger_id)
         return see_other("/chargers")
 
-    async def refused(request: Request) -> Response:
-        tongue = await room.tongue(request)
-        found = await room.desk.chargers()
-        tally = room.desk.station().tally["all"]
-        return await room.pages.answer(
+    async def refused(self, request: Request) -> Response:
+        tongue = await self._room.tongue(request)
+        found = await self._room.desk.chargers()
+        tally = self._room.desk.station().tally["all"]
+        return await self._room.pages.answer(
             request,
             "operator/refusals.html",
             refused=refusals(found.refused, tongue),
             codes=sorted(tally.refused.items(), key=lambda one: -one[1]),
         )
 
-    async def addresses(request: Request) -> Response:
-        tongue = await room.tongue(request)
+    async def addresses(self, request: Request) -> Response:
+        tongue = await self._room.tongue(request)
         charger_id = request.query_params.get("charger", "").strip()[:48]
         places = [
             (one.url, said(one.remark, tongue.word), Drawn(qr_svg(one.url)))
-            for one in room.desk.places(charger_id if charger_id.isprintable() else "")
+            for one in self._room.desk.places(charger_id if charger_id.isprintable() else "")
         ]
-        return await room.pages.answer(
+        return await self._room.pages.answer(
             request, "operator/addresses.html", places=places, charger_id=charger_id
         )
-
-    return [
-        room.page("/chargers", show),
-        room.action("/chargers/{charger_id}/reject", reject),
-        room.page("/refusals", refused),
-        room.page("/addresses", addresses),
-    ]
 
 
 def refusals(found: Sequence[Refused], tongue: Tongue) -> list[dict[str, object]]:

@@ -21,51 +21,58 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def routes(room: Room) -> Sequence[BaseRoute]:
     """The list, writing and withdrawing."""
-    site = room.pages.site
+    notices = _Notices(room)
+    return [
+        room.page("/notices", notices.show),
+        room.action("/notices", notices.publish),
+        room.action("/notices/withdraw", notices.withdraw),
+    ]
 
-    async def show(request: Request) -> Response:
-        return await listed(request, Form())
 
-    async def listed(request: Request, form: Form, *, status: int = 200) -> Response:
-        tongue = await room.tongue(request)
-        return await room.pages.answer(
+class _Notices:
+    """The list, and what its forms do."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._site = room.pages.site
+
+    async def show(self, request: Request) -> Response:
+        return await self._listed(request, Form())
+
+    async def _listed(self, request: Request, form: Form, *, status: int = 200) -> Response:
+        tongue = await self._room.tongue(request)
+        return await self._room.pages.answer(
             request,
             "operator/notices.html",
             status=status,
             form=form,
-            notices=await site.office.notices(),
+            notices=await self._site.office.notices(),
             moment=tongue.moment,
             title_max=TITLE_MAX,
             text_max=TEXT_MAX,
         )
 
-    async def publish(request: Request, form: Form) -> Response:
-        tongue = await room.tongue(request)
+    async def publish(self, request: Request, form: Form) -> Response:
+        tongue = await self._room.tongue(request)
         texts = {name: form.text(name, most + 1) for name, most in FIELDS}
         faults = {
             name: tongue.word("Write at most %(most)s characters, and at least one.") % {"most": most}
             for name, most in FIELDS
             if not 0 < len(texts[name]) <= most
         }
-        until_ns = until(form.text("until"), site.settings.time_zone)
+        until_ns = until(form.text("until"), self._site.settings.time_zone)
         if form.text("until") and (until_ns is None or until_ns <= tongue.now_ns):
             faults["until"] = tongue.word("A day and time that is still to come.")
         if faults:
-            return await listed(request, form.faulty(**faults), status=400)
-        await site.office.publish(_notice(texts, until_ns, tongue))
-        room.note("publish notice", texts["title_en"])
+            return await self._listed(request, form.faulty(**faults), status=400)
+        await self._site.office.publish(_notice(texts, until_ns, tongue))
+        self._room.note("publish notice", texts["title_en"])
         return see_other("/notices")
 
-    async def withdraw(_request: Request, form: Form) -> Response:
-        await site.office.withdraw(form.text("notice_id", 64))
-        room.note("withdraw notice", form.text("notice_id", 64))
+    async def withdraw(self, _request: Request, form: Form) -> Response:
+        await self._site.office.withdraw(form.text("notice_id", 64))
+        self._room.note("withdraw notice", form.text("notice_id", 64))
         return see_other("/notices")
-
-    return [
-        room.page("/notices", show),
-        room.action("/notices", publish),
-        room.action("/notices/withdraw", withdraw),
-    ]
 
 
 def _notice(texts: dict[str, str], until_ns: int | None, tongue: Tongue) -> Notice:
