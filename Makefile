@@ -13,11 +13,13 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo tools test soak bench pictures format wheel deb fabric-bin fabric-up fabric-down
+.PHONY: help setup demo tools lint check test nightly soak bench pictures format wheel deb fabric-bin fabric-up fabric-down
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
-	  'make test    format, lint, types, imports, all tests' \
+	  'make check   format, lint, types, imports, unit and property tests: two minutes' \
+	  'make test    the same and all other tests but the nightly ones: ten minutes' \
+	  'make nightly the tests that are too long for make test' \
 	  'make soak    the long forms of the tests' \
 	  'make bench   the benchmarks (ONLY=ocpp, meters, trades, memory, idle, pages or web)' \
 	  'make pictures  the pictures of README, from a run of the browser tests' \
@@ -47,7 +49,10 @@ tools:
 	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}" >/dev/null; \
 	else echo "some tests will be skipped; as root: apt-get install $${missing[*]}"; fi
 
-test: $(DEVELOPMENT) tools
+# Ends what still runs after an hour; each test has limits of its own (pyproject.toml).
+PYTEST := timeout --foreground --kill-after=30 3600 $(BIN)/python -m pytest
+
+lint: $(DEVELOPMENT)
 	$(STEP) 'ruff format'
 	@$(BIN)/ruff format --check .
 	$(STEP) 'ruff check'
@@ -56,17 +61,26 @@ test: $(DEVELOPMENT) tools
 	@$(BIN)/mypy
 	$(STEP) 'import rules'
 	@$(BIN)/lint-imports --no-logo --no-cache
+
+check: lint
+	$(STEP) 'pytest: unit and property tests'
+	@$(PYTEST) tests/unit tests/property -n 2 --dist worksteal -m 'not soak and not nightly'
+
+test: lint tools
 	$(STEP) 'pytest'
 	@rm -f .coverage .coverage.*
-	@EDGEGW_COVERAGE=1 $(BIN)/python -m pytest -n 3 --dist worksteal --durations=12 -m 'not soak' | tee .venv/pytest.txt
+	@EDGEGW_COVERAGE=1 $(PYTEST) -n 3 --dist worksteal --durations=12 -m 'not soak and not nightly' | tee .venv/pytest.txt
 	$(STEP) 'coverage: 100 % in contract and core, 90 % over all'
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --include='edgegw/contract/*,edgegw/core/*' --fail-under=100
 	@$(BIN)/coverage report --format=total --fail-under=90
 	@tail -n 1 .venv/pytest.txt
 
+nightly: $(DEVELOPMENT) tools
+	@$(PYTEST) -n 2 --dist worksteal --durations=12 -m nightly
+
 soak: $(DEVELOPMENT)
-	@$(BIN)/python -m pytest -m soak
+	@$(BIN)/python -m pytest -m soak -o timeout=7200
 
 bench: $(DEVELOPMENT)
 	@$(BIN)/python -m tests.bench $(addprefix --only ,$(ONLY))

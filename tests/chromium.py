@@ -227,10 +227,10 @@ async def visit(
 
 
 async def wire_bytes(there: Visit, path: str) -> int:
-    """What a first visit of a page costs over the wire: everything it loads, headers included (CDP encodedDataLength)."""
+    """What a first visit of a page costs over the wire: everything it loads, headers included (CDP encodedDataLength); nothing is cached."""
     session = await there.page.context.new_cdp_session(there.page)
     await session.send("Network.enable")
-    await session.send("Network.setCacheDisabled", {"cacheDisabled": False})
+    await session.send("Network.setCacheDisabled", {"cacheDisabled": True})
     sizes: dict[str, int] = {}
 
     def finished(event: dict[str, object]) -> None:

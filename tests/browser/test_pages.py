@@ -5,7 +5,7 @@ from playwright.async_api import Browser
 
 from edgegw.core.events import OrderPlaced
 from edgegw.core.orders import Aim
-from tests.chromium import DEVICES, LOCALES, Device, slug, visit, wire_bytes
+from tests.chromium import DESKTOP, DEVICES, LOCALES, PHONE, Device, slug, visit, wire_bytes
 from tests.driver_walk import SALE, Driver
 from tests.operator_double import PASSWORD as OPERATORS
 from tests.operator_double import Operator
@@ -17,9 +17,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FOR_STRANGERS = {"/", "/login", "/signup", "/stations", "/evse/BAY-1"}
 
+# Each size and each language once; the other two pairs are nightly.
+FIRST = ((PHONE, "ko"), (DESKTOP, "en"))
+
 everywhere = pytest.mark.parametrize(
     ("device", "language"),
-    [(device, language) for device in DEVICES for language in LOCALES],
+    [
+        pytest.param(device, language, marks=() if (device, language) in FIRST else pytest.mark.nightly)
+        for device in DEVICES
+        for language in LOCALES
+    ],
     ids=lambda one: getattr(one, "name", one),
 )
 
@@ -90,11 +97,10 @@ async def test_a_first_visit_is_small(browser: Browser) -> None:
     """Each page, with everything that a browser loads for it the first time, is at most 60 kB over the wire."""
     drivers = Drivers(World())
     token = await somebody(drivers)
-    async with drivers.served() as origin:
+    async with drivers.served() as origin, visit(browser, origin) as there:
+        await there.log_in(token)
         for path in drivers.pages:
-            async with visit(browser, origin) as there:
-                await there.log_in(token)
-                assert 1_000 < await wire_bytes(there, path) <= 60_000, path
+            assert 1_000 < await wire_bytes(there, path) <= 60_000, path
 
 
 async def test_the_pages_work_without_scripts(browser: Browser) -> None:

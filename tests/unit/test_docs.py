@@ -99,6 +99,17 @@ def test_commands_in_documents_exist(document: str) -> None:
     assert set(shown) <= set(main.commands)
 
 
+def test_every_nightly_test_has_its_reason() -> None:
+    """CONTRIBUTING.md lists each file with the marker `nightly` and why, and no other."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    marked = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if re.search(r"pytest\.mark\.nightly\b", path.read_text()) and path != Path(__file__)
+    }
+    assert set(re.findall(r"^\| `(tests/\S+)` \| \S", text, re.MULTILINE)) == marked
+
+
 def test_every_refusal_is_documented() -> None:
     """docs/errors.md has a row for each code of remedies, with its own words, and no other."""
     text = (ROOT / "docs" / "errors.md").read_text()
