@@ -1,10 +1,11 @@
-"""edgegw: the station-side gateway of a consortium that trades vehicle energy in tokens.
+"""edgegw: the station-side gateway of a consortium that trades vehicle energy in tokens. DESIGN.md holds the map.
 
-A charger speaks (`chargers`), a meter counts (`meters`); what they say waits (`inbox`) for the one loop (`gateway`). There
-the core decides (`core`), the journal stores (`store`), and only then effects leave through `ports`: answers and setpoints to
-chargers, transactions to the ledger (`ledger`, over `fabric`), whose contract (`contract`) a peer hosts (`peer`). The
-consortium's other roles (`participants`) are clients of the same ledger. Brokers and people watch (`telemetry`, `web`). `app`
-puts the parts together for the `daemon`; `cli` is what people start. The map of all rooms: DESIGN.md, Rooms.
+A charger speaks OCPP (`chargers`), a meter answers Modbus (`meters`); the loop (`gateway`) steps the pure rules (`core`),
+commits to the journal (`store`) and performs effects through `ports`. `ledger` submits trades over the Fabric Gateway
+protocol (`fabric`) to a `peer` that hosts the token `contract`; the other roles are `participants`, the organisation's
+members are with its `representative`. `telemetry` publishes to MQTT, `web` serves pages, `ops` shows health and metrics.
+`cli` starts what is asked for: `commissioning` before the first day, `app` builds the `daemon` from `config`,
+`diagnostics` when something is wrong, `demo` a whole day, `devnet` a Fabric network. Leaves for every room: `common`.
 """
 
 import os

@@ -16,43 +16,43 @@ from typing import Any
 
 import uvloop
 
-from edgegw.chargers.port import Chargers
-from edgegw.clock import StationClock
-from edgegw.config import Config
+from edgegw.chargers.charger_port import Chargers
+from edgegw.common.clock import StationClock
+from edgegw.common.errors import AddressTakenError, ConfigError, EdgegwError, leaves
+from edgegw.common.rate_limited_log import RateLimitedLog
+from edgegw.common.sqlite import NewerSchemaError, faults_of
+from edgegw.config.schema import Config
 from edgegw.core.events import Event, StorageChanged, StorageLevel
 from edgegw.core.state import Tally
 from edgegw.daemon import wiring
-from edgegw.daemon.counter import counter_of
-from edgegw.daemon.estimates import Estimates
-from edgegw.daemon.hosted import hosted_participants, hosted_peer
+from edgegw.daemon.child_processes import hosted_participants, hosted_peer
+from edgegw.daemon.currency_exchange import counter_of
 from edgegw.daemon.pages import serve_pages
-from edgegw.daemon.representation import Representation, representation_of
+from edgegw.daemon.price_estimates import PriceEstimates
+from edgegw.daemon.representative_link import RepresentativeLink, representation_of
 from edgegw.daemon.running import Daemon
-from edgegw.database import NewerSchemaError, faults_of
-from edgegw.errors import AddressTakenError, ConfigError, EdgegwError, leaves
-from edgegw.gateway import Adapters, Gateway, restore
-from edgegw.inbox import Inbox
+from edgegw.gateway.inbox import Inbox
+from edgegw.gateway.loop import Adapters, Gateway, restore
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
+from edgegw.ledger.client_factory import open_client
 from edgegw.ledger.identity import Evidence, Signer, load_trust
-from edgegw.ledger.opening import open_client
 from edgegw.ledger.renewal import RenewableSigner
 from edgegw.ledger.view import ClientView
-from edgegw.meters.port import Meters
-from edgegw.office import Office
-from edgegw.ops.control import RunFolderError, serve_control
-from edgegw.ops.health import Views, serve_health
-from edgegw.ops.lag import LagProbe
+from edgegw.meters.meter_port import Meters
+from edgegw.ops.control_socket import RunFolderError, serve_control
+from edgegw.ops.health_server import Views, serve_health
 from edgegw.ops.logs import configure, log_event
+from edgegw.ops.loop_lag import LagProbe
 from edgegw.ops.memory import keep_returning, return_memory
 from edgegw.ops.metrics import CONTENT_TYPE, Metrics
-from edgegw.ops.notify import ServiceManager
+from edgegw.ops.sd_notify import ServiceManager
 from edgegw.ops.storage import StorageWatch, check_storage
 from edgegw.ops.watchdog import Watchdog, interval_s
-from edgegw.seldom import Seldom
-from edgegw.store.charger_profiles import ChargerProfiles
+from edgegw.ports.representative import Representative
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.receipts import JournalReceipts
+from edgegw.store.security_profiles import ChargerProfiles
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
 
@@ -153,7 +153,7 @@ async def _serve(path: Path, config: Config) -> None:
                 "chargers": chargers.run(),
                 **_duties(daemon),
                 **representation.duties(),
-                **_pages(daemon, representation.office, client, stack=stack),
+                **_pages(daemon, representation.representative, client, stack=stack),
             }
         )
 
@@ -166,7 +166,7 @@ def _represented(
     signer: Signer,
     clients: Mapping[str, LedgerClient],
     stack: contextlib.AsyncExitStack,
-) -> Representation:
+) -> RepresentativeLink:
     """The drivers' representative, with an exchange counter where there is one."""
     counter = None
     if config.exchange is not None:
@@ -179,19 +179,19 @@ def _represented(
 
 
 def _pages(
-    daemon: Daemon, office: Office | None, client: LedgerClient, *, stack: contextlib.AsyncExitStack
+    daemon: Daemon, service: Representative | None, client: LedgerClient, *, stack: contextlib.AsyncExitStack
 ) -> Mapping[str, Coroutine[Any, Any, None]]:
     """What serves the pages and expects prices; nothing where nobody represents the drivers."""
-    if office is None:
+    if service is None:
         return {}
     place = daemon.config.ledger
     receipts = JournalReceipts(daemon.config.journal_path)
     view = ClientView(
         client, load_trust(place.trust_file), zone=daemon.config.station.zone, evidence_of=receipts.evidence
     )
-    pages = serve_pages(daemon, office, view, receipts=receipts)
+    pages = serve_pages(daemon, service, view, receipts=receipts)
     stack.callback(pages.close)
-    return {**pages.runs(), "estimates": Estimates(view, daemon.clock, daemon.inbox.put).run()}
+    return {**pages.runs(), "estimates": PriceEstimates(view, daemon.clock, daemon.inbox.put).run()}
 
 
 def _sign_evidence(signer: Signer, text: str) -> str:
@@ -304,7 +304,7 @@ def publisher_for(config: Config, clock: StationClock) -> Publisher | None:
 
 def gateway_log(publisher: Publisher | None) -> Callable[[str, Mapping[str, object]], None]:
     """The gateway's log: what a device repeats is one line a minute. The publisher hears all of it, and decides by itself."""
-    seldom = Seldom(time.monotonic)
+    seldom = RateLimitedLog(time.monotonic)
 
     def log(name: str, fields: Mapping[str, object]) -> None:
         if publisher is not None:

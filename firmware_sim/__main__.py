@@ -27,7 +27,7 @@ from firmware_sim.places import MeterProfile
 from firmware_sim.plans import VERSIONS, EvsePlan, Scenario, ScenarioFault, VisitPlan
 from firmware_sim.scenario import build_scenario, read_scenario
 from firmware_sim.sealed_books import replace_file
-from firmware_sim.station import Station
+from firmware_sim.station import SimulatedStation
 from firmware_sim.world import CLOCK_VARIABLE, NS_PER_S, Clock, iso
 
 START_AFTER_S = 2
@@ -69,7 +69,7 @@ def _clock(scenario: Scenario, speed: str) -> Clock:
     return clock
 
 
-def _run(station: Station, ready_file: Path | None = None) -> None:
+def _run(station: SimulatedStation, ready_file: Path | None = None) -> None:
     """Run a station until SIGTERM or SIGINT."""
 
     def tell(message: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ def run(
     plan = _load(scenario)
     if csms is not None:
         plan = dataclasses.replace(plan, csms=csms)
-    _run(Station(plan, _clock(plan, speed), books=books, status=status), ready_file)
+    _run(SimulatedStation(plan, _clock(plan, speed), books=books, status=status), ready_file)
 
 
 @main.command()
@@ -224,7 +224,7 @@ def charger(  # noqa: PLR0913 - one parameter an option
         visits=(visit,),
         faults=(),
     )
-    _run(Station(scenario, Clock.from_environment()))
+    _run(SimulatedStation(scenario, Clock.from_environment()))
 
 
 @main.command()
@@ -249,7 +249,7 @@ def meter(*, profile: Path, host: str, port: int, unit: int, power_w: int) -> No
     now_ns = time.time_ns()
     world = {"utc_start": iso(now_ns), "utc_end": iso(now_ns + NS_PER_S)}
     scenario = build_scenario({"world": world, "evses": [row]}, Path())
-    station = Station(scenario, Clock.from_environment(), chargers=False)
+    station = SimulatedStation(scenario, Clock.from_environment(), chargers=False)
     _run(station)
 
 

@@ -17,9 +17,9 @@ from typing import Any
 from firmware_sim import __version__
 from firmware_sim.charger import Visit
 from firmware_sim.ev import NJ_PER_MWH
+from firmware_sim.evse_rig import EvseRig
 from firmware_sim.plans import Scenario
 from firmware_sim.plant import Mark
-from firmware_sim.post import Post
 from firmware_sim.world import NS_PER_S, QUARTER_NS, Clock, iso
 
 
@@ -33,7 +33,7 @@ def seal_of(books: dict[str, Any]) -> str:
     return hashlib.sha256(canonical({key: books[key] for key in books if key != "seal"})).hexdigest()
 
 
-def build_books(scenario: Scenario, posts: Iterable[Post], clock: Clock) -> dict[str, Any]:
+def build_books(scenario: Scenario, posts: Iterable[EvseRig], clock: Clock) -> dict[str, Any]:
     """Return the sealed books as they stand now."""
     now_ns = clock.now_ns()
     evses = {post.plan.evse: _evse(post, now_ns, clock.utc_origin_ns) for post in posts}
@@ -76,7 +76,7 @@ def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
     fresh.replace(path)
 
 
-def _evse(post: Post, now_ns: int, start_ns: int) -> dict[str, Any]:
+def _evse(post: EvseRig, now_ns: int, start_ns: int) -> dict[str, Any]:
     plant = post.plant
     import_mwh, export_mwh, _ = plant.registers(now_ns)
     marks = list(plant.marks)

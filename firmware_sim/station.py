@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from firmware_sim.evse_rig import build_post
 from firmware_sim.faults import happen
 from firmware_sim.plans import Scenario
-from firmware_sim.post import build_post
 from firmware_sim.sealed_books import build_books, replace_file, write_books
 from firmware_sim.world import Clock, iso
 
@@ -22,7 +22,7 @@ STATUS_EVERY_S = 1.0
 DONE = ("served", "short", "refused")
 
 
-class Station:
+class SimulatedStation:
     """A scenario that runs. Without `chargers` only its meters are there."""
 
     def __init__(

@@ -9,13 +9,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from edgegw.chargers.commands import Command, CommandQueue, Configuration, answered
-from edgegw.chargers.dialogue import Dialogue, Outcome
-from edgegw.chargers.exchange import Installed, Refusal, Request
-from edgegw.chargers.outbox import Outbox
+from edgegw.chargers.call_types import Installed, Request, SetpointRefusal
+from edgegw.chargers.command_queue import Command, CommandQueue, Configuration, answered
+from edgegw.chargers.dialogue import Dialogue, DialogueOutcome
 from edgegw.chargers.rpc import CallEnded
+from edgegw.chargers.send_queue import SendQueue
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.versions import Version, is_accepted
+from edgegw.common.clock import Clock
+from edgegw.common.error_codes import REMEDIES
+from edgegw.common.rate_limited_log import RateLimitedLog
 from edgegw.core.effects import (
     AllowEnergyTransfer,
     AnswerCall,
@@ -24,10 +27,8 @@ from edgegw.core.effects import (
     StartRemotely,
     StopRemotely,
 )
-from edgegw.core.events import ChargerConnected, ChargerDisconnected, Flaw
-from edgegw.ports import Clock, Emit
-from edgegw.remedies import REMEDIES
-from edgegw.seldom import Seldom
+from edgegw.core.events import ChargerConnected, ChargerDisconnected, Violation
+from edgegw.ports.gateway import Emit
 
 OUTBOX_MAX = 256  # texts; a charger that takes no more is cut off
 WAITING_MAX = 64  # unanswered billing messages; beyond that reading pauses
@@ -85,7 +86,7 @@ class Connection:
         self._emit = emit
         self._clock = clock
         self._dialogue = dialogue
-        self._outbox = Outbox(OUTBOX_MAX)
+        self._outbox = SendQueue(OUTBOX_MAX)
         self._commands = CommandQueue()
         self._current: Command | None = None
         self._ended: asyncio.Future[CallEnded] | None = None
@@ -94,7 +95,7 @@ class Connection:
         self._is_configured = False
         self._is_abandoned = False
         self._frames = 0
-        self._seldom = Seldom(asyncio.get_running_loop().time)
+        self._seldom = RateLimitedLog(asyncio.get_running_loop().time)
 
     async def serve(self) -> None:
         """Run until the socket is closed; every setpoint or start without outcome by then is reported lost."""
@@ -160,20 +161,20 @@ class Connection:
                 self._answered = asyncio.Event()
                 await self._answered.wait()
         if self._socket.overflowed:
-            self._tell(Flaw(code=TOO_LARGE, detail=f"closed, at most {FRAME_BYTES_MAX} bytes"))
+            self._tell(Violation(code=TOO_LARGE, detail=f"closed, at most {FRAME_BYTES_MAX} bytes"))
 
     def _read_on(self) -> None:
         if self._answered is not None:
             self._answered.set()
 
-    def _tell(self, flaw: Flaw) -> None:
+    def _tell(self, flaw: Violation) -> None:
         """One line a minute for each kind of flaw."""
         count = self._seldom.due(flaw.code)
         if count:
             told = {"charger_id": self._charger.charger_id, "code": flaw.code, "detail": flaw.detail}
             self._station.log("frame.flawed", {**told, "remedy": REMEDIES[flaw.code].remedy, "count": count})
 
-    def _follow_up(self, outcome: Outcome) -> None:
+    def _follow_up(self, outcome: DialogueOutcome) -> None:
         if outcome.flaw is not None:
             self._tell(outcome.flaw)
         if outcome.ended is not None and self._ended is not None and not self._ended.done():
@@ -223,7 +224,7 @@ class Connection:
             installed = self._installed.get(effect.evse_id)
             now_ns = self._clock.now_ns()
             step = self._version.apply_setpoint(effect, self._charger, installed, now_ns=now_ns)
-            if isinstance(step, Refusal):
+            if isinstance(step, SetpointRefusal):
                 self._report(effect, step.reason)
                 return
             self._installed.pop(effect.evse_id, None)

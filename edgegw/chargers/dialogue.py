@@ -8,23 +8,29 @@ cannot be understood is kept as a frame with its flaw, and acknowledged.
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from edgegw.chargers import wire
-from edgegw.chargers.exchange import Fault, Incoming, IncompleteCallError, Payload, Reaction
-from edgegw.chargers.flaws import NO_NUMBER
+from edgegw.chargers import json_values
+from edgegw.chargers.call_types import (
+    Fault,
+    Incoming,
+    IncompleteCallError,
+    Payload,
+    Reaction,
+)
+from edgegw.chargers.duplicates import Duplicates
 from edgegw.chargers.masking import masked, masked_broken
-from edgegw.chargers.repeats import Repeats
 from edgegw.chargers.rpc import CallEnded, CallReceived, Ignored, MessageId, Rpc, SendText, bounded, id_flaw
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.strict_json import NO_JSON
 from edgegw.chargers.versions import Version
+from edgegw.chargers.violations import NO_NUMBER
 from edgegw.core.effects import AnswerCall
 from edgegw.core.events import (
     CallRef,
     Event,
-    Flaw,
     TransactionEnded,
     TransactionStarted,
     TransactionUpdated,
+    Violation,
 )
 
 UNKNOWN_ACTION = "EGW-1209"
@@ -33,7 +39,7 @@ _SHOWN_CHARACTERS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class DialogueOutcome:
     """What a frame led to. `action` names the CALL it was; `ended` is a CALL of ours that is over.
 
     `flaw`: what was wrong with it, where no event tells; to be logged.
@@ -43,7 +49,7 @@ class Outcome:
     events: tuple[Event, ...] = ()
     text: str | None = None
     ended: CallEnded | None = None
-    flaw: Flaw | None = None
+    flaw: Violation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +70,7 @@ class Dialogue:
         version: Version,
         connection: int,
         counts: Counter[str],
-        repeats: Repeats | None = None,
+        repeats: Duplicates | None = None,
     ) -> None:
         self.rpc = Rpc(version.name)
         self._station = station
@@ -72,7 +78,7 @@ class Dialogue:
         self._version = version
         self._connection = connection
         self._counts = counts
-        self._repeats = Repeats() if repeats is None else repeats
+        self._repeats = Duplicates() if repeats is None else repeats
         self._waiting: dict[str, _Waiting] = {}
 
     @property
@@ -80,19 +86,19 @@ class Dialogue:
         """CALLs that wait for the core."""
         return len(self._waiting)
 
-    def receive(self, text: str, now_ns: int) -> Outcome:
+    def receive(self, text: str, now_ns: int) -> DialogueOutcome:
         """What a frame leads to; total over all texts."""
         match self.rpc.receive(text):
             case CallReceived() as call:
                 return self._call(call, text, now_ns)
             case CallEnded() as ended:
-                return Outcome(ended=ended)
+                return DialogueOutcome(ended=ended)
             case SendText(text=answer, flaw=flaw):
                 self._counts["frame.unreadable"] += 1
-                return Outcome(text=answer, flaw=self._shown(flaw, text))
+                return DialogueOutcome(text=answer, flaw=self._shown(flaw, text))
             case Ignored(reason=reason, flaw=flaw):
                 self._counts[f"frame.{reason}"] += 1
-                return Outcome(flaw=None if flaw is None else self._shown(flaw, text))
+                return DialogueOutcome(flaw=None if flaw is None else self._shown(flaw, text))
 
     def answer(self, effect: AnswerCall) -> str | None:
         """The text of the core's answer; None for a CALL that does not wait (any more).
@@ -105,7 +111,7 @@ class Dialogue:
         payload = self._version.answers[waiting.action](waiting.call, effect.answer)
         return self._result(waiting.message_id, waiting.action, payload)
 
-    def _call(self, received: CallReceived, text: str, now_ns: int) -> Outcome:
+    def _call(self, received: CallReceived, text: str, now_ns: int) -> DialogueOutcome:
         action = received.action
         if action in self._version.handlers:  # a closed list, so that no charger makes up names to be counted
             self._counts[f"received.{action}"] += 1
@@ -122,11 +128,11 @@ class Dialogue:
         try:
             reaction = self._version.handlers[action](call)
         except IncompleteCallError as missing:
-            flaw = Flaw(code=NO_NUMBER, detail=f"{action}: {missing} is missing")
+            flaw = Violation(code=NO_NUMBER, detail=f"{action}: {missing} is missing")
             return self._fault(received, Fault.INCOMPLETE, flaw)
         return self._react(received, call, reaction)
 
-    def _refused(self, received: CallReceived) -> Outcome | None:
+    def _refused(self, received: CallReceived) -> DialogueOutcome | None:
         """The error that a CALL gets which is no billing message, or nothing where it can be read."""
         action = received.action
         wrong_id = id_flaw(received.message_id)
@@ -137,18 +143,18 @@ class Dialogue:
             return self._fault(received, Fault.BAD_ID, wrong_id)
         if action not in self._version.handlers:
             known = action in self._version.schemas.actions
-            flaw = Flaw(
+            flaw = Violation(
                 code=UNKNOWN_ACTION,
-                detail=f"action {wire.shown(action, 40)} is not part of ocpp{self._version.name}",
+                detail=f"action {json_values.shown(action, 40)} is not part of ocpp{self._version.name}",
             )
             return self._fault(received, Fault.UNSUPPORTED_ACTION if known else Fault.UNKNOWN_ACTION, flaw)
         if received.payload is None:
             return self._fault(
-                received, Fault.MALFORMED, Flaw(code=NO_NUMBER, detail=f"{action}: no payload")
+                received, Fault.MALFORMED, Violation(code=NO_NUMBER, detail=f"{action}: no payload")
             )
         return None
 
-    def _billing(self, received: CallReceived, text: str, now_ns: int) -> Outcome:
+    def _billing(self, received: CallReceived, text: str, now_ns: int) -> DialogueOutcome:
         """A billing message: always an event, and never an error."""
         action, payload = received.action, received.payload
         if payload is None or not self._version.schemas.is_compliant_request(action, payload):
@@ -175,25 +181,25 @@ class Dialogue:
             return Reaction(events=(replace(first, flaws=(*first.flaws, flaw)),))
         return Reaction(events=(_quarantined(call, flaw),))
 
-    def _react(self, received: CallReceived, call: Incoming, reaction: Reaction) -> Outcome:
+    def _react(self, received: CallReceived, call: Incoming, reaction: Reaction) -> DialogueOutcome:
         """The outcome of a CALL that was understood; an id against the standard is told all the same."""
         flaw = id_flaw(received.message_id)
         if reaction.answer is None:
             waiting = _Waiting(message_id=received.message_id, action=received.action, call=call)
             self._waiting[call.call.message_id] = waiting
-            return Outcome(action=received.action, events=reaction.events, flaw=flaw)
+            return DialogueOutcome(action=received.action, events=reaction.events, flaw=flaw)
         answer = self._result(received.message_id, received.action, reaction.answer)
-        return Outcome(action=received.action, events=reaction.events, text=answer, flaw=flaw)
+        return DialogueOutcome(action=received.action, events=reaction.events, text=answer, flaw=flaw)
 
     def _kept(self, text: str, *, is_json: bool) -> str:
         mask = masked if is_json else masked_broken
-        return mask(text, wire.normal_token, self._station.hash_token)
+        return mask(text, json_values.normal_token, self._station.hash_token)
 
-    def _shown(self, flaw: Flaw, text: str) -> Flaw:
+    def _shown(self, flaw: Violation, text: str) -> Violation:
         """The flaw with the beginning of what is no JSON."""
         if flaw.code != NO_JSON:
             return flaw
-        beginning = wire.shown(self._kept(text, is_json=False), _SHOWN_CHARACTERS)
+        beginning = json_values.shown(self._kept(text, is_json=False), _SHOWN_CHARACTERS)
         return replace(flaw, detail=f"{flaw.detail}: {beginning}")
 
     def _incoming(self, message_id: MessageId, payload: Payload, *, frame: str, now_ns: int) -> Incoming:
@@ -226,9 +232,9 @@ class Dialogue:
         self._version.schemas.assert_response(action, payload)
         return self.rpc.result(message_id, payload)
 
-    def _fault(self, received: CallReceived, fault: Fault, flaw: Flaw) -> Outcome:
+    def _fault(self, received: CallReceived, fault: Fault, flaw: Violation) -> DialogueOutcome:
         self._counts[f"refused.{fault.value.replace(' ', '_')}"] += 1
-        return Outcome(text=self.rpc.error(bounded(received.message_id), fault), flaw=flaw)
+        return DialogueOutcome(text=self.rpc.error(bounded(received.message_id), fault), flaw=flaw)
 
 
 def _is_answerable(message_id: MessageId) -> bool:
@@ -236,7 +242,7 @@ def _is_answerable(message_id: MessageId) -> bool:
     return isinstance(message_id, int) or len(message_id) <= _REFERENCE_LENGTH_MAX
 
 
-def _quarantined(call: Incoming, flaw: Flaw) -> TransactionUpdated:
+def _quarantined(call: Incoming, flaw: Violation) -> TransactionUpdated:
     """A billing message that is kept and acknowledged, and has no effect."""
     return TransactionUpdated(
         call=call.call,

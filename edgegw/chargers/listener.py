@@ -25,13 +25,13 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from edgegw.chargers.admission import PLAIN, TLS, Admission, AdmissionControl, Attempt
 from edgegw.chargers.connection import FRAME_BYTES_MAX, Socket
-from edgegw.chargers.door import PLAIN, TLS, Admission, Attempt, Door
-from edgegw.chargers.lobby import Lobby
-from edgegw.chargers.refusals import Refusals
+from edgegw.chargers.rejection_log import RejectionLog
 from edgegw.chargers.settings import Log, StationSettings, VersionName
+from edgegw.chargers.socket_limits import SocketLimits
 from edgegw.chargers.tls import Tls, cause
-from edgegw.errors import AddressTakenError, leaves
+from edgegw.common.errors import AddressTakenError, leaves
 
 _VERSIONS: dict[str, VersionName] = {
     "ocpp2.1": "2.1",
@@ -53,7 +53,7 @@ _TEXTS = {
     503: "try again later\n",
 }
 
-Welcome = Callable[[Admission, str, Socket], Awaitable[None]]
+OnAdmitted = Callable[[Admission, str, Socket], Awaitable[None]]
 """Takes who was admitted, version and socket, and returns when the socket is done with."""
 
 
@@ -66,15 +66,15 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hall:
+class ListenerContext:
     """What every connection needs of its surroundings. `expected` tells the one version that a charger may speak."""
 
     settings: Callable[[], StationSettings]
-    door: Door
-    refusals: Refusals
-    welcome: Welcome
+    door: AdmissionControl
+    refusals: RejectionLog
+    welcome: OnAdmitted
     expected: Callable[[str], VersionName | None]
-    lobby: Lobby = field(default_factory=Lobby)
+    socket_limits: SocketLimits = field(default_factory=SocketLimits)
 
 
 class WebSocket:
@@ -119,7 +119,7 @@ class WebSocket:
         self._connection.transport.abort()
 
 
-class _Guest(ServerConnection):
+class _HandshakeConnection(ServerConnection):
     """One socket of the WebSocket library, from its first byte on: TLS, where there is any, lies below it."""
 
     admission: Admission | None = None
@@ -127,9 +127,9 @@ class _Guest(ServerConnection):
     _refused = False
     _counted: str | None = None  # the address it is counted under in the lobby
 
-    def __init__(self, *arguments: Any, hall: Hall, profile: int, **more: Any) -> None:
+    def __init__(self, *arguments: Any, listener_context: ListenerContext, profile: int, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self._hall = hall
+        self._hall = listener_context
         self.profile = profile
 
     @property
@@ -149,7 +149,7 @@ class _Guest(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The library's, for no more sockets of nobody's than the lobby holds."""
         super().connection_made(transport)
-        if self._hall.lobby.enter(self.address):
+        if self._hall.socket_limits.enter(self.address):
             self._counted = self.address
         else:
             self.refuse("EGW-1009")
@@ -163,7 +163,7 @@ class _Guest(ServerConnection):
     def leave_lobby(self) -> None:
         """It is counted no more among those that nobody knows."""
         if self._counted is not None:
-            self._hall.lobby.leave(self._counted)
+            self._hall.socket_limits.leave(self._counted)
             self._counted = None
 
     def data_received(self, data: bytes) -> None:
@@ -189,9 +189,9 @@ class _Guest(ServerConnection):
 
 
 @contextlib.asynccontextmanager
-async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
+async def listen(listener_context: ListenerContext, tls: Tls | None) -> AsyncIterator[Ports]:
     """Serve until the block is left; raises AddressTakenError."""
-    settings = hall.settings()
+    settings = listener_context.settings()
     listener = settings.listener
     compression = ServerPerMessageDeflateFactory(
         server_no_context_takeover=True,  # our answers are short, and nothing is kept between them
@@ -208,18 +208,18 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
     async with contextlib.AsyncExitStack() as stack:
         with _bound("ocpp.host, ocpp.port", listener.host, listener.port):
             serving = serve(
-                partial(_handle, hall),
+                partial(_handle, listener_context),
                 listener.host,
                 listener.port,
-                process_request=partial(_process_request, hall),
-                select_subprotocol=partial(_select_subprotocol, hall),
+                process_request=partial(_process_request, listener_context),
+                select_subprotocol=partial(_select_subprotocol, listener_context),
                 compression=None,
                 extensions=[compression],
                 open_timeout=listener.open_timeout_s,
                 max_size=FRAME_BYTES_MAX,
                 server_header=None,
                 logger=logger,
-                create_connection=partial(_Guest, hall=hall, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
+                create_connection=partial(_HandshakeConnection, context=listener_context, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
                 **limits,
             )
             server = await stack.enter_async_context(serving)
@@ -228,18 +228,18 @@ async def listen(hall: Hall, tls: Tls | None) -> AsyncIterator[Ports]:
             yield Ports(plain=plain, tls=None)
             return
 
-        def guest() -> _Guest:
+        def handshake() -> _HandshakeConnection:
             """A connection of the plain server's, which differs in what lies below it only."""
             protocol = ServerProtocol(
                 extensions=[compression],
-                select_subprotocol=lambda _, offered: _select_subprotocol(hall, made, offered),
+                select_subprotocol=lambda _, offered: _select_subprotocol(listener_context, made, offered),
                 max_size=FRAME_BYTES_MAX,
                 logger=logger,
             )
-            made = _Guest(protocol, server, hall=hall, profile=TLS, **limits)
+            made = _HandshakeConnection(protocol, server, context=listener_context, profile=TLS, **limits)
             return made
 
-        async with _TlsDoor(hall, tls, guest, port=listener.tls.port) as port:
+        async with _TlsDoor(listener_context, tls, handshake, port=listener.tls.port) as port:
             yield Ports(plain=plain, tls=port)
 
 
@@ -258,10 +258,17 @@ class _TlsDoor:
     asyncio's and uvloop's own TLS servers keep both to themselves.
     """
 
-    def __init__(self, hall: Hall, tls: Tls, guest: Callable[[], _Guest], *, port: int) -> None:
-        self._hall = hall
+    def __init__(
+        self,
+        listener_context: ListenerContext,
+        tls: Tls,
+        handshake: Callable[[], _HandshakeConnection],
+        *,
+        port: int,
+    ) -> None:
+        self._hall = listener_context
         self._tls = tls
-        self._guest = guest
+        self._guest = handshake
         self._port = port
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
@@ -296,7 +303,7 @@ class _TlsDoor:
             except OSError:  # no file descriptor left, or gone already
                 await asyncio.sleep(_AGAIN_S)
                 continue
-            if self._hall.lobby.enter(_address(address)):
+            if self._hall.socket_limits.enter(_address(address)):
                 self._keep(self._secure(accepted, _address(address)))
             else:
                 accepted.close()
@@ -312,11 +319,13 @@ class _TlsDoor:
         except OSError as error:  # TLS faults and timeouts are among them
             self._hall.refusals.note("EGW-1107", address=address, detail=cause(error))
         finally:
-            self._hall.lobby.leave(address)
+            self._hall.socket_limits.leave(address)
 
 
-async def _process_request(hall: Hall, connection: ServerConnection, request: Request) -> Response | None:
-    assert isinstance(connection, _Guest)
+async def _process_request(
+    listener_context: ListenerContext, connection: ServerConnection, request: Request
+) -> Response | None:
+    assert isinstance(connection, _HandshakeConnection)
     headers = request.headers
     attempt = Attempt(
         path=request.path,
@@ -326,7 +335,7 @@ async def _process_request(hall: Hall, connection: ServerConnection, request: Re
         address=connection.address,
         profile=connection.profile,
     )
-    admitted = await hall.door.admit(attempt)
+    admitted = await listener_context.door.admit(attempt)
     if isinstance(admitted, Admission):
         connection.admission = admitted
         if admitted.password_hash is None:
@@ -341,12 +350,12 @@ async def _process_request(hall: Hall, connection: ServerConnection, request: Re
     return response
 
 
-async def _handle(hall: Hall, connection: ServerConnection) -> None:
-    assert isinstance(connection, _Guest)
+async def _handle(listener_context: ListenerContext, connection: ServerConnection) -> None:
+    assert isinstance(connection, _HandshakeConnection)
     admission = connection.admission
     assert admission is not None
-    expected = hall.expected(admission.charger_id)
-    version = _version(connection, expected or hall.settings().listener.default_version)
+    expected = listener_context.expected(admission.charger_id)
+    version = _version(connection, expected or listener_context.settings().listener.default_version)
     if version is None or expected not in {None, version}:
         spoken = ", ".join(name for name, known in _VERSIONS.items() if expected in {None, known})
         offered = ", ".join(_offered(connection))
@@ -356,16 +365,16 @@ async def _handle(hall: Hall, connection: ServerConnection) -> None:
     for handshake in (connection.request, connection.response):  # 5 KiB, which nobody reads any more
         if handshake is not None:
             handshake.headers.clear()
-    await hall.welcome(admission, version, WebSocket(connection))
+    await listener_context.welcome(admission, version, WebSocket(connection))
 
 
 def _select_subprotocol(
-    hall: Hall, connection: ServerConnection, offered: Sequence[Subprotocol]
+    listener_context: ListenerContext, connection: ServerConnection, offered: Sequence[Subprotocol]
 ) -> Subprotocol | None:
     """Our first choice among those offered, spelt as offered; None lets the handshake end without one."""
-    assert isinstance(connection, _Guest)
+    assert isinstance(connection, _HandshakeConnection)
     assert connection.admission is not None
-    expected = hall.expected(connection.admission.charger_id)
+    expected = listener_context.expected(connection.admission.charger_id)
     for known in sorted(_VERSIONS, key=lambda name: _VERSIONS[name] != expected):
         for name in offered:
             if name.lower() == known:

@@ -7,8 +7,15 @@ Source: OCPP 1.6 edition 2 §4 to §7; negative limits are vendor practice.
 
 from collections.abc import Mapping
 
-from edgegw.chargers import extract, profiles, timestamps, wire
-from edgegw.chargers.exchange import (
+from edgegw.chargers import (
+    charging_profiles,
+    json_values,
+    timestamps,
+)
+from edgegw.chargers import (
+    meter_values as measured,
+)
+from edgegw.chargers.call_types import (
     AnswerTranslator,
     Handler,
     Incoming,
@@ -17,12 +24,17 @@ from edgegw.chargers.exchange import (
     Payload,
     ProfileStep,
     Reaction,
-    Refusal,
     Request,
+    SetpointRefusal,
 )
-from edgegw.chargers.flaws import NO_NUMBER, Flaws
+from edgegw.chargers.common_messages import (
+    acknowledged,
+    boot_notification,
+    data_transfer,
+    heartbeat,
+)
 from edgegw.chargers.settings import ChargerSettings, StationSettings
-from edgegw.chargers.shared import acknowledged, boot_notification, data_transfer, heartbeat
+from edgegw.chargers.violations import NO_NUMBER, Violations
 from edgegw.core.effects import (
     Acknowledge,
     AllowEnergyTransfer,
@@ -70,8 +82,8 @@ _MEASURANDS = f"{_REGISTERS},Power.Active.Import,Power.Active.Export,SoC"
 
 def status_notification(call: Incoming) -> Reaction:
     """§4.9: connector 0 is the charger as a whole and tells nothing about a plug."""
-    number = wire.integer(call.payload.get("connectorId"))
-    status = wire.text(call.payload.get("status"))
+    number = json_values.integer(call.payload.get("connectorId"))
+    status = json_values.text(call.payload.get("status"))
     if number is None or status is None:
         raise IncompleteCallError("connectorId or status")
     evse_id = call.charger.evses.get(number)
@@ -95,12 +107,12 @@ def authorize(call: Incoming) -> Reaction:
 def start_transaction(call: Incoming) -> Reaction:
     """§4.8: meterStart is the import register; a start at an unknown connector is stored and acknowledged."""
     payload = call.payload
-    flaws = Flaws()
-    number = wire.integer(payload.get("connectorId"))
+    flaws = Violations()
+    number = json_values.integer(payload.get("connectorId"))
     evse_id = None if number is None else call.charger.evses.get(number)
     at_ns = flaws.instant_ns(payload.get("timestamp"), now_ns=call.now_ns, absent_ns=call.now_ns)
     id_token_hash = _id_token_hash(call)
-    parts = (wire.text(payload.get(key)) or "" for key in ("connectorId", "timestamp", "meterStart"))
+    parts = (json_values.text(payload.get(key)) or "" for key in ("connectorId", "timestamp", "meterStart"))
     business_key = ":".join(["start", *parts, id_token_hash or ""])  # the card itself is kept nowhere
     if evse_id is None:
         flaws.evse_number("connectorId", payload.get("connectorId"))
@@ -122,8 +134,8 @@ def start_transaction(call: Incoming) -> Reaction:
 
 def meter_values(call: Incoming) -> Reaction:
     """§4.7: with or without transaction; connector 0 is the charger's own meter."""
-    flaws = Flaws()
-    number = wire.integer(call.payload.get("connectorId"))
+    flaws = Violations()
+    number = json_values.integer(call.payload.get("connectorId"))
     if number is None:
         flaws.evse_number("connectorId", call.payload.get("connectorId"))
     updated = TransactionUpdated(
@@ -133,7 +145,7 @@ def meter_values(call: Incoming) -> Reaction:
         evse_id=None if number is None else call.charger.evses.get(number),
         transaction_id=_own_transaction_id(call),
         charging_state=None,
-        samples=extract.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
+        samples=measured.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
         flaws=flaws.all,
     )
     return Reaction(events=(updated,))
@@ -142,17 +154,17 @@ def meter_values(call: Incoming) -> Reaction:
 def stop_transaction(call: Incoming) -> Reaction:
     """§4.10: stored whatever it names; a charger that started offline may say -1 or 0 for its transaction."""
     payload = call.payload
-    flaws = Flaws()
+    flaws = Violations()
     transaction_id = _transaction_id(call)
     if transaction_id is None:
         transaction_id = ""
-        flaws.add(NO_NUMBER, f"transactionId is {wire.short(payload.get('transactionId'))}")
+        flaws.add(NO_NUMBER, f"transactionId is {json_values.short(payload.get('transactionId'))}")
     business_key = f"stop:{transaction_id}"
     if _own_transaction_id(call) is None:  # several such stops are not one
-        parts = (wire.text(payload.get(key)) or "" for key in ("timestamp", "meterStop"))
+        parts = (json_values.text(payload.get(key)) or "" for key in ("timestamp", "meterStop"))
         business_key = ":".join([business_key, *parts])
     at_ns = flaws.instant_ns(payload.get("timestamp"), now_ns=call.now_ns, absent_ns=call.now_ns)
-    samples = extract.samples(payload.get("transactionData"), flaws, now_ns=call.now_ns)
+    samples = measured.samples(payload.get("transactionData"), flaws, now_ns=call.now_ns)
     import_wh = flaws.register_wh("meterStop", payload.get("meterStop"))
     if import_wh is not None:
         samples = (*samples, ChargerSample(at_ns=at_ns, import_wh=import_wh))
@@ -164,7 +176,7 @@ def stop_transaction(call: Incoming) -> Reaction:
         evse_id=None,
         transaction_id=transaction_id,
         at_ns=at_ns,
-        reason=wire.text(payload.get("reason")) or "Local",  # §6.45: absent means Local
+        reason=json_values.text(payload.get("reason")) or "Local",  # §6.45: absent means Local
         samples=samples,
         flaws=flaws.all,
     )
@@ -250,14 +262,14 @@ def configuration(station: StationSettings, charger: ChargerSettings) -> tuple[t
 
 def _rest_by_default(number: int, charger: ChargerSettings) -> Request:
     """TxDefaultProfile of 0: a transaction rests until its own profile comes (§3.13.1)."""
-    unit, limit = profiles.limit(0, charger)
+    unit, limit = charging_profiles.limit(0, charger)
     schedule: Payload = {
         "chargingRateUnit": unit,
         "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
     }
     profile: Payload = {
-        "chargingProfileId": profiles.profile_id(number, profiles.DEFAULT_LEVEL),
-        "stackLevel": profiles.DEFAULT_LEVEL,
+        "chargingProfileId": charging_profiles.profile_id(number, charging_profiles.DEFAULT_LEVEL),
+        "stackLevel": charging_profiles.DEFAULT_LEVEL,
         "chargingProfilePurpose": "TxDefaultProfile",
         "chargingProfileKind": "Relative",
         "chargingSchedule": schedule,
@@ -269,21 +281,21 @@ def _rest_by_default(number: int, charger: ChargerSettings) -> Request:
 
 def apply_setpoint(
     effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
-) -> ProfileStep | Refusal:
+) -> ProfileStep | SetpointRefusal:
     """SetChargingProfile: first the fallback where it is not there yet, then the setpoint with its end."""
-    refused = profiles.refusal(effect, charger, now_ns)
+    refused = charging_profiles.refusal(effect, charger, now_ns)
     if refused is not None or not effect.transaction_id.isdecimal():
-        return refused or Refusal(reason="UnknownTransaction")
-    fallback = profiles.after_fallback(effect, installed)
+        return refused or SetpointRefusal(reason="UnknownTransaction")
+    fallback = charging_profiles.after_fallback(effect, installed)
     if fallback is not None:
-        request = _profile(effect, charger, profiles.FALLBACK_LEVEL, kind="Relative", timing={})
+        request = _profile(effect, charger, charging_profiles.FALLBACK_LEVEL, kind="Relative", timing={})
         return ProfileStep(request=request, installed=fallback, is_last=False)
-    duration_s = profiles.duration_s(effect, now_ns)
+    duration_s = charging_profiles.duration_s(effect, now_ns)
     start = timestamps.render(now_ns // timestamps.SECOND_NS * timestamps.SECOND_NS)
     # Absolute: a Relative schedule counts from the transaction's start and would have run out already.
     timing: Payload = {"startSchedule": start, "duration": duration_s}
-    request = _profile(effect, charger, profiles.ACTIVE_LEVEL, kind="Absolute", timing=timing)
-    active = profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
+    request = _profile(effect, charger, charging_profiles.ACTIVE_LEVEL, kind="Absolute", timing=timing)
+    active = charging_profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
     return ProfileStep(request=request, installed=active, is_last=True)
 
 
@@ -291,7 +303,7 @@ def start_remotely(effect: StartRemotely, charger: ChargerSettings) -> Request |
     """§5.11: RemoteStartTransaction, without word of its id; None for a token longer than an idTag may be."""
     if len(effect.id_token) > _ID_TAG_LENGTH_MAX:
         return None
-    number = profiles.evse_number(charger, effect.evse_id)
+    number = charging_profiles.evse_number(charger, effect.evse_id)
     return Request(action="RemoteStartTransaction", payload={"connectorId": number, "idTag": effect.id_token})
 
 
@@ -310,14 +322,14 @@ def allow_energy_transfer(_effect: AllowEnergyTransfer) -> Request | None:
 def _profile(
     effect: ApplySetpoint, charger: ChargerSettings, level: int, *, kind: str, timing: Payload
 ) -> Request:
-    number = profiles.evse_number(charger, effect.evse_id)
-    power_w = effect.power_w if level == profiles.ACTIVE_LEVEL else effect.fallback_w
-    unit, limit = profiles.limit(power_w, charger)
+    number = charging_profiles.evse_number(charger, effect.evse_id)
+    power_w = effect.power_w if level == charging_profiles.ACTIVE_LEVEL else effect.fallback_w
+    unit, limit = charging_profiles.limit(power_w, charger)
     period: Payload = {"startPeriod": 0, "limit": limit}
     if unit == "A":
         period["numberPhases"] = charger.phases
     profile: Payload = {
-        "chargingProfileId": profiles.profile_id(number, level),
+        "chargingProfileId": charging_profiles.profile_id(number, level),
         "transactionId": int(effect.transaction_id),
         "stackLevel": level,
         "chargingProfilePurpose": "TxProfile",
@@ -329,7 +341,7 @@ def _profile(
     )
 
 
-def _unplaced(call: Incoming, business_key: str, flaws: Flaws) -> TransactionUpdated:
+def _unplaced(call: Incoming, business_key: str, flaws: Violations) -> TransactionUpdated:
     """A start that fits no connector: kept as a frame, to be acknowledged."""
     return TransactionUpdated(
         call=call.call,
@@ -344,7 +356,7 @@ def _unplaced(call: Incoming, business_key: str, flaws: Flaws) -> TransactionUpd
 
 
 def _id_token_hash(call: Incoming) -> str | None:
-    token = wire.normal_token(call.payload.get("idTag"))
+    token = json_values.normal_token(call.payload.get("idTag"))
     return None if token is None else call.station.hash_token(token)
 
 
@@ -352,7 +364,7 @@ def _transaction_id(call: Incoming) -> str | None:
     value = call.payload.get("transactionId")
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 64:
         return str(value)  # also 2^63-1, which is seen in the field for "none"
-    number = wire.integer(value)
+    number = json_values.integer(value)
     return None if number is None else str(number)
 
 

@@ -7,8 +7,9 @@ Source: OCPP 2.0.1 and 2.1 Part 2: B01, C01, E01-E06, G01, J01-J02, K15, Q01.
 
 from collections.abc import Mapping
 
-from edgegw.chargers import extract, timestamps, wire
-from edgegw.chargers.exchange import (
+from edgegw.chargers import json_values, timestamps
+from edgegw.chargers import meter_values as measured
+from edgegw.chargers.call_types import (
     AnswerTranslator,
     Handler,
     Incoming,
@@ -16,8 +17,13 @@ from edgegw.chargers.exchange import (
     Payload,
     Reaction,
 )
-from edgegw.chargers.flaws import NO_NUMBER, Flaws
-from edgegw.chargers.shared import acknowledged, boot_notification, data_transfer, heartbeat
+from edgegw.chargers.common_messages import (
+    acknowledged,
+    boot_notification,
+    data_transfer,
+    heartbeat,
+)
+from edgegw.chargers.violations import NO_NUMBER, Violations
 from edgegw.core.effects import Acknowledge, Answer, AuthorizeAnswer, IdTokenStatus, StartAnswer
 from edgegw.core.events import (
     AuthorizeRequested,
@@ -53,8 +59,8 @@ def notify_ev_charging_schedule(_call: Incoming) -> Reaction:
 
 def status_notification(call: Incoming) -> Reaction:
     """G01: status of one connector; an EVSE is as its connector."""
-    evse_number = wire.integer(call.payload.get("evseId"))
-    status = wire.text(call.payload.get("connectorStatus"))
+    evse_number = json_values.integer(call.payload.get("evseId"))
+    status = json_values.text(call.payload.get("connectorStatus"))
     if evse_number is None or status is None:
         raise IncompleteCallError("evseId or connectorStatus")
     evse_id = call.charger.evses.get(evse_number)
@@ -75,16 +81,19 @@ def authorize(call: Incoming) -> Reaction:
 
 def notify_ev_charging_needs(call: Incoming) -> Reaction:
     """K15, Q01: answered at once, because ISO 15118-20 waits two seconds; profiles follow by themselves."""
-    number = wire.integer(call.payload.get("evseId"))
+    number = json_values.integer(call.payload.get("evseId"))
     if number is None or "chargingNeeds" not in call.payload:
         raise IncompleteCallError("evseId or chargingNeeds")
     evse_id = call.charger.evses.get(number)
     if evse_id is None:
         return Reaction(answer={"status": "Rejected"})
-    needs = wire.mapping(call.payload["chargingNeeds"])
-    modes = [needs.get("requestedEnergyTransfer"), *wire.sequence(needs.get("availableEnergyTransfer"))]
-    v2x = wire.mapping(needs.get("v2xChargingParameters"))
-    direct = wire.mapping(needs.get("dcChargingParameters"))
+    needs = json_values.mapping(call.payload["chargingNeeds"])
+    modes = [
+        needs.get("requestedEnergyTransfer"),
+        *json_values.sequence(needs.get("availableEnergyTransfer")),
+    ]
+    v2x = json_values.mapping(needs.get("v2xChargingParameters"))
+    direct = json_values.mapping(needs.get("dcChargingParameters"))
     charge_w = _power_w(v2x, "maxChargePower")
     reported = EvNeedsReported(
         evse_id=evse_id,
@@ -100,8 +109,8 @@ def notify_ev_charging_needs(call: Incoming) -> Reaction:
 
 def meter_values(call: Incoming) -> Reaction:
     """J01: clock-aligned values, outside of or beside a transaction."""
-    flaws = Flaws()
-    number = wire.integer(call.payload.get("evseId"))
+    flaws = Violations()
+    number = json_values.integer(call.payload.get("evseId"))
     updated = TransactionUpdated(
         call=call.call,
         business_key=None,
@@ -109,7 +118,7 @@ def meter_values(call: Incoming) -> Reaction:
         evse_id=None if number is None else call.charger.evses.get(number),
         transaction_id=None,
         charging_state=None,
-        samples=extract.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
+        samples=measured.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
         flaws=flaws.all,
     )
     return Reaction(events=(updated,))
@@ -117,28 +126,30 @@ def meter_values(call: Incoming) -> Reaction:
 
 def transaction_event(call: Incoming) -> Reaction:
     """E01-E06: by eventType; what fits no place is kept as an update and acknowledged."""
-    transaction_id = wire.text(wire.mapping(call.payload.get("transactionInfo")).get("transactionId"))
+    transaction_id = json_values.text(
+        json_values.mapping(call.payload.get("transactionInfo")).get("transactionId")
+    )
     evse_id = _evse_id(call)
     kind = call.payload.get("eventType")
-    flaws = Flaws()
+    flaws = Violations()
     if transaction_id is None:
         flaws.add(NO_NUMBER, "transactionId is missing")
     elif kind == "Started" and evse_id is not None:
         return _started(call, transaction_id, evse_id)
     elif kind == "Started":
-        flaws.evse_number("evse.id", wire.mapping(call.payload.get("evse")).get("id"))
+        flaws.evse_number("evse.id", json_values.mapping(call.payload.get("evse")).get("id"))
     elif kind == "Ended":
         return _ended(call, transaction_id, evse_id)
     elif kind != "Updated":
-        flaws.add(NO_NUMBER, f"eventType is {wire.short(kind)}")
+        flaws.add(NO_NUMBER, f"eventType is {json_values.short(kind)}")
     return _updated(call, transaction_id, evse_id, flaws=flaws)
 
 
 def _started(call: Incoming, transaction_id: str, evse_id: str) -> Reaction:
-    flaws = Flaws()
+    flaws = Violations()
     now_ns = call.now_ns
     at_ns = flaws.instant_ns(call.payload.get("timestamp"), now_ns=now_ns, absent_ns=now_ns)
-    samples = extract.samples(
+    samples = measured.samples(
         call.payload.get("meterValue"), flaws, now_ns=now_ns, absent_ns=at_ns, at_start=True
     )
     events: list[Event] = [
@@ -162,7 +173,9 @@ def _started(call: Incoming, transaction_id: str, evse_id: str) -> Reaction:
     return Reaction(events=tuple(events))
 
 
-def _updated(call: Incoming, transaction_id: str | None, evse_id: str | None, *, flaws: Flaws) -> Reaction:
+def _updated(
+    call: Incoming, transaction_id: str | None, evse_id: str | None, *, flaws: Violations
+) -> Reaction:
     flaws.instant_ns(call.payload.get("timestamp"), now_ns=call.now_ns, absent_ns=call.now_ns)
     updated = TransactionUpdated(
         call=call.call,
@@ -173,17 +186,17 @@ def _updated(call: Incoming, transaction_id: str | None, evse_id: str | None, *,
         charging_state=_charging_state(call),
         offline=call.payload.get("offline") is True,
         id_token_hash=_id_token_hash(call),
-        samples=extract.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
+        samples=measured.samples(call.payload.get("meterValue"), flaws, now_ns=call.now_ns),
         flaws=flaws.all,
     )
     return Reaction(events=(updated,))
 
 
 def _ended(call: Incoming, transaction_id: str, evse_id: str | None) -> Reaction:
-    flaws = Flaws()
+    flaws = Violations()
     now_ns = call.now_ns
     at_ns = flaws.instant_ns(call.payload.get("timestamp"), now_ns=now_ns, absent_ns=now_ns)
-    reason = wire.text(wire.mapping(call.payload.get("transactionInfo")).get("stoppedReason"))
+    reason = json_values.text(json_values.mapping(call.payload.get("transactionInfo")).get("stoppedReason"))
     ended = TransactionEnded(
         call=call.call,
         business_key=_business_key(call, transaction_id),
@@ -193,7 +206,7 @@ def _ended(call: Incoming, transaction_id: str, evse_id: str | None) -> Reaction
         transaction_id=transaction_id,
         at_ns=at_ns,
         reason=reason or "Local",  # §1.61: absent means Local
-        samples=extract.samples(call.payload.get("meterValue"), flaws, now_ns=now_ns, absent_ns=at_ns),
+        samples=measured.samples(call.payload.get("meterValue"), flaws, now_ns=now_ns, absent_ns=at_ns),
         flaws=flaws.all,
     )
     return Reaction(events=(ended,))
@@ -267,16 +280,16 @@ ANSWERS: Mapping[str, AnswerTranslator] = {
 
 
 def _business_key(call: Incoming, transaction_id: str) -> str:
-    seq_no = wire.text(call.payload.get("seqNo"))
+    seq_no = json_values.text(call.payload.get("seqNo"))
     if seq_no is None:  # against the standard; kind and time must do
-        parts = (wire.text(call.payload.get(key)) or "" for key in ("eventType", "timestamp"))
+        parts = (json_values.text(call.payload.get(key)) or "" for key in ("eventType", "timestamp"))
         return ":".join(["event", transaction_id, *parts])
     return f"event:{transaction_id}:{seq_no}"
 
 
 def _evse_id(call: Incoming) -> str | None:
     """E01.FR.16: the first event names the EVSE; a charger with only one may forget to."""
-    number = wire.integer(wire.mapping(call.payload.get("evse")).get("id"))
+    number = json_values.integer(json_values.mapping(call.payload.get("evse")).get("id"))
     if number is not None:
         return call.charger.evses.get(number)
     first = call.payload.get("eventType") == "Started"
@@ -284,13 +297,13 @@ def _evse_id(call: Incoming) -> str | None:
 
 
 def _charging_state(call: Incoming) -> ChargingState | None:
-    state = wire.text(wire.mapping(call.payload.get("transactionInfo")).get("chargingState"))
+    state = json_values.text(json_values.mapping(call.payload.get("transactionInfo")).get("chargingState"))
     return None if state is None else _CHARGING_STATES.get(state)
 
 
 def _id_token_hash(call: Incoming) -> str | None:
-    id_token = wire.mapping(call.payload.get("idToken"))
-    token = wire.normal_token(id_token.get("idToken"))
+    id_token = json_values.mapping(call.payload.get("idToken"))
+    token = json_values.normal_token(id_token.get("idToken"))
     if token is None or id_token.get("type") == "NoAuthorization":
         return None
     return call.station.hash_token(token)
@@ -298,6 +311,6 @@ def _id_token_hash(call: Incoming) -> str | None:
 
 def _power_w(parameters: Mapping[str, object], name: str) -> int | None:
     """Sum over the phases given; discharge powers are told with either sign."""
-    phases = [wire.integer(parameters.get(f"{name}{suffix}")) for suffix in ("", "_L2", "_L3")]
+    phases = [json_values.integer(parameters.get(f"{name}{suffix}")) for suffix in ("", "_L2", "_L3")]
     known = [abs(power_w) for power_w in phases if power_w is not None]
     return sum(known) if known else None

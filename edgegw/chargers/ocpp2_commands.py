@@ -5,8 +5,14 @@ Dynamic profile whose duration is a dead man's timer, over a ChargingOnly fallba
 Source: OCPP 2.0.1 and 2.1 Part 2: B05, F01, F03, F06, J02, K01, K28 (with errata 2025-09), Q02, Q03, Q11.
 """
 
-from edgegw.chargers import profiles, timestamps
-from edgegw.chargers.exchange import Installed, Payload, ProfileStep, Refusal, Request
+from edgegw.chargers import charging_profiles, timestamps
+from edgegw.chargers.call_types import (
+    Installed,
+    Payload,
+    ProfileStep,
+    Request,
+    SetpointRefusal,
+)
 from edgegw.chargers.ocpp2 import BOTH_WAYS_TRANSFER, ONE_WAY_TRANSFER
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.timestamps import SECOND_NS
@@ -38,7 +44,7 @@ def configuration_201(station: StationSettings, charger: ChargerSettings) -> tup
 
 def _rest_by_default(number: int) -> Request:
     """TxDefaultProfile of 0 W: a transaction rests until its own profile comes (K01)."""
-    profile_id = profiles.profile_id(number, profiles.DEFAULT_LEVEL)
+    profile_id = charging_profiles.profile_id(number, charging_profiles.DEFAULT_LEVEL)
     schedule: Payload = {
         "id": profile_id,
         "chargingRateUnit": "W",
@@ -46,7 +52,7 @@ def _rest_by_default(number: int) -> Request:
     }
     profile: Payload = {
         "id": profile_id,
-        "stackLevel": profiles.DEFAULT_LEVEL,
+        "stackLevel": charging_profiles.DEFAULT_LEVEL,
         "chargingProfilePurpose": "TxDefaultProfile",
         "chargingProfileKind": "Relative",
         "chargingSchedule": [schedule],
@@ -64,41 +70,43 @@ def configuration_21(station: StationSettings, charger: ChargerSettings) -> tupl
 
 def apply_limit(
     effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
-) -> ProfileStep | Refusal:
+) -> ProfileStep | SetpointRefusal:
     """2.0.1: first the fallback where it is not there yet, then an Absolute schedule; negative by dialect."""
-    refused = profiles.refusal(effect, charger, now_ns)
+    refused = charging_profiles.refusal(effect, charger, now_ns)
     if refused is not None:
         return refused
-    fallback = profiles.after_fallback(effect, installed)
+    fallback = charging_profiles.after_fallback(effect, installed)
     if fallback is not None:
-        request = _limit_profile(effect, charger, profiles.FALLBACK_LEVEL, kind="Relative", timing={})
+        request = _limit_profile(
+            effect, charger, charging_profiles.FALLBACK_LEVEL, kind="Relative", timing={}
+        )
         return ProfileStep(request=request, installed=fallback, is_last=False)
-    duration_s = profiles.duration_s(effect, now_ns)
+    duration_s = charging_profiles.duration_s(effect, now_ns)
     start = timestamps.render(now_ns // SECOND_NS * SECOND_NS)
     # Absolute: a Relative schedule counts from the transaction's start and would have run out already.
     timing: Payload = {"startSchedule": start, "duration": duration_s}
-    request = _limit_profile(effect, charger, profiles.ACTIVE_LEVEL, kind="Absolute", timing=timing)
-    active = profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
+    request = _limit_profile(effect, charger, charging_profiles.ACTIVE_LEVEL, kind="Absolute", timing=timing)
+    active = charging_profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
     return ProfileStep(request=request, installed=active, is_last=True)
 
 
 def apply_setpoint(
     effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
-) -> ProfileStep | Refusal:
+) -> ProfileStep | SetpointRefusal:
     """2.1: setpoint only (Q03.FR.02), for charging and discharging alike; an update where its restart fits the end."""
-    number = profiles.evse_number(charger, effect.evse_id)
+    number = charging_profiles.evse_number(charger, effect.evse_id)
     # Rounded down from now to the end: the charger counts from when it has the profile.
     duration_s = (effect.ends_ns - now_ns) // SECOND_NS
     if duration_s <= 0:
-        return Refusal(reason="Expired")
-    fallback = profiles.after_fallback(effect, installed)
+        return SetpointRefusal(reason="Expired")
+    fallback = charging_profiles.after_fallback(effect, installed)
     if fallback is not None:
         return ProfileStep(request=_charging_only(effect, number), installed=fallback, is_last=False)
     assert installed is not None
     if _update_fits(effect, installed, now_ns):
         assert installed.duration_s is not None
         duration_s = installed.duration_s
-        profile_id = profiles.profile_id(number, profiles.ACTIVE_LEVEL)
+        profile_id = charging_profiles.profile_id(number, charging_profiles.ACTIVE_LEVEL)
         update: Payload = {"chargingProfileId": profile_id, "scheduleUpdate": {"setpoint": effect.power_w}}
         request = Request(action="UpdateDynamicSchedule", payload=update)
     else:
@@ -108,8 +116,8 @@ def apply_setpoint(
             "chargingRateUnit": "W",
             "chargingSchedulePeriod": [period],
         }
-        request = _profile(effect, number, profiles.ACTIVE_LEVEL, kind="Dynamic", schedule=schedule)
-    active = profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
+        request = _profile(effect, number, charging_profiles.ACTIVE_LEVEL, kind="Dynamic", schedule=schedule)
+    active = charging_profiles.after_active(effect, duration_s=duration_s, now_ns=now_ns)
     return ProfileStep(request=request, installed=active, is_last=True)
 
 
@@ -121,7 +129,7 @@ def start_remotely(effect: StartRemotely, charger: ChargerSettings) -> Request |
     if len(effect.id_token) > _ID_TOKEN_LENGTH_MAX:
         return None
     payload: Payload = {
-        "evseId": profiles.evse_number(charger, effect.evse_id),
+        "evseId": charging_profiles.evse_number(charger, effect.evse_id),
         "idToken": {"idToken": effect.id_token, "type": "Central"},
         "remoteStartId": effect.remote_start_id,
     }
@@ -157,25 +165,25 @@ def _charging_only(effect: ApplySetpoint, number: int) -> Request:
     """Q11: with no valid profile left a station charges without limits, so a fallback lies below."""
     period: Payload = {"startPeriod": 0, "operationMode": "ChargingOnly", "limit": effect.fallback_w}
     schedule: Payload = {"chargingRateUnit": "W", "chargingSchedulePeriod": [period]}
-    return _profile(effect, number, profiles.FALLBACK_LEVEL, kind="Relative", schedule=schedule)
+    return _profile(effect, number, charging_profiles.FALLBACK_LEVEL, kind="Relative", schedule=schedule)
 
 
 def _limit_profile(
     effect: ApplySetpoint, charger: ChargerSettings, level: int, *, kind: str, timing: Payload
 ) -> Request:
-    power_w = effect.power_w if level == profiles.ACTIVE_LEVEL else effect.fallback_w
-    unit, limit = profiles.limit(power_w, charger)
+    power_w = effect.power_w if level == charging_profiles.ACTIVE_LEVEL else effect.fallback_w
+    unit, limit = charging_profiles.limit(power_w, charger)
     period: Payload = {"startPeriod": 0, "limit": limit}
     if unit == "A":
         period["numberPhases"] = charger.phases
     schedule: Payload = {**timing, "chargingRateUnit": unit, "chargingSchedulePeriod": [period]}
     return _profile(
-        effect, profiles.evse_number(charger, effect.evse_id), level, kind=kind, schedule=schedule
+        effect, charging_profiles.evse_number(charger, effect.evse_id), level, kind=kind, schedule=schedule
     )
 
 
 def _profile(effect: ApplySetpoint, number: int, level: int, *, kind: str, schedule: Payload) -> Request:
-    profile_id = profiles.profile_id(number, level)
+    profile_id = charging_profiles.profile_id(number, level)
     profile: Payload = {
         "id": profile_id,
         "stackLevel": level,

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from edgegw.chargers import strict_json, wire
-from edgegw.chargers.exchange import Fault, Payload
-from edgegw.chargers.flaws import MESSAGE_ID
+from edgegw.chargers import json_values, strict_json
+from edgegw.chargers.call_types import Fault, Payload
 from edgegw.chargers.strict_json import NotStrictError
-from edgegw.core.events import Flaw
+from edgegw.chargers.violations import MESSAGE_ID
+from edgegw.core.events import Violation
 
 MESSAGE_ID_LENGTH_MAX = 36
 NO_MESSAGE, UNKNOWN_TYPE = "EGW-1202", "EGW-1203"
@@ -76,7 +76,7 @@ class CallReceived:
     message_id: MessageId
     action: str
     payload: Payload | None
-    broken: Flaw | None = None
+    broken: Violation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class SendText:
     """Text to be sent as it is, because of `flaw`."""
 
     text: str
-    flaw: Flaw
+    flaw: Violation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class Ignored:
     """A frame without consequence; `reason` is a count's name."""
 
     reason: str
-    flaw: Flaw | None = None
+    flaw: Violation | None = None
 
 
 Output = CallReceived | CallEnded | SendText | Ignored
@@ -129,7 +129,7 @@ class Rpc:
             case [int(kind), *rest] if kind != MessageType.CALL:
                 return self._other_type(kind, rest)
             case _:
-                return self._unreadable(Flaw(code=NO_MESSAGE, detail=_shape(frame)))
+                return self._unreadable(Violation(code=NO_MESSAGE, detail=_shape(frame)))
 
     def call(self, message_id: str, action: str, payload: Payload, *, deadline_s: float) -> str:
         """The text of a CALL of ours, now outstanding until `deadline_s` of the caller's clock.
@@ -155,7 +155,7 @@ class Rpc:
         """The text of a CALLERROR; says what is wrong, repeats nothing of the message."""
         return _dumps([MessageType.CALLERROR, message_id, self._codes[fault], fault.value, {}])
 
-    def _unreadable(self, flaw: Flaw) -> Output:
+    def _unreadable(self, flaw: Violation) -> Output:
         # 2.1 Part 4 §4.2.3: an id that cannot be read is answered as "-1"; 1.6 knows no such answer.
         if self._names_unreadable:
             return SendText(text=self.error("-1", Fault.UNREADABLE), flaw=flaw)
@@ -179,7 +179,7 @@ class Rpc:
         """2.1 Part 4 §4.1.3: SEND and CALLRESULTERROR need no answer; others are not supported, which 1.6 cannot say."""
         if kind in _TOLERATED:
             return Ignored(reason=_TOLERATED[kind])
-        flaw = Flaw(code=UNKNOWN_TYPE, detail=f"message type {wire.short(kind)}")
+        flaw = Violation(code=UNKNOWN_TYPE, detail=f"message type {json_values.short(kind)}")
         message_id = rest[0] if rest else None
         if self._names_unreadable and isinstance(message_id, str) and _is_message_id(message_id):
             return SendText(text=self.error(message_id, Fault.UNKNOWN_TYPE), flaw=flaw)
@@ -187,7 +187,7 @@ class Rpc:
 
     def _called(self, message_id: MessageId, rest: list[Any]) -> Output:
         if not rest or not isinstance(rest[0], str):
-            flaw = Flaw(code=NO_MESSAGE, detail=_shape([2, message_id, *rest]))
+            flaw = Violation(code=NO_MESSAGE, detail=_shape([2, message_id, *rest]))
             return SendText(text=self.error(bounded(message_id), Fault.MALFORMED), flaw=flaw)
         payload = rest[1] if len(rest) > 1 and isinstance(rest[1], dict) else None
         return CallReceived(message_id=message_id, action=rest[0], payload=payload)
@@ -202,12 +202,12 @@ class Rpc:
         return CallEnded(message_id=message_id, payload=None, reason=reason)
 
 
-def id_flaw(message_id: MessageId) -> Flaw | None:
+def id_flaw(message_id: MessageId) -> Violation | None:
     """What is wrong with a CALL's id: OCPP-J knows texts of at most 36 characters."""
     if isinstance(message_id, str) and len(message_id) <= MESSAGE_ID_LENGTH_MAX:
         return None
     length = f"{len(message_id)} characters" if isinstance(message_id, str) else "no text"
-    return Flaw(code=MESSAGE_ID, detail=f"the message id is {length}")
+    return Violation(code=MESSAGE_ID, detail=f"the message id is {length}")
 
 
 def bounded(message_id: MessageId) -> MessageId:
@@ -225,8 +225,8 @@ def _shape(frame: Any) -> str:
     """What stands in the place of a message."""
     expected = "expected [2, id, action, payload]"
     if not isinstance(frame, list):
-        return f"{expected}, got {wire.short(frame)}"
-    kind = f", type {wire.short(frame[0])}" if frame else ""
+        return f"{expected}, got {json_values.short(frame)}"
+    kind = f", type {json_values.short(frame[0])}" if frame else ""
     return f"{expected}, got a list of {len(frame)}{kind}"
 
 

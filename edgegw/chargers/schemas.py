@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from edgegw.chargers.exchange import Payload
+from edgegw.chargers.call_types import Payload
 
 _FOLDERS = {"1.6": "v16", "2.0.1": "v201", "2.1": "v21"}
 

@@ -9,9 +9,9 @@ import json
 import re
 from typing import Any, NoReturn
 
-from edgegw.chargers import wire
+from edgegw.chargers import json_values
 from edgegw.chargers.masking import names_a_person
-from edgegw.core.events import Flaw
+from edgegw.core.events import Violation
 
 DEPTH_MAX = 32
 
@@ -25,7 +25,7 @@ class NotStrictError(ValueError):
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
-        self.flaw = Flaw(code=code, detail=detail)
+        self.flaw = Violation(code=code, detail=detail)
         self.loose: Any = None
 
 
@@ -74,9 +74,9 @@ def _twice(pairs: list[tuple[str, Any]]) -> str:
     """Which key stands twice, with its values unless they may name a person."""
     names = [name for name, _ in pairs]
     name = next(name for name in names if names.count(name) > 1)
-    values = [wire.short(value) for key, value in pairs if key == name][:4]
+    values = [json_values.short(value) for key, value in pairs if key == name][:4]
     shown = "" if names_a_person(name) else f" ({', '.join(values)})"
-    return f"key {wire.shown(name, 50)} appears twice{shown}"
+    return f"key {json_values.shown(name, 50)} appears twice{shown}"
 
 
 def _no_number(name: str) -> NoReturn:

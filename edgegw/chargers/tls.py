@@ -9,8 +9,8 @@ import ssl
 from pathlib import Path
 
 from edgegw.chargers.settings import TlsSettings
-from edgegw.errors import ConfigError
-from edgegw.remedies import explained
+from edgegw.common.error_codes import explained
+from edgegw.common.errors import ConfigError
 
 CIPHER_SUITES = (
     "ECDHE-ECDSA-AES256-GCM-SHA384",

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from edgegw.chargers import ocpp2, ocpp2_commands, ocpp16, wire
-from edgegw.chargers.exchange import (
+from edgegw.chargers import json_values, ocpp2, ocpp2_commands, ocpp16
+from edgegw.chargers.call_types import (
     AnswerTranslator,
     Handler,
     Installed,
     Payload,
     ProfileStep,
-    Refusal,
     Request,
+    SetpointRefusal,
 )
 from edgegw.chargers.schemas import Schemas
 from edgegw.chargers.settings import ChargerSettings, StationSettings
@@ -24,7 +24,7 @@ class Apply(Protocol):
 
     def __call__(
         self, effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, /, *, now_ns: int
-    ) -> ProfileStep | Refusal:
+    ) -> ProfileStep | SetpointRefusal:
         """The next CALL from what is `installed` now; pure."""
 
 
@@ -99,7 +99,7 @@ def load() -> Mapping[str, Version]:
 def is_accepted(action: str, payload: Payload) -> bool:
     """True when a charger's result means yes. SetVariables answers per variable; RebootRequired counts as yes."""
     if action == "SetVariables":
-        results = wire.sequence(payload.get("setVariableResult"))
+        results = json_values.sequence(payload.get("setVariableResult"))
         statuses = [result.get("attributeStatus") for result in results if isinstance(result, dict)]
         return bool(statuses) and all(status in {"Accepted", "RebootRequired"} for status in statuses)
     return payload.get("status") in {"Accepted", "RebootRequired"}

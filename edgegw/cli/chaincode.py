@@ -71,7 +71,7 @@ def serve(  # noqa: PLR0913 - one parameter an option
     from edgegw.ops.logs import configure, log_event
     from edgegw.peer.__main__ import announce, load_contract
     from edgegw.peer.chaincode.server import Options, Tls, run
-    from edgegw.peer.listening import StartRefusedError
+    from edgegw.peer.listen_address import StartRefusedError
 
     if bool(tls_cert) != bool(tls_key):
         raise click.UsageError("--tls-cert and --tls-key go together")

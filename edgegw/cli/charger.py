@@ -13,8 +13,8 @@ import click
 from edgegw.cli.console import Ended, Exit, can_ask, config_option, config_path, json_option, printable, show
 from edgegw.cli.daemon import DaemonAwayError, ask_daemon
 from edgegw.cli.table import show_table
-from edgegw.config import ChargerConfig, Config
-from edgegw.remedies import REMEDIES, explained
+from edgegw.common.error_codes import REMEDIES, explained
+from edgegw.config.schema import ChargerConfig, Config
 
 if TYPE_CHECKING:
     from edgegw.commissioning.approval import EvseWish
@@ -165,8 +165,8 @@ def approve(
         raise Ended(
             f"{charger_id} is approved already; edgegw charger show {charger_id} shows it", Exit.PROBLEMS
         )
-    stranger = {} if configured else _stranger(config, charger_id)
-    password, password_hash = None, stranger.get("password_hash")
+    pending = {} if configured else _stranger(config, charger_id)
+    password, password_hash = None, pending.get("password_hash")
     if new_password or (configured is None and not password_hash):
         password = approval.new_password()
         password_hash = hash_password(password)
@@ -175,7 +175,7 @@ def approve(
         wish = approval.Approval(
             charger_id=charger_id,
             password_hash=str(password_hash),
-            evses=_evses(charger_id, config, stranger, told=told),
+            evses=_evses(charger_id, config, pending, told=told),
             rated_w=told["rated_w"]
             or _number("Maximum charging power of each EVSE (W)", RATED_W, "--rated-w"),
             discharge_w=told["discharge_w"],
@@ -196,7 +196,7 @@ def approve(
     if as_json:
         show(result, as_json=True)
     else:
-        _tell(config, result, stranger)
+        _tell(config, result, pending)
 
 
 def _configured(config: Config, charger_id: str) -> ChargerConfig | None:
@@ -236,14 +236,14 @@ def _lower(config: Config, charger_id: str) -> bool:
 
 
 def _evses(
-    charger_id: str, config: Config, stranger: Mapping[str, Any], *, told: Mapping[str, Any]
+    charger_id: str, config: Config, pending: Mapping[str, Any], *, told: Mapping[str, Any]
 ) -> "tuple[EvseWish, ...]":
     """EVSEs with their meters: as told, else as the charger reports, else as the installer answers."""
     from edgegw.commissioning.approval import EvseWish
 
     names = dict(_numbered(text) for text in told["evses"])
     if not names:
-        reported = [number for number in stranger.get("evses", ()) if number > 0]
+        reported = [number for number in pending.get("evses", ()) if number > 0]
         count = len(reported) or _number("Number of EVSEs (connectors)", 1, "--evse NUMBER=NAME")
         numbers = reported or list(range(1, count + 1))
         names = {number: f"{charger_id}-{number}"[-48:] for number in numbers}
@@ -308,7 +308,7 @@ def _chosen_meters(config: Config, numbers: Sequence[int], told: Mapping[str, An
 
 def _meter_profile(config: Config) -> str:
     """The register map of a new meter."""
-    from edgegw.places import configs
+    from edgegw.common.bundled_files import configs
 
     known = sorted(path.stem for path in (configs() / "meters").glob("*.json"))
     free = [one.id for one in config.meters if one.id not in _serving(config)]
@@ -338,7 +338,7 @@ def _number(question: str, default: int, option: str) -> int:
     return int(click.prompt(question, type=click.IntRange(0), default=default, err=True))
 
 
-def _tell(config: Config, result: Mapping[str, Any], stranger: Mapping[str, Any]) -> None:
+def _tell(config: Config, result: Mapping[str, Any], pending: Mapping[str, Any]) -> None:
     charger_id, reloaded = result["charger_id"], result["reload"]
     if result["file"]:
         click.echo(f"{charger_id} is approved: {result['file']}")
@@ -348,12 +348,12 @@ def _tell(config: Config, result: Mapping[str, Any], stranger: Mapping[str, Any]
         click.echo(f"Password of {charger_id}, shown only once: {result['password']}")
         click.echo(f"Set it in the charger as {PASSWORD_PLACE}, with the user name {charger_id}.")
         show_urls(config, charger_id, qr=False)
-    elif stranger.get("password_hash"):  # whoever came first under this name chose it: say who that was
+    elif pending.get("password_hash"):  # whoever came first under this name chose it: say who that was
         nameplate = printable(
-            " ".join(str(stranger[name]) for name in ("vendor", "model", "serial") if stranger.get(name))
+            " ".join(str(pending[name]) for name in ("vendor", "model", "serial") if pending.get(name))
         )
         click.echo(
-            f"The charger keeps the password that {nameplate or 'it'} at {stranger['address']} sent, and is admitted at "
+            f"The charger keeps the password that {nameplate or 'it'} at {pending['address']} sent, and is admitted at "
             "its next connection, within minutes. If that is not your charger, use --new-password."
         )
     if not result["file"]:

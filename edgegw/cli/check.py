@@ -11,10 +11,10 @@ import click
 
 from edgegw.cli.console import Exit, config_option, config_path, json_option, show
 from edgegw.cli.daemon import DaemonAwayError, ask_daemon
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 if TYPE_CHECKING:
-    from edgegw.diagnosis import Finding
+    from edgegw.diagnostics.doctor import Finding
 
 _SIGNS = {"ok": "ok  ", "warning": "WARN", "failed": "FAIL"}
 
@@ -27,11 +27,11 @@ _SIGNS = {"ok": "ok  ", "warning": "WARN", "failed": "FAIL"}
 @json_option
 def check(*, online: bool, config: Config, as_json: bool) -> None:
     """Check the configuration and the files it names; exit status 78 if the daemon would refuse to start."""
-    from edgegw import diagnosis
+    from edgegw.diagnostics import doctor
 
-    findings = list(diagnosis.offline(config))
+    findings = list(doctor.offline(config))
     if online:
-        findings += asyncio.run(diagnosis.online(config))
+        findings += asyncio.run(doctor.online(config))
     _tell(findings, as_json=as_json)
 
 
@@ -40,14 +40,14 @@ def check(*, online: bool, config: Config, as_json: bool) -> None:
 @json_option
 def doctor(*, config: Config, as_json: bool) -> None:
     """Run every check that moves neither energy nor tokens: machine, files, disk, clock, peer, broker, meters, daemon."""
-    from edgegw import diagnosis
+    from edgegw.diagnostics import doctor
 
     status = _status(config)
     findings = [
-        *diagnosis.machine(config, running=status is not None),
-        *diagnosis.offline(config),
-        *asyncio.run(diagnosis.online(config)),
-        *diagnosis.told(status),
+        *doctor.machine(config, running=status is not None),
+        *doctor.offline(config),
+        *asyncio.run(doctor.online(config)),
+        *doctor.told(status),
     ]
     _tell(findings, as_json=as_json)
 
@@ -62,14 +62,14 @@ def doctor(*, config: Config, as_json: bool) -> None:
 @json_option
 def support(*, output: Path | None, config: Config, as_json: bool) -> None:
     """Write a support bundle: configuration, status, findings and log, without secrets, cards or members."""
-    from edgegw import diagnosis
-    from edgegw.bundle import write_bundle
+    from edgegw.diagnostics import doctor
+    from edgegw.diagnostics.support_bundle import write_bundle
 
     status = _status(config)
     findings = [
-        *diagnosis.machine(config, running=status is not None),
-        *diagnosis.offline(config),
-        *asyncio.run(diagnosis.online(config)),
+        *doctor.machine(config, running=status is not None),
+        *doctor.offline(config),
+        *asyncio.run(doctor.online(config)),
     ]
     path = write_bundle(
         output,
@@ -93,7 +93,7 @@ def _status(config: Config) -> dict[str, Any] | None:
 
 
 def _tell(findings: "Sequence[Finding]", *, as_json: bool) -> None:
-    from edgegw.diagnosis import Verdict, worst
+    from edgegw.diagnostics.doctor import Verdict, worst
 
     verdict = worst(findings)
     if as_json:

@@ -15,10 +15,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from edgegw.common.errors import (
+    ConfigError,
+    DeviceError,
+    EdgegwError,
+    JournalError,
+    LedgerError,
+)
+from edgegw.common.sanitize import harmless
 from edgegw.common.standard_streams import open_standard_streams
-from edgegw.config import Config, load
-from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
-from edgegw.harmless import harmless
+from edgegw.config.schema import Config, load
 
 
 class Exit(IntEnum):

@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 from edgegw.cli.console import Ended, Exit
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 ANSWER_S = 30.0
 
@@ -19,7 +19,7 @@ def ask_daemon(config: Config, command: str, **arguments: object) -> Any:
 
     Raises DaemonAwayError (69, not running), Ended (77, another user's daemon; 1, refused by the daemon).
     """
-    from edgegw.ops.control import SOCKET, reachable
+    from edgegw.ops.control_socket import SOCKET, reachable
 
     place = config.run_dir / SOCKET
     request = json.dumps({"command": command, **arguments}).encode() + b"\n"

@@ -9,8 +9,8 @@ import click
 
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.table import show_table
-from edgegw.config import Config
-from edgegw.units import SECOND_NS
+from edgegw.common.units import SECOND_NS
+from edgegw.config.schema import Config
 
 
 @click.group()
@@ -25,7 +25,7 @@ def status(*, config: Config, as_json: bool) -> None:
     """Show the contents, hash chain, backups and disk of the journal; exit status 1 if anything is wrong."""
     from edgegw.core.events import StorageLevel
     from edgegw.ops import storage
-    from edgegw.store.copies import examine
+    from edgegw.store.backups import examine
     from edgegw.store.migrations import JOURNAL
 
     path = config.journal_path
@@ -66,7 +66,7 @@ def status(*, config: Config, as_json: bool) -> None:
 @json_option
 def backup(*, config: Config, as_json: bool) -> None:
     """Write a verified copy of the journal to backups/ beside it; storage.backups_kept limits their number."""
-    from edgegw.store.copies import examine, make_backup
+    from edgegw.store.backups import examine, make_backup
 
     made = make_backup(config.journal_path, kept=config.storage.backups_kept)
     found = examine(made)
@@ -78,8 +78,8 @@ def backup(*, config: Config, as_json: bool) -> None:
 @json_option
 def list_backups(*, config: Config, as_json: bool) -> None:
     """List the backups of the journal, newest first; reads and verifies each."""
-    from edgegw.errors import JournalError
-    from edgegw.store.copies import require_sound
+    from edgegw.common.errors import JournalError
+    from edgegw.store.backups import require_sound
 
     rows = _backups(config.journal_path)
     for row in rows:
@@ -106,7 +106,7 @@ def restore(*, file: Path, yes: bool, config: Config, as_json: bool) -> None:
 
     At the next start every meter begins a new epoch, so that no energy reaches the ledger twice.
     """
-    from edgegw.store.copies import examine, put_back, require_sound
+    from edgegw.store.backups import examine, put_back, require_sound
 
     require_sound(file)
     found = examine(file)
@@ -126,7 +126,7 @@ def restore(*, file: Path, yes: bool, config: Config, as_json: bool) -> None:
 
 
 def _backups(path: Path) -> list[dict[str, Any]]:
-    from edgegw.database import backups_of
+    from edgegw.common.sqlite import backups_of
 
     return [
         {

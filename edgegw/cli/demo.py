@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from edgegw.cli.console import Ended, Exit
+from edgegw.common.bundled_files import configs
+from edgegw.common.errors import EdgegwError
 from edgegw.common.stop_signals import run_until_stopped
-from edgegw.errors import EdgegwError
-from edgegw.places import configs
 
 if TYPE_CHECKING:
     from edgegw.demo.report import Settlement
@@ -108,9 +108,9 @@ def demo(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Simulate a station day on this machine and settle it; exit status 0 only if all books agree."""
     from edgegw.demo.documents import Places
+    from edgegw.demo.live_view import View, show
     from edgegw.demo.plan import Wishes, plan_day, read_sessions
     from edgegw.demo.run import Run
-    from edgegw.demo.view import View, show
 
     short = sessions is None and day is None
     root = _empty_folder(data)

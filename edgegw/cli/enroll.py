@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 if TYPE_CHECKING:
     from edgegw.commissioning.enrolment import Wanted

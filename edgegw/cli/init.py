@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import click
 
 from edgegw.cli.console import Ended, Exit, can_ask, json_option, show
-from edgegw.config import NAME
+from edgegw.config.schema import NAME
 
 if TYPE_CHECKING:
     from edgegw.commissioning.install import Wishes
     from edgegw.commissioning.site import PeerPlace
-    from edgegw.config import Config
+    from edgegw.config.schema import Config
 
 Network = IPv4Network | IPv6Network
 PEER_PORT = 7051
@@ -247,7 +247,7 @@ def _ledger(told: dict[str, object], *, asks: bool) -> str:
 def _other_peer(told: dict[str, object]) -> "PeerPlace":
     """The organisation's own peer; its identity and trust file must be usable now."""
     from edgegw.commissioning.site import PeerPlace
-    from edgegw.errors import ConfigError
+    from edgegw.common.errors import ConfigError
     from edgegw.ledger.identity import load_signer, load_trust
 
     identity, trust = _path(told["identity"]), _path(told["trust"])

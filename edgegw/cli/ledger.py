@@ -9,8 +9,8 @@ import click
 
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import ask, call_ledger
-from edgegw.config import Config
-from edgegw.units import INTERVAL_S
+from edgegw.common.units import INTERVAL_S
+from edgegw.config.schema import Config
 
 if TYPE_CHECKING:
     from edgegw.ledger import LedgerClient
@@ -99,7 +99,7 @@ def price(*, product: str, at: int, zone: str | None, config: Config, as_json: b
 @json_option
 def block(*, number: int, config: Config, as_json: bool) -> None:
     """Show a block: for each trade KEY, Value, Timestamp (real and ledger time), Prev_Hash, Proof with the price record."""
-    from edgegw.ledger.paper import draw_block
+    from edgegw.ledger.block_view import draw_block
 
     show(call_ledger(config, lambda client: draw_block(client, number)), as_json=as_json)
 
@@ -131,7 +131,7 @@ def _replayed(config: Config) -> dict[str, Any]:
     """All blocks of an embedded peer, validated anew from the first one on."""
     from edgegw.peer.audit import replay
     from edgegw.peer.server import rules_for
-    from edgegw.peer.world import World
+    from edgegw.peer.world_state import World
 
     if config.peer is None:
         raise Ended(
@@ -158,7 +158,7 @@ def _replayed(config: Config) -> dict[str, Any]:
 @json_option
 def export(*, out: Path, config: Config, as_json: bool) -> None:
     """Write all raw blocks to OUT, each after its length (varint), for external verification."""
-    from edgegw.ledger.paper import delimited
+    from edgegw.ledger.block_view import delimited
 
     with out.open("wb") as file:
         count = call_ledger(config, _each_block(lambda raw: file.write(delimited(raw))))

@@ -9,11 +9,11 @@ import click
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import call_ledger
 from edgegw.cli.table import show_table
-from edgegw.config import Config, OwnRepresentative, read_secret
-from edgegw.core.events import MemberTerms
+from edgegw.common.member_terms import MemberTerms
+from edgegw.config.schema import Config, OwnRepresentative, read_secret
 
 if TYPE_CHECKING:
-    from edgegw.participants.logins import LoginStore
+    from edgegw.representative.logins import LoginStore
 
 _TERMS = MemberTerms(member_id="")
 
@@ -30,15 +30,17 @@ def member() -> None:
 @json_option
 def add(*, identity: str, kind: str, config: Config, as_json: bool) -> None:
     """Sign a person up on the ledger under a new random member id. Safe to repeat after a failure."""
-    from edgegw.participants import accounts
-    from edgegw.participants.members import MemberStatus
+    from edgegw.representative import ledger_accounts
+    from edgegw.representative.members import MemberStatus
 
     place = _representative(config)
     with _store(place) as store:
         enrolment = store.add(identity, kind="SUPPLIER" if kind == "SUPPLIER" else "EV")
         if enrolment is None:
             raise Ended("DUPLICATE_MEMBER: this person is a member already", Exit.PROBLEMS)
-        call_ledger(config, lambda client: accounts.sign_up(client, enrolment), identity=place.identity)
+        call_ledger(
+            config, lambda client: ledger_accounts.sign_up(client, enrolment), identity=place.identity
+        )
         store.set_status(enrolment.member_id, MemberStatus.ACTIVE)
     show({"member_id": enrolment.member_id}, as_json=as_json)
 
@@ -122,8 +124,8 @@ def unlink(*, id_token: str, config: Config, as_json: bool) -> None:
 @json_option
 def leave(*, member_id: str, config: Config, as_json: bool) -> None:
     """End a membership permanently: on the ledger, then salt, tag and cards here. Safe to repeat after a failure."""
-    from edgegw.participants import accounts
-    from edgegw.participants.members import MemberStatus
+    from edgegw.representative import ledger_accounts
+    from edgegw.representative.members import MemberStatus
 
     place = _representative(config)
     with _store(place) as store:
@@ -133,7 +135,7 @@ def leave(*, member_id: str, config: Config, as_json: bool) -> None:
         signed_up = status is not MemberStatus.NEW
         call_ledger(
             config,
-            lambda client: accounts.leave(client, member_id, signed_up=signed_up),
+            lambda client: ledger_accounts.leave(client, member_id, signed_up=signed_up),
             identity=place.identity,
         )
         store.set_status(member_id, MemberStatus.LEFT)
@@ -160,7 +162,7 @@ def export(*, member_id: str, config: Config, as_json: bool) -> None:
 def passwd(*, member_id: str, config: Config, as_json: bool) -> None:
     """Set a new password for a member; asks twice, never shows it, and ends all logins of the member."""
     from edgegw.common.passwords import hash_password
-    from edgegw.participants.persons import PASSWORD_LENGTH_MIN, password_fault
+    from edgegw.representative.person_fields import PASSWORD_LENGTH_MIN, password_fault
 
     with _store(_representative(config)) as store:
         profile = store.profile(member_id)
@@ -198,7 +200,7 @@ def _representative(config: Config) -> OwnRepresentative:
 
 @contextmanager
 def _store(place: OwnRepresentative) -> "Iterator[LoginStore]":
-    from edgegw.participants.logins import LoginStore
+    from edgegw.representative.logins import LoginStore
 
     store = LoginStore(place.store, read_secret(place.key_file))
     try:

@@ -17,13 +17,13 @@ import click
 
 from edgegw.cli.console import Ended, Exit, config_option, default_config, json_option, show
 from edgegw.cli.table import show_table
+from edgegw.common.errors import DeviceError, JournalError
 from edgegw.common.stop_signals import run_until_stopped
-from edgegw.config import Config, MeterConfig, load
-from edgegw.errors import DeviceError, JournalError
+from edgegw.config.schema import Config, MeterConfig, load
 
 if TYPE_CHECKING:
-    from edgegw.meters.look import Look, Place
     from edgegw.meters.profile import Profile
+    from edgegw.meters.register_dump import Look, MeterAddress
     from edgegw.meters.scan import Candidate
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -110,7 +110,7 @@ def _row(one: MeterConfig, evse: str | None, told: dict[str, Any] | None) -> dic
 
 
 def _explained(row: dict[str, Any]) -> str:
-    from edgegw.remedies import explained
+    from edgegw.common.error_codes import explained
 
     return explained(str(row["code"]), str(row["detail"]))
 
@@ -133,11 +133,11 @@ def _told(config: Config) -> tuple[dict[str, dict[str, Any]], str]:
 
 
 def _journalled(config: Config) -> dict[str, dict[str, Any]]:
+    from edgegw.common.units import SECOND_NS
     from edgegw.core.metering import MeterAccount
-    from edgegw.meters.present import present
-    from edgegw.rows import decode_row
-    from edgegw.store.reader import JournalReader
-    from edgegw.units import SECOND_NS
+    from edgegw.gateway.row_codec import decode_row
+    from edgegw.meters.meter_status import present
+    from edgegw.store.journal_reader import JournalReader
 
     try:
         rows = JournalReader(config.journal_path).rows("meters/")
@@ -175,8 +175,10 @@ def read(*, meter_id: str | None, watch: bool, config: Path, as_json: bool, **pl
         asyncio.run(_show_look(meter_id, profile, where, as_json=as_json))
 
 
-async def _show_look(meter_id: str | None, profile: "Profile", where: "Place", *, as_json: bool) -> None:
-    from edgegw.meters.look import look_once
+async def _show_look(
+    meter_id: str | None, profile: "Profile", where: "MeterAddress", *, as_json: bool
+) -> None:
+    from edgegw.meters.register_dump import look_once
 
     seen = await look_once(where, profile, name=meter_id or "")
     if as_json:
@@ -197,19 +199,19 @@ def _which(
     host: str | None,
     port: int,
     unit: int,
-) -> tuple["Profile", "Place", MeterConfig | None]:
+) -> tuple["Profile", "MeterAddress", MeterConfig | None]:
     """Profile and place: of a configured meter, or as the options say."""
-    from edgegw.meters.look import Place
     from edgegw.meters.profile import named_profile, shipped_profiles
+    from edgegw.meters.register_dump import MeterAddress
 
     if meter_id is not None:
         one = _configured(load(config), meter_id)
-        return named_profile(one.profile), Place(host=one.host, port=one.port, unit_id=one.unit), one
+        return named_profile(one.profile), MeterAddress(host=one.host, port=one.port, unit_id=one.unit), one
     if profile_name is None or host is None:
         raise click.UsageError(
             f"give a meter id, or --profile and --host; meter profiles: {', '.join(shipped_profiles())}"
         )
-    return named_profile(profile_name), Place(host=host, port=port, unit_id=unit), None
+    return named_profile(profile_name), MeterAddress(host=host, port=port, unit_id=unit), None
 
 
 def _configured(config: Config, meter_id: str) -> MeterConfig:
@@ -347,7 +349,7 @@ def diagnose(*, meter_id: str | None, seconds: float, config: Path, as_json: boo
     """Read a meter twice and report faults of its wiring or its meter profile; exit status 1 if a check failed."""
     from edgegw.meters.diagnose import FAILED, as_rows
     from edgegw.meters.diagnose import diagnose as judge
-    from edgegw.meters.look import observe_once
+    from edgegw.meters.register_dump import observe_once
 
     profile, where, one = _which(meter_id, config, **place)
     told: dict[str, Any] = {}

@@ -8,7 +8,7 @@ import click
 
 from edgegw.cli.console import EdgegwGroup, Ended, Exit, config_option, json_option, show
 from edgegw.common.stop_signals import run_until_stopped
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 if TYPE_CHECKING:
     from edgegw.telemetry.settings import PublisherSettings
@@ -70,7 +70,7 @@ def watch(config: Config, *, as_json: bool) -> None:
 
 
 async def _print_all(settings: "PublisherSettings", *, as_json: bool) -> None:
-    from edgegw.harmless import harmless
+    from edgegw.common.sanitize import harmless
     from edgegw.telemetry.link import Arrived
     from edgegw.telemetry.probe import listen
 

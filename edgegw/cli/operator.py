@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 if TYPE_CHECKING:
-    from edgegw.config import OperatorConfig
+    from edgegw.config.schema import OperatorConfig
 
 
 @click.group()

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from edgegw.cli.console import Ended, Exit, json_option, show
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
 
 ROLES = ("oracle", "producer", "industry", "desk", "representative", "all")
 settings_option = click.option(

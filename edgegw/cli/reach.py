@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgegw.cli.console import Ended, Exit
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 if TYPE_CHECKING:
     from edgegw.ledger import LedgerClient
@@ -43,7 +43,7 @@ def ask(config: Config, function: str, **arguments: object) -> dict[str, Any]:
 
 
 async def _connected(config: Config, call: Call[Result], identity: Path) -> Result:
-    from edgegw.ledger.opening import open_client
+    from edgegw.ledger.client_factory import open_client
 
     async with open_client(config.ledger, identity=identity) as client:
         return await call(client)

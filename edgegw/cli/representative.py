@@ -21,11 +21,11 @@ def representative(*, config: Path) -> None:
     import uvloop
 
     from edgegw.app import exit_status
-    from edgegw.daemon.office_process import serve
-    from edgegw.errors import EdgegwError, leaves
-    from edgegw.participants.office_settings import load_office
+    from edgegw.common.errors import EdgegwError, leaves
+    from edgegw.daemon.representative_process import serve
+    from edgegw.representative.settings import load_representative
 
-    settings = load_office(config)
+    settings = load_representative(config)
     faults: list[BaseException] = []
     try:
         uvloop.run(serve(settings))

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from edgegw.cli.console import config_option, config_path
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 from edgegw.cli.console import Exit, config_option, json_option, show
 from edgegw.cli.daemon import ask_daemon
 from edgegw.cli.table import show_table
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 _SIGNS = {"ok": "ok  ", "degraded": "WARN", "down": "FAIL"}
 WATCH_S = 1.0

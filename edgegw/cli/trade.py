@@ -12,7 +12,7 @@ import click
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import call_ledger
 from edgegw.cli.table import show_table
-from edgegw.config import Config
+from edgegw.config.schema import Config
 
 if TYPE_CHECKING:
     from edgegw.ledger import LedgerClient
@@ -91,8 +91,8 @@ def show_trade(*, trade_id: str, config: Config, as_json: bool) -> None:
 @json_option
 def verify(*, config: Config, as_json: bool) -> None:
     """Verify the journal's hash chain, each evidence hash, each trade against the ledger; exit status 1 if any differs."""
-    from edgegw.canonical import canonical_json, sha256_hex
-    from edgegw.store.chain import verify_chain
+    from edgegw.common.canonical_json import canonical_json, sha256_hex
+    from edgegw.store.hash_chain import verify_chain
 
     broken = verify_chain(config.journal_path)
     faults = [] if broken is None else [f"journal: fact {broken} was altered"]
@@ -137,7 +137,7 @@ async def _differences(client: "LedgerClient", trades: list[dict[str, Any]]) -> 
 
 
 def _trades(config: Config) -> Iterator[dict[str, Any]]:
-    from edgegw.store.reader import JournalReader
+    from edgegw.store.journal_reader import JournalReader
 
     yield from _facts(config, TRADE)
     for body in JournalReader(config.journal_path).rows(OPEN_LINES).values():
@@ -145,7 +145,7 @@ def _trades(config: Config) -> Iterator[dict[str, Any]]:
 
 
 def _facts(config: Config, kind: str) -> list[dict[str, Any]]:
-    from edgegw.store.reader import JournalReader
+    from edgegw.store.journal_reader import JournalReader
 
     facts: list[tuple[int, Mapping[str, Any]]] = JournalReader(config.journal_path).facts(kind)
     return [dict(body) for _, body in facts]

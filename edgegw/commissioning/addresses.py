@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from edgegw.config import OcppConfig
+from edgegw.config.schema import OcppConfig
 
 _NOWHERE = ("192.0.2.1", 9)  # TEST-NET-1: nobody has it, and nothing is sent there
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B

@@ -15,9 +15,9 @@ from typing import Any
 
 from edgegw.commissioning.files import Owner, replaced
 from edgegw.commissioning.toml import toml
-from edgegw.config import load
-from edgegw.config_parts import part_folder
-from edgegw.errors import ConfigError, EdgegwError
+from edgegw.common.errors import ConfigError, EdgegwError
+from edgegw.config.files import part_folder
+from edgegw.config.schema import load
 from edgegw.meters.profile import named_profile
 
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another at a charger's keypad

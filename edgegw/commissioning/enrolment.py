@@ -17,10 +17,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgegw.commissioning.files import Owner
-from edgegw.errors import ConfigError, EdgegwError
-from edgegw.fabric.identity import GATEWAY_ATTRIBUTE, ROLE_ATTRIBUTE, Identity, attributes_extension
-from edgegw.fabric.trust import Roots
-from edgegw.fabric.wire import MalformedMessageError
+from edgegw.common.errors import ConfigError, EdgegwError
+from edgegw.ledger.identity import (
+    GATEWAY_ATTRIBUTE,
+    ROLE_ATTRIBUTE,
+    Identity,
+    MalformedMessageError,
+    Roots,
+    attributes_extension,
+)
 from edgegw.ledger.keys import CERTIFICATE, CURRENT, NEXT, open_key, signer_of
 
 REQUEST = "request.csr"

@@ -19,19 +19,26 @@ from edgegw.commissioning import addresses, market
 from edgegw.commissioning.authority import Authority
 from edgegw.commissioning.files import Owner, replaced, write_secrets
 from edgegw.commissioning.market import Market
-from edgegw.commissioning.site import CHAINCODE, CHANNEL, GATEWAY, Desk, PeerPlace, Site
+from edgegw.commissioning.site import (
+    CHAINCODE,
+    CHANNEL,
+    GATEWAY,
+    OwnRepresentativeFiles,
+    PeerPlace,
+    Site,
+)
 from edgegw.commissioning.toml import explained, toml
-from edgegw.config import Config, OcppConfig, load
-from edgegw.config_faults import form_faults
-from edgegw.core.events import MemberTerms
-from edgegw.errors import ConfigError, EdgegwError
-from edgegw.participants.members import MemberStatus, MemberStore
-from edgegw.participants.schedule import DAY_S
+from edgegw.common.bundled_files import configs
+from edgegw.common.errors import ConfigError, EdgegwError
+from edgegw.common.member_terms import MemberTerms
+from edgegw.common.units import INTERVAL_S
+from edgegw.config.faults import form_faults
+from edgegw.config.schema import Config, OcppConfig, load
 from edgegw.participants.settings import LOAD, SUN, TARIFF
-from edgegw.participants.tariff import read_tariff
+from edgegw.participants.tariff_file import read_tariff
 from edgegw.peer.membership import found
-from edgegw.places import configs
-from edgegw.units import INTERVAL_S
+from edgegw.representative.members import MemberStatus, MemberStore
+from edgegw.representative.posting_schedule import DAY_S
 
 CONFIG = "edgegw.toml"
 PARTICIPANTS = "participants.json"
@@ -166,7 +173,7 @@ def _site(wishes: Wishes) -> Site:
         trust_file=inside / "trust.json",
         own=inside.parent,
     )
-    desk = Desk(
+    desk = OwnRepresentativeFiles(
         store=wishes.data_dir / "members.db",
         key_file=wishes.folder / "members.key",
         identity=inside / "EVUserMSP" / "representative",
@@ -272,7 +279,7 @@ def _sandbox_settings(wishes: Wishes, store: MemberStore) -> dict[str, Any]:
         certificate_sha256=market.certificate_sha256(crypto / "EVUserMSP" / GATEWAY),
         constants={},
     )
-    producer, industry = market.stranger("PRODUCER"), market.stranger("INDUSTRY")
+    producer, industry = market.pending("PRODUCER"), market.pending("INDUSTRY")
     members = [
         market.member(market.entered(store, SANDBOX_DRIVER), DRIVER_DEPOSIT_MTOK),
         market.member(market.entered(store, "the sandbox's supplier", "SUPPLIER")),

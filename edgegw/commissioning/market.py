@@ -13,8 +13,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edgegw.participants.accounts import Enrolment
-from edgegw.participants.members import MemberStore
+from edgegw.representative.ledger_accounts import Enrolment
+from edgegw.representative.members import MemberStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ def member(enrolment: Enrolment, deposit_mtok: int = 0) -> dict[str, Any]:
     }
 
 
-def stranger(kind: str) -> Enrolment:
+def pending(kind: str) -> Enrolment:
     """A member of another organisation, whose representative's store is not ours."""
     return Enrolment(
         member_id=secrets.token_hex(13),

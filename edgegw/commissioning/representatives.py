@@ -12,21 +12,21 @@ from typing import Any
 from edgegw.commissioning.files import write_private
 from edgegw.commissioning.site import CHAINCODE, CHANNEL, GATEWAY, ZONE
 from edgegw.commissioning.toml import toml
+from edgegw.common.errors import ConfigError
 from edgegw.common.passwords import hash_password, password_fits
-from edgegw.config import read_secret
-from edgegw.errors import ConfigError
-from edgegw.office import No
-from edgegw.participants.accounts import KIND_MSP, Enrolment
-from edgegw.participants.logins import LoginStore
-from edgegw.participants.members import MemberStatus
-from edgegw.participants.persons import Person, fault_of, password_fault
+from edgegw.config.schema import read_secret
+from edgegw.ports.representative import RefusalCode
+from edgegw.representative.ledger_accounts import KIND_MSP, Enrolment
+from edgegw.representative.logins import LoginStore
+from edgegw.representative.members import MemberStatus
+from edgegw.representative.person_fields import Person, fault_of, password_fault
 
 EXCHANGE = Path("EVUserMSP") / "exchange"
 """The one identity of an embedded network that may mint and burn, whoever's member it is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OfficePlace:
+class RepresentativeFiles:
     """One organisation's representative on this machine: everything of it lies in `folder`, named after the organisation."""
 
     folder: Path
@@ -67,7 +67,7 @@ class OfficePlace:
         return self.folder / f"{self.name}-exchange.db"
 
 
-def representative_document(place: OfficePlace) -> str:
+def representative_document(place: RepresentativeFiles) -> str:
     """The representative's file, with pages and a simulated exchange, as TOML."""
     ledger: dict[str, Any] = {
         "endpoint": place.endpoint,
@@ -98,7 +98,7 @@ def representative_document(place: OfficePlace) -> str:
     )
 
 
-def founded(place: OfficePlace) -> None:
+def founded(place: RepresentativeFiles) -> None:
     """Its folder, its secret where it has none yet, and its file."""
     place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not place.key_file.exists():
@@ -106,7 +106,7 @@ def founded(place: OfficePlace) -> None:
     write_private(place.config, representative_document(place))
 
 
-def adopted(place: OfficePlace, person: Person, password: str) -> Enrolment:
+def adopted(place: RepresentativeFiles, person: Person, password: str) -> Enrolment:
     """Enter a person who can log in from then on; whoever is given the enrolment signs it up on the ledger.
 
     The same person with the same password gives the same enrolment again. Until the sign-up its pages say that the
@@ -120,10 +120,10 @@ def adopted(place: OfficePlace, person: Person, password: str) -> Enrolment:
     store = LoginStore(place.store, read_secret(place.key_file))
     try:
         entered = store.enter(person, hash_password(password))
-        if isinstance(entered, No):
+        if isinstance(entered, RefusalCode):
             raise ConfigError((f"{place.store}: {person.login}: {entered}",))
         if not entered.same_login or not password_fits(entered.password_hash, password):
-            raise ConfigError((f"{place.store}: {person.login}: {No.DUPLICATE_MEMBER}",))
+            raise ConfigError((f"{place.store}: {person.login}: {RefusalCode.DUPLICATE_MEMBER}",))
         if entered.status is MemberStatus.NEW:
             store.set_status(entered.enrolment.member_id, MemberStatus.ACTIVE)
         return entered.enrolment

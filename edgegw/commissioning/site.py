@@ -30,7 +30,7 @@ class PeerPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class OwnRepresentativeFiles:
     """The EV users' representative beside the gateway."""
 
     store: Path
@@ -50,7 +50,7 @@ class Site:
     peer: PeerPlace
     run_dir: Path | None = None
     ocpp: Mapping[str, Any] = field(default_factory=dict)
-    representative: Desk | None = None
+    representative: OwnRepresentativeFiles | None = None
     participants: Path | None = None
     health: Mapping[str, Any] = field(default_factory=dict)
     web: Mapping[str, Any] = field(default_factory=dict)

@@ -7,11 +7,8 @@ Source: docs/contract.md, Equations; docs/ledger.md, Contention (sweep by named 
 from dataclasses import dataclass, replace
 
 from edgegw.contract import keys
-from edgegw.contract.codes import EXCHANGE, GATEWAY, Code, Refusal
-from edgegw.contract.members import MemberQuery, active, member_of, require_msp, require_reader
-from edgegw.contract.positions import Sums, held_by
-from edgegw.contract.records import Account, Credit, Entry, Exchanged
-from edgegw.contract.shapes import (
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import (
     Bookmark,
     Count,
     CreditId,
@@ -22,7 +19,10 @@ from edgegw.contract.shapes import (
     Tokens,
     unpack,
 )
-from edgegw.contract.world import Ledger
+from edgegw.contract.codes import EXCHANGE, GATEWAY, Code, Refusal
+from edgegw.contract.members import MemberQuery, active, member_of, require_msp, require_reader
+from edgegw.contract.positions import Sums, held_by
+from edgegw.contract.records import Account, Credit, Entry, Exchanged
 
 CREDITS_MAX = 200
 
@@ -100,7 +100,7 @@ class HistoryPage:
     bookmark: Bookmark
 
 
-def adjust(ledger: Ledger, member_id: str, *, tokens: int = 0, energy: int = 0) -> None:
+def adjust(ledger: CallState, member_id: str, *, tokens: int = 0, energy: int = 0) -> None:
     """Add to the member's available tokens and energy; a shortage refuses."""
     account = account_of(ledger, member_id)
     after = replace(
@@ -117,22 +117,22 @@ def adjust(ledger: Ledger, member_id: str, *, tokens: int = 0, energy: int = 0) 
     ledger.write(keys.key("acc", member_id), after)
 
 
-def account_of(ledger: Ledger, member_id: str) -> Account:
+def account_of(ledger: CallState, member_id: str) -> Account:
     """The member's account; `UNKNOWN_MEMBER`."""
     return ledger.need(Account, keys.key("acc", member_id), Code.UNKNOWN_MEMBER)
 
 
-def mint(ledger: Ledger, args: Mint) -> Exchanged:
+def mint(ledger: CallState, args: Mint) -> Exchanged:
     """New tokens for a deposit."""
     return _exchange(ledger, "mint", ref=args.deposit_ref, member_id=args.member_id, tokens=args.amount)
 
 
-def burn(ledger: Ledger, args: Burn) -> Exchanged:
+def burn(ledger: CallState, args: Burn) -> Exchanged:
     """Tokens taken back for a payout. A suspended member may still be paid out."""
     return _exchange(ledger, "burn", ref=args.payout_ref, member_id=args.member_id, tokens=-args.amount)
 
 
-def _exchange(ledger: Ledger, verb: str, *, ref: str, member_id: str, tokens: int) -> Exchanged:
+def _exchange(ledger: CallState, verb: str, *, ref: str, member_id: str, tokens: int) -> Exchanged:
     key = keys.key(verb, ref)
     stored = ledger.read(Exchanged, key)
     if stored is not None:
@@ -155,7 +155,7 @@ def _exchange(ledger: Ledger, verb: str, *, ref: str, member_id: str, tokens: in
     return exchanged
 
 
-def sweep(ledger: Ledger, args: Sweep) -> Swept:
+def sweep(ledger: CallState, args: Sweep) -> Swept:
     """Named credits into the account; an id that is gone was swept before."""
     require_msp(ledger, member_of(ledger, args.member_id).msp)
     if len(args.credit_ids) > CREDITS_MAX:
@@ -172,7 +172,7 @@ def sweep(ledger: Ledger, args: Sweep) -> Swept:
     return Swept(member_id=args.member_id, credits=count, tokens=tokens, energy=energy)
 
 
-def balance_of(ledger: Ledger, args: MemberQuery) -> Balance:
+def balance_of(ledger: CallState, args: MemberQuery) -> Balance:
     """What the member has: for its organisation, auditors, the exchange desk, and for EV members any gateway."""
     member = member_of(ledger, args.member_id)
     if ledger.creator.role != EXCHANGE and not (ledger.creator.role == GATEWAY and member.kind == "EV"):
@@ -189,7 +189,7 @@ def balance_of(ledger: Ledger, args: MemberQuery) -> Balance:
     )
 
 
-def pending_of(ledger: Ledger, member_id: str) -> tuple[list[str], Sums]:
+def pending_of(ledger: CallState, member_id: str) -> tuple[list[str], Sums]:
     """Ids and sum of the member's credits that no sweep has named yet."""
     start = keys.prefix("cr", member_id)
     ids, tokens, energy = [], 0, 0
@@ -200,7 +200,7 @@ def pending_of(ledger: Ledger, member_id: str) -> tuple[list[str], Sums]:
     return ids, Sums(tokens=tokens, energy=energy)
 
 
-def history(ledger: Ledger, args: HistoryQuery) -> HistoryPage:
+def history(ledger: CallState, args: HistoryQuery) -> HistoryPage:
     """One page of the member's history."""
     require_reader(ledger, member_of(ledger, args.member_id))
     start = keys.prefix("hist", args.member_id)

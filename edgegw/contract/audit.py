@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from edgegw.contract import keys
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import Quantity, encode, unpack
 from edgegw.contract.positions import Sums, held_by
 from edgegw.contract.records import Account, Credit, Exchanged, Flow
-from edgegw.contract.shapes import Quantity, encode, unpack
-from edgegw.contract.world import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +53,14 @@ class Totals:
     energy: EnergyTotals
 
 
-def total_supply(ledger: Ledger, _: NoArguments) -> Supply:
+def total_supply(ledger: CallState, _: NoArguments) -> Supply:
     """Tokens issued and taken back."""
     minted = _exchanged(ledger, "mint")
     burned = _exchanged(ledger, "burn")
     return Supply(supply=minted - burned, minted=minted, burned=burned)
 
 
-def audit_totals(ledger: Ledger, args: NoArguments) -> Totals:
+def audit_totals(ledger: CallState, args: NoArguments) -> Totals:
     """All of it, added up anew from the records."""
     accounts = [unpack(Account, raw) for _, raw in ledger.scan(keys.prefix("acc"))]
     credits_ = [unpack(Credit, raw) for _, raw in ledger.scan(keys.prefix("cr"))]
@@ -90,5 +90,5 @@ def _sums(records: list[Account] | list[Credit]) -> Sums:
     )
 
 
-def _exchanged(ledger: Ledger, verb: str) -> int:
+def _exchanged(ledger: CallState, verb: str) -> int:
     return sum(unpack(Exchanged, raw).amount for _, raw in ledger.scan(keys.prefix(verb)))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgegw.contract import keys
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import Ident, LossBp, Ppm, Price, Span, values
 from edgegw.contract.codes import MSPS, Code, Refusal
 from edgegw.contract.records import Config, TimeMapping
-from edgegw.contract.shapes import Ident, LossBp, Ppm, Price, Span, values
-from edgegw.contract.world import Ledger
 
 DAY_S = 86_400
 LEAST_GAIN_MTOK = 500
@@ -35,7 +35,7 @@ class Configure:
     time: TimeMapping | None = None
 
 
-def configure(ledger: Ledger, args: Configure) -> Config:
+def configure(ledger: CallState, args: Configure) -> Config:
     """Write the constants and the guards, once."""
     stored = ledger.read(Config, keys.CONFIG)
     if stored is not None:

@@ -7,12 +7,8 @@ from dataclasses import dataclass, replace
 
 from edgegw.contract import keys
 from edgegw.contract.accounts import account_of, adjust, pending_of
-from edgegw.contract.codes import Code, Refusal
-from edgegw.contract.members import active, member_of, require_msp
-from edgegw.contract.metering import advance, generated_key, meter_of
-from edgegw.contract.positions import held_by
-from edgegw.contract.records import Attestation, Lot
-from edgegw.contract.shapes import (
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import (
     BasisPoints,
     Digest,
     EnergyWh,
@@ -23,7 +19,11 @@ from edgegw.contract.shapes import (
     Seconds,
     values,
 )
-from edgegw.contract.world import Ledger
+from edgegw.contract.codes import Code, Refusal
+from edgegw.contract.members import active, member_of, require_msp
+from edgegw.contract.metering import advance, generated_key, meter_of
+from edgegw.contract.positions import held_by
+from edgegw.contract.records import Attestation, Lot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +61,12 @@ class LotQuery:
     lot_id: Reference
 
 
-def lot_of(ledger: Ledger, lot_id: str) -> Lot:
+def lot_of(ledger: CallState, lot_id: str) -> Lot:
     """The lot; `LOT_UNKNOWN`."""
     return ledger.need(Lot, keys.key("lot", lot_id), Code.LOT_UNKNOWN)
 
 
-def register_generation(ledger: Ledger, args: RegisterGeneration) -> Lot:
+def register_generation(ledger: CallState, args: RegisterGeneration) -> Lot:
     """A lot of generated energy in the producer's account."""
     stored = ledger.read(Lot, keys.key("lot", args.lot_id))
     if stored is not None:
@@ -98,7 +98,7 @@ def register_generation(ledger: Ledger, args: RegisterGeneration) -> Lot:
     return lot
 
 
-def expire_lot(ledger: Ledger, args: LotQuery) -> Lot:
+def expire_lot(ledger: CallState, args: LotQuery) -> Lot:
     """A lot past its expiry loses what stands in no offer."""
     lot = lot_of(ledger, args.lot_id)
     require_msp(ledger, member_of(ledger, lot.member_id).msp)
@@ -116,12 +116,12 @@ def expire_lot(ledger: Ledger, args: LotQuery) -> Lot:
     return spent
 
 
-def get_lot(ledger: Ledger, args: LotQuery) -> Lot:
+def get_lot(ledger: CallState, args: LotQuery) -> Lot:
     """The lot's record."""
     return lot_of(ledger, args.lot_id)
 
 
-def attest_availability(ledger: Ledger, args: AttestAvailability) -> Attestation:
+def attest_availability(ledger: CallState, args: AttestAvailability) -> Attestation:
     """The car's account is trued, up or down, to what it can discharge."""
     key = keys.key("att", args.attest_id)
     stored = ledger.read(Attestation, key)

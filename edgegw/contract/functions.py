@@ -16,13 +16,15 @@ from edgegw.contract import (
     holds,
     members,
     offers,
-    pricing,
+    price_records,
     registry,
     slices,
     tariffs,
     trades,
     transfers,
 )
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import MalformedError, decode, dumps, loads, pack
 from edgegw.contract.codes import (
     ADMIN,
     AUDITOR,
@@ -34,9 +36,7 @@ from edgegw.contract.codes import (
     Code,
     Refusal,
 )
-from edgegw.contract.shapes import MalformedError, decode, dumps, loads, pack
 from edgegw.contract.stub import Creator, Response, Stub
-from edgegw.contract.world import Ledger
 
 VERSION = 1
 REP, DESK, STATION = frozenset({REPRESENTATIVE}), frozenset({EXCHANGE}), frozenset({GATEWAY})
@@ -47,13 +47,13 @@ REP_OR_STATION = REP | STATION
 class Function:
     """What runs, the shape of its arguments, who may call it, and the event's verb if it writes."""
 
-    run: Callable[[Ledger, Any], Any]
+    run: Callable[[CallState, Any], Any]
     arguments: type
     roles: frozenset[str] = ROLES
     verb: str = ""
 
 
-_COST = Function(pricing.determine_cost, pricing.PriceQuery)
+_COST = Function(price_records.determine_cost, price_records.PriceQuery)
 
 FUNCTIONS: dict[str, Function] = {
     "Configure": Function(
@@ -76,8 +76,8 @@ FUNCTIONS: dict[str, Function] = {
     "PostTariff": Function(tariffs.post_tariff, tariffs.PostTariff, frozenset({ORACLE}), "tariff.posted"),
     "PostFloor": Function(tariffs.post_floor, tariffs.PostFloor, frozenset({ORACLE}), "floor.posted"),
     "PostLoad": Function(tariffs.post_load, tariffs.PostLoad, REP, "load.posted"),
-    "FixPrice": Function(pricing.fix_price, pricing.PriceQuery, verb="price.fixed"),
-    "GetPrice": Function(pricing.get_price, pricing.PriceQuery),
+    "FixPrice": Function(price_records.fix_price, price_records.PriceQuery, verb="price.fixed"),
+    "GetPrice": Function(price_records.get_price, price_records.PriceQuery),
     "RegisterStation": Function(
         registry.register_station, registry.RegisterStation, REP, "station.registered"
     ),
@@ -132,7 +132,7 @@ def _run(stub: Stub, name: str, args: Sequence[str]) -> bytes:
         arguments: Any = decode(function.arguments, given)
     except MalformedError as error:
         raise Refusal(Code.BAD_ARGUMENT, str(error)) from error
-    ledger = Ledger(stub, _request_hash(creator, name, given))
+    ledger = CallState(stub, _request_hash(creator, name, given))
     payload = pack(function.run(ledger, arguments))
     if ledger.flush():
         stub.set_event(f"edgegw.{function.verb}", payload)

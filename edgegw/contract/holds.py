@@ -5,15 +5,15 @@ Decides how much is held, who may draw and who may end it. Source: docs/ledger.m
 
 from dataclasses import dataclass, replace
 
+from edgegw.common.units import amount_mtok, gross_wh
 from edgegw.contract import keys
 from edgegw.contract.accounts import account_of, adjust
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import Ident, Price, Product, Reference, TradedWh
 from edgegw.contract.codes import CHARGE, GATEWAY, Code, Refusal
 from edgegw.contract.members import active, require_msp
 from edgegw.contract.positions import closed, opened
 from edgegw.contract.records import Hold
-from edgegw.contract.shapes import Ident, Price, Product, Reference, TradedWh
-from edgegw.contract.world import Ledger
-from edgegw.units import amount_mtok, gross_wh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +36,12 @@ class HoldQuery:
     hold_id: Reference
 
 
-def hold_of(ledger: Ledger, hold_id: str) -> Hold:
+def hold_of(ledger: CallState, hold_id: str) -> Hold:
     """The hold; `HOLD_UNKNOWN`."""
     return ledger.need(Hold, keys.key("hold", hold_id), Code.HOLD_UNKNOWN)
 
 
-def open_hold(ledger: Ledger, args: OpenHold) -> Hold:
+def open_hold(ledger: CallState, args: OpenHold) -> Hold:
     """Tokens (cut to what is there) or energy (all or nothing) move from the account into a new hold."""
     stored = ledger.read(Hold, keys.key("hold", args.hold_id))
     if stored is not None:
@@ -89,7 +89,7 @@ def _tokens_for(available: int, args: OpenHold) -> int:
     return min(amount_mtok(args.limit_price, args.max_wh), available)
 
 
-def release(ledger: Ledger, args: HoldQuery) -> Hold:
+def release(ledger: CallState, args: HoldQuery) -> Hold:
     """The rest goes back. By the hold's gateway at any time, by its organisation's representative after expiry."""
     hold = hold_of(ledger, args.hold_id)
     if ledger.creator.role == GATEWAY:
@@ -112,13 +112,13 @@ def release(ledger: Ledger, args: HoldQuery) -> Hold:
     return ended
 
 
-def require_own(ledger: Ledger, hold: Hold) -> None:
+def require_own(ledger: CallState, hold: Hold) -> None:
     """The caller is the gateway that opened the hold."""
     if hold.gateway_id != ledger.creator.gateway_id:
         raise Refusal(Code.NOT_AUTHORISED, "the hold is another gateway's")
 
 
-def require_drawable(ledger: Ledger, hold: Hold) -> None:
+def require_drawable(ledger: CallState, hold: Hold) -> None:
     """The hold is open and not expired."""
     if hold.status == "CLOSED":
         raise Refusal(Code.HOLD_CLOSED, hold.hold_id)
@@ -133,6 +133,6 @@ def draw(hold: Hold, amount: int) -> Hold:
     return replace(hold, drawn=hold.drawn + amount)
 
 
-def get_hold(ledger: Ledger, args: HoldQuery) -> Hold:
+def get_hold(ledger: CallState, args: HoldQuery) -> Hold:
     """The hold's record."""
     return hold_of(ledger, args.hold_id)

@@ -3,9 +3,9 @@
 Decides whether an interval may be used for what a caller wants now. Source: docs/contract.md, Time.
 """
 
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import INTERVAL_S
 from edgegw.contract.codes import Code, Refusal
-from edgegw.contract.shapes import INTERVAL_S
-from edgegw.contract.world import Ledger
 
 
 def require_aligned(interval: int) -> None:
@@ -14,14 +14,14 @@ def require_aligned(interval: int) -> None:
         raise Refusal(Code.INTERVAL_MISALIGNED, f"{interval} is no quarter hour")
 
 
-def require_before(ledger: Ledger, interval: int) -> None:
+def require_before(ledger: CallState, interval: int) -> None:
     """Ledger time lies before the interval."""
     require_aligned(interval)
     if ledger.now_ms >= interval * 1000:
         raise Refusal(Code.INTERVAL_STARTED, f"{interval} has begun")
 
 
-def require_metered(ledger: Ledger, interval: int) -> None:
+def require_metered(ledger: CallState, interval: int) -> None:
     """Energy metered in the interval may be recorded now: it has begun and the late window is open."""
     require_aligned(interval)
     if ledger.now_ms < interval * 1000:
@@ -30,6 +30,6 @@ def require_metered(ledger: Ledger, interval: int) -> None:
         raise Refusal(Code.INTERVAL_TOO_OLD, f"{interval} is outside the late window")
 
 
-def cut_off_ms(ledger: Ledger, start: int) -> int:
+def cut_off_ms(ledger: CallState, start: int) -> int:
     """Ledger time from which nothing more is posted for what starts at epoch second `start`."""
     return (start - ledger.cfg.cutoff_s) * 1000

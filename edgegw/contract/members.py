@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgegw.contract import keys
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import Count, Digest, Ident, Kind
 from edgegw.contract.codes import AUDITOR, KIND_MSP, Code, Refusal
 from edgegw.contract.records import Account, Member, Pointer
-from edgegw.contract.shapes import Count, Digest, Ident, Kind
-from edgegw.contract.world import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +41,12 @@ class MemberQuery:
     member_id: Ident
 
 
-def member_of(ledger: Ledger, member_id: str) -> Member:
+def member_of(ledger: CallState, member_id: str) -> Member:
     """The member's record; `UNKNOWN_MEMBER`."""
     return ledger.need(Member, keys.key("mem", member_id), Code.UNKNOWN_MEMBER)
 
 
-def active(ledger: Ledger, member_id: str, *kinds: str) -> Member:
+def active(ledger: CallState, member_id: str, *kinds: str) -> Member:
     """An active member of one of `kinds` (any, if none is named)."""
     member = member_of(ledger, member_id)
     if member.status != "ACTIVE":
@@ -56,19 +56,19 @@ def active(ledger: Ledger, member_id: str, *kinds: str) -> Member:
     return member
 
 
-def require_msp(ledger: Ledger, msp: str) -> None:
+def require_msp(ledger: CallState, msp: str) -> None:
     """The caller belongs to organisation `msp`."""
     if ledger.creator.msp_id != msp:
         raise Refusal(Code.WRONG_ORG, f"only {msp} may do this")
 
 
-def require_reader(ledger: Ledger, member: Member) -> None:
+def require_reader(ledger: CallState, member: Member) -> None:
     """The caller may see the member's holdings: its own organisation, or an auditor."""
     if ledger.creator.role != AUDITOR:
         require_msp(ledger, member.msp)
 
 
-def sign_up(ledger: Ledger, args: SignUp) -> Member:
+def sign_up(ledger: CallState, args: SignUp) -> Member:
     """A new member with an empty account."""
     msp = KIND_MSP[args.kind]
     require_msp(ledger, msp)
@@ -100,7 +100,7 @@ def sign_up(ledger: Ledger, args: SignUp) -> Member:
     return member
 
 
-def update(ledger: Ledger, args: Update) -> Member:
+def update(ledger: CallState, args: Update) -> Member:
     """A changed commitment or status; leaving is final and deletes commitment and duplicate tag."""
     stored = member_of(ledger, args.member_id)
     require_msp(ledger, stored.msp)
@@ -127,7 +127,7 @@ def update(ledger: Ledger, args: Update) -> Member:
     return member
 
 
-def get_member(ledger: Ledger, args: MemberQuery) -> Member:
+def get_member(ledger: CallState, args: MemberQuery) -> Member:
     """The member's record, for its organisation and auditors."""
     member = member_of(ledger, args.member_id)
     require_reader(ledger, member)

@@ -5,13 +5,13 @@ Source: docs/contract.md, A line of RecordTrades.
 """
 
 from edgegw.contract import keys
+from edgegw.contract.call_state import CallState
 from edgegw.contract.codes import Code, Refusal
 from edgegw.contract.intervals import require_metered
 from edgegw.contract.records import Meter, Register
-from edgegw.contract.world import Ledger
 
 
-def meter_of(ledger: Ledger, meter_ref: str, epoch: int) -> Meter:
+def meter_of(ledger: CallState, meter_ref: str, epoch: int) -> Meter:
     """The metering point; `METER_UNKNOWN`."""
     return ledger.need(Meter, keys.key("met", meter_ref, epoch), Code.METER_UNKNOWN)
 
@@ -26,7 +26,7 @@ def generated_key(meter: Meter) -> str:
     return keys.key("gen", meter.meter_ref, meter.epoch)
 
 
-def advance(ledger: Ledger, meter: Meter, key: str, *, interval: int, span: tuple[int, int]) -> Register:
+def advance(ledger: CallState, meter: Meter, key: str, *, interval: int, span: tuple[int, int]) -> Register:
     """The register at `key` after it counted from `span[0]` to `span[1]` Wh in `interval`; refuses what cannot be."""
     start_wh, end_wh = span
     require_metered(ledger, interval)

@@ -9,12 +9,8 @@ from dataclasses import dataclass, replace
 
 from edgegw.contract import keys
 from edgegw.contract.accounts import adjust
-from edgegw.contract.codes import CHARGE, DISCHARGE, Code, Refusal
-from edgegw.contract.energy import lot_of
-from edgegw.contract.members import active, require_msp
-from edgegw.contract.positions import closed, opened
-from edgegw.contract.records import Lot, Offer
-from edgegw.contract.shapes import (
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import (
     INTERVAL_S,
     EnergyWh,
     Ident,
@@ -25,7 +21,11 @@ from edgegw.contract.shapes import (
     Tokens,
     TradedWh,
 )
-from edgegw.contract.world import Ledger
+from edgegw.contract.codes import CHARGE, DISCHARGE, Code, Refusal
+from edgegw.contract.energy import lot_of
+from edgegw.contract.members import active, require_msp
+from edgegw.contract.positions import closed, opened
+from edgegw.contract.records import Lot, Offer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +67,12 @@ class Offers:
     offers: tuple[Offer, ...]
 
 
-def offer_of(ledger: Ledger, offer_id: str) -> Offer:
+def offer_of(ledger: CallState, offer_id: str) -> Offer:
     """The offer; `OFFER_UNKNOWN`."""
     return ledger.need(Offer, keys.key("offer", offer_id), Code.OFFER_UNKNOWN)
 
 
-def make_offer(ledger: Ledger, args: MakeOffer) -> Offer:
+def make_offer(ledger: CallState, args: MakeOffer) -> Offer:
     """Energy or tokens move from the account behind a new offer."""
     stored = ledger.read(Offer, keys.key("offer", args.offer_id))
     if stored is not None:
@@ -109,7 +109,7 @@ def make_offer(ledger: Ledger, args: MakeOffer) -> Offer:
     return offer
 
 
-def _put_behind(ledger: Ledger, args: MakeOffer) -> tuple[Lot | None, int]:
+def _put_behind(ledger: CallState, args: MakeOffer) -> tuple[Lot | None, int]:
     if args.product == DISCHARGE:
         if args.mtok is None or args.wh is not None or args.lot_id is not None:
             raise Refusal(Code.BAD_ARGUMENT, "a DISCHARGE offer has mtok behind it and nothing else")
@@ -131,7 +131,7 @@ def _put_behind(ledger: Ledger, args: MakeOffer) -> tuple[Lot | None, int]:
     return lot, args.wh
 
 
-def close_offer(ledger: Ledger, args: OfferQuery) -> Offer:
+def close_offer(ledger: CallState, args: OfferQuery) -> Offer:
     """What no slice has goes back."""
     offer = offer_of(ledger, args.offer_id)
     require_msp(ledger, offer.msp)
@@ -146,7 +146,7 @@ def close_offer(ledger: Ledger, args: OfferQuery) -> Offer:
     return shut
 
 
-def give_back(ledger: Ledger, offer: Offer, amount: int) -> None:
+def give_back(ledger: CallState, offer: Offer, amount: int) -> None:
     """An offer's rest to the account; what an expired lot has left was exported unsold."""
     if offer.lot_id is None:
         adjust(ledger, offer.member_id, tokens=amount)
@@ -162,12 +162,12 @@ def give_back(ledger: Ledger, offer: Offer, amount: int) -> None:
         )
 
 
-def get_offer(ledger: Ledger, args: OfferQuery) -> Offer:
+def get_offer(ledger: CallState, args: OfferQuery) -> Offer:
     """The offer's record."""
     return offer_of(ledger, args.offer_id)
 
 
-def list_offers(ledger: Ledger, args: OffersQuery) -> Offers:
+def list_offers(ledger: CallState, args: OffersQuery) -> Offers:
     """What a gateway may reserve from, in the order in which it should."""
     start = keys.prefix("of", args.zone, args.product)
     found = [offer_of(ledger, key.removeprefix(start)) for key, _ in ledger.scan(start)]

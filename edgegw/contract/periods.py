@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 
+from edgegw.contract.codec import Ident, LocalDate, Minute, Month, Period
 from edgegw.contract.codes import Code, Refusal
-from edgegw.contract.shapes import Ident, LocalDate, Minute, Month, Period
 
 EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 DAY_S = 86_400

@@ -7,9 +7,9 @@ Decides what "held" means: the sum of what is left in open positions, found thro
 from dataclasses import dataclass
 
 from edgegw.contract import keys
+from edgegw.contract.call_state import CallState
 from edgegw.contract.codes import CHARGE
 from edgegw.contract.records import Hold, Offer, Slice
-from edgegw.contract.world import Ledger
 
 Position = Hold | Offer | Slice
 _CLASS: dict[str, type[Position]] = {"hold": Hold, "offer": Offer, "slice": Slice}
@@ -23,12 +23,12 @@ class Sums:
     energy: int
 
 
-def opened(ledger: Ledger, position: Position) -> None:
+def opened(ledger: CallState, position: Position) -> None:
     """Index a position that just opened."""
     ledger.mark(_index(position))
 
 
-def closed(ledger: Ledger, position: Position) -> None:
+def closed(ledger: CallState, position: Position) -> None:
     """Take a position that ended out of the index."""
     ledger.remove(_index(position))
 
@@ -41,7 +41,7 @@ def _index(position: Position) -> str:
     return keys.key("pos", position.member_id, "offer", position.offer_id)
 
 
-def held_by(ledger: Ledger, member_id: str | None = None) -> Sums:
+def held_by(ledger: CallState, member_id: str | None = None) -> Sums:
     """What is left in the open positions of one member, or of all."""
     start = keys.prefix("pos") if member_id is None else keys.prefix("pos", member_id)
     tokens = energy = 0

@@ -7,8 +7,7 @@ and what is pending in credits, so that nothing is written down twice.
 from dataclasses import dataclass
 from typing import Literal
 
-from edgegw.contract.codes import CHARGE
-from edgegw.contract.shapes import (
+from edgegw.contract.codec import (
     BasisPoints,
     Count,
     Delta,
@@ -28,6 +27,7 @@ from edgegw.contract.shapes import (
     Seconds,
     Span,
 )
+from edgegw.contract.codes import CHARGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

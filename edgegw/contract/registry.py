@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgegw.contract import keys
-from edgegw.contract.codes import EV_MSP, GATEWAY, Code, Refusal
-from edgegw.contract.members import require_msp
-from edgegw.contract.metering import generated_key, traded_key
-from edgegw.contract.records import Meter, Register
-from edgegw.contract.shapes import (
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import (
     Bookmark,
     Count,
     Digest,
@@ -25,7 +22,10 @@ from edgegw.contract.shapes import (
     TradedWh,
     values,
 )
-from edgegw.contract.world import Ledger
+from edgegw.contract.codes import EV_MSP, GATEWAY, Code, Refusal
+from edgegw.contract.members import require_msp
+from edgegw.contract.metering import generated_key, traded_key
+from edgegw.contract.records import Meter, Register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class RegisterStation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Station(RegisterStation):
+class StationRecord(RegisterStation):
     """A station as registered."""
 
     request: Digest
@@ -57,7 +57,7 @@ class RegisterGateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway(RegisterGateway):
+class GatewayRecord(RegisterGateway):
     """A gateway as registered."""
 
     request: Digest
@@ -92,38 +92,38 @@ class StationQuery:
 class StationPage:
     """Result of `FindStations`, by geohash (finer ones first) and id; an empty bookmark is the end."""
 
-    stations: tuple[Station, ...]
+    stations: tuple[StationRecord, ...]
     bookmark: Bookmark
 
 
-def register_station(ledger: Ledger, args: RegisterStation) -> Station:
+def register_station(ledger: CallState, args: RegisterStation) -> StationRecord:
     """A station and where it stands, coarsely."""
     key = keys.key("st", args.station_id)
-    stored = ledger.read(Station, key)
+    stored = ledger.read(StationRecord, key)
     if stored is not None:
         ledger.repeated(stored, Code.ID_CONFLICT)
         return stored
-    station = Station(**values(args), request=ledger.request, msp=ledger.creator.msp_id)
+    station = StationRecord(**values(args), request=ledger.request, msp=ledger.creator.msp_id)
     ledger.write(key, station)
     ledger.mark(keys.key("geo", args.geohash, args.station_id))
     return station
 
 
-def register_gateway(ledger: Ledger, args: RegisterGateway) -> Gateway:
+def register_gateway(ledger: CallState, args: RegisterGateway) -> GatewayRecord:
     """A gateway of the EV users' organisation."""
     require_msp(ledger, EV_MSP)
     key = keys.key("gw", args.gateway_id)
-    stored = ledger.read(Gateway, key)
+    stored = ledger.read(GatewayRecord, key)
     if stored is not None:
         ledger.repeated(stored, Code.ID_CONFLICT)
         return stored
-    gateway = Gateway(**values(args), request=ledger.request, msp=ledger.creator.msp_id)
+    gateway = GatewayRecord(**values(args), request=ledger.request, msp=ledger.creator.msp_id)
     ledger.guard("gateway")
     ledger.write(key, gateway)
     return gateway
 
 
-def register_meter(ledger: Ledger, args: RegisterMeter) -> Meter:
+def register_meter(ledger: CallState, args: RegisterMeter) -> Meter:
     """A metering point with its starting registers; an EVSE's belongs to a registered gateway."""
     if ledger.creator.role == GATEWAY and args.gateway_id != ledger.creator.gateway_id:
         raise Refusal(Code.NOT_AUTHORISED, "a gateway registers its own meters")
@@ -133,7 +133,7 @@ def register_meter(ledger: Ledger, args: RegisterMeter) -> Meter:
         ledger.repeated(stored, Code.ID_CONFLICT)
         return stored
     if args.gateway_id is not None:
-        gateway = ledger.need(Gateway, keys.key("gw", args.gateway_id), Code.GATEWAY_UNKNOWN)
+        gateway = ledger.need(GatewayRecord, keys.key("gw", args.gateway_id), Code.GATEWAY_UNKNOWN)
         require_msp(ledger, gateway.msp)
     elif args.kind == "EVSE":
         raise Refusal(Code.BAD_ARGUMENT, "an EVSE meter has a gateway")
@@ -159,13 +159,13 @@ def register_meter(ledger: Ledger, args: RegisterMeter) -> Meter:
     return meter
 
 
-def find_stations(ledger: Ledger, args: StationQuery) -> StationPage:
+def find_stations(ledger: CallState, args: StationQuery) -> StationPage:
     """Stations whose geohash begins with the one given."""
     start = keys.key("geo", args.geohash)
-    found: list[Station] = []
+    found: list[StationRecord] = []
     last = ""
     for key, _ in ledger.scan(start, after=keys.key("geo", args.bookmark) if args.bookmark else ""):
-        station = ledger.read(Station, keys.key("st", key.rsplit("~", 1)[1]))
+        station = ledger.read(StationRecord, keys.key("st", key.rsplit("~", 1)[1]))
         assert station is not None, key
         if args.product is not None and args.product not in station.products:
             continue

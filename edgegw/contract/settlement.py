@@ -4,13 +4,13 @@ Decides where each milli-token and Wh of a trade goes; all of it is written blin
 """
 
 from edgegw.contract import keys
+from edgegw.contract.call_state import CallState
 from edgegw.contract.codes import CHARGE, FEE_ACCOUNT
 from edgegw.contract.metering import traded_key
 from edgegw.contract.records import Meter, Register, Trade
-from edgegw.contract.world import Ledger
 
 
-def settle(ledger: Ledger, trade: Trade, *, meter: Meter, register: Register) -> None:
+def settle(ledger: CallState, trade: Trade, *, meter: Meter, register: Register) -> None:
     """Write the trade; what the buyer paid and the seller gave has been taken from them before."""
     ledger.write(keys.key("trade", trade.trade_id), trade)
     ledger.write(traded_key(meter, trade.direction), register)

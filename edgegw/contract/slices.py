@@ -6,15 +6,15 @@ Decides who may reserve how much and until when, and that the rest returns. Sour
 from dataclasses import dataclass, replace
 
 from edgegw.contract import keys
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import INTERVAL_S, Quantity, Reference, Seconds, Tokens
 from edgegw.contract.codes import CHARGE, GATEWAY, Code, Refusal
 from edgegw.contract.intervals import require_before
 from edgegw.contract.members import require_msp
 from edgegw.contract.offers import give_back, offer_of
 from edgegw.contract.positions import closed, opened
-from edgegw.contract.pricing import PriceQuery
+from edgegw.contract.price_records import PriceQuery
 from edgegw.contract.records import Offer, Slice
-from edgegw.contract.shapes import INTERVAL_S, Quantity, Reference, Seconds, Tokens
-from edgegw.contract.world import Ledger
 
 DAY_S = 86_400
 
@@ -43,12 +43,12 @@ class DayUse:
     wh: Quantity
 
 
-def slice_of(ledger: Ledger, slice_id: str) -> Slice:
+def slice_of(ledger: CallState, slice_id: str) -> Slice:
     """The slice; `SLICE_UNKNOWN`."""
     return ledger.need(Slice, keys.key("slice", slice_id), Code.SLICE_UNKNOWN)
 
 
-def reserve(ledger: Ledger, args: Reserve) -> Slice:
+def reserve(ledger: CallState, args: Reserve) -> Slice:
     """The calling gateway's own part of an offer for one interval that has not begun."""
     stored = ledger.read(Slice, keys.key("slice", args.slice_id))
     if stored is not None:
@@ -94,7 +94,7 @@ def _require_on_offer(offer: Offer, args: Reserve) -> None:
         raise Refusal(code, f"{offer.left} of {args.amount}")
 
 
-def _use_day(ledger: Ledger, offer: Offer, slice_: Slice, *, amount: int) -> None:
+def _use_day(ledger: CallState, offer: Offer, slice_: Slice, *, amount: int) -> None:
     """Count `amount` (negative: returned) against the offer's cap for this gateway and day."""
     key = keys.key("cap", offer.offer_id, slice_.gateway_id, keys.wide(slice_.interval // DAY_S))
     used = ledger.read(DayUse, key) or DayUse(wh=0)
@@ -104,7 +104,7 @@ def _use_day(ledger: Ledger, offer: Offer, slice_: Slice, *, amount: int) -> Non
     ledger.write(key, DayUse(wh=max(0, used.wh + wh)))
 
 
-def return_slice(ledger: Ledger, args: SliceQuery) -> Slice:
+def return_slice(ledger: CallState, args: SliceQuery) -> Slice:
     """After its interval a slice's rest goes back; a dead gateway's, by its offerer once holds have expired too."""
     slice_ = slice_of(ledger, args.slice_id)
     offer = offer_of(ledger, slice_.offer_id)
@@ -140,7 +140,7 @@ def draw(slice_: Slice, amount: int) -> Slice:
     return replace(slice_, drawn=slice_.drawn + amount)
 
 
-def slices_of(ledger: Ledger, gateway_id: str, where: PriceQuery) -> list[Slice]:
+def slices_of(ledger: CallState, gateway_id: str, where: PriceQuery) -> list[Slice]:
     """A gateway's slices of one zone, product and interval."""
     start = _slices_prefix(gateway_id, where)
     return [slice_of(ledger, key.removeprefix(start)) for key, _ in ledger.scan(start)]
@@ -150,6 +150,6 @@ def _slices_prefix(gateway_id: str, where: PriceQuery | Slice) -> str:
     return keys.prefix("sl", gateway_id, where.zone, where.product, keys.wide(where.interval))
 
 
-def get_slice(ledger: Ledger, args: SliceQuery) -> Slice:
+def get_slice(ledger: CallState, args: SliceQuery) -> Slice:
     """The slice's record."""
     return slice_of(ledger, args.slice_id)

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from edgegw.contract import keys
-from edgegw.contract.codes import CHARGE, DISCHARGE, EV_MSP, INDUSTRY_MSP, PRODUCER_MSP, Code, Refusal
-from edgegw.contract.intervals import cut_off_ms, require_aligned
-from edgegw.contract.periods import Calendar, Hours, require_complete
-from edgegw.contract.records import Load
-from edgegw.contract.shapes import (
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import (
     Digest,
     EnergyWh,
     Ident,
@@ -25,7 +22,10 @@ from edgegw.contract.shapes import (
     unpack,
     values,
 )
-from edgegw.contract.world import Ledger
+from edgegw.contract.codes import CHARGE, DISCHARGE, EV_MSP, INDUSTRY_MSP, PRODUCER_MSP, Code, Refusal
+from edgegw.contract.intervals import cut_off_ms, require_aligned
+from edgegw.contract.periods import Calendar, Hours, require_complete
+from edgegw.contract.records import Load
 
 HOUR_S = 3600
 PERIODS = ("light", "mid", "peak")
@@ -87,7 +87,7 @@ class PostLoad:
     wh: EnergyWh
 
 
-def post_tariff(ledger: Ledger, args: PostTariff) -> Tariff:
+def post_tariff(ledger: CallState, args: PostTariff) -> Tariff:
     """A dated tariff; only a zone's first may begin in the past."""
     by_id = keys.key("tariffid", args.tariff_id)
     stored = ledger.read(Tariff, by_id)
@@ -122,12 +122,12 @@ def _require_rates(rates: Rates, calendar: Calendar) -> None:
         raise Refusal(Code.BAD_ARGUMENT, "rates need each product, season and period")
 
 
-def tariffs_of(ledger: Ledger, zone: str) -> list[Tariff]:
+def tariffs_of(ledger: CallState, zone: str) -> list[Tariff]:
     """The zone's tariffs, oldest first."""
     return [unpack(Tariff, raw) for _, raw in ledger.scan(keys.prefix("tariff", zone))]
 
 
-def tariff_at(ledger: Ledger, zone: str, at_s: int) -> Tariff:
+def tariff_at(ledger: CallState, zone: str, at_s: int) -> Tariff:
     """The tariff in force at an instant; `NO_TARIFF`."""
     in_force = [tariff for tariff in tariffs_of(ledger, zone) if tariff.effective_from <= at_s]
     if not in_force:
@@ -135,7 +135,7 @@ def tariff_at(ledger: Ledger, zone: str, at_s: int) -> Tariff:
     return in_force[-1]
 
 
-def post_floor(ledger: Ledger, args: PostFloor) -> Floor:
+def post_floor(ledger: CallState, args: PostFloor) -> Floor:
     """The hour's floor, until the cut-off of its first interval; the last one counts."""
     if args.hour % HOUR_S:
         raise Refusal(Code.INTERVAL_MISALIGNED, f"{args.hour} is no full hour")
@@ -149,14 +149,14 @@ def post_floor(ledger: Ledger, args: PostFloor) -> Floor:
     return floor
 
 
-def floor_at(ledger: Ledger, zone: str, product: str, *, at_s: int) -> int | None:
+def floor_at(ledger: CallState, zone: str, product: str, *, at_s: int) -> int | None:
     """The posted floor of the hour that holds an instant, if there is one."""
     hour = at_s // HOUR_S * HOUR_S
     posted = ledger.read(Floor, keys.key("floor", zone, product, keys.wide(hour)))
     return None if posted is None else posted.floor
 
 
-def post_load(ledger: Ledger, args: PostLoad) -> Load:
+def post_load(ledger: CallState, args: PostLoad) -> Load:
     """The caller's organisation's own side of an interval, until the cut-off; the last one counts."""
     require_aligned(args.interval)
     msp = ledger.creator.msp_id
@@ -173,7 +173,7 @@ def post_load(ledger: Ledger, args: PostLoad) -> Load:
     return load
 
 
-def loads_at(ledger: Ledger, zone: str, product: str, *, interval: int) -> tuple[Load, ...]:
+def loads_at(ledger: CallState, zone: str, product: str, *, interval: int) -> tuple[Load, ...]:
     """What was posted for an interval, by organisation; an organisation that posted nothing is absent."""
     found = (
         ledger.read(Load, keys.key("load", zone, product, keys.wide(interval), msp))
@@ -182,6 +182,6 @@ def loads_at(ledger: Ledger, zone: str, product: str, *, interval: int) -> tuple
     return tuple(load for load in found if load is not None)
 
 
-def _require_open(ledger: Ledger, start: int) -> None:
+def _require_open(ledger: CallState, start: int) -> None:
     if ledger.now_ms >= cut_off_ms(ledger, start):
         raise Refusal(Code.CUT_OFF_PASSED, f"nothing more is posted for {start}")

@@ -8,9 +8,15 @@ gateways settle in one block. Source: docs/contract.md, A line of RecordTrades; 
 from dataclasses import dataclass
 from typing import Literal
 
+from edgegw.common.units import amount_mtok, gross_wh
 from edgegw.contract import holds, keys, slices
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import Quantity, Reference
 from edgegw.contract.codes import CHARGE, CHECKED_REASONS, DISCHARGE, Code, Refusal, RetailReason
-from edgegw.contract.deals import (
+from edgegw.contract.price_records import PriceQuery, retail_rate, stored_price
+from edgegw.contract.records import Hold, Pointer, Slice, Trade
+from edgegw.contract.settlement import settle
+from edgegw.contract.trade_checks import (
     DIRECTION_OF,
     Deal,
     Reading,
@@ -20,18 +26,12 @@ from edgegw.contract.deals import (
     next_register,
     stored_trade,
 )
-from edgegw.contract.pricing import PriceQuery, retail_rate, stored_price
-from edgegw.contract.records import Hold, Pointer, Slice, Trade
-from edgegw.contract.settlement import settle
-from edgegw.contract.shapes import Quantity, Reference
-from edgegw.contract.world import Ledger
-from edgegw.units import amount_mtok, gross_wh
 
 LINES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line(Reading):
+class LineArguments(Reading):
     """One line of `RecordTrades`: MARKET names a slice, RETAIL a reason."""
 
     kind: Literal["MARKET", "RETAIL"]
@@ -44,7 +44,7 @@ class Line(Reading):
 class RecordTrades:
     """Arguments of `RecordTrades`: 1 to 100 lines, in the order of their registers."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[LineArguments, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +71,14 @@ class TradeQuery:
     trade_id: Reference
 
 
-def record_trades(ledger: Ledger, args: RecordTrades) -> Recorded:
+def record_trades(ledger: CallState, args: RecordTrades) -> Recorded:
     """Each line by itself; a later line sees what an earlier one drew."""
     if not 1 <= len(args.lines) <= LINES_MAX:
         raise Refusal(Code.BAD_ARGUMENT, f"1 to {LINES_MAX} lines")
     return Recorded(results=tuple(_record(ledger, line) for line in args.lines))
 
 
-def _record(ledger: Ledger, line: Line) -> LineResult:
+def _record(ledger: CallState, line: LineArguments) -> LineResult:
     try:
         stored = stored_trade(ledger, line)
         if stored is not None and not _is_same(ledger, line, stored):
@@ -90,7 +90,7 @@ def _record(ledger: Ledger, line: Line) -> LineResult:
     return LineResult(trade_id=line.trade_id, status=status, amount=trade.amount)
 
 
-def _is_same(ledger: Ledger, line: Line, stored: Trade) -> bool:
+def _is_same(ledger: CallState, line: LineArguments, stored: Trade) -> bool:
     """Same energy, price and parties; evidence and reason may have been made anew."""
     if (line.end_wh, line.interval, line.kind) != (stored.end_wh, stored.interval, stored.kind):
         return False
@@ -106,7 +106,7 @@ def _is_same(ledger: Ledger, line: Line, stored: Trade) -> bool:
     return slice_ is not None and slice_.member_id == other
 
 
-def _take(ledger: Ledger, line: Line) -> Trade:
+def _take(ledger: CallState, line: LineArguments) -> Trade:
     """A new trade. All checks come before the first write, so that a refused line leaves nothing."""
     hold = holds.hold_of(ledger, line.hold_id)
     holds.require_own(ledger, hold)
@@ -133,7 +133,9 @@ def _take(ledger: Ledger, line: Line) -> Trade:
     return trade
 
 
-def _market(ledger: Ledger, line: Line, *, query: PriceQuery, hold: Hold) -> tuple[Deal, Hold, Slice]:
+def _market(
+    ledger: CallState, line: LineArguments, *, query: PriceQuery, hold: Hold
+) -> tuple[Deal, Hold, Slice]:
     if line.slice_id is None or line.reason is not None:
         raise Refusal(Code.BAD_ARGUMENT, "a MARKET line names a slice and no reason")
     slice_ = slices.slice_of(ledger, line.slice_id)
@@ -156,7 +158,7 @@ def _market(ledger: Ledger, line: Line, *, query: PriceQuery, hold: Hold) -> tup
     )
 
 
-def _retail(ledger: Ledger, line: Line, *, query: PriceQuery, hold: Hold) -> tuple[Deal, Hold]:
+def _retail(ledger: CallState, line: LineArguments, *, query: PriceQuery, hold: Hold) -> tuple[Deal, Hold]:
     if line.slice_id is not None or line.reason not in set(RetailReason):
         raise Refusal(Code.BAD_ARGUMENT, "a RETAIL line names a known reason and no slice")
     if query.product == DISCHARGE:
@@ -183,7 +185,7 @@ def _retail(ledger: Ledger, line: Line, *, query: PriceQuery, hold: Hold) -> tup
     return deal, holds.draw(hold, deal.amount)
 
 
-def _market_available(ledger: Ledger, query: PriceQuery) -> bool:
+def _market_available(ledger: CallState, query: PriceQuery) -> bool:
     """A price was fixed, and the calling gateway has, or returned, energy for at least one Wh of the interval."""
     record = stored_price(ledger, query)
     if record is None or record.price is None:
@@ -193,6 +195,6 @@ def _market_available(ledger: Ledger, query: PriceQuery) -> bool:
     return any(slice_.amount - slice_.drawn >= least for slice_ in own)
 
 
-def get_trade(ledger: Ledger, args: TradeQuery) -> Trade:
+def get_trade(ledger: CallState, args: TradeQuery) -> Trade:
     """The trade's record."""
     return ledger.need(Trade, keys.key("trade", args.trade_id), Code.TRADE_UNKNOWN)

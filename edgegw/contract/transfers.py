@@ -7,8 +7,14 @@ Source: docs/contract.md, Functions.
 from dataclasses import dataclass
 
 from edgegw.contract.accounts import adjust
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import Ident, Product
 from edgegw.contract.codes import CHARGE, DISCHARGE, GATEWAY, Code, Refusal
-from edgegw.contract.deals import (
+from edgegw.contract.members import active
+from edgegw.contract.price_records import PriceQuery
+from edgegw.contract.records import Trade
+from edgegw.contract.settlement import settle
+from edgegw.contract.trade_checks import (
     DIRECTION_OF,
     Reading,
     common_fields,
@@ -17,12 +23,6 @@ from edgegw.contract.deals import (
     next_register,
     stored_trade,
 )
-from edgegw.contract.members import active
-from edgegw.contract.pricing import PriceQuery
-from edgegw.contract.records import Trade
-from edgegw.contract.settlement import settle
-from edgegw.contract.shapes import Ident, Product
-from edgegw.contract.world import Ledger
 
 BUYER = {CHARGE: "EV", DISCHARGE: "INDUSTRY"}
 SELLERS = {CHARGE: ("PRODUCER",), DISCHARGE: ("EV", "PRODUCER")}
@@ -38,7 +38,7 @@ class Transfer(Reading):
     zone: Ident
 
 
-def transfer(ledger: Ledger, args: Transfer) -> Trade:
+def transfer(ledger: CallState, args: Transfer) -> Trade:
     """One metered trade at the interval's market price, straight between the two accounts.
 
     CHARGE: a producer to a car. DISCHARGE: a car to industry, or a producer's plant to industry by the plant's meter.

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-from edgegw.core import correlation, terms
+from edgegw.common.member_terms import MemberTerms
+from edgegw.core import correlation
 from edgegw.core.orders import Order
 
 CallRef = correlation.CallRef  # what every event of a waiting CALL names
-MemberTerms = terms.MemberTerms  # what MembersChanged brings
 
 
 class ChargingState(StrEnum):
@@ -47,8 +47,8 @@ class ChargerSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flaw:
-    """Something wrong with a billing message that was taken all the same; `code` is one of `edgegw.remedies`."""
+class Violation:
+    """Something wrong with a billing message that was taken all the same; `code` is one of `edgegw.common.error_codes`."""
 
     code: str
     detail: str
@@ -110,7 +110,7 @@ class TransactionStarted:
     at_ns: int
     offline: bool = False
     sample: ChargerSample | None = None
-    flaws: tuple[Flaw, ...] = ()
+    flaws: tuple[Violation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ class TransactionUpdated:
     offline: bool = False
     id_token_hash: str | None = None  # an idToken that came after the start (2.x)
     samples: tuple[ChargerSample, ...] = ()
-    flaws: tuple[Flaw, ...] = ()
+    flaws: tuple[Violation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class TransactionEnded:
     at_ns: int
     reason: str
     samples: tuple[ChargerSample, ...] = ()
-    flaws: tuple[Flaw, ...] = ()
+    flaws: tuple[Violation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

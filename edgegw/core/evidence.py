@@ -7,16 +7,16 @@ own registers are evidence only (docs/ocpp.md, Energy).
 from collections.abc import Iterable
 from dataclasses import replace
 
+from edgegw.common.error_codes import REMEDIES
 from edgegw.core.events import (
     ChargerSample,
-    Flaw,
     TransactionEnded,
     TransactionStarted,
     TransactionUpdated,
+    Violation,
 )
 from edgegw.core.state import Evse, Session
-from edgegw.core.turn import Turn
-from edgegw.remedies import REMEDIES
+from edgegw.core.step_context import StepContext
 
 Billing = TransactionStarted | TransactionUpdated | TransactionEnded
 
@@ -26,7 +26,7 @@ ANOTHER_CHARGERS = "EGW-1211"
 NOT_KNOWN = "EGW-1212"
 
 
-def store_frame(turn: Turn, event: Billing, *, found: Flaw | None) -> None:
+def store_frame(context: StepContext, event: Billing, *, found: Violation | None) -> None:
     """Write the frame down as it came, with what is wrong with it; each flaw but a missing unit is logged."""
     flaws = event.flaws if found is None else (*event.flaws, found)
     told = [flaw for flaw in flaws if flaw.code != UNIT_ASSUMED]
@@ -36,9 +36,9 @@ def store_frame(turn: Turn, event: Billing, *, found: Flaw | None) -> None:
     if len(told) < len(flaws):
         remarks["unit_assumed"] = True
     charger_id = event.call.charger_id
-    turn.note("frame", charger_id=charger_id, text=event.frame, **remarks)
+    context.note("frame", charger_id=charger_id, text=event.frame, **remarks)
     for flaw in told:
-        turn.log(
+        context.log(
             "frame.quarantined",
             charger_id=charger_id,
             code=flaw.code,
@@ -47,17 +47,19 @@ def store_frame(turn: Turn, event: Billing, *, found: Flaw | None) -> None:
         )
 
 
-def misplaced(turn: Turn, event: Billing, evse: Evse | None, *, ended: bool) -> Flaw | None:
+def misplaced(context: StepContext, event: Billing, evse: Evse | None, *, ended: bool) -> Violation | None:
     """What is wrong with the transaction that a message names; nothing where it runs here or has `ended`."""
     if isinstance(event, TransactionStarted) or not event.transaction_id or ended:
         return None
     if evse is not None and event.transaction_id in _transactions(evse):
         return None
-    for other in turn.evses.values():
-        owner = turn.settings.evses[other.evse_id].charger_id
+    for other in context.evses.values():
+        owner = context.settings.evses[other.evse_id].charger_id
         if owner != event.call.charger_id and event.transaction_id in _transactions(other):
-            return Flaw(code=ANOTHER_CHARGERS, detail=f"transaction {event.transaction_id} runs at {owner}")
-    return Flaw(code=NOT_KNOWN, detail=f"transaction {event.transaction_id}")
+            return Violation(
+                code=ANOTHER_CHARGERS, detail=f"transaction {event.transaction_id} runs at {owner}"
+            )
+    return Violation(code=NOT_KNOWN, detail=f"transaction {event.transaction_id}")
 
 
 def baseline_wh(event: TransactionStarted) -> int | None:
@@ -66,7 +68,7 @@ def baseline_wh(event: TransactionStarted) -> int | None:
     return None if register_wh == 0 and event.offline else register_wh
 
 
-def weigh(turn: Turn, session: Session, samples: Iterable[ChargerSample]) -> Session:
+def weigh(context: StepContext, session: Session, samples: Iterable[ChargerSample]) -> Session:
     """Hold a charger's import register against the one at the start: once below, the session is disputed."""
     for sample in samples:
         if sample.import_wh is None or session.disputed:
@@ -74,19 +76,19 @@ def weigh(turn: Turn, session: Session, samples: Iterable[ChargerSample]) -> Ses
         if session.baseline_wh is None:
             session = replace(session, baseline_wh=sample.import_wh)
         elif sample.import_wh < session.baseline_wh:
-            session = _dispute(turn, session, sample.import_wh)
+            session = _dispute(context, session, sample.import_wh)
     return session
 
 
-def _dispute(turn: Turn, session: Session, register_wh: int) -> Session:
+def _dispute(context: StepContext, session: Session, register_wh: int) -> Session:
     facts = {
         "session_id": session.session_id,
         "code": WENT_BACK,
         "start_wh": session.baseline_wh,
         "register_wh": register_wh,
     }
-    turn.note("disputed", **facts)
-    turn.log("session.disputed", **facts, remedy=REMEDIES[WENT_BACK].remedy)
+    context.note("disputed", **facts)
+    context.log("session.disputed", **facts, remedy=REMEDIES[WENT_BACK].remedy)
     return replace(session, disputed=True)
 
 

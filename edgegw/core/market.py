@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from edgegw.units import SECOND_NS, affordable_wh
+from edgegw.common.units import SECOND_NS, affordable_wh
 
 CHARGE: Final = "CHARGE"
 DISCHARGE: Final = "DISCHARGE"

@@ -9,9 +9,9 @@ Source: docs/meters.md, From registers to segments; trade_wh = floor(R_end/1000)
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from edgegw.common.units import INTERVAL_NS, SECOND_NS, energy_mwh, interval_of
 from edgegw.core.events import RegisterRead
-from edgegw.core.trouble import JUMP, NO_NUMBER, REPLACED, WENT_BACK, Trouble
-from edgegw.units import INTERVAL_NS, SECOND_NS, energy_mwh, interval_of
+from edgegw.core.meter_condition import JUMP, NO_NUMBER, REPLACED, WENT_BACK, MeterCondition
 
 SUSPECTS_TO_DECIDE = 3
 SUSPECT_SPAN_NS = 10_000_000_000
@@ -88,9 +88,9 @@ class MeterAccount:
     registered: bool = False  # its starting registers are on the ledger
     accepted: int = 0
     quarantined: int = 0
-    stranger: str | None = None  # serial of the device that answers in this meter's place: nothing flows
+    pending: str | None = None  # serial of the device that answers in this meter's place: nothing flows
     adopted: str | None = None  # serial that may take over
-    trouble: Trouble | None = None
+    trouble: MeterCondition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ def _judge(account: MeterAccount, registers: Registers, *, serial: str | None) -
     return _suspect(account, registers, serial=serial)
 
 
-def faults(accounts: Mapping[str, MeterAccount]) -> Mapping[str, Trouble]:
+def faults(accounts: Mapping[str, MeterAccount]) -> Mapping[str, MeterCondition]:
     """What keeps meters from being used, by meter id; meters in order are absent."""
     return {
         meter_id: account.trouble
@@ -222,17 +222,15 @@ def _is_plausible(old: Registers, new: Registers, account: MeterAccount) -> bool
 def _is_strange(account: MeterAccount, reading: RegisterRead) -> bool:
     """Whether another device answers; one that tells no serial is what answered before."""
     if reading.serial is None:
-        return account.stranger is not None
+        return account.pending is not None
     return account.serial not in {None, reading.serial} and reading.serial != account.adopted
 
 
 def _keep_out(account: MeterAccount, reading: RegisterRead) -> Measured:
     """Another serial: nothing of it counts, and nothing flows, until it is adopted or the meter is back."""
-    stranger = reading.serial or account.stranger
-    detail = (
-        f"meter replaced? was {account.serial}, is {stranger}. Run: edgegw meter adopt {account.meter_id}"
-    )
-    return _discard(replace(account, stranger=stranger), "serial_changed", code=REPLACED, detail=detail)
+    pending = reading.serial or account.pending
+    detail = f"meter replaced? was {account.serial}, is {pending}. Run: edgegw meter adopt {account.meter_id}"
+    return _discard(replace(account, pending=pending), "serial_changed", code=REPLACED, detail=detail)
 
 
 def _discard(account: MeterAccount, reason: str, *, code: str, detail: str) -> Measured:
@@ -285,7 +283,7 @@ def _accept(
         suspects=(),
         accepted=account.accepted + 1,
         power_w=_mean_power_w(last, registers),
-        stranger=None,
+        pending=None,
         adopted=None,
     )
     return Measured(account=after, segments=tuple(segments))
@@ -352,7 +350,7 @@ def _open_epoch(account: MeterAccount, readings: tuple[Registers, ...], *, seria
         suspects=(),
         registered=False,
         accepted=account.accepted + 1,
-        stranger=None,
+        pending=None,
         adopted=None,
     )
     segments = [] if closed is None else [closed]

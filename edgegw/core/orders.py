@@ -8,8 +8,8 @@ Source: DESIGN.md, An order from a page; docs/events.md (codes of a refused orde
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edgegw.core.terms import MemberTerms
-from edgegw.units import SECOND_NS
+from edgegw.common.member_terms import MemberTerms
+from edgegw.common.units import SECOND_NS
 
 DEPARTURE_NS_MOST = 48 * 3_600 * SECOND_NS  # a plan reaches no further ahead
 SALE_WH_MIN = 500  # less is not worth a sale

@@ -15,7 +15,7 @@ Costs are compared as price times Wh, unrounded: nothing is moved to gain a roun
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgegw.units import INTERVAL_S, SECOND_NS, amount_mtok
+from edgegw.common.units import INTERVAL_S, SECOND_NS, amount_mtok
 
 WH_NS = 3_600 * SECOND_NS
 LEVELS_AIMED = 128  # of a battery; a step is a whole part of what an interval can charge

@@ -1,6 +1,6 @@
 """What an order would move, cost and earn, before anybody accepts it: a look at the station that changes nothing.
 
-Decides what is told of an order ahead of its start. Prices are those of `outlook`; a plan is the very one that would be
+Decides what is told of an order ahead of its start. Prices are those of `forecast`; a plan is the very one that would be
 followed. A worst case takes the driver's own limits: the highest price for all that is charged, the lowest for what is
 sold. A sale is quoted on a state of charge that the driver told; it takes place only where the car tells its own
 (docs/ledger.md, Life of a session), which the quote says: NO_SOC.
@@ -9,12 +9,12 @@ sold. A sale is quoted on a state of charge that the driver told; it takes place
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edgegw.core import order_book, outlook, placing
+from edgegw.common.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interval_of
+from edgegw.core import driver_orders, forecast, order_intake
+from edgegw.core.forecast import CHARGE_EFFICIENCY_BP, Expected
 from edgegw.core.orders import DEPARTURE_NS_MOST, SALE_WH_MIN, Aim, Order
-from edgegw.core.outlook import CHARGE_EFFICIENCY_BP, Expected
 from edgegw.core.planning import WH_NS
 from edgegw.core.state import Session, Station
-from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interval_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Draft:
 
 def quote(station: Station, order: Order, now_ns: int) -> Quote:
     """The quote of an order at this instant."""
-    code = placing.refusal(station, order, now_ns=now_ns)
+    code = order_intake.refusal(station, order, now_ns=now_ns)
     session = _session(station, order)
     soc_bp = _soc_bp(station, order, session)
     draft = Draft()
@@ -104,10 +104,10 @@ def _session(station: Station, order: Order) -> Session | None:
 def _soc_bp(station: Station, order: Order, session: Session | None) -> int | None:
     if session is not None:
         # As if it were taken now: what the driver told counts from here on.
-        import_wh, export_wh = order_book.moved_wh(station, station.evses[order.evse_id], session)
+        import_wh, export_wh = driver_orders.moved_wh(station, station.evses[order.evse_id], session)
         taken = replace(order, from_import_wh=import_wh, from_export_wh=export_wh)
         if order.terms.battery_wh > 0:
-            return outlook.soc_now_bp(station, station.evses[order.evse_id], session, order=taken)
+            return forecast.soc_now_bp(station, station.evses[order.evse_id], session, order=taken)
         return session.soc_bp
     return order.soc_bp_told
 
@@ -150,9 +150,9 @@ def _draft(
     settings = station.settings.evses[order.evse_id]
     if order.aim is Aim.CHARGE:
         energy_wh = order.energy_wh if order.energy_wh is not None else _room_wh(order, soc_bp)
-        power_w = outlook.charge_w(settings, session)
+        power_w = forecast.charge_w(settings, session)
     elif order.aim is Aim.SELL:
-        energy_wh, power_w = _for_sale_wh(order, soc_bp), -outlook.discharge_w(settings, session)
+        energy_wh, power_w = _for_sale_wh(order, soc_bp), -forecast.discharge_w(settings, session)
     else:
         return Draft(ready_ns=leaves_ns)
     return _walk(station, order, energy_wh=energy_wh, power_w=power_w, now_ns=now_ns)
@@ -178,7 +178,7 @@ def _for_sale_wh(order: Order, soc_bp: int | None) -> int:
 
 def _walk(station: Station, order: Order, *, energy_wh: int, power_w: int, now_ns: int) -> Draft:
     """At full power through the intervals whose price the driver takes, until the energy has moved or the car leaves."""
-    ahead = outlook.ahead_of(station)
+    ahead = forecast.ahead_of(station)
     sells = power_w < 0
     guard_ns = station.settings.guard_ns if sells else 0
     until_ns = order.departure_ns or now_ns + DEPARTURE_NS_MOST
@@ -187,10 +187,10 @@ def _walk(station: Station, order: Order, *, energy_wh: int, power_w: int, now_n
     while left_wh > 0 and power_w != 0 and interval * SECOND_NS < until_ns:
         start_ns = interval * SECOND_NS
         if sells:
-            price: Expected | None = outlook.selling(ahead, interval, order.terms)
+            price: Expected | None = forecast.selling(ahead, interval, order.terms)
         else:
-            price = outlook.buying(ahead, interval, order.terms)
-        flows = price is not None or (not sells and not outlook.is_known(ahead, interval))
+            price = forecast.buying(ahead, interval, order.terms)
+        flows = price is not None or (not sells and not forecast.is_known(ahead, interval))
         first_ns = max(now_ns, start_ns + guard_ns)
         last_ns = min(until_ns, start_ns + INTERVAL_NS - guard_ns)
         moved_wh = min(left_wh, max(0, last_ns - first_ns) * abs(power_w) // WH_NS) if flows else 0
@@ -218,12 +218,12 @@ def _with(draft: Draft, row: QuoteRow, *, begin_ns: int, ready_ns: int) -> Draft
 
 def _planned(station: Station, order: Order, *, session: Session | None, soc_bp: int, now_ns: int) -> Draft:
     """The rows of the plan, those at rest included."""
-    ahead = outlook.ahead_of(station)
+    ahead = forecast.ahead_of(station)
     sale_wh_left = None if order.aim is Aim.WORK else order.energy_wh
     settings = station.settings.evses[order.evse_id]
     if not order.terms.sells or settings.discharge_w <= 0:
         sale_wh_left = 0
-    made = outlook.plan_of(
+    made = forecast.plan_of(
         station, order, session=session, soc_bp=soc_bp, sale_wh_left=sale_wh_left, now_ns=now_ns
     )
     rows: Sequence[QuoteRow] = [
@@ -234,7 +234,7 @@ def _planned(station: Station, order: Order, *, session: Session | None, soc_bp:
             kind="" if price is None else price.kind,
         )
         for row in made.rows
-        for price in [outlook.price_of(ahead, order, row)]
+        for price in [forecast.price_of(ahead, order, row)]
     ]
     begins = [row.start_ns for row in made.rows if row.energy_wh]
     return Draft(

@@ -6,102 +6,102 @@ Never decides whether a reading is plausible (`metering`) nor what became of the
 
 from dataclasses import replace
 
+from edgegw.common.error_codes import REMEDIES
+from edgegw.common.units import SECOND_NS
 from edgegw.core import control, session
 from edgegw.core.effects import ReadMeter
 from edgegw.core.events import MeterAdopted, MeterReadFailed, MeterRerated, RegisterRead
+from edgegw.core.line_allocation import register_meter, settle_segment
+from edgegw.core.meter_condition import after
 from edgegw.core.metering import Measured, MeterAccount, measure, rerate
 from edgegw.core.state import Evse
-from edgegw.core.trade import register_meter, settle_segment
-from edgegw.core.trouble import after
-from edgegw.core.turn import Turn
-from edgegw.remedies import REMEDIES
-from edgegw.units import SECOND_NS
+from edgegw.core.step_context import StepContext
 
 
-def on_read(turn: Turn, event: RegisterRead) -> None:
+def on_read(context: StepContext, event: RegisterRead) -> None:
     """Measure; settle what was completed; then let sessions begin, end or prepare at this reading."""
-    account = turn.meters[event.meter_id]
+    account = context.meters[event.meter_id]
     measured = measure(account, event)
-    turn.meters.put(event.meter_id, measured.account)
+    context.meters.put(event.meter_id, measured.account)
     if measured.quarantined is not None:
-        _on_quarantined(turn, measured, reason=measured.quarantined)
+        _on_quarantined(context, measured, reason=measured.quarantined)
         return
-    _recover(turn, measured.account)
-    evse = turn.evse_of(event.meter_id)
-    _settle(turn, measured, evse)
+    _recover(context, measured.account)
+    evse = context.evse_of(event.meter_id)
+    _settle(context, measured, evse)
     if evse is not None:
-        session.on_reading(turn, turn.evses[evse.evse_id], event.t0_ns)
-        running = turn.evses[evse.evse_id].session
-        if account.stranger is not None or (running is not None and running.order_id is not None):
+        session.on_reading(context, context.evses[evse.evse_id], event.t0_ns)
+        running = context.evses[evse.evse_id].session
+        if account.pending is not None or (running is not None and running.order_id is not None):
             # An order's energy is counted by the meter: it ends, or goes on, with a reading.
-            control.replan(turn, turn.evses[evse.evse_id])
+            control.replan(context, context.evses[evse.evse_id])
 
 
-def on_read_failed(turn: Turn, event: MeterReadFailed) -> None:
+def on_read_failed(context: StepContext, event: MeterReadFailed) -> None:
     """No answer: said once; whether energy may still flow is decided by the age of the last reading."""
-    account = turn.meters.get(event.meter_id)
+    account = context.meters.get(event.meter_id)
     if account is not None:
-        _trouble(turn, account, code=event.code, detail=event.detail or event.reason)
-    evse = turn.evse_of(event.meter_id)
+        _trouble(context, account, code=event.code, detail=event.detail or event.reason)
+    evse = context.evse_of(event.meter_id)
     if evse is not None:
-        control.replan(turn, evse)
+        control.replan(context, evse)
 
 
-def on_adopted(turn: Turn, event: MeterAdopted) -> None:
+def on_adopted(context: StepContext, event: MeterAdopted) -> None:
     """The next reading with this serial opens an epoch; until it came, nothing of the new meter counts."""
-    account = turn.meters.get(event.meter_id)
+    account = context.meters.get(event.meter_id)
     if account is None or account.serial == event.serial:
         return
-    turn.meters.put(event.meter_id, replace(account, adopted=event.serial))
-    turn.note("meter_adopted", meter_id=event.meter_id, was=account.serial, serial=event.serial)
-    turn.log("meter.adopted", meter_id=event.meter_id, was=account.serial, serial=event.serial)
-    turn.emit(ReadMeter(meter_id=event.meter_id))
+    context.meters.put(event.meter_id, replace(account, adopted=event.serial))
+    context.note("meter_adopted", meter_id=event.meter_id, was=account.serial, serial=event.serial)
+    context.log("meter.adopted", meter_id=event.meter_id, was=account.serial, serial=event.serial)
+    context.emit(ReadMeter(meter_id=event.meter_id))
 
 
-def on_rerated(turn: Turn, event: MeterRerated) -> None:
+def on_rerated(context: StepContext, event: MeterRerated) -> None:
     """Another limit holds from the last reading on; a meter that has it already goes on as it was."""
-    account = turn.meters.get(event.meter_id)
+    account = context.meters.get(event.meter_id)
     if account is None or (account.power_w_max, account.step_mwh) == (event.power_w_max, event.step_mwh):
         return
     measured = rerate(account, power_w_max=event.power_w_max, step_mwh=event.step_mwh)
-    turn.meters.put(event.meter_id, measured.account)
-    _settle(turn, measured, turn.evse_of(event.meter_id))
+    context.meters.put(event.meter_id, measured.account)
+    _settle(context, measured, context.evse_of(event.meter_id))
 
 
-def _settle(turn: Turn, measured: Measured, evse: Evse | None) -> None:
+def _settle(context: StepContext, measured: Measured, evse: Evse | None) -> None:
     """Settle closed segments for whoever charged or sold in them, then tell the ledger of a new epoch."""
     owner = None
     if evse is not None:
         owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
     for segment in measured.segments:
-        settle_segment(turn, segment, evse=evse, session=owner)
+        settle_segment(context, segment, evse=evse, session=owner)
     if measured.epoch_opened:
-        _open_epoch(turn, turn.meters[measured.account.meter_id])
+        _open_epoch(context, context.meters[measured.account.meter_id])
 
 
-def _on_quarantined(turn: Turn, measured: Measured, *, reason: str) -> None:
+def _on_quarantined(context: StepContext, measured: Measured, *, reason: str) -> None:
     account = measured.account
     if measured.code is None:
-        turn.log("reading.quarantined", meter_id=account.meter_id, reason=reason)
+        context.log("reading.quarantined", meter_id=account.meter_id, reason=reason)
         return
-    _trouble(turn, account, code=measured.code, detail=measured.detail)
+    _trouble(context, account, code=measured.code, detail=measured.detail)
     if measured.ask_again:
-        turn.emit(ReadMeter(meter_id=account.meter_id))
-    evse = turn.evse_of(account.meter_id)
+        context.emit(ReadMeter(meter_id=account.meter_id))
+    evse = context.evse_of(account.meter_id)
     if evse is not None:
-        control.replan(turn, evse)
+        control.replan(context, evse)
 
 
-def _trouble(turn: Turn, account: MeterAccount, *, code: str, detail: str) -> None:
+def _trouble(context: StepContext, account: MeterAccount, *, code: str, detail: str) -> None:
     """Remember it; a line for the first discarded reading and one for the fault, never one for each poll."""
     before = account.trouble
-    now = after(before, code=code, detail=detail, now_ns=turn.now_ns)
+    now = after(before, code=code, detail=detail, now_ns=context.now_ns)
     if now == before:
         return
-    turn.meters.put(account.meter_id, replace(account, trouble=now))
+    context.meters.put(account.meter_id, replace(account, trouble=now))
     if before is not None and before.code == code and before.is_fault == now.is_fault:
         return
-    turn.log(
+    context.log(
         "meter.read_failed" if now.is_fault else "reading.quarantined",
         meter_id=account.meter_id,
         code=code,
@@ -110,21 +110,21 @@ def _trouble(turn: Turn, account: MeterAccount, *, code: str, detail: str) -> No
     )
 
 
-def _recover(turn: Turn, account: MeterAccount) -> None:
+def _recover(context: StepContext, account: MeterAccount) -> None:
     trouble = account.trouble
     if trouble is None:
         return
-    turn.meters.put(account.meter_id, replace(account, trouble=None))
+    context.meters.put(account.meter_id, replace(account, trouble=None))
     if trouble.is_fault:
-        after_s = (turn.now_ns - trouble.since_ns) // SECOND_NS
-        turn.log("meter.recovered", meter_id=account.meter_id, code=trouble.code, after_s=after_s)
+        after_s = (context.now_ns - trouble.since_ns) // SECOND_NS
+        context.log("meter.recovered", meter_id=account.meter_id, code=trouble.code, after_s=after_s)
 
 
-def _open_epoch(turn: Turn, account: MeterAccount) -> None:
+def _open_epoch(context: StepContext, account: MeterAccount) -> None:
     """Put a new epoch's starting registers on the ledger; its lines wait for that."""
     first = account.first
     assert first is not None
-    turn.note(
+    context.note(
         "epoch",
         meter_id=account.meter_id,
         epoch=account.epoch,
@@ -132,5 +132,5 @@ def _open_epoch(turn: Turn, account: MeterAccount) -> None:
         import_mwh=first.import_mwh,
         export_mwh=first.export_mwh,
     )
-    turn.log("epoch.opened", meter_id=account.meter_id, epoch=account.epoch)
-    register_meter(turn, account)
+    context.log("epoch.opened", meter_id=account.meter_id, epoch=account.epoch)
+    register_meter(context, account)

@@ -8,15 +8,15 @@ Source: docs/ledger.md, Life of a session (a sale).
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edgegw.canonical import canonical_json, sha256_hex
-from edgegw.core import aims, control, market
+from edgegw.common.canonical_json import canonical_json, sha256_hex
+from edgegw.common.units import INTERVAL_S, gross_wh, interval_of
+from edgegw.core import control, market, order_control
 from edgegw.core.correlation import SessionCredits
 from edgegw.core.effects import Query, ReadMeter
 from edgegw.core.market import DISCHARGE
 from edgegw.core.orders import SALE_WH_MIN
 from edgegw.core.state import Evse, HoldBook, HoldState, Phase, SaleStage, Session
-from edgegw.core.turn import Turn
-from edgegw.units import INTERVAL_S, gross_wh, interval_of
+from edgegw.core.step_context import StepContext
 
 
 def dischargeable_wh(session: Session) -> int:
@@ -28,121 +28,123 @@ def dischargeable_wh(session: Session) -> int:
     return over_bp * terms.battery_wh // 10_000 * terms.discharge_efficiency_bp // 10_000
 
 
-def supply_wh(turn: Turn, evse: Evse, interval: int) -> int:
+def supply_wh(context: StepContext, evse: Evse, interval: int) -> int:
     """What this EVSE could discharge in an interval: its part of the posted V2G supply."""
     session = evse.session
-    settings = turn.settings.evses[evse.evse_id]
+    settings = context.settings.evses[evse.evse_id]
     if evse.phase is not Phase.ACTIVE or session is None or session.sale is SaleStage.OVER:
         return 0
-    if aims.waits_for_car(turn, session) and not session.satisfied:
+    if order_control.waits_for_car(context, session) and not session.satisfied:
         return 0
-    wanted_wh = aims.sale_wh(turn, evse, session, interval=interval)
-    hold = None if session.sale_hold_id is None else turn.holds.get(session.sale_hold_id)
+    wanted_wh = order_control.sale_wh(context, evse, session, interval=interval)
+    hold = None if session.sale_hold_id is None else context.holds.get(session.sale_hold_id)
     energy_wh = dischargeable_wh(session)
     if hold is not None and hold.state is HoldState.OPEN:
-        energy_wh = control.sale_wh_left(turn, evse, hold)
+        energy_wh = control.sale_wh_left(context, evse, hold)
     if wanted_wh is not None:
         energy_wh = min(energy_wh, wanted_wh)
     if energy_wh < SALE_WH_MIN:
         return 0
-    usable_ns = INTERVAL_S * 1_000_000_000 - 2 * turn.settings.guard_ns
-    return min(energy_wh, control.discharge_power_w(turn, settings, session) * usable_ns // control.WH_NS)
+    usable_ns = INTERVAL_S * 1_000_000_000 - 2 * context.settings.guard_ns
+    return min(energy_wh, control.discharge_power_w(context, settings, session) * usable_ns // control.WH_NS)
 
 
-def consider(turn: Turn, evse: Evse) -> None:
+def consider(context: StepContext, evse: Evse) -> None:
     """Start preparing a sale when one is possible now or in the next interval; drop one that has no price."""
     session = evse.session
     if evse.phase is not Phase.ACTIVE or session is None or session.terms is None:
         return
-    if session.sale is SaleStage.READY and not _in_sight(turn, evse, session):
-        close(turn, evse, stage=SaleStage.NONE)
+    if session.sale is SaleStage.READY and not _in_sight(context, evse, session):
+        close(context, evse, stage=SaleStage.NONE)
     elif session.sale is SaleStage.NONE and any(
-        supply_wh(turn, evse, interval) >= SALE_WH_MIN for interval in _in_sight(turn, evse, session)
+        supply_wh(context, evse, interval) >= SALE_WH_MIN for interval in _in_sight(context, evse, session)
     ):
-        turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.CUTTING)))
-        control.replan(turn, turn.evses[evse.evse_id])
-        turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
+        context.put_evse(replace(evse, session=replace(session, sale=SaleStage.CUTTING)))
+        control.replan(context, context.evses[evse.evse_id])
+        context.emit(ReadMeter(meter_id=context.settings.evses[evse.evse_id].meter_id))
 
 
-def _in_sight(turn: Turn, evse: Evse, session: Session) -> list[int]:
+def _in_sight(context: StepContext, evse: Evse, session: Session) -> list[int]:
     """This interval and the next, where there is a price, a buyer, and the wish to sell."""
     assert session.terms is not None
-    now = interval_of(turn.now_ns)
+    now = interval_of(context.now_ns)
     found = []
     for interval in (now, now + INTERVAL_S):
-        price = market.usable_price(turn.prices.rows, DISCHARGE, interval)
-        slices = market.open_slices(turn.slices.values(), DISCHARGE, interval)
+        price = market.usable_price(context.prices.rows, DISCHARGE, interval)
+        slices = market.open_slices(context.slices.values(), DISCHARGE, interval)
         if price is None or price < session.terms.price_mtok_per_kwh_min or not slices:
             continue
-        if aims.sale_wh(turn, evse, session, interval=interval) != 0:
+        if order_control.sale_wh(context, evse, session, interval=interval) != 0:
             found.append(interval)
     return found
 
 
-def on_cut(turn: Turn, evse: Evse) -> None:
+def on_cut(context: StepContext, evse: Evse) -> None:
     """The segment before the sale is closed; its lines must settle first."""
     session = evse.session
     assert session is not None
-    turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.SETTLING)))
-    go_on(turn, turn.evses[evse.evse_id])
+    context.put_evse(replace(evse, session=replace(session, sale=SaleStage.SETTLING)))
+    go_on(context, context.evses[evse.evse_id])
 
 
-def go_on(turn: Turn, evse: Evse) -> None:
+def go_on(context: StepContext, evse: Evse) -> None:
     """From SETTLING to SWEEPING, once no line of this session is open."""
     session = evse.session
     if session is None or session.sale is not SaleStage.SETTLING or session.terms is None:
         return
-    if any(line.session_id == session.session_id for line in turn.lines.values()):
+    if any(line.session_id == session.session_id for line in context.lines.values()):
         return
-    turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.SWEEPING)))
-    ask_balance(turn, evse_id=evse.evse_id, session=session)
+    context.put_evse(replace(evse, session=replace(session, sale=SaleStage.SWEEPING)))
+    ask_balance(context, evse_id=evse.evse_id, session=session)
 
 
-def ask_balance(turn: Turn, *, evse_id: str, session: Session) -> None:
+def ask_balance(context: StepContext, *, evse_id: str, session: Session) -> None:
     """Ask for the member's unswept credits."""
     assert session.terms is not None
     key = SessionCredits(evse_id=evse_id, session_id=session.session_id)
-    turn.queries.add(key)
-    turn.emit(Query(key=key, function="balanceOf", arguments={"v": 1, "memberId": session.terms.member_id}))
+    context.queries.add(key)
+    context.emit(
+        Query(key=key, function="balanceOf", arguments={"v": 1, "memberId": session.terms.member_id})
+    )
 
 
-def on_balance(turn: Turn, evse: Evse, result: Mapping[str, object] | None) -> None:
+def on_balance(context: StepContext, evse: Evse, result: Mapping[str, object] | None) -> None:
     """Sweep named credits, or attest at once where there are none; no answer ends the attempt for now."""
     session = evse.session
     if session is None or session.sale is not SaleStage.SWEEPING or session.terms is None:
         return
     credit_ids = None if result is None else result.get("credits")
     if not isinstance(credit_ids, list):
-        close(turn, evse, stage=SaleStage.NONE)
+        close(context, evse, stage=SaleStage.NONE)
     elif credit_ids:
-        turn.submit(
+        context.submit(
             "Sweep",
             {"memberId": session.terms.member_id, "creditIds": sorted(credit_ids)},
             lane=f"acc~{session.terms.member_id}",
             purpose="sweep",
             subject=session.session_id,
-            expires_ns=turn.now_ns + turn.settings.start_expiry_ns,
+            expires_ns=context.now_ns + context.settings.start_expiry_ns,
         )
     else:
-        _attest(turn, evse, session)
+        _attest(context, evse, session)
 
 
-def _attest(turn: Turn, evse: Evse, session: Session) -> None:
+def _attest(context: StepContext, evse: Evse, session: Session) -> None:
     """True the member's energy to what the car can give; its hold follows."""
     assert session.terms is not None
     assert session.soc_bp is not None
-    turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.ATTESTING)))
-    attest_id = turn.opaque_id("attest", session.session_id)
+    context.put_evse(replace(evse, session=replace(session, sale=SaleStage.ATTESTING)))
+    attest_id = context.opaque_id("attest", session.session_id)
     evidence = {
         "attestId": attest_id,
-        "station": turn.settings.station_id,
+        "station": context.settings.station_id,
         "session": session.session_id,
         "socBp": session.soc_bp,
         "capacityWh": session.terms.battery_wh,
-        "nonce": turn.opaque_id("nonce", attest_id),
+        "nonce": context.opaque_id("nonce", attest_id),
     }
-    turn.note("attestation", evidence=evidence)
-    turn.submit(
+    context.note("attestation", evidence=evidence)
+    context.submit(
         "AttestAvailability",
         {
             "attestId": attest_id,
@@ -156,32 +158,32 @@ def _attest(turn: Turn, evse: Evse, session: Session) -> None:
         lane=f"acc~{session.terms.member_id}",
         purpose="attest",
         subject=session.session_id,
-        expires_ns=turn.now_ns + turn.settings.start_expiry_ns,
+        expires_ns=context.now_ns + context.settings.start_expiry_ns,
     )
 
 
-def open_hold(turn: Turn, evse: Evse, *, attested_wh: int) -> None:
+def open_hold(context: StepContext, evse: Evse, *, attested_wh: int) -> None:
     """Hold the attested energy for this sale."""
     session = evse.session
     if session is None or session.sale is not SaleStage.ATTESTING or session.terms is None:
         return
-    energy_wh = attested_wh * (10_000 - turn.settings.loss_bp) // 10_000
+    energy_wh = attested_wh * (10_000 - context.settings.loss_bp) // 10_000
     if energy_wh < SALE_WH_MIN:
-        close(turn, evse, stage=SaleStage.OVER)
+        close(context, evse, stage=SaleStage.OVER)
         return
     hold = HoldBook(
-        hold_id=turn.opaque_id("hold", session.session_id),
+        hold_id=context.opaque_id("hold", session.session_id),
         evse_id=evse.evse_id,
         session_id=session.session_id,
         member_id=session.terms.member_id,
         product=DISCHARGE,
         limit_mtok_per_kwh=session.terms.price_mtok_per_kwh_min,
     )
-    turn.holds.put(hold.hold_id, hold)
+    context.holds.put(hold.hold_id, hold)
     holding = replace(session, sale=SaleStage.HOLDING, sale_hold_id=hold.hold_id)
-    turn.put_evse(replace(evse, session=holding))
-    assert gross_wh(energy_wh, turn.settings.loss_bp) <= attested_wh
-    turn.submit(
+    context.put_evse(replace(evse, session=holding))
+    assert gross_wh(energy_wh, context.settings.loss_bp) <= attested_wh
+    context.submit(
         "Hold",
         {
             "holdId": hold.hold_id,
@@ -194,26 +196,28 @@ def open_hold(turn: Turn, evse: Evse, *, attested_wh: int) -> None:
         lane=f"acc~{hold.member_id}",
         purpose="hold",
         subject=hold.hold_id,
-        expires_ns=turn.now_ns + turn.settings.start_expiry_ns,
+        expires_ns=context.now_ns + context.settings.start_expiry_ns,
     )
 
 
-def ready(turn: Turn, evse: Evse) -> None:
+def ready(context: StepContext, evse: Evse) -> None:
     """The hold is committed: the sale may run within the next guards."""
     session = evse.session
     assert session is not None
-    evse = turn.put_evse(replace(evse, session=replace(session, sale=SaleStage.READY)))
-    turn.log("sale.prepared", evse_id=evse.evse_id, session_id=session.session_id)
-    control.replan(turn, evse)
+    evse = context.put_evse(replace(evse, session=replace(session, sale=SaleStage.READY)))
+    context.log("sale.prepared", evse_id=evse.evse_id, session_id=session.session_id)
+    control.replan(context, evse)
 
 
-def close(turn: Turn, evse: Evse, *, stage: SaleStage) -> None:
+def close(context: StepContext, evse: Evse, *, stage: SaleStage) -> None:
     """Stop selling: the hold is released after its last line."""
     session = evse.session
     assert session is not None
-    hold = None if session.sale_hold_id is None else turn.holds.get(session.sale_hold_id)
+    hold = None if session.sale_hold_id is None else context.holds.get(session.sale_hold_id)
     if hold is not None and hold.state in {HoldState.REQUESTED, HoldState.OPEN}:
-        turn.holds.put(hold.hold_id, replace(hold, state=HoldState.CLOSING, release_after_ns=turn.now_ns))
+        context.holds.put(
+            hold.hold_id, replace(hold, state=HoldState.CLOSING, release_after_ns=context.now_ns)
+        )
     # The next sale needs a state of charge that was measured after this one.
-    turn.put_evse(replace(evse, session=replace(session, sale=stage, soc_bp=None)))
-    control.replan(turn, turn.evses[evse.evse_id])
+    context.put_evse(replace(evse, session=replace(session, sale=stage, soc_bp=None)))
+    control.replan(context, context.evses[evse.evse_id])

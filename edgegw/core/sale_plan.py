@@ -53,7 +53,7 @@ class Lattice:
     low: int
     wanted: int
 
-    def level(self, place: "Place") -> int:
+    def level(self, place: "LatticePoint") -> int:
         """Where the battery is."""
         if place.under is None:
             return self.now - place.sold * self.unit
@@ -83,7 +83,7 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class LatticePoint:
     """Where a plan stands: units sold; units below the wanted level, None as long as nothing was charged."""
 
     sold: int
@@ -103,7 +103,7 @@ def make_sale_plan(task: Task, sale_wh_most: int) -> Plan:
         stages.append((costs, worth))
         worth = _step_back(grid, worth, costs)
     levels = [grid.now]
-    place = Place(sold=0, under=None)
+    place = LatticePoint(sold=0, under=None)
     for costs, after in reversed(stages):
         _, place = min(_moves(grid, after, costs, place=place), key=itemgetter(0))
         levels.append(grid.level(place))
@@ -197,7 +197,7 @@ def _step_back(grid: Lattice, worth: tuple[Uncharged, Charged], costs: Costs) ->
     _, charged = worth
     return (
         [
-            min(value for value, _ in _moves(grid, worth, costs, place=Place(sold=sold, under=None)))
+            min(value for value, _ in _moves(grid, worth, costs, place=LatticePoint(sold=sold, under=None)))
             for sold in range(grid.most + 1)
         ],
         [
@@ -222,13 +222,13 @@ def _row_back(grid: Lattice, charged: Charged, costs: Costs, *, sold: int, over:
 
 
 def _moves(
-    grid: Lattice, worth: tuple[Uncharged, Charged], costs: Costs, *, place: Place
-) -> Iterator[tuple[int, Place]]:
+    grid: Lattice, worth: tuple[Uncharged, Charged], costs: Costs, *, place: LatticePoint
+) -> Iterator[tuple[int, LatticePoint]]:
     """Everything lawful in a span, the rest first, with what it costs to the end."""
     kept, charged = worth
     sold, under = place.sold, place.under
 
-    def value(after: Place) -> int:
+    def value(after: LatticePoint) -> int:
         if after.under is None:
             return kept[after.sold]
         strides, over = divmod(after.under, grid.stride)
@@ -239,14 +239,14 @@ def _moves(
     for units, cost in enumerate(costs.sales[: grid.most - sold], start=1):
         if level - units * grid.unit < grid.low:
             break
-        after = Place(sold=sold + units, under=None if under is None else under + units)
+        after = LatticePoint(sold=sold + units, under=None if under is None else under + units)
         yield value(after) + cost, after
     nearest = -(-max(0, grid.wanted - level - costs.stored_most) // (grid.stride * grid.unit))
     for target in range(nearest * grid.stride, grid.below(sold) + 1, grid.stride):
         stored = grid.wanted - target * grid.unit - level
         if stored <= 0:
             break
-        after = Place(sold=sold, under=target)
+        after = LatticePoint(sold=sold, under=target)
         yield value(after) + costs.of_charge(stored), after
 
 

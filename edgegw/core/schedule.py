@@ -7,14 +7,14 @@ Source: docs/ledger.md, Price (cut-off, fixed once) and Life of a session (slice
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from edgegw.core import control, market, order_book, outlook, sale
+from edgegw.common.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interval_of
+from edgegw.core import control, driver_orders, forecast, market, sale
 from edgegw.core.correlation import IntervalOffers
 from edgegw.core.effects import Query, ReportLoad
+from edgegw.core.line_allocation import register_meter
 from edgegw.core.market import CHARGE, DISCHARGE, PRODUCTS, Price, Slice, SliceState
 from edgegw.core.state import Phase, SaleStage, Settings
-from edgegw.core.trade import register_meter
-from edgegw.core.turn import Turn
-from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interval_of
+from edgegw.core.step_context import StepContext
 
 FIX_AFTER_CUTOFF_NS = SECOND_NS
 RESERVE_PERCENT = 115
@@ -29,7 +29,7 @@ class Appointment:
     """What is done once for each interval, at an instant counted from its start (negative: before it)."""
 
     offset_ns: Callable[[Settings], int]
-    action: Callable[[Turn, int], None]  # takes the interval
+    action: Callable[[StepContext, int], None]  # takes the interval
 
 
 def next_tick_ns(settings: Settings, now_ns: int) -> int:
@@ -43,47 +43,47 @@ def next_tick_ns(settings: Settings, now_ns: int) -> int:
     )
 
 
-def on_tick(turn: Turn) -> None:
+def on_tick(context: StepContext) -> None:
     """Do what the timetable asks for between the last tick and now; only the newest interval of each kind counts."""
-    since_ns = turn.tally.ticked_ns
-    turn.tally = replace(turn.tally, ticked_ns=turn.now_ns)
+    since_ns = context.tally.ticked_ns
+    context.tally = replace(context.tally, ticked_ns=context.now_ns)
     for appointment in TIMETABLE:
-        offset = appointment.offset_ns(turn.settings)
-        start_ns = (turn.now_ns - offset) // INTERVAL_NS * INTERVAL_NS
+        offset = appointment.offset_ns(context.settings)
+        start_ns = (context.now_ns - offset) // INTERVAL_NS * INTERVAL_NS
         if start_ns + offset > since_ns:
-            appointment.action(turn, start_ns // SECOND_NS)
+            appointment.action(context, start_ns // SECOND_NS)
 
 
-def _report(turn: Turn, interval: int) -> None:
-    evses = turn.evses.values()
-    supply_wh = sum(sale.supply_wh(turn, evse, interval) for evse in evses)
-    turn.emit(
-        ReportLoad(product=CHARGE, interval=interval, energy_wh=expected_demand_wh(turn)),
+def _report(context: StepContext, interval: int) -> None:
+    evses = context.evses.values()
+    supply_wh = sum(sale.supply_wh(context, evse, interval) for evse in evses)
+    context.emit(
+        ReportLoad(product=CHARGE, interval=interval, energy_wh=expected_demand_wh(context)),
         ReportLoad(product=DISCHARGE, interval=interval, energy_wh=supply_wh),
     )
 
 
-def expected_demand_wh(turn: Turn) -> int:
+def expected_demand_wh(context: StepContext) -> int:
     """What the cars that take power now would take in a whole interval."""
     demand_wh = 0
-    for evse in turn.evses.values():
+    for evse in context.evses.values():
         session = evse.session
         if session is None or session.satisfied or evse.phase is Phase.STOPPING:
             continue
-        settings = turn.settings.evses[evse.evse_id]
-        power_w = max(0, turn.meters[settings.meter_id].power_w)
-        fresh = turn.now_ns - session.started_ns < INTERVAL_NS // 3
+        settings = context.settings.evses[evse.evse_id]
+        power_w = max(0, context.meters[settings.meter_id].power_w)
+        fresh = context.now_ns - session.started_ns < INTERVAL_NS // 3
         demand_wh += (settings.rated_w if fresh else power_w) * INTERVAL_S // 3600
     return demand_wh
 
 
-def _fix(turn: Turn, interval: int) -> None:
+def _fix(context: StepContext, interval: int) -> None:
     for product in PRODUCTS:
-        if turn.now_ns >= interval * SECOND_NS or market.key(product, interval) in turn.prices:
+        if context.now_ns >= interval * SECOND_NS or market.key(product, interval) in context.prices:
             continue
-        turn.submit(
+        context.submit(
             "FixPrice",
-            {"zone": turn.settings.zone, "product": product, "interval": interval},
+            {"zone": context.settings.zone, "product": product, "interval": interval},
             lane=f"price~{product}",
             purpose="price",
             subject=market.key(product, interval),
@@ -91,44 +91,46 @@ def _fix(turn: Turn, interval: int) -> None:
         )
 
 
-def _start(turn: Turn, _interval: int) -> None:
-    outlook.make_stale(turn)
-    for evse in turn.evses.values():
-        sale.consider(turn, evse)
-        control.replan(turn, turn.evses[evse.evse_id])
+def _start(context: StepContext, _interval: int) -> None:
+    forecast.make_stale(context)
+    for evse in context.evses.values():
+        sale.consider(context, evse)
+        control.replan(context, context.evses[evse.evse_id])
 
 
-def _guard(turn: Turn, _interval: int) -> None:
-    for evse in turn.evses.values():
+def _guard(context: StepContext, _interval: int) -> None:
+    for evse in context.evses.values():
         if evse.session is not None and evse.session.sale is not SaleStage.NONE:
-            control.replan(turn, evse)
+            control.replan(context, evse)
 
 
-def _tidy(turn: Turn, interval: int) -> None:
-    return_slices(turn)
-    _forget_answers(turn)
-    order_book.forget(turn)
-    _register_again(turn)
+def _tidy(context: StepContext, interval: int) -> None:
+    return_slices(context)
+    _forget_answers(context)
+    driver_orders.forget(context)
+    _register_again(context)
     oldest = interval - KEEP_INTERVALS * INTERVAL_S
-    waiting = {market.key(market.CHARGE, line.interval) for line in turn.lines.values()}
-    for price in turn.prices.values():
+    waiting = {market.key(market.CHARGE, line.interval) for line in context.lines.values()}
+    for price in context.prices.values():
         row = market.key(price.product, price.interval)
         if price.interval < oldest and row not in waiting:
-            turn.prices.drop(row)
+            context.prices.drop(row)
 
 
-def _forget_answers(turn: Turn) -> None:
-    for row in [row for row, kept in turn.answers.rows.items() if turn.now_ns - kept.at_ns > KEEP_ANSWERS_NS]:
-        turn.answers.drop(row)
+def _forget_answers(context: StepContext) -> None:
+    for row in [
+        row for row, kept in context.answers.rows.items() if context.now_ns - kept.at_ns > KEEP_ANSWERS_NS
+    ]:
+        context.answers.drop(row)
 
 
-def _register_again(turn: Turn) -> None:
+def _register_again(context: StepContext) -> None:
     """A refused meter is asked for again: its gateway may be registered by now, and its lines wait for it."""
-    open_lanes = {submission.lane for submission in turn.submissions.values()}
-    for account in turn.meters.values():
+    open_lanes = {submission.lane for submission in context.submissions.values()}
+    for account in context.meters.values():
         lane = f"meter~{account.meter_id}"
         if account.first is not None and not account.registered and lane not in open_lanes:
-            register_meter(turn, account)
+            register_meter(context, account)
 
 
 TIMETABLE = (
@@ -140,17 +142,17 @@ TIMETABLE = (
 )
 
 
-def learn_price(turn: Turn, record: Mapping[str, object]) -> None:
+def learn_price(context: StepContext, record: Mapping[str, object]) -> None:
     """Keep a fixed price the first time it is seen committed, and look for offers while there is time."""
     product, interval = record.get("product"), record.get("interval")
     if (
-        record.get("zone") != turn.settings.zone
+        record.get("zone") != context.settings.zone
         or not isinstance(product, str)
         or not isinstance(interval, int)
     ):
         return
     row = market.key(product, interval)
-    if row in turn.prices:
+    if row in context.prices:
         return
     price = Price(
         product=product,
@@ -158,61 +160,63 @@ def learn_price(turn: Turn, record: Mapping[str, object]) -> None:
         price_mtok_per_kwh=_integer(record.get("price")),
         ceiling_mtok_per_kwh=_integer(record.get("ceiling")),
         refusal=_text(record.get("refusal")),
-        seen_ns=turn.now_ns,
+        seen_ns=context.now_ns,
     )
-    turn.prices.put(row, price)
-    outlook.make_stale(turn)
-    turn.log("price.fixed", product=product, interval=interval, price_mtok_per_kwh=price.price_mtok_per_kwh)
-    _ask_offers(turn, price)
+    context.prices.put(row, price)
+    forecast.make_stale(context)
+    context.log(
+        "price.fixed", product=product, interval=interval, price_mtok_per_kwh=price.price_mtok_per_kwh
+    )
+    _ask_offers(context, price)
 
 
-def ask_offers_again(turn: Turn) -> None:
+def ask_offers_again(context: StepContext) -> None:
     """After a restart: the questions that were open are forgotten, and so may be slices of coming intervals."""
-    reserved = {(item.product, item.interval) for item in turn.slices.values()}
-    for price in turn.prices.values():
-        coming = price.interval * SECOND_NS > turn.now_ns
+    reserved = {(item.product, item.interval) for item in context.slices.values()}
+    for price in context.prices.values():
+        coming = price.interval * SECOND_NS > context.now_ns
         if coming and (price.product, price.interval) not in reserved:
-            _ask_offers(turn, price)
+            _ask_offers(context, price)
 
 
-def _ask_offers(turn: Turn, price: Price) -> None:
-    if price.in_time and price.price_mtok_per_kwh is not None and _needed(turn, price) > 0:
+def _ask_offers(context: StepContext, price: Price) -> None:
+    if price.in_time and price.price_mtok_per_kwh is not None and _needed(context, price) > 0:
         key = IntervalOffers(product=price.product, interval=price.interval)
-        turn.queries.add(key)
-        arguments = {"v": 1, "zone": turn.settings.zone, "product": price.product}
-        turn.emit(Query(key=key, function="ListOffers", arguments=arguments))
+        context.queries.add(key)
+        arguments = {"v": 1, "zone": context.settings.zone, "product": price.product}
+        context.emit(Query(key=key, function="ListOffers", arguments=arguments))
 
 
-def _needed(turn: Turn, price: Price) -> int:
+def _needed(context: StepContext, price: Price) -> int:
     """Gross Wh (CHARGE) or milli-token (DISCHARGE) to reserve for an interval."""
     assert price.price_mtok_per_kwh is not None
     if price.product == CHARGE:
-        demand_wh = expected_demand_wh(turn)
+        demand_wh = expected_demand_wh(context)
         return demand_wh * RESERVE_PERCENT // 100 + RESERVE_EXTRA_WH
     sellers = [
         evse
-        for evse in turn.evses.values()
+        for evse in context.evses.values()
         if evse.session is not None
         and evse.session.terms is not None
         and evse.session.terms.price_mtok_per_kwh_min <= price.price_mtok_per_kwh
     ]
-    supply_wh = sum(sale.supply_wh(turn, evse, price.interval) for evse in sellers)
+    supply_wh = sum(sale.supply_wh(context, evse, price.interval) for evse in sellers)
     return amount_mtok(price.price_mtok_per_kwh, supply_wh * RESERVE_PERCENT // 100)
 
 
-def on_offers(turn: Turn, key: IntervalOffers, result: Mapping[str, object] | None) -> None:
+def on_offers(context: StepContext, key: IntervalOffers, result: Mapping[str, object] | None) -> None:
     """Reserve slices, oldest offer first, for what this station expects to need."""
-    price = turn.prices.get(market.key(key.product, key.interval))
+    price = context.prices.get(market.key(key.product, key.interval))
     offers = [] if result is None else result.get("offers")
     if price is None or price.price_mtok_per_kwh is None or not isinstance(offers, list):
         return
-    needed = _needed(turn, price)
+    needed = _needed(context, price)
     for offer in offers:
         amount = min(needed, _integer(offer.get("left")) or 0)
         if amount <= 0 or not _acceptable(offer, price):
             continue
         needed -= amount
-        _reserve(turn, price, offer_id=str(offer["offerId"]), amount=amount)
+        _reserve(context, price, offer_id=str(offer["offerId"]), amount=amount)
 
 
 def _acceptable(offer: Mapping[str, object], price: Price) -> bool:
@@ -224,10 +228,10 @@ def _acceptable(offer: Mapping[str, object], price: Price) -> bool:
     return within and isinstance(valid_to, int) and valid_to >= price.interval + INTERVAL_S
 
 
-def _reserve(turn: Turn, price: Price, *, offer_id: str, amount: int) -> None:
-    number = turn.number()
+def _reserve(context: StepContext, price: Price, *, offer_id: str, amount: int) -> None:
+    number = context.number()
     item = Slice(
-        slice_id=f"{turn.settings.gateway_id}.{price.interval}.{number}",
+        slice_id=f"{context.settings.gateway_id}.{price.interval}.{number}",
         number=number,
         offer_id=offer_id,
         product=price.product,
@@ -236,8 +240,8 @@ def _reserve(turn: Turn, price: Price, *, offer_id: str, amount: int) -> None:
         left=amount,
         limit_mtok_per_kwh=price.price_mtok_per_kwh or 0,
     )
-    turn.slices.put(item.slice_id, item)
-    turn.submit(
+    context.slices.put(item.slice_id, item)
+    context.submit(
         "Reserve",
         {
             "sliceId": item.slice_id,
@@ -252,16 +256,16 @@ def _reserve(turn: Turn, price: Price, *, offer_id: str, amount: int) -> None:
     )
 
 
-def return_slices(turn: Turn) -> None:
+def return_slices(context: StepContext) -> None:
     """Give slices back after their interval's last line, also used-up ones: a line of theirs may have been refused."""
-    cut_ns = _all_cut_until_ns(turn)
-    used = {line.slice_id for line in turn.lines.values()}
-    for item in turn.slices.values():
+    cut_ns = _all_cut_until_ns(context)
+    used = {line.slice_id for line in context.lines.values()}
+    for item in context.slices.values():
         ended = (item.interval + INTERVAL_S) * SECOND_NS <= cut_ns
         if item.state is not SliceState.OPEN or not ended or item.slice_id in used:
             continue
-        turn.slices.put(item.slice_id, replace(item, state=SliceState.RETURNING))
-        turn.submit(
+        context.slices.put(item.slice_id, replace(item, state=SliceState.RETURNING))
+        context.submit(
             "Return",
             {"sliceId": item.slice_id},
             lane=f"offer~{item.offer_id}",
@@ -270,16 +274,16 @@ def return_slices(turn: Turn) -> None:
         )
 
 
-def _all_cut_until_ns(turn: Turn) -> int:
+def _all_cut_until_ns(context: StepContext) -> int:
     """Until when the meters of every session are cut: no line of an earlier interval can come any more."""
-    cut_ns = turn.now_ns
-    for evse in turn.evses.values():
+    cut_ns = context.now_ns
+    for evse in context.evses.values():
         drawing = evse.session is not None and evse.session.began and evse.phase is Phase.ACTIVE
         if not drawing and evse.ending is None:
             continue
-        account = turn.meters[turn.settings.evses[evse.evse_id].meter_id]
+        account = context.meters[context.settings.evses[evse.evse_id].meter_id]
         cut_ns = min(cut_ns, 0 if account.cut is None else account.cut.at_ns)
-    return max(cut_ns, turn.now_ns - SLICE_KEPT_NS)
+    return max(cut_ns, context.now_ns - SLICE_KEPT_NS)
 
 
 def _integer(value: object) -> int | None:

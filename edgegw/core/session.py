@@ -1,7 +1,7 @@
 """A session between its start and its end, and the table of all that may happen to an EVSE.
 
 A boot ends nothing. `TRANSITIONS` lists every pair of phase and event that is lawful; another pair is a device's
-disorder and is quarantined. How a session begins is `starting`'s, how it ends `ending`'s.
+disorder and is quarantined. How a session begins is `session_start`'s, how it ends `session_end`'s.
 Source: docs/ledger.md, Life of a session; OCPP 1.6 §5.11 and 2.1 use cases E01 to E17.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edgegw.core import control, ending, evidence, sale, starting, summary
+from edgegw.core import control, evidence, sale, session_end, session_start, session_summary
 from edgegw.core.correlation import SetpointRetryDue
 from edgegw.core.effects import Acknowledge, AnswerCall, StartTimer
 from edgegw.core.events import (
@@ -24,40 +24,40 @@ from edgegw.core.events import (
     TransactionUpdated,
 )
 from edgegw.core.state import Evse, Phase, SaleStage, Session, with_sample
-from edgegw.core.turn import Turn
+from edgegw.core.step_context import StepContext
 
-Step = Callable[[Turn, Evse, Any], None]
+Step = Callable[[StepContext, Evse, Any], None]
 SETPOINTS_AGAIN = 3  # refused in a row; after that the next tick tries
 
 
-def on_updated(turn: Turn, evse: Evse, event: TransactionUpdated) -> None:
+def on_updated(context: StepContext, evse: Evse, event: TransactionUpdated) -> None:
     """Acknowledge, and learn state of charge and charging state; queued old events drive nothing."""
-    turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
+    context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
     session = evse.session
     if session is None or event.transaction_id not in {None, session.transaction_id}:
         return
     if event.id_token_hash is not None and session.terms is None and evse.phase is Phase.STARTING:
-        starting.identify(turn, evse, event.id_token_hash, call=None)
-        evse = turn.evses[evse.evse_id]
+        session_start.identify(context, evse, event.id_token_hash, call=None)
+        evse = context.evses[evse.evse_id]
         session = evse.session or session
     if event.offline:
         return
-    session = evidence.weigh(turn, session, event.samples)
+    session = evidence.weigh(context, session, event.samples)
     for sample in event.samples:
         session = with_sample(session, sample)
     if event.charging_state is not None:
         session = _with_charging_state(session, event.charging_state)
     if session is not evse.session:  # most updates say nothing new: no row to write
-        turn.put_evse(replace(evse, session=session))
+        context.put_evse(replace(evse, session=session))
 
 
-def on_charging_state(turn: Turn, evse: Evse, event: ChargingStateChanged) -> None:
+def on_charging_state(context: StepContext, evse: Evse, event: ChargingStateChanged) -> None:
     """1.6 tells by connector status whether the car still takes power."""
     if evse.session is not None:
-        turn.put_evse(replace(evse, session=_with_charging_state(evse.session, event.charging_state)))
+        context.put_evse(replace(evse, session=_with_charging_state(evse.session, event.charging_state)))
 
 
-def on_needs(turn: Turn, evse: Evse, event: EvNeedsReported) -> None:
+def on_needs(context: StepContext, evse: Evse, event: EvNeedsReported) -> None:
     """What the car can do, where the charger tells."""
     assert evse.session is not None
     session = replace(
@@ -66,33 +66,33 @@ def on_needs(turn: Turn, evse: Evse, event: EvNeedsReported) -> None:
         discharge_power_w_max=event.discharge_power_w_max if event.bidirectional else 0,
         departure_ns=event.departure_ns,
     )
-    turn.put_evse(replace(evse, session=session))
+    context.put_evse(replace(evse, session=session))
 
 
-def on_setpoint_answered(turn: Turn, evse: Evse, event: SetpointAnswered) -> None:
+def on_setpoint_answered(context: StepContext, evse: Evse, event: SetpointAnswered) -> None:
     """Remember whether the charger took the setpoint; one it refused is planned anew soon."""
     setpoint = evse.setpoint
     if setpoint is None or setpoint.setpoint_id != event.setpoint_id:
         return
     if event.accepted:
         accepted = replace(setpoint, accepted=True)
-        turn.put_evse(replace(evse, setpoint=accepted, setpoints_refused=0))
+        context.put_evse(replace(evse, setpoint=accepted, setpoints_refused=0))
         return
-    turn.log("setpoint.refused", evse_id=evse.evse_id, power_w=setpoint.power_w, reason=event.reason)
+    context.log("setpoint.refused", evse_id=evse.evse_id, power_w=setpoint.power_w, reason=event.reason)
     refused = evse.setpoints_refused + 1
-    evse = turn.put_evse(replace(evse, setpoint=None, setpoints_refused=refused))
+    evse = context.put_evse(replace(evse, setpoint=None, setpoints_refused=refused))
     if setpoint.power_w < 0:
-        sale.close(turn, evse, stage=SaleStage.OVER)
+        sale.close(context, evse, stage=SaleStage.OVER)
     elif refused <= SETPOINTS_AGAIN:
         # A charger that has just read our answer to its start may not know its transaction yet.
         key = SetpointRetryDue(evse_id=evse.evse_id, setpoint_id=event.setpoint_id)
-        turn.emit(StartTimer(key=key, after_s=1))
+        context.emit(StartTimer(key=key, after_s=1))
 
 
-def on_setpoint_again(turn: Turn, evse: Evse) -> None:
+def on_setpoint_again(context: StepContext, evse: Evse) -> None:
     """Plan anew a second after a refused setpoint."""
     if evse.setpoint is None:
-        control.replan(turn, evse)
+        control.replan(context, evse)
 
 
 def _with_charging_state(session: Session, state: ChargingState) -> Session:
@@ -102,50 +102,52 @@ def _with_charging_state(session: Session, state: ChargingState) -> Session:
     return replace(session, charging_state=state, satisfied=satisfied)
 
 
-def on_ended(turn: Turn, evse: Evse, event: TransactionEnded) -> None:
+def on_ended(context: StepContext, evse: Evse, event: TransactionEnded) -> None:
     """Acknowledge; the session is over, its last segment waits for one more reading."""
-    turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
+    context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
     assert evse.session is not None
-    weighed = evidence.weigh(turn, evse.session, event.samples)
-    ending.end_session(turn, turn.put_evse(replace(evse, session=weighed)), reason=event.reason)
+    weighed = evidence.weigh(context, evse.session, event.samples)
+    session_end.end_session(context, context.put_evse(replace(evse, session=weighed)), reason=event.reason)
 
 
-def on_status(turn: Turn, evse: Evse, event: ConnectorStatusChanged) -> None:
+def on_status(context: StepContext, evse: Evse, event: ConnectorStatusChanged) -> None:
     """A plug pulled out ends a session whose end message was lost; an older status means nothing."""
     if event.status is not evse.status:
-        evse = turn.put_evse(replace(evse, status=event.status))
+        evse = context.put_evse(replace(evse, status=event.status))
     session = evse.session
     if session is None or event.status is not ConnectorStatus.AVAILABLE:
         return
-    if event.at_ns > session.started_ns + turn.settings.guard_ns:
-        ending.end_session(turn, evse, reason="Unplugged")
+    if event.at_ns > session.started_ns + context.settings.guard_ns:
+        session_end.end_session(context, evse, reason="Unplugged")
 
 
-def on_reading(turn: Turn, evse: Evse, t0_ns: int) -> None:
+def on_reading(context: StepContext, evse: Evse, t0_ns: int) -> None:
     """A reading was accepted: cut where a session ends, begins, or prepares its sale."""
     last = evse.ending
     if last is not None and last.ended_ns is not None and t0_ns >= last.ended_ns:
-        ending.cut_for(turn, evse, last)
-        ending.finish(turn, last, evse_id=evse.evse_id)
-        evse = turn.put_evse(replace(turn.evses[evse.evse_id], ending=None))
+        session_end.cut_for(context, evse, last)
+        session_end.finish(context, last, evse_id=evse.evse_id)
+        evse = context.put_evse(replace(context.evses[evse.evse_id], ending=None))
     session = evse.session
     if session is None or evse.ending is not None:
         return
     if not session.began and t0_ns >= session.started_ns:
-        ending.cut_for(turn, evse, None)
-        evse = turn.put_evse(replace(turn.evses[evse.evse_id], session=summary.begun(turn, evse, session)))
-        starting.begin_if_ready(turn, evse)
+        session_end.cut_for(context, evse, None)
+        evse = context.put_evse(
+            replace(context.evses[evse.evse_id], session=session_summary.begun(context, evse, session))
+        )
+        session_start.begin_if_ready(context, evse)
     elif session.sale is SaleStage.CUTTING:
-        ending.cut_for(turn, evse, session)
-        sale.on_cut(turn, turn.evses[evse.evse_id])
+        session_end.cut_for(context, evse, session)
+        sale.on_cut(context, context.evses[evse.evse_id])
 
 
 # Absent pairs are quarantined by `station`: acknowledged on the wire, counted, otherwise without effect.
 TRANSITIONS: Mapping[tuple[Phase, type], Step] = {
-    (Phase.VACANT, TransactionStarted): starting.on_started,
-    (Phase.STARTING, TransactionStarted): starting.on_started,
-    (Phase.ACTIVE, TransactionStarted): starting.on_started,
-    (Phase.STOPPING, TransactionStarted): starting.on_started,
+    (Phase.VACANT, TransactionStarted): session_start.on_started,
+    (Phase.STARTING, TransactionStarted): session_start.on_started,
+    (Phase.ACTIVE, TransactionStarted): session_start.on_started,
+    (Phase.STOPPING, TransactionStarted): session_start.on_started,
     (Phase.STARTING, TransactionUpdated): on_updated,
     (Phase.ACTIVE, TransactionUpdated): on_updated,
     (Phase.STOPPING, TransactionUpdated): on_updated,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from edgegw.common.member_terms import MemberTerms
+from edgegw.common.units import SECOND_NS
 from edgegw.core.correlation import QueryKey
 from edgegw.core.effects import IdTokenStatus
 from edgegw.core.events import (
@@ -14,15 +16,13 @@ from edgegw.core.events import (
     ChargerSample,
     ChargingState,
     ConnectorStatus,
-    MemberTerms,
     StorageLevel,
 )
 from edgegw.core.market import Price, Slice
 from edgegw.core.metering import MeterAccount
 from edgegw.core.orders import Order
 from edgegw.core.planning import KeptPlan
-from edgegw.core.settlement import Submission
-from edgegw.units import SECOND_NS
+from edgegw.core.submission import Submission
 
 
 class Phase(StrEnum):
@@ -154,7 +154,7 @@ class HoldBook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class TradeLine:
     """One metered trade on its way to the ledger; ends are whole Wh of the meter's register."""
 
     trade_id: str
@@ -184,7 +184,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptAnswer:
+class CachedAnswer:
     """The answer once given to a billing message, for its repeats."""
 
     status: IdTokenStatus
@@ -265,9 +265,9 @@ class Station:
     holds: Mapping[str, HoldBook] = field(default_factory=dict)
     slices: Mapping[str, Slice] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
-    lines: Mapping[str, Line] = field(default_factory=dict)
+    lines: Mapping[str, TradeLine] = field(default_factory=dict)
     submissions: Mapping[str, Submission] = field(default_factory=dict)
-    answers: Mapping[str, KeptAnswer] = field(default_factory=dict)
+    answers: Mapping[str, CachedAnswer] = field(default_factory=dict)
     tally: Mapping[str, Tally] = field(default_factory=lambda: {"all": Tally()})
     restores: Mapping[str, Restore] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
@@ -286,9 +286,9 @@ TABLES: Mapping[str, type] = {
     "holds": HoldBook,
     "slices": Slice,
     "prices": Price,
-    "lines": Line,
+    "lines": TradeLine,
     "submissions": Submission,
-    "answers": KeptAnswer,
+    "answers": CachedAnswer,
     "tally": Tally,
     "restores": Restore,
     "orders": Order,

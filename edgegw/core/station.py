@@ -5,22 +5,22 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from edgegw.core import (
-    authorizing,
+    answer_cache,
+    authorization,
     control,
-    ending,
     evidence,
-    kept_answers,
-    outbox,
-    outlook,
-    placing,
+    forecast,
+    ledger_replies,
+    order_intake,
     readings,
-    restored,
+    restore_reconcile,
     sale,
     schedule,
     session,
-    starting,
+    session_end,
+    session_start,
 )
-from edgegw.core import settlement as life
+from edgegw.core import submission as life
 from edgegw.core.correlation import (
     AuthorizationBalance,
     IntervalOffers,
@@ -76,7 +76,7 @@ from edgegw.core.events import (
 )
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Evse, Phase, SaleStage, Settings, Station
-from edgegw.core.turn import Outcome, Turn
+from edgegw.core.step_context import StepContext, StepOutcome
 
 
 def new_station(settings: Settings, accounts: Mapping[str, MeterAccount]) -> Station:
@@ -114,23 +114,23 @@ def rerated(fresh: Station) -> tuple[MeterRerated, ...]:
     )
 
 
-def step(station: Station, event: Event, now_ns: int) -> Outcome:
+def step(station: Station, event: Event, now_ns: int) -> StepOutcome:
     """Decide one event: the new state, what to remember and what to do."""
-    turn = Turn(station, now_ns)
-    HANDLERS[type(event)](turn, event)
-    if turn.settings.site_w_max is not None and _active(turn.evses.rows) != _active(station.evses):
-        control.replan_all(turn)
-    if _may_move(turn, event):
-        outbox.release_holds(turn)
-        outbox.move_lanes(turn)
-    return turn.outcome()
+    context = StepContext(station, now_ns)
+    HANDLERS[type(event)](context, event)
+    if context.settings.site_w_max is not None and _active(context.evses.rows) != _active(station.evses):
+        control.replan_all(context)
+    if _may_move(context, event):
+        ledger_replies.release_holds(context)
+        ledger_replies.move_lanes(context)
+    return context.outcome()
 
 
-def _may_move(turn: Turn, event: Event) -> bool:
+def _may_move(context: StepContext, event: Event) -> bool:
     """Whether a lane or a hold may have something to do: each step leaves them at rest until one of these rows changes."""
-    if type(event) is RegisterRead and not turn.effects and not turn.facts:
+    if type(event) is RegisterRead and not context.effects and not context.facts:
         return False
-    tables = (turn.holds, turn.lines, turn.submissions, turn.meters)
+    tables = (context.holds, context.lines, context.submissions, context.meters)
     return any(table.changes for table in tables)
 
 
@@ -138,94 +138,96 @@ def _active(evses: Mapping[str, Evse]) -> int:
     return sum(1 for evse in evses.values() if evse.phase is Phase.ACTIVE)
 
 
-def wake(station: Station, now_ns: int) -> Outcome:
+def wake(station: Station, now_ns: int) -> StepOutcome:
     """After a restart: sockets are gone, envelopes that may have left are sent again, waiting starts get new time."""
-    turn = Turn(station, now_ns)
-    restored.reconcile(turn)
-    turn.tally = replace(turn.tally, boots=turn.tally.boots + 1)
-    for submission in turn.submissions.values():
+    context = StepContext(station, now_ns)
+    restore_reconcile.reconcile(context)
+    context.tally = replace(context.tally, boots=context.tally.boots + 1)
+    for submission in context.submissions.values():
         moved, effects = life.resume(submission)
-        turn.submissions.put(moved.submission_id, moved)
-        turn.emit(*effects)
-    for evse in turn.evses.values():
+        context.submissions.put(moved.submission_id, moved)
+        context.emit(*effects)
+    for evse in context.evses.values():
         current = replace(evse, online=False, setpoint=None)
         waiting = evse.session
         if waiting is not None:
             # The waiting calls' sockets died with the process; their repeats will bring new ones.
             current = replace(current, session=replace(waiting, pending_calls=()))
             if waiting.sale is SaleStage.SWEEPING:
-                sale.ask_balance(turn, evse_id=evse.evse_id, session=waiting)
-        turn.put_evse(current)
+                sale.ask_balance(context, evse_id=evse.evse_id, session=waiting)
+        context.put_evse(current)
         if evse.phase is Phase.STARTING and waiting is not None and waiting.terms is not None:
-            turn.emit(starting.answer_timer(turn, evse, waiting))
-        turn.emit(ReadMeter(meter_id=turn.settings.evses[evse.evse_id].meter_id))
-    placing.wait_again(turn)
-    schedule.ask_offers_again(turn)
-    outbox.release_holds(turn)
-    outbox.move_lanes(turn)
-    return turn.outcome()
+            context.emit(session_start.answer_timer(context, evse, waiting))
+        context.emit(ReadMeter(meter_id=context.settings.evses[evse.evse_id].meter_id))
+    order_intake.wait_again(context)
+    schedule.ask_offers_again(context)
+    ledger_replies.release_holds(context)
+    ledger_replies.move_lanes(context)
+    return context.outcome()
 
 
 # --- chargers -------------------------------------------------------------------------------------------------------
 
 
-def _on_connected(turn: Turn, event: ChargerConnected) -> None:
-    turn.log("charger.connected", charger_id=event.charger_id, version=event.version)
-    _tell_again(turn, event.charger_id)
+def _on_connected(context: StepContext, event: ChargerConnected) -> None:
+    context.log("charger.connected", charger_id=event.charger_id, version=event.version)
+    _tell_again(context, event.charger_id)
 
 
-def _on_disconnected(turn: Turn, event: ChargerDisconnected) -> None:
-    turn.log("charger.disconnected", charger_id=event.charger_id)
-    _forget_setpoints(turn, event.charger_id, online=False)
+def _on_disconnected(context: StepContext, event: ChargerDisconnected) -> None:
+    context.log("charger.disconnected", charger_id=event.charger_id)
+    _forget_setpoints(context, event.charger_id, online=False)
 
 
-def _on_booted(turn: Turn, event: ChargerBooted) -> None:
+def _on_booted(context: StepContext, event: ChargerBooted) -> None:
     """A boot forgets profiles, not transactions (OCPP 2.1 E17)."""
-    _tell_again(turn, event.charger_id)
+    _tell_again(context, event.charger_id)
 
 
-def _tell_again(turn: Turn, charger_id: str) -> None:
+def _tell_again(context: StepContext, charger_id: str) -> None:
     """What a charger may have missed: that it is to stop, that it may discharge, and its setpoint."""
-    for evse in turn.evses.values():
+    for evse in context.evses.values():
         current = evse.session
-        if turn.settings.evses[evse.evse_id].charger_id != charger_id or current is None:
+        if context.settings.evses[evse.evse_id].charger_id != charger_id or current is None:
             continue
         if evse.phase is Phase.STOPPING or current.stop_asked:
-            turn.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=current.transaction_id))
+            context.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=current.transaction_id))
         elif evse.phase is Phase.ACTIVE:
-            starting.allow_discharge(turn, evse, current)
-    _forget_setpoints(turn, charger_id, online=True)
+            session_start.allow_discharge(context, evse, current)
+    _forget_setpoints(context, charger_id, online=True)
 
 
-def _forget_setpoints(turn: Turn, charger_id: str, *, online: bool) -> None:
-    for evse in turn.evses.values():
-        if turn.settings.evses[evse.evse_id].charger_id == charger_id:
-            control.replan(turn, turn.put_evse(replace(evse, online=online, setpoint=None)))
+def _forget_setpoints(context: StepContext, charger_id: str, *, online: bool) -> None:
+    for evse in context.evses.values():
+        if context.settings.evses[evse.evse_id].charger_id == charger_id:
+            control.replan(context, context.put_evse(replace(evse, online=online, setpoint=None)))
 
 
-def _on_transaction(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
+def _on_transaction(
+    context: StepContext, event: TransactionStarted | TransactionUpdated | TransactionEnded
+) -> None:
     """Store the frame, answer a repeat as before, place the message; what has no place is acknowledged."""
-    evse = _place(turn, event)
-    if turn.storage < StorageLevel.NO_TELEMETRY or not _is_telemetry(event):
-        ended = kept_answers.ended_key(event.call.charger_id, event.transaction_id or "") in turn.answers
-        evidence.store_frame(turn, event, found=evidence.misplaced(turn, event, evse, ended=ended))
-    if isinstance(event, TransactionStarted) and _repeat_start(turn, event):
+    evse = _place(context, event)
+    if context.storage < StorageLevel.NO_TELEMETRY or not _is_telemetry(event):
+        ended = answer_cache.ended_key(event.call.charger_id, event.transaction_id or "") in context.answers
+        evidence.store_frame(context, event, found=evidence.misplaced(context, event, evse, ended=ended))
+    if isinstance(event, TransactionStarted) and _repeat_start(context, event):
         return
     if isinstance(event, TransactionEnded):
         # Also of an end that came before its start: the late start then opens nothing.
-        row = kept_answers.ended_key(event.call.charger_id, event.transaction_id)
-        kept_answers.keep_answer(
-            turn, row, status=IdTokenStatus.ACCEPTED, transaction_id=event.transaction_id
+        row = answer_cache.ended_key(event.call.charger_id, event.transaction_id)
+        answer_cache.keep_answer(
+            context, row, status=IdTokenStatus.ACCEPTED, transaction_id=event.transaction_id
         )
     if evse is None:
-        _answer_unplaced(turn, event)
+        _answer_unplaced(context, event)
         return
-    if isinstance(event, TransactionUpdated) and _is_stranger(turn, evse, event):
-        turn.emit(AnswerCall(call=event.call, answer=Acknowledge()))
+    if isinstance(event, TransactionUpdated) and _is_stranger(context, evse, event):
+        context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
         assert event.transaction_id is not None
-        starting.adopt_unknown(turn, evse, event.transaction_id)
+        session_start.adopt_unknown(context, evse, event.transaction_id)
         return
-    _transition(turn, evse, event)
+    _transition(context, evse, event)
 
 
 def _is_telemetry(event: TransactionStarted | TransactionUpdated | TransactionEnded) -> bool:
@@ -233,52 +235,62 @@ def _is_telemetry(event: TransactionStarted | TransactionUpdated | TransactionEn
     return isinstance(event, TransactionUpdated) and event.id_token_hash is None
 
 
-def _is_stranger(turn: Turn, evse: Evse, event: TransactionUpdated) -> bool:
+def _is_stranger(context: StepContext, evse: Evse, event: TransactionUpdated) -> bool:
     """Energy flows in a transaction that this station neither started nor saw end: its journal is not the one it had."""
     if evse.phase is not Phase.VACANT or event.transaction_id is None or event.offline:
         return False
     flows = event.charging_state is ChargingState.CHARGING or any(item.power_w for item in event.samples)
-    return flows and kept_answers.ended_key(event.call.charger_id, event.transaction_id) not in turn.answers
+    return (
+        flows and answer_cache.ended_key(event.call.charger_id, event.transaction_id) not in context.answers
+    )
 
 
-def _answer_unplaced(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> None:
+def _answer_unplaced(
+    context: StepContext, event: TransactionStarted | TransactionUpdated | TransactionEnded
+) -> None:
     answer: Answer = Acknowledge()
     if isinstance(event, TransactionStarted):
         answer = StartAnswer(status=IdTokenStatus.INVALID, transaction_id=event.transaction_id)
-        turn.refuse("UNKNOWN_EVSE", charger_id=event.call.charger_id)
-    turn.emit(AnswerCall(call=event.call, answer=answer))
+        context.refuse("UNKNOWN_EVSE", charger_id=event.call.charger_id)
+    context.emit(AnswerCall(call=event.call, answer=answer))
 
 
-def _repeat_start(turn: Turn, event: TransactionStarted) -> bool:
+def _repeat_start(context: StepContext, event: TransactionStarted) -> bool:
     """Answer a start that was answered before, or whose transaction is over already."""
-    start_key = kept_answers.start_key(event)
-    kept = turn.answers.get(start_key)
-    evse = turn.evses.get(event.evse_id)
+    start_key = answer_cache.start_key(event)
+    kept = context.answers.get(start_key)
+    evse = context.evses.get(event.evse_id)
     waiting = None if evse is None else evse.session
     if kept is None and evse is not None and waiting is not None and waiting.start_key == start_key:
         # The same start on a new socket while its hold is still open: 1.6 proposes a fresh id each time.
-        starting.on_started(turn, evse, replace(event, transaction_id=waiting.transaction_id))
+        session_start.on_started(context, evse, replace(event, transaction_id=waiting.transaction_id))
         return True
-    kept = kept or turn.answers.get(kept_answers.ended_key(event.call.charger_id, event.transaction_id))
+    kept = kept or context.answers.get(answer_cache.ended_key(event.call.charger_id, event.transaction_id))
     if kept is None:
         return False
     answer = StartAnswer(status=kept.status, transaction_id=kept.transaction_id)
-    turn.emit(AnswerCall(call=event.call, answer=answer))
+    context.emit(AnswerCall(call=event.call, answer=answer))
     return True
 
 
-def _place(turn: Turn, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> Evse | None:
+def _place(
+    context: StepContext, event: TransactionStarted | TransactionUpdated | TransactionEnded
+) -> Evse | None:
     """The EVSE of a message: of its transaction on this very charger, else the one it names."""
     charger_id = event.call.charger_id
-    named = None if event.evse_id is None else turn.evses.get(event.evse_id)
+    named = None if event.evse_id is None else context.evses.get(event.evse_id)
     if (
         named is not None
         and named.session is not None
         and named.session.transaction_id == event.transaction_id
-        and turn.settings.evses[named.evse_id].charger_id == charger_id
+        and context.settings.evses[named.evse_id].charger_id == charger_id
     ):
         return named  # the everyday case, without a look at all others
-    own = [evse for evse in turn.evses.values() if turn.settings.evses[evse.evse_id].charger_id == charger_id]
+    own = [
+        evse
+        for evse in context.evses.values()
+        if context.settings.evses[evse.evse_id].charger_id == charger_id
+    ]
     if not isinstance(event, TransactionStarted):
         for evse in own:
             if evse.session is not None and evse.session.transaction_id == event.transaction_id:
@@ -292,39 +304,40 @@ def _place(turn: Turn, event: TransactionStarted | TransactionUpdated | Transact
 
 
 def _on_evse_event(
-    turn: Turn, event: ConnectorStatusChanged | ChargingStateChanged | EvNeedsReported | SetpointAnswered
+    context: StepContext,
+    event: ConnectorStatusChanged | ChargingStateChanged | EvNeedsReported | SetpointAnswered,
 ) -> None:
-    evse = turn.evses.get(event.evse_id)
+    evse = context.evses.get(event.evse_id)
     if evse is not None:
-        _transition(turn, evse, event)
+        _transition(context, evse, event)
 
 
-def _transition(turn: Turn, evse: Evse, event: Any) -> None:
+def _transition(context: StepContext, evse: Evse, event: Any) -> None:
     """Look the pair up; an absent one is a device's disorder: acknowledged and counted."""
     transition = session.TRANSITIONS.get((evse.phase, type(event)))
     if transition is None:
         call = getattr(event, "call", None)
         if call is not None:
-            turn.emit(AnswerCall(call=call, answer=Acknowledge()))
-        turn.put_evse(replace(evse, quarantined=evse.quarantined + 1))
+            context.emit(AnswerCall(call=call, answer=Acknowledge()))
+        context.put_evse(replace(evse, quarantined=evse.quarantined + 1))
         return
-    transition(turn, evse, event)
-    current = turn.evses[evse.evse_id]
+    transition(context, evse, event)
+    current = context.evses[evse.evse_id]
     if current.session is not None and current.session != evse.session:
-        sale.consider(turn, current)
-        control.replan(turn, turn.evses[evse.evse_id])
+        sale.consider(context, current)
+        control.replan(context, context.evses[evse.evse_id])
 
 
-def _on_timer(turn: Turn, event: TimerFired) -> None:
+def _on_timer(context: StepContext, event: TimerFired) -> None:
     match event.key:
         case OrderStartDue(order_id=order_id):
-            placing.on_start_late(turn, order_id)
+            order_intake.on_start_late(context, order_id)
         case SetpointRetryDue(evse_id=evse_id):
-            session.on_setpoint_again(turn, turn.evses[evse_id])
+            session.on_setpoint_again(context, context.evses[evse_id])
         case SetpointEnded(evse_id=evse_id):
-            control.on_command_over(turn, turn.evses[evse_id])
+            control.on_command_over(context, context.evses[evse_id])
         case StartAnswerDue(evse_id=evse_id, session_id=session_id):
-            starting.on_answer_late(turn, turn.evses[evse_id], session_id)
+            session_start.on_answer_late(context, context.evses[evse_id], session_id)
         case _:
             assert_never(event.key)
 
@@ -332,56 +345,56 @@ def _on_timer(turn: Turn, event: TimerFired) -> None:
 # --- clock, ledger, members -----------------------------------------------------------------------------------------
 
 
-def _on_tick(turn: Turn, _event: ClockTicked) -> None:
-    schedule.on_tick(turn)
+def _on_tick(context: StepContext, _event: ClockTicked) -> None:
+    schedule.on_tick(context)
 
 
-def _on_ledger_event(turn: Turn, event: LedgerEventSeen) -> None:
+def _on_ledger_event(context: StepContext, event: LedgerEventSeen) -> None:
     if event.name == "edgegw.price.fixed":
-        schedule.learn_price(turn, event.payload)
-    if event.block >= turn.tally.event_block:
-        turn.tally = replace(turn.tally, event_block=event.block, event_tx=event.tx_id)
+        schedule.learn_price(context, event.payload)
+    if event.block >= context.tally.event_block:
+        context.tally = replace(context.tally, event_block=event.block, event_tx=event.tx_id)
 
 
-def _on_query_answered(turn: Turn, event: QueryAnswered) -> None:
-    if event.key not in turn.queries:
+def _on_query_answered(context: StepContext, event: QueryAnswered) -> None:
+    if event.key not in context.queries:
         return
-    turn.queries.remove(event.key)
+    context.queries.remove(event.key)
     match event.key:
         case AuthorizationBalance():
-            authorizing.on_balance(turn, event.key, event.result)
+            authorization.on_balance(context, event.key, event.result)
         case IntervalOffers():
-            schedule.on_offers(turn, event.key, event.result)
+            schedule.on_offers(context, event.key, event.result)
         case SessionCredits(evse_id=evse_id):
-            sale.on_balance(turn, turn.evses[evse_id], event.result)
+            sale.on_balance(context, context.evses[evse_id], event.result)
         case _:
             assert_never(event.key)
 
 
-def _on_members(turn: Turn, event: MembersChanged) -> None:
-    turn.members.become(event.links)
+def _on_members(context: StepContext, event: MembersChanged) -> None:
+    context.members.become(event.links)
 
 
-def _on_estimates(turn: Turn, event: PricesEstimated) -> None:
-    turn.estimates.become(event.estimates)
-    if turn.estimates.changes:
-        outlook.make_stale(turn)
+def _on_estimates(context: StepContext, event: PricesEstimated) -> None:
+    context.estimates.become(event.estimates)
+    if context.estimates.changes:
+        forecast.make_stale(context)
 
 
-def _on_storage(turn: Turn, event: StorageChanged) -> None:
-    turn.storage = event.level
+def _on_storage(context: StepContext, event: StorageChanged) -> None:
+    context.storage = event.level
 
 
-def _on_drain(turn: Turn, _event: DrainStarted) -> None:
+def _on_drain(context: StepContext, _event: DrainStarted) -> None:
     """Close every open segment at its last reading, so that the books end where the registers do."""
-    for evse in turn.evses.values():
+    for evse in context.evses.values():
         owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
-        ending.cut_for(turn, evse, owner)
-    schedule.return_slices(turn)
-    turn.draining = True
+        session_end.cut_for(context, evse, owner)
+    schedule.return_slices(context)
+    context.draining = True
 
 
-HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
+HANDLERS: Mapping[type, Callable[[StepContext, Any], None]] = {
     ChargerConnected: _on_connected,
     ChargerDisconnected: _on_disconnected,
     ChargerBooted: _on_booted,
@@ -389,10 +402,10 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     ChargingStateChanged: _on_evse_event,
     EvNeedsReported: _on_evse_event,
     SetpointAnswered: _on_evse_event,
-    OrderPlaced: placing.on_placed,
-    OrderStopped: placing.on_stopped,
-    RemoteStartAnswered: placing.on_answered,
-    AuthorizeRequested: authorizing.on_asked,
+    OrderPlaced: order_intake.on_placed,
+    OrderStopped: order_intake.on_stopped,
+    RemoteStartAnswered: order_intake.on_answered,
+    AuthorizeRequested: authorization.on_asked,
     TransactionStarted: _on_transaction,
     TransactionUpdated: _on_transaction,
     TransactionEnded: _on_transaction,
@@ -402,10 +415,10 @@ HANDLERS: Mapping[type, Callable[[Turn, Any], None]] = {
     MeterRerated: readings.on_rerated,
     ClockTicked: _on_tick,
     TimerFired: _on_timer,
-    Endorsed: outbox.on_answer,
-    EndorseFailed: outbox.on_answer,
-    CommitKnown: outbox.on_answer,
-    CommitUnknown: outbox.on_answer,
+    Endorsed: ledger_replies.on_answer,
+    EndorseFailed: ledger_replies.on_answer,
+    CommitKnown: ledger_replies.on_answer,
+    CommitUnknown: ledger_replies.on_answer,
     LedgerEventSeen: _on_ledger_event,
     QueryAnswered: _on_query_answered,
     MembersChanged: _on_members,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cryptography import x509
 
-from edgegw.condition import CERTIFICATE_WARN_DAYS, CertificateLife
-from edgegw.config import Config
-from edgegw.units import SECOND_NS
+from edgegw.common.units import SECOND_NS
+from edgegw.config.schema import Config
+from edgegw.ports.station_health import CERTIFICATE_WARN_DAYS, CertificateLife
 
 SERVER_WARN_NS = CERTIFICATE_WARN_DAYS * 86_400 * SECOND_NS
 IDENTITY_WARN_BP = 4_500  # of its life; half of it would be too late to be told before half is gone

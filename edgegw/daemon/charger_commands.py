@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from edgegw.chargers.port import Chargers
-from edgegw.chargers.strangers import Stranger
-from edgegw.config import Config
+from edgegw.chargers.charger_port import Chargers
+from edgegw.chargers.pending_chargers import PendingCharger
+from edgegw.common.errors import EdgegwError
+from edgegw.config.schema import Config
 from edgegw.core.state import Station
-from edgegw.errors import EdgegwError
-from edgegw.ops.control import Command
-from edgegw.store.charger_profiles import ChargerProfiles
+from edgegw.ops.control_socket import Command
+from edgegw.store.security_profiles import ChargerProfiles
 
 
 class UnknownChargerError(EdgegwError):
@@ -49,7 +49,7 @@ class ChargerCommands:
             lambda: {charger.id: self._profiles.highest(charger.id) for charger in config.chargers}
         )
         connected = self._chargers.connected()
-        strangers = self._chargers.strangers()
+        pending_chargers = self._chargers.pending_chargers()
         return {
             "configured": [
                 {
@@ -69,14 +69,14 @@ class ChargerCommands:
                 }
                 for charger in config.chargers
             ],
-            "waiting": [shown(one) for one in strangers if not one.rejected],
+            "waiting": [shown(one) for one in pending_chargers if not one.rejected],
             "refused": [asdict(one) for one in self._chargers.refusals()],
-            "rejected": [one.charger_id for one in strangers if one.rejected],
+            "rejected": [one.charger_id for one in pending_chargers if one.rejected],
         }
 
     async def _tell_stranger(self, arguments: Mapping[str, Any]) -> object:
         charger_id = str(arguments.get("charger_id", ""))
-        for one in self._chargers.strangers():
+        for one in self._chargers.pending_chargers():
             if one.charger_id == charger_id:
                 return {**shown(one), "password_hash": one.password_hash}
         raise UnknownChargerError(f"no unknown charger {charger_id!r} has connected")
@@ -93,6 +93,6 @@ class ChargerCommands:
         return {"lowered": charger_id}
 
 
-def shown(stranger: Stranger) -> dict[str, object]:
+def shown(pending: PendingCharger) -> dict[str, object]:
     """A stranger without its password's hash."""
-    return {name: value for name, value in asdict(stranger).items() if name != "password_hash"}
+    return {name: value for name, value in asdict(pending).items() if name != "password_hash"}

@@ -11,20 +11,27 @@ from functools import partial
 from starlette.types import ASGIApp
 
 from edgegw.commissioning.addresses import ANYWHERE, public_host
-from edgegw.config import Config, OperatorConfig, ServedConfig, WebConfig, read_password, read_secret
-from edgegw.daemon.operator_desk import OperatorDesk
+from edgegw.config.schema import (
+    Config,
+    OperatorConfig,
+    ServedConfig,
+    WebConfig,
+    read_password,
+    read_secret,
+)
+from edgegw.daemon.operator_service import OperatorService
+from edgegw.daemon.page_servers import PageServers, settings_of
 from edgegw.daemon.running import Daemon
-from edgegw.daemon.served import Served, settings_of
-from edgegw.office import LedgerView, Office
 from edgegw.ops.logs import log_event
-from edgegw.receipts import ReceiptBook
+from edgegw.ports.receipts import ReceiptBook
+from edgegw.ports.representative import LedgerView, Representative
 from edgegw.web import driver
 from edgegw.web.application import Area, application
 from edgegw.web.driver import evse, home, kiosk, orders
+from edgegw.web.live_updates import LiveUpdates
 from edgegw.web.operator.area import COOKIE, operator_area
-from edgegw.web.operator.desk import StationDesk
-from edgegw.web.operator.login import Door
-from edgegw.web.pulse import Pulse
+from edgegw.web.operator.login import OperatorLogins
+from edgegw.web.operator.operator_port import OperatorPort
 from edgegw.web.site import Site, WebSettings
 
 
@@ -66,25 +73,27 @@ def _settings(config: Config, served: ServedConfig, *, section: str, told: str) 
     )
 
 
-def driver_areas(pulse: Pulse) -> Mapping[str, Area]:
-    """The drivers' pages of a station, by name; `pulse` draws what lives on them."""
+def driver_areas(live_updates: LiveUpdates) -> Mapping[str, Area]:
+    """The drivers' pages of a station, by name; `live_updates` draws what lives on them."""
     return {
         "home": home.routes,
-        "evse": evse.area(pulse),
+        "evse": evse.area(live_updates),
         "orders": orders.routes,
         "kiosk": kiosk.routes,
         "account": driver.routes,
     }
 
 
-def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, receipts: ReceiptBook) -> Served:
+def serve_pages(
+    daemon: Daemon, representative: Representative, ledger: LedgerView, *, receipts: ReceiptBook
+) -> PageServers:
     """The drivers' server and the operator's; what the configuration has no table for is not served."""
-    served = Served()
+    served = PageServers()
     config = daemon.config
     site = partial(
         Site,
         clock=daemon.clock,
-        office=office,
+        representative=representative,
         ledger=ledger,
         log=log_event,
         hash_token=daemon.hash_token,
@@ -97,10 +106,10 @@ def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, receipts:
         if settings is None:
             return None
         settings = replace(settings, time_simulated=daemon.clock.mapping is not None)
-        pulse = Pulse()
-        served.beside["live updates"] = pulse.run
+        live_updates = LiveUpdates()
+        served.beside["live updates"] = live_updates.run
         own = site(settings=settings, place=daemon.inbox.put)
-        return application(own, driver_areas(pulse)), settings
+        return application(own, driver_areas(live_updates)), settings
 
     def for_operator() -> tuple[ASGIApp, WebSettings] | None:
         settings = operator_settings(config)
@@ -108,8 +117,8 @@ def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, receipts:
             return None
         door = door_of(config.operator)
         served.watch(door.look)
-        desk = OperatorDesk(daemon, drivers_origin=lambda: served.origin("drivers"))
-        return operator_application(partial(site, settings=settings), desk, door), settings
+        operator_port = OperatorService(daemon, drivers_origin=lambda: served.origin("drivers"))
+        return operator_application(partial(site, settings=settings), operator_port, door), settings
 
     served.open("drivers", for_drivers)
     served.open("operator", for_operator)
@@ -117,14 +126,18 @@ def serve_pages(daemon: Daemon, office: Office, ledger: LedgerView, *, receipts:
     return served
 
 
-def door_of(operator: OperatorConfig) -> Door:
+def door_of(operator: OperatorConfig) -> OperatorLogins:
     """The operator's door. Where there is no password yet, its login page says how to set one."""
-    return Door(partial(read_password, operator.password_file))
+    return OperatorLogins(partial(read_password, operator.password_file))
 
 
-def operator_application(site: Callable[..., Site], desk: StationDesk, door: Door) -> ASGIApp:
+def operator_application(
+    site: Callable[..., Site], operator_port: OperatorPort, door: OperatorLogins
+) -> ASGIApp:
     """The operator's application: its own cookie, its own logins."""
     own = site(login_cookie=COOKIE, who=door.who)
     return application(
-        own, {"operator": operator_area(desk, door)}, instead={"refused.html": "operator/refused.html"}
+        own,
+        {"operator": operator_area(operator_port, door)},
+        instead={"refused.html": "operator/refused.html"},
     )

@@ -7,7 +7,7 @@ holds and lines, so that it waits for a restart.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgegw.config import ChargerConfig, Config, MeterConfig
+from edgegw.config.schema import ChargerConfig, Config, MeterConfig
 
 AT_ONCE = frozenset({"session", "sale", "settlement", "log"})  # tables that hold as soon as they are read
 _OCPP_AT_ONCE = frozenset(

@@ -11,37 +11,43 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgegw import config as configuration
-from edgegw.chargers.port import Chargers
-from edgegw.clock import StationClock
+from edgegw.chargers.charger_port import Chargers
+from edgegw.common.clock import StationClock
+from edgegw.common.errors import ConfigError
 from edgegw.common.stop_signals import on_stop
-from edgegw.condition import CertificateLife, Signs, assess, refused_lately, worst
-from edgegw.config import Config
+from edgegw.common.units import SECOND_NS
+from edgegw.config import schema as configuration
+from edgegw.config.schema import Config
 from edgegw.core.metering import faults
 from edgegw.daemon import wiring
 from edgegw.daemon.certificates import certificate_lives
 from edgegw.daemon.charger_commands import ChargerCommands
 from edgegw.daemon.reload import plan_reload
 from edgegw.daemon.status import Board
-from edgegw.errors import ConfigError
-from edgegw.gateway import Gateway
-from edgegw.inbox import Inbox
+from edgegw.gateway.inbox import Inbox
+from edgegw.gateway.loop import Gateway
 from edgegw.ledger.renewal import RenewableSigner
 from edgegw.meters.adopt import adopt_command
-from edgegw.meters.port import Meters
+from edgegw.meters.meter_port import Meters
 from edgegw.ops import logs
 from edgegw.ops.adjtime import clock_state
-from edgegw.ops.control import Command
-from edgegw.ops.lag import LagProbe
+from edgegw.ops.control_socket import Command
 from edgegw.ops.logs import log_event
+from edgegw.ops.loop_lag import LagProbe
 from edgegw.ops.metrics import Counts
-from edgegw.ops.notify import ServiceManager
+from edgegw.ops.sd_notify import ServiceManager
 from edgegw.ops.storage import StorageWatch
 from edgegw.ops.watchdog import Watchdog
-from edgegw.store.charger_profiles import ChargerProfiles
+from edgegw.ports.station_health import (
+    CertificateLife,
+    Signs,
+    assess,
+    refused_lately,
+    worst,
+)
 from edgegw.store.journal import SqliteJournal
+from edgegw.store.security_profiles import ChargerProfiles
 from edgegw.telemetry.publisher import Publisher, price_fields
-from edgegw.units import SECOND_NS
 
 DRAIN_S = 20.0
 STATUS_EVERY_S = 30.0
@@ -104,7 +110,7 @@ class Daemon:
             meter_faults=faults(self.gateway.station.meters),
             storage_level=self.storage.level.name,
             storage_free_bp=self.storage.room.free * 10_000 // max(1, self.storage.room.total),
-            waiting=tuple(one.charger_id for one in self.chargers.strangers() if not one.rejected),
+            waiting=tuple(one.charger_id for one in self.chargers.pending_chargers() if not one.rejected),
             refused=self._refused_lately(),
             starved_by=None if self.watchdog is None else self.watchdog.starved_by,
             mqtt_connected=None if self.publisher is None else self.publisher.connected,

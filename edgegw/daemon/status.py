@@ -14,14 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edgegw import __version__
-from edgegw.condition import Part, Signs, assess, with_since, worst
+from edgegw.common.units import SECOND_NS, interval_of
 from edgegw.core.market import PRODUCTS, key
 from edgegw.core.state import Evse, Station
-from edgegw.meters.present import present as meter_present
-from edgegw.ops.lag import LagProbe
+from edgegw.gateway.row_codec import encode_row
+from edgegw.meters.meter_status import present as meter_present
 from edgegw.ops.logs import log_event
-from edgegw.rows import encode_row
-from edgegw.units import SECOND_NS, interval_of
+from edgegw.ops.loop_lag import LagProbe
+from edgegw.ports.station_health import Part, Signs, assess, with_since, worst
 
 EVERY_S = 1.0
 ALIVE_S = 5.0

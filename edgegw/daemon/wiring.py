@@ -8,15 +8,15 @@ import secrets
 from collections.abc import Callable, Mapping
 
 from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings, TlsSettings
-from edgegw.clock import StationClock
-from edgegw.config import Config, OcppConfig, read_secret
+from edgegw.common.clock import StationClock
+from edgegw.common.units import SECOND_NS
+from edgegw.config.schema import Config, OcppConfig, read_secret
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings, Station
 from edgegw.core.station import new_station
-from edgegw.meters.port import BUS_REAL_S, MeterSettings
+from edgegw.meters.meter_port import BUS_REAL_S, MeterSettings
 from edgegw.meters.profile import Profile, named_profile
 from edgegw.ops.logs import log_event
-from edgegw.units import SECOND_NS
 
 
 def fresh_station(config: Config, clock: StationClock) -> Station:

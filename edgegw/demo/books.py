@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from edgegw.common.units import INTERVAL_S, SECOND_NS, energy_mwh
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Tally
-from edgegw.rows import decode_row
-from edgegw.store.reader import JournalReader
-from edgegw.units import INTERVAL_S, SECOND_NS, energy_mwh
+from edgegw.gateway.row_codec import decode_row
+from edgegw.store.journal_reader import JournalReader
 
 DIRECTIONS = ("import", "export")
 FACTS = ("epoch", "segment", "untraded", "evidence", "trade", "refused")

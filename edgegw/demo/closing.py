@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgegw.commissioning.site import ZONE
+from edgegw.common.units import INTERVAL_S
+from edgegw.demo.consortium_setup import client
 from edgegw.demo.documents import Parties, Places
 from edgegw.demo.functions import CountingLedger
-from edgegw.demo.opening import client
 from edgegw.demo.plan import DayPlan
-from edgegw.demo.processes import Nursery
+from edgegw.demo.processes import ChildProcesses
 from edgegw.ledger import BusinessRefusal, LedgerClient
-from edgegw.ledger.paper import delimited
-from edgegw.participants.accounts import history
-from edgegw.participants.port import LedgerPort
-from edgegw.units import INTERVAL_S
+from edgegw.ledger.block_view import delimited
+from edgegw.representative.ledger_accounts import history
+from edgegw.representative.ledger_port import LedgerPort
 
 PRODUCTS = ("CHARGE", "DISCHARGE")
 AT_ONCE = 8
@@ -92,7 +92,7 @@ async def _export(auditor: LedgerClient, places: Places) -> int:
     return height
 
 
-async def audit(children: Nursery, places: Places) -> dict[str, Any]:
+async def audit(children: ChildProcesses, places: Places) -> dict[str, Any]:
     """The witness's auditor on blocks, books and the station's facts; without an answer nothing is verified."""
     auditor = await children.start(
         "auditor",

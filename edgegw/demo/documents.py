@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from edgegw.commissioning.market import Market, member
-from edgegw.commissioning.representatives import OfficePlace
-from edgegw.commissioning.site import CHAINCODE, CHANNEL, GATEWAY, ZONE, Desk, PeerPlace, Site
+from edgegw.commissioning.representatives import RepresentativeFiles
+from edgegw.commissioning.site import (
+    CHAINCODE,
+    CHANNEL,
+    GATEWAY,
+    ZONE,
+    OwnRepresentativeFiles,
+    PeerPlace,
+    Site,
+)
 from edgegw.commissioning.toml import toml
 from edgegw.demo.plan import DISCHARGE_W, DayPlan, EvsePlan, Fault, Visit
-from edgegw.participants.accounts import Enrolment
+from edgegw.representative.ledger_accounts import Enrolment
 
 STATION = "demo-station"
 GEOHASH = "wydm6"  # Seoul, as coarse as five letters are
@@ -196,7 +204,7 @@ def configuration(
             cutoff_s=plan.cutoff_s,
             own=places.peer if own_peer else None,
         ),
-        representative=Desk(
+        representative=OwnRepresentativeFiles(
             store=places.root / "members.db",
             key_file=places.root / "members.key",
             identity=places.identity("EVUserMSP", "representative"),
@@ -300,9 +308,11 @@ def participants(plan: DayPlan, places: Places, parties: Parties, *, market: Map
     return json.dumps(settings, indent=1)
 
 
-def office_place(places: Places, msp_id: str, *, endpoint: str, cutoff_s: int, web_port: int) -> OfficePlace:
+def office_place(
+    places: Places, msp_id: str, *, endpoint: str, cutoff_s: int, web_port: int
+) -> RepresentativeFiles:
     """Another organisation's representative with pages of its own, in the run's folder (`representative_document`)."""
-    return OfficePlace(
+    return RepresentativeFiles(
         folder=places.root,
         msp_id=msp_id,
         crypto=places.crypto,

@@ -7,14 +7,14 @@ Source: docs/contract.md, Functions; the paper named in README.md, whose seven f
 from collections import Counter
 from typing import Any
 
+from edgegw.common.units import INTERVAL_S
 from edgegw.demo.documents import WALL_BOX_WH, Places, solar_peak_w, sun_file
 from edgegw.demo.plan import DayPlan
-from edgegw.participants.port import LedgerPort
+from edgegw.participants.load_profiles import SunProfile, read_sun
 from edgegw.participants.producer import NOON_HOUR
-from edgegw.participants.profiles import SunProfile, read_sun
-from edgegw.participants.schedule import DAY_S, HOUR_S
 from edgegw.participants.settings import PERFORMANCE_BP
-from edgegw.units import INTERVAL_S
+from edgegw.representative.ledger_port import LedgerPort
+from edgegw.representative.posting_schedule import DAY_S, HOUR_S
 
 TRANSFER = "transfer"
 SEVEN = frozenset({"totalSupply", "balanceOf", "SignUp", "Update", TRANSFER, "historyAPI", "DetermineCost"})

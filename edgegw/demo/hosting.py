@@ -11,11 +11,11 @@ from edgegw.commissioning.files import write_private
 from edgegw.common.passwords import hash_password
 from edgegw.common.qr import qr_terminal
 from edgegw.demo.documents import Places
-from edgegw.demo.open_house import plan_open_house
+from edgegw.demo.interactive import plan_open_house
+from edgegw.demo.orchestrator import Orchestrator, Tell, TooSlowError, setup_estimate_s
 from edgegw.demo.plan import DayPlan, PagesPlan
 from edgegw.demo.processes import nursery
 from edgegw.demo.run import empty
-from edgegw.demo.stage import Stage, Tell, TooSlowError, setup_estimate_s
 from edgegw.web.operator.login import new_password
 
 WEB_PORT, OPERATOR_PORT = 8080, 8090
@@ -46,7 +46,7 @@ class OpenHouse:
         self.places.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(self.places.operator_hash, hash_password(password) + "\n")
         async with nursery(self.places.root / "logs") as children:
-            stage = Stage(
+            stage = Orchestrator(
                 plan=plan,
                 places=self.places,
                 children=children,
@@ -59,7 +59,7 @@ class OpenHouse:
             self._welcome(stage, plan, password)
             await stage.keep()
 
-    def _welcome(self, stage: Stage, plan: DayPlan, password: str) -> None:
+    def _welcome(self, stage: Orchestrator, plan: DayPlan, password: str) -> None:
         drivers = listening(self.places, "daemon")["drivers"]
         self.tell(f"driver pages: {drivers}  (one hour of station time takes {3600 // plan.speed} seconds)")
         self.tell(f"\n{qr_terminal(drivers)}")

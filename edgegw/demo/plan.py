@@ -15,8 +15,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal
 
-from edgegw.errors import ConfigError
-from edgegw.units import INTERVAL_S
+from edgegw.common.errors import ConfigError
+from edgegw.common.units import INTERVAL_S
 
 Version = Literal["1.6", "2.0.1", "2.1"]
 VERSIONS: tuple[Version, ...] = ("1.6", "2.0.1", "2.1")

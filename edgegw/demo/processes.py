@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgegw.daemon.hosted import die_with_parent
-from edgegw.errors import EdgegwError
+from edgegw.common.errors import EdgegwError
+from edgegw.daemon.child_processes import die_with_parent
 
 END_S = 10.0
 _LINE_BYTES_MAX = 1 << 24
@@ -83,7 +83,7 @@ class Child:
         return await self.process.wait()
 
 
-class Nursery:
+class ChildProcesses:
     """Starts children and ends those that are left, the last one first."""
 
     def __init__(self, logs: Path) -> None:
@@ -127,9 +127,9 @@ class Nursery:
 
 
 @asynccontextmanager
-async def nursery(logs: Path) -> AsyncIterator[Nursery]:
+async def nursery(logs: Path) -> AsyncIterator[ChildProcesses]:
     """Children that end with the block."""
-    children = Nursery(logs)
+    children = ChildProcesses(logs)
     try:
         yield children
     finally:

@@ -16,11 +16,11 @@ from edgegw.demo import closing
 from edgegw.demo.books import StationBooks, refusals
 from edgegw.demo.documents import Places
 from edgegw.demo.functions import required
+from edgegw.demo.live_view import View
+from edgegw.demo.orchestrator import Orchestrator, TooSlowError, setup_estimate_s
 from edgegw.demo.plan import NO_STAY, DayPlan
-from edgegw.demo.processes import Nursery, nursery
+from edgegw.demo.processes import ChildProcesses, nursery
 from edgegw.demo.report import Evidence, Settlement, settle
-from edgegw.demo.stage import Stage, TooSlowError, setup_estimate_s
-from edgegw.demo.view import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Run:
     places: Places
     view: View
     settled: Callable[[Settlement], None]
-    beside: Callable[[Stage], Awaitable[None]] | None = None
+    beside: Callable[[Orchestrator], Awaitable[None]] | None = None
 
     async def run(self) -> None:
         """The whole run; raises ChildFailedError, TooSlowError and whatever the ledger refuses."""
@@ -48,7 +48,7 @@ class Run:
 
     async def _attempt(self, setup_s: float, started_at: float) -> None:
         async with nursery(self.places.root / "logs") as children:
-            stage = Stage(
+            stage = Orchestrator(
                 plan=self.plan,
                 places=self.places,
                 children=children,
@@ -62,7 +62,7 @@ class Run:
             await stage.close()
             self.settled(await self._settle(stage, children, started_at))
 
-    async def _day(self, stage: Stage) -> None:
+    async def _day(self, stage: Orchestrator) -> None:
         if self.beside is None:
             await stage.day()
             return
@@ -73,7 +73,7 @@ class Run:
         finally:
             other.cancel()
 
-    async def _settle(self, stage: Stage, children: Nursery, started_at: float) -> Settlement:
+    async def _settle(self, stage: Orchestrator, children: ChildProcesses, started_at: float) -> Settlement:
         assert stage.parties is not None
         ledger = await closing.ask_ledger(self.plan, self.places, stage.parties, endpoint=stage.endpoint)
         await stage.stop_simulator()

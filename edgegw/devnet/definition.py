@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgegw.errors import ConfigError
-from edgegw.places import configs
+from edgegw.common.bundled_files import configs
+from edgegw.common.errors import ConfigError
 
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 MspId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]{0,30}$")]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgegw.daemon.hosted import die_with_parent
+from edgegw.daemon.child_processes import die_with_parent
 from edgegw.devnet.programs import DevnetError
 
 END_S = 10.0

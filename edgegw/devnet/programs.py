@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from edgegw.errors import EdgegwError
-from edgegw.places import configs
+from edgegw.common.bundled_files import configs
+from edgegw.common.errors import EdgegwError
 
 NAMES = ("peer", "orderer", "configtxgen", "cryptogen", "osnadmin")
 VARIABLE = "FABRIC_BIN"

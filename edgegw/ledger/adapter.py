@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Coroutine
 
+from edgegw.common.validation_codes import IDENTITY_EXPIRED
 from edgegw.core.effects import EndorseSubmission, Query, SubmitEnvelope
 from edgegw.core.events import (
     CommitKnown,
@@ -17,7 +18,6 @@ from edgegw.core.events import (
     LedgerEventSeen,
     QueryAnswered,
 )
-from edgegw.core.settlement import IDENTITY_EXPIRED
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.commit import Committed, Invalid, Outcome, Unknown
 from edgegw.ledger.errors import (
@@ -30,7 +30,7 @@ from edgegw.ledger.errors import (
     Misused,
     Unavailable,
 )
-from edgegw.ports import Emit
+from edgegw.ports.gateway import Emit
 
 STATUS_TIMEOUT_S = 5.0
 EVENTS_PAUSE_S = 1.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from edgegw.core.settlement import ENDORSE_AGAIN
+from edgegw.common.validation_codes import ENDORSE_AGAIN
 from edgegw.fabric import transaction
 from edgegw.fabric.identity import parse_identity
 from edgegw.fabric.proto import common_pb2, gateway_pb2, peer_pb2
@@ -40,7 +40,7 @@ from edgegw.ledger.errors import (
 )
 from edgegw.ledger.events import LedgerEvent, follow
 from edgegw.ledger.identity import Signer
-from edgegw.ledger.peers import Peers, Seat
+from edgegw.ledger.peers import PeerEndpoint, Peers
 from edgegw.ledger.receipt import Receipt, receipt_of
 
 _SYSTEM_CHAINCODE = "qscc"
@@ -119,9 +119,9 @@ class LedgerClient:
             transaction_id=proposal.tx_id, channel_id=self._channel, proposed_transaction=self._sign(proposal)
         )
 
-        async def ask(seat: Seat, timeout_s: float) -> gateway_pb2.EndorseResponse:
-            await self._caught_up(seat)
-            return await seat.connection.endorse(request, timeout_s=timeout_s)
+        async def ask(endpoint: PeerEndpoint, timeout_s: float) -> gateway_pb2.EndorseResponse:
+            await self._caught_up(endpoint)
+            return await endpoint.connection.endorse(request, timeout_s=timeout_s)
 
         try:
             answer = await self._peers.call(ask, timeout_s=self._patience.endorse_s)
@@ -149,8 +149,8 @@ class LedgerClient:
             transaction_id=tx_id, channel_id=self._channel, prepared_transaction=prepared
         )
 
-        async def ask(seat: Seat, timeout_s: float) -> None:
-            await seat.connection.submit(request, timeout_s=timeout_s)
+        async def ask(endpoint: PeerEndpoint, timeout_s: float) -> None:
+            await endpoint.connection.submit(request, timeout_s=timeout_s)
 
         try:
             await self._peers.call(ask, timeout_s=self._patience.submit_s)
@@ -175,9 +175,9 @@ class LedgerClient:
         )
         deadline_s = self._patience.status_s if timeout_s is None else timeout_s
 
-        async def ask(seat: Seat, timeout_s: float) -> gateway_pb2.CommitStatusResponse:
-            found = await seat.connection.commit_status(request, timeout_s=timeout_s)
-            seat.height = max(seat.height, found.block_number + 1)
+        async def ask(endpoint: PeerEndpoint, timeout_s: float) -> gateway_pb2.CommitStatusResponse:
+            found = await endpoint.connection.commit_status(request, timeout_s=timeout_s)
+            endpoint.height = max(endpoint.height, found.block_number + 1)
             return found
 
         try:
@@ -286,10 +286,10 @@ class LedgerClient:
     async def _evaluate(self, proposal: Proposal) -> peer_pb2.Response:
         """At our own organisation's peers: another's answer proves nothing to us."""
 
-        async def ask(seat: Seat, timeout_s: float) -> gateway_pb2.EvaluateResponse:
+        async def ask(endpoint: PeerEndpoint, timeout_s: float) -> gateway_pb2.EvaluateResponse:
             if proposal.chaincode != _SYSTEM_CHAINCODE:
-                await self._caught_up(seat)
-            return await self._ask_one(seat, proposal, timeout_s)
+                await self._caught_up(endpoint)
+            return await self._ask_one(endpoint, proposal, timeout_s)
 
         try:
             answer = await self._peers.call(ask, timeout_s=self._patience.evaluate_s)
@@ -298,7 +298,7 @@ class LedgerClient:
         return answer.result
 
     async def _ask_one(
-        self, seat: Seat, proposal: Proposal, timeout_s: float
+        self, endpoint: PeerEndpoint, proposal: Proposal, timeout_s: float
     ) -> gateway_pb2.EvaluateResponse:
         request = gateway_pb2.EvaluateRequest(
             transaction_id=proposal.tx_id,
@@ -306,26 +306,26 @@ class LedgerClient:
             proposed_transaction=self._sign(proposal),
             target_organizations=[self._signer.identity.msp_id],
         )
-        return await seat.connection.evaluate(request, timeout_s=timeout_s)
+        return await endpoint.connection.evaluate(request, timeout_s=timeout_s)
 
-    async def _caught_up(self, seat: Seat) -> None:
+    async def _caught_up(self, endpoint: PeerEndpoint) -> None:
         """Wait until a peer has the blocks that we saw committed at another one: it would judge by an old state.
 
         Raises:
             CallFailure: UNAVAILABLE: it does not catch up in time, or does not answer.
         """
         until = time.monotonic() + self._patience.behind_s
-        while seat.height <= self._block_seen:
+        while endpoint.height <= self._block_seen:
             args = (b"GetChainInfo", self._channel.encode())
             answer = await self._ask_one(
-                seat, self._propose(_SYSTEM_CHAINCODE, args), self._patience.behind_s
+                endpoint, self._propose(_SYSTEM_CHAINCODE, args), self._patience.behind_s
             )
-            seat.height = decode(common_pb2.BlockchainInfo, answer.result.payload).height
-            if seat.height > self._block_seen:
+            endpoint.height = decode(common_pb2.BlockchainInfo, answer.result.payload).height
+            if endpoint.height > self._block_seen:
                 return
             if time.monotonic() >= until:
                 raise CallFailure(
-                    code="UNAVAILABLE", message=f"{seat.endpoint} lags behind block {self._block_seen}"
+                    code="UNAVAILABLE", message=f"{endpoint.endpoint} lags behind block {self._block_seen}"
                 )
             await asyncio.sleep(self._patience.pause_s)
 

@@ -18,7 +18,7 @@ Source: docs/reliability.md, What a peer's failure means.
 import re
 from dataclasses import dataclass
 
-from edgegw import errors
+from edgegw.common import errors
 
 _CHAINCODE = re.compile(r"chaincode response \d+, (.*)", re.DOTALL)
 _CODED = re.compile(r"([A-Z][A-Z0-9_]*): ?(.*)", re.DOTALL)

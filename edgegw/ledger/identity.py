@@ -9,12 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgegw.errors import ConfigError
-from edgegw.fabric.identity import Identity
+from edgegw.common.errors import ConfigError
+from edgegw.fabric.identity import GATEWAY_ATTRIBUTE, ROLE_ATTRIBUTE, Identity, attributes_extension
 from edgegw.fabric.transaction import EndorsedTransaction, EventsQuery, Proposal, StatusQuery
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError
 from edgegw.ledger.keys import CERTIFICATE, signer_of
+
+__all__ = [
+    "GATEWAY_ATTRIBUTE",
+    "ROLE_ATTRIBUTE",
+    "Evidence",
+    "Identity",
+    "MalformedMessageError",
+    "RepresentativeRequest",
+    "Roots",
+    "Signer",
+    "attributes_extension",
+    "load_signer",
+    "load_trust",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +39,7 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OfficeRequest:
+class RepresentativeRequest:
     """A station's question to its organisation's representative: to whom, what, when, once."""
 
     msp_id: str
@@ -41,7 +55,7 @@ class OfficeRequest:
         return "\n".join(parts).encode()
 
 
-Document = Proposal | EndorsedTransaction | StatusQuery | EventsQuery | Evidence | OfficeRequest
+Document = Proposal | EndorsedTransaction | StatusQuery | EventsQuery | Evidence | RepresentativeRequest
 """What a client signs."""
 
 

@@ -6,19 +6,18 @@ While an identity is being renewed there is a `key.next.pem` or `key.next.uri` a
 certificate's: whichever fits it, so that the certificate alone switches from one to the next. Keys are never logged.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
 from edgegw.fabric.identity import Identity, KeySigner, load_key
 from edgegw.fabric.wire import MalformedMessageError
+from edgegw.ledger.credentials import check_private, read_credential
 
 CERTIFICATE = "cert.pem"
 CURRENT, NEXT = "key", "key.next"
-CREDENTIALS = "CREDENTIALS_DIRECTORY"
 _CREDENTIAL = "credential:"
 _TOKEN = "pkcs11:"  # noqa: S105 - a scheme's name
 
@@ -65,24 +64,3 @@ def open_key(place: Path) -> ec.EllipticCurvePrivateKey:
 
         return token_key(uri)
     raise ConfigError((f"{place}: expected credential:NAME or pkcs11:...",))
-
-
-def check_private(path: Path) -> None:
-    """Raises ConfigError where others than the file's owner may read it, OSError where it is not there."""
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise ConfigError((f"{path}: mode {mode:04o}, want 0600: chmod 600 {path}",))
-
-
-def read_credential(name: str, place: Path) -> bytes:
-    """A credential's content; `place` named it. Who may read it is the service manager's affair (it uses access lists)."""
-    folder = os.environ.get(CREDENTIALS)
-    if folder is None:
-        raise ConfigError(
-            (
-                f"{place}: names a credential, and {CREDENTIALS} is not set: LoadCredential={name}:... in the unit",
-            )
-        )
-    if "/" in name or name in {"", ".", ".."}:
-        raise ConfigError((f"{place}: {name!r} cannot name a credential",))
-    return (Path(folder) / name).read_bytes()

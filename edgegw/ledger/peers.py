@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edgegw.fabric.proto import gateway_pb2
 from edgegw.ledger.errors import CallFailure, peer_at_fault
-from edgegw.ledger.wire import Connection
+from edgegw.ledger.grpc_wire import Connection
 
 REST_FIRST_S = 1.0
 REST_MOST_S = 30.0
@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
-class Seat:
+class PeerEndpoint:
     """One peer. `height`: blocks it is known to have; `rests_until`: not asked before that, if another can be."""
 
     endpoint: str
@@ -32,7 +32,7 @@ class Seat:
     rests_until: float = 0.0
 
 
-Ask = Callable[[Seat, float], Awaitable[Answer]]
+Ask = Callable[[PeerEndpoint, float], Awaitable[Answer]]
 """A call at one peer, within so many seconds."""
 
 
@@ -48,7 +48,7 @@ class Peers:
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._seats = [
-            Seat(endpoint, Connection(endpoint, tls=tls, tls_name=tls_name)) for endpoint in endpoints
+            PeerEndpoint(endpoint, Connection(endpoint, tls=tls, tls_name=tls_name)) for endpoint in endpoints
         ]
         self._now_s = now_s
 
@@ -60,22 +60,22 @@ class Peers:
         """
         until = self._now_s() + timeout_s
         order = self._order()
-        for number, seat in enumerate(order, start=1):
+        for number, peer_endpoint in enumerate(order, start=1):
             left_s = max(0.0, until - self._now_s())
             # One that hangs must leave time for another.
             share_s = left_s if waits or number == len(order) else left_s / 2
             try:
-                answer = await ask(seat, share_s)
+                answer = await ask(peer_endpoint, share_s)
             except CallFailure as failure:
                 in_time = waits and failure.code == "DEADLINE_EXCEEDED"
                 if in_time or not peer_at_fault(failure):
-                    self._served(seat)
+                    self._served(peer_endpoint)
                     raise
-                self._failed(seat)
+                self._failed(peer_endpoint)
                 if number == len(order) or self._now_s() >= until:
                     raise
             else:
-                self._served(seat)
+                self._served(peer_endpoint)
                 return answer
         raise AssertionError("no peer at all")
 
@@ -83,34 +83,36 @@ class Peers:
         self, request: gateway_pb2.SignedChaincodeEventsRequest
     ) -> AsyncGenerator[gateway_pb2.ChaincodeEventsResponse, None]:
         """The stream of the peer that is asked first, until it breaks. Raises CallFailure."""
-        seat = self._order()[0]
+        peer_endpoint = self._order()[0]
         try:
-            async with aclosing(seat.connection.chaincode_events(request)) as answers:
+            async with aclosing(peer_endpoint.connection.chaincode_events(request)) as answers:
                 async for answer in answers:
-                    self._served(seat)
-                    seat.height = max(seat.height, answer.block_number + 1)
+                    self._served(peer_endpoint)
+                    peer_endpoint.height = max(peer_endpoint.height, answer.block_number + 1)
                     yield answer
         except CallFailure as failure:
             if peer_at_fault(failure):
-                self._failed(seat)
+                self._failed(peer_endpoint)
             raise
 
     async def close(self) -> None:
         """End all calls."""
-        for seat in self._seats:
-            await seat.connection.close()
+        for peer_endpoint in self._seats:
+            await peer_endpoint.connection.close()
 
-    def _order(self) -> list[Seat]:
+    def _order(self) -> list[PeerEndpoint]:
         """Those that do not rest, by preference; then the others, the one that may be back soonest first."""
         now_s = self._now_s()
-        return sorted(self._seats, key=lambda seat: max(0.0, seat.rests_until - now_s))
+        return sorted(self._seats, key=lambda peer_endpoint: max(0.0, peer_endpoint.rests_until - now_s))
 
-    def _served(self, seat: Seat) -> None:
-        seat.failures, seat.rests_until = 0, 0.0
+    def _served(self, peer_endpoint: PeerEndpoint) -> None:
+        peer_endpoint.failures, peer_endpoint.rests_until = 0, 0.0
 
-    def _failed(self, seat: Seat) -> None:
+    def _failed(self, peer_endpoint: PeerEndpoint) -> None:
         now_s = self._now_s()
-        if now_s < seat.rests_until:
+        if now_s < peer_endpoint.rests_until:
             return  # many calls break at once when a peer dies: that is one failure
-        seat.rests_until = now_s + min(REST_MOST_S, REST_FIRST_S * 2 ** min(seat.failures, 16))
-        seat.failures += 1
+        peer_endpoint.rests_until = now_s + min(
+            REST_MOST_S, REST_FIRST_S * 2 ** min(peer_endpoint.failures, 16)
+        )
+        peer_endpoint.failures += 1

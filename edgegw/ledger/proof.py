@@ -1,7 +1,7 @@
 """A block recomputed from its bytes and its neighbours: hashes, signatures, and the five fields of each trade in it.
 
 Decides whether what a peer hands out as a block holds together, on any peer, one named check after the other
-(`office.CHECKS`). One block cannot show that its reads were current or that a key's own policy asked for more than two
+(`ports.representative.CHECKS`). One block cannot show that its reads were current or that a key's own policy asked for more than two
 organisations: the replay of all blocks can (`edgegw ledger verify`, on an embedded peer), or a peer's own validation,
 whose codes are taken as they stand.
 Source: docs/ledger.md, Blocks; Fabric block header, metadata and endorsements.
@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgegw.contract.codec import MalformedError, unpack
 from edgegw.contract.keys import CONFIG
 from edgegw.contract.records import Config
-from edgegw.contract.shapes import MalformedError, unpack
 from edgegw.fabric import block as blocks
 from edgegw.fabric import rwset, transaction
 from edgegw.fabric.identity import Identity, parse_identity
@@ -21,11 +21,11 @@ from edgegw.fabric.proto import common_pb2, peer_pb2
 from edgegw.fabric.transaction import EndorsedTransaction
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError, decode
+from edgegw.ledger.block_view import derive, five_fields, verdict_of
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.errors import BusinessRefusal
-from edgegw.ledger.figures import trade_checks
-from edgegw.ledger.paper import derive, five_fields, verdict_of
-from edgegw.office import Check
+from edgegw.ledger.trade_recompute import trade_checks
+from edgegw.ports.representative import Check
 
 ORGANISATIONS_LEAST = 2
 REMARK = (

@@ -8,7 +8,7 @@ once, and the old one stays.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from edgegw.errors import EdgegwError
+from edgegw.common.errors import EdgegwError
 from edgegw.fabric.identity import Identity
 from edgegw.fabric.wire import MalformedMessageError
 from edgegw.ledger.identity import Document, Signer, load_signer

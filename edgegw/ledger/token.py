@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
+from edgegw.ledger.credentials import check_private, read_credential
 from edgegw.ledger.errors import Unavailable
-from edgegw.ledger.keys import check_private, read_credential
 
 _HALF = 32
 _ID_BYTES = 16

@@ -1,4 +1,4 @@
-"""What anybody may see of the ledger (`office.LedgerView`) through one client: prices, stations, trades, and their proof.
+"""What anybody may see of the ledger (`ports.representative.LedgerView`) through one client: prices, stations, trades, and their proof.
 
 Decides how long an answer is kept: what is fixed or committed never changes, anything else some real seconds. Many
 pages ask at once: equal questions share one answer, and only so many calls are on their way at a time. Writes nothing.
@@ -13,27 +13,27 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
+from edgegw.common.errors import EdgegwError
+from edgegw.contract.codec import MalformedError, decode
 from edgegw.contract.codes import Code
 from edgegw.contract.records import Config, PriceRecord, Trade
 from edgegw.contract.registry import StationPage
-from edgegw.contract.shapes import MalformedError, decode
-from edgegw.errors import EdgegwError
 from edgegw.fabric.identity import parse_identity
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError
+from edgegw.ledger.block_view import TRADE
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.errors import BusinessRefusal
-from edgegw.ledger.figures import evidence_checks
-from edgegw.ledger.paper import TRADE
 from edgegw.ledger.proof import Examined, examine_block, find_constants
 from edgegw.ledger.receipt import Receipt
-from edgegw.office import (
+from edgegw.ledger.trade_recompute import evidence_checks
+from edgegw.ports.representative import (
     Check,
     Checked,
-    OfficeError,
     PriceShown,
     Product,
-    Refusal,
+    RefusedRequest,
+    RepresentativeError,
     StationFound,
     TradeShown,
 )
@@ -92,7 +92,7 @@ class ClientView:
         """A committed trade with the block it stands in; None where the ledger knows none."""
         return await self._shared(("trade", trade_id), lambda: self._trade(trade_id))
 
-    async def check(self, trade_id: str) -> Checked | Refusal:
+    async def check(self, trade_id: str) -> Checked | RefusedRequest:
         """Fetch the trade's block and recompute it; refused where the ledger knows no such trade (TRADE_UNKNOWN)."""
         return await self._shared(("check", trade_id), lambda: self._check(trade_id))
 
@@ -110,7 +110,7 @@ class ClientView:
             try:
                 return await ask()
             except (EdgegwError, MalformedMessageError, MalformedError) as fault:
-                raise OfficeError(f"the ledger cannot be asked: {fault}") from fault
+                raise RepresentativeError(f"the ledger cannot be asked: {fault}") from fault
 
     def _answered(self, question: Hashable, task: asyncio.Task[Any]) -> None:
         del self._asked[question]
@@ -187,10 +187,10 @@ class ClientView:
                 return None
             raise
 
-    async def _check(self, trade_id: str) -> Checked | Refusal:
+    async def _check(self, trade_id: str) -> Checked | RefusedRequest:
         record = await self._record(trade_id)
         if record is None:
-            return Refusal(code=Code.TRADE_UNKNOWN, detail=trade_id)
+            return RefusedRequest(code=Code.TRADE_UNKNOWN, detail=trade_id)
         receipt = await self._client.receipt(record.tx_id)
         if self._constants is None:
             self._constants = await find_constants(self._client, self._roots, before=receipt.block)

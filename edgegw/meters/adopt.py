@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from edgegw.common.errors import DeviceError
 from edgegw.core.events import MeterAdopted
 from edgegw.core.state import Station
-from edgegw.errors import DeviceError
-from edgegw.ports import Emit
+from edgegw.ports.gateway import Emit
 
 ANSWER_S = 10.0
 _LOOK_S = 0.05
@@ -31,18 +31,18 @@ def adopt_command(
             raise DeviceError(
                 f"no meter {meter_id!r} is configured; configured meters: {', '.join(sorted(station().meters))}"
             )
-        if account.stranger is None:
+        if account.pending is None:
             raise DeviceError(
                 f"meter {meter_id} was not replaced: its serial number is {account.serial or 'unknown'}"
             )
-        emit(MeterAdopted(meter_id=meter_id, serial=account.stranger))
+        emit(MeterAdopted(meter_id=meter_id, serial=account.pending))
         try:
             async with asyncio.timeout(answer_s):
                 while (now := station().meters[meter_id]).epoch == account.epoch:  # noqa: ASYNC110 - state, no event
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
             raise DeviceError(
-                f"meter {meter_id}: {account.stranger} is adopted, but no reading arrived within {answer_s:g} s"
+                f"meter {meter_id}: {account.pending} is adopted, but no reading arrived within {answer_s:g} s"
             ) from error
         first = now.first
         assert first is not None

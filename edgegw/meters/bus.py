@@ -10,13 +10,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from edgegw.common.clock import Clock
+from edgegw.common.units import SECOND_NS
 from edgegw.meters.decode import decode_energy, decode_identity, decode_power
-from edgegw.meters.line import Framing, Line, ReadError, RefusedError, UnreachableError
+from edgegw.meters.modbus_connection import (
+    Framing,
+    ModbusConnection,
+    ReadError,
+    RefusedError,
+    UnreachableError,
+)
+from edgegw.meters.poll_schedule import Cause, Due, Schedule, Times
 from edgegw.meters.profile import Block, Profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
-from edgegw.meters.schedule import Cause, Due, Schedule, Times
-from edgegw.ports import Clock
-from edgegw.units import SECOND_NS
 
 PROBE_FIRST_S = 5.0
 PROBE_LONGEST_S = 60.0
@@ -116,7 +122,7 @@ class MeterBus:
         self._settings = settings
         self._units: list[_Unit] = []
         self._index: dict[str, int] = {}
-        self._line = Line(
+        self._line = ModbusConnection(
             host, port, framing=settings.framing, timeout_s=settings.timeout_s or 0.0, gap_s=0.0
         )
         times = Times(

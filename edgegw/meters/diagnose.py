@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
+from edgegw.common.error_codes import REMEDIES
 from edgegw.meters.decode import decode_energy
-from edgegw.meters.look import MODEL, Observed, energy_text
 from edgegw.meters.profile import WORDS, Profile, Register
-from edgegw.remedies import REMEDIES
+from edgegw.meters.register_dump import MODEL, Observed, energy_text
 
 OK, UNKNOWN, FAILED = "ok", "unknown", "failed"
 POWER_W_MAX = 400_000  # what no charger exceeds, where nobody told the rated power

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgegw.errors import ConfigError
-from edgegw.places import configs
+from edgegw.common.bundled_files import configs
+from edgegw.common.errors import ConfigError
 
 WORDS = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2, "u64": 4, "s64": 4, "f64": 4}
 TRANSPORTS = {"tcp", "rtu", "rtu-tcp"}

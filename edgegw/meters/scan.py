@@ -10,12 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
 from edgegw.meters.decode import decode_identity
 from edgegw.meters.diagnose import makes_energies
-from edgegw.meters.line import Line, ReadError, RefusedError, UnreachableError
-from edgegw.meters.look import Look, energy_text, look
+from edgegw.meters.modbus_connection import (
+    ModbusConnection,
+    ReadError,
+    RefusedError,
+    UnreachableError,
+)
 from edgegw.meters.profile import Block, Profile
+from edgegw.meters.register_dump import Look, energy_text, look
 
 HOSTS_AT_ONCE = 32
 NETWORK_PREFIX_MIN = 24
@@ -115,7 +120,7 @@ async def _scan_host(
     timeout_s: float,
     passed: Callable[[int], None],
 ) -> list[Candidate]:
-    line = Line(host, port, framing="tcp", timeout_s=timeout_s, gap_s=0.0)
+    line = ModbusConnection(host, port, framing="tcp", timeout_s=timeout_s, gap_s=0.0)
     found: list[Candidate] = []
     try:
         for number, unit_id in enumerate(unit_ids):
@@ -132,7 +137,7 @@ async def _scan_host(
     return found
 
 
-async def _is_there(line: Line, unit_id: int) -> bool:
+async def _is_there(line: ModbusConnection, unit_id: int) -> bool:
     """Whether anybody answers in this unit's name; raises UnreachableError."""
     try:
         await _request(line, unit_id, _NOBODY)
@@ -145,14 +150,14 @@ async def _is_there(line: Line, unit_id: int) -> bool:
     return True
 
 
-async def _request(line: Line, unit_id: int, block: Block) -> Sequence[int]:
+async def _request(line: ModbusConnection, unit_id: int, block: Block) -> Sequence[int]:
     if not line.connected:
         await line.connect()
     return await line.request(unit_id, block)
 
 
 async def _identified(
-    line: Line, host: str, port: int, *, unit_id: int, profiles: Sequence[Profile]
+    line: ModbusConnection, host: str, port: int, *, unit_id: int, profiles: Sequence[Profile]
 ) -> Candidate:
     fits = [fit for profile in profiles if (fit := await _fit(line, unit_id, profile)) is not None]
     fits.sort(key=lambda fit: -fit.points)
@@ -173,7 +178,7 @@ async def _identified(
     )
 
 
-async def _fit(line: Line, unit_id: int, profile: Profile) -> _Fit | None:
+async def _fit(line: ModbusConnection, unit_id: int, profile: Profile) -> _Fit | None:
     """By its model register where the profile has one; else by what its registers hold."""
     try:
         for match in profile.match:

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import structlog
 
-from edgegw.harmless import harmless
+from edgegw.common.sanitize import harmless
 
 EVENTS = frozenset({
     "gateway.started",

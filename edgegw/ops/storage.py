@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edgegw.config import Config
+from edgegw.common.error_codes import REMEDIES, explained
+from edgegw.config.schema import Config
 from edgegw.core.events import StorageChanged, StorageLevel
-from edgegw.ports import Emit
-from edgegw.remedies import REMEDIES, explained
+from edgegw.ports.gateway import Emit
 
 LOOK_S = 5.0  # real
 BALLAST = "ballast"
@@ -45,7 +45,7 @@ _DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class FreeSpace:
     """What a file system holds and has left for us, in bytes."""
 
     total: int
@@ -57,10 +57,10 @@ class Room:
         return min(self.total, WATCHED_BYTES_MAX)
 
 
-def room_of(folder: Path) -> Room:
+def room_of(folder: Path) -> FreeSpace:
     """The file system of a folder, as one without root's reserve sees it."""
     place = os.statvfs(folder)
-    return Room(total=place.f_blocks * place.f_frsize, free=place.f_bavail * place.f_frsize)
+    return FreeSpace(total=place.f_blocks * place.f_frsize, free=place.f_bavail * place.f_frsize)
 
 
 class Ballast:
@@ -115,7 +115,7 @@ class Ballast:
             return False
 
 
-def level_of(room: Room, *, missing_bytes: int, before: StorageLevel) -> StorageLevel:
+def level_of(room: FreeSpace, *, missing_bytes: int, before: StorageLevel) -> StorageLevel:
     """The level of a file system on which `missing_bytes` of ballast are still to find room."""
     share_bp = (room.free - missing_bytes) * 10_000 // max(1, room.watched)
     for mark_bp, level in MARKS_BP:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from edgegw.ops.logs import log_event
-from edgegw.ops.notify import ServiceManager
+from edgegw.ops.sd_notify import ServiceManager
 
 SHARE = 3  # fed this often within the time that the service manager waits
 

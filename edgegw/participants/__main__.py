@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from edgegw.errors import ConfigError, LedgerError, leaves
+from edgegw.common.errors import ConfigError, LedgerError, leaves
 from edgegw.participants.consortium import ROLES, Role
 from edgegw.participants.runner import run
 

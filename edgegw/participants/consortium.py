@@ -11,22 +11,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edgegw.clock import StationClock
-from edgegw.participants import accounts
-from edgegw.participants.accounts import KIND_MSP
-from edgegw.participants.desk import Deposit, ExchangeDesk, Teller
+from edgegw.common.clock import Clock, StationClock
+from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
 from edgegw.participants.industry import Industry
+from edgegw.participants.load_profiles import read_load, read_sun
+from edgegw.participants.market_client import MarketClient
 from edgegw.participants.oracle import Oracle
-from edgegw.participants.port import LedgerPort
 from edgegw.participants.producer import Plant, Producer, WallBox
-from edgegw.participants.profiles import read_load, read_sun
-from edgegw.participants.representative import Representative
-from edgegw.participants.schedule import DAY_S, NEVER_S, Schedule
-from edgegw.participants.seat import Seat
 from edgegw.participants.settings import ConstantsSettings, Settings
-from edgegw.participants.tariff import Tariff, read_tariff
-from edgegw.ports import Clock
-from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
+from edgegw.participants.tariff_file import Tariff, read_tariff
+from edgegw.representative import ledger_accounts
+from edgegw.representative.exchange_desk import Deposit, ExchangeDesk, Teller
+from edgegw.representative.ledger_accounts import KIND_MSP
+from edgegw.representative.ledger_port import LedgerPort
+from edgegw.representative.ledger_role import RepresentativeRole
+from edgegw.representative.posting_schedule import DAY_S, NEVER_S, Schedule
 
 AT_ONCE = 8
 Role = Literal["representative", "oracle", "producer", "industry", "desk"]
@@ -85,7 +84,7 @@ class Consortium:
             msp: connect(msp, "representative") for msp, role in SEATS.items() if role in roles
         }
         self._ev_users = (
-            Representative(self._representatives["EVUserMSP"], zone=settings.zone, schedule=schedule)
+            RepresentativeRole(self._representatives["EVUserMSP"], zone=settings.zone, schedule=schedule)
             if "representative" in roles
             else None
         )
@@ -149,11 +148,11 @@ class Consortium:
     async def _enrol(self) -> None:
         """Members signed up, changed profiles committed to, deposits turned into tokens."""
         sign_ups = (
-            accounts.sign_up(self._representatives[KIND_MSP[member.kind]], member.enrolment)
+            ledger_accounts.sign_up(self._representatives[KIND_MSP[member.kind]], member.enrolment)
             for member in self._settings.members
             if KIND_MSP[member.kind] in self._representatives
         )
-        await accounts.at_most(AT_ONCE, sign_ups)
+        await ledger_accounts.at_most(AT_ONCE, sign_ups)
         if self._ev_users is not None:
             for change in self._settings.changes:
                 await self._ev_users.change(
@@ -162,7 +161,7 @@ class Consortium:
         if self._teller is not None:
             await self._teller.open(self._settings.all_deposits)
 
-    async def _register(self, ev_users: Representative) -> None:
+    async def _register(self, ev_users: RepresentativeRole) -> None:
         """Stations, gateways and the wall box's meter."""
         for station in self._settings.stations:
             await ev_users.register_station(station.station)
@@ -199,7 +198,7 @@ class Consortium:
         producer_id = self._settings.producer.member_id
         paid_mtok = await self._teller.desk.pay_out(producer_id, f"payout:{producer_id}:1")
         supply = await self._teller.desk.supply()
-        entries = await accounts.history(self._representatives["ProducerMSP"], producer_id)
+        entries = await ledger_accounts.history(self._representatives["ProducerMSP"], producer_id)
         return {
             "counts": self.counts,
             "paid_out_mtok": paid_mtok,
@@ -214,9 +213,9 @@ class Consortium:
         if self._oracle is not None:
             found["oracle"] = self._oracle.counts
         if self._producer is not None:
-            found["producer"] = self._producer.seat.counts
+            found["producer"] = self._producer.market_client.counts
         if self._industry is not None:
-            found["industry"] = self._industry.seat.counts
+            found["industry"] = self._industry.market_client.counts
         if self._teller is not None:
             found["desk"] = self._teller.counts
         return found
@@ -250,7 +249,7 @@ def _producer(
     plant = settings.producer
     utc_offset_s, begin_s = offset_and_begin_s
     return Producer(
-        seat=Seat(
+        market_client=MarketClient(
             ledger=ledger,
             member_id=plant.member_id,
             zone=settings.zone,
@@ -279,7 +278,7 @@ def _producer(
 def _industry(settings: Settings, ledger: LedgerPort, schedule: Schedule, *, tariff: Tariff) -> Industry:
     site = settings.industry
     return Industry(
-        seat=Seat(
+        market_client=MarketClient(
             ledger=ledger,
             member_id=site.member_id,
             zone=settings.zone,

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from edgegw.contract.codes import Code
 from edgegw.ledger import BusinessRefusal
-from edgegw.participants.accounts import at_most
-from edgegw.participants.port import LedgerPort
-from edgegw.participants.schedule import DAY_S, HOUR_S, Schedule, hours
-from edgegw.participants.tariff import Tariff
+from edgegw.participants.tariff_file import Tariff
+from edgegw.representative.ledger_accounts import at_most
+from edgegw.representative.ledger_port import LedgerPort
+from edgegw.representative.posting_schedule import DAY_S, HOUR_S, Schedule, hours
 
 PRODUCTS = ("CHARGE", "DISCHARGE")
 

@@ -12,12 +12,12 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from edgegw.common.units import INTERVAL_S, SECOND_NS
 from edgegw.ledger import BusinessRefusal
-from edgegw.participants import accounts
-from edgegw.participants.profiles import SunProfile
-from edgegw.participants.schedule import DAY_S
-from edgegw.participants.seat import Seat
-from edgegw.units import INTERVAL_S, SECOND_NS
+from edgegw.participants.load_profiles import SunProfile
+from edgegw.participants.market_client import MarketClient
+from edgegw.representative import ledger_accounts
+from edgegw.representative.posting_schedule import DAY_S
 
 NOON_HOUR = 12
 
@@ -82,7 +82,7 @@ class WallBox:
 class Producer:
     """A client of the ledger with the role `representative` of the producers."""
 
-    seat: Seat
+    market_client: MarketClient
     plant: Plant
     wall_box: WallBox | None = None
     limit_mtok_per_kwh: int = 1
@@ -91,29 +91,29 @@ class Producer:
 
     async def open(self) -> None:
         """Before the day runs: the plant's meter and the first loads."""
-        await self.seat.ledger.execute(
+        await self.market_client.ledger.execute(
             "RegisterMeter",
             {
                 "meterRef": self.plant.meter_ref,
                 "epoch": self.plant.epoch,
-                "zone": self.seat.zone,
+                "zone": self.market_client.zone,
                 "kind": "PLANT",
                 "importWh": "0",
                 "exportWh": "0",
                 "ratedW": str(self.plant.sun.peak_w),
             },
         )
-        for interval in self.seat.schedule.opening():
+        for interval in self.market_client.schedule.opening():
             await self._post_supply(interval)
         self._remember_offers()
 
     def _remember_offers(self) -> None:
         """Offers of the last day, made before this process began: they are closed when they have ended."""
-        now_s = self.seat.schedule.now_s() // INTERVAL_S * INTERVAL_S
+        now_s = self.market_client.schedule.now_s() // INTERVAL_S * INTERVAL_S
         for interval in range(max(self.plant.begin_s, now_s - DAY_S), now_s, INTERVAL_S):
             if self.plant.energy_wh(interval):
                 offer_id = f"sun:{self._lot_id(self.plant.register_wh(interval))}"
-                self.seat.offered[offer_id] = self.plant.midnight_after(interval)
+                self.market_client.offered[offer_id] = self.plant.midnight_after(interval)
 
     def _lot_id(self, start_wh: int) -> str:
         return f"{self.plant.meter_ref}:{self.plant.epoch}:{start_wh}"
@@ -122,21 +122,23 @@ class Producer:
         """Each quarter hour: post supply in time, sell what the last one brought; returns at the end of the run."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fix_noon_prices())
-            async for interval in self.seat.schedule.quarter_hours():
-                post = group.create_task(self._post_supply(interval + self.seat.schedule.ahead * INTERVAL_S))
+            async for interval in self.market_client.schedule.quarter_hours():
+                post = group.create_task(
+                    self._post_supply(interval + self.market_client.schedule.ahead * INTERVAL_S)
+                )
                 await self._sell(interval - INTERVAL_S)
                 await post
-                await self.seat.close_ended(interval)
+                await self.market_client.close_ended(interval)
 
     async def close(self) -> None:
         """Take back what no slice has, and sweep."""
-        await self.seat.close_offers()
-        await accounts.sweep(self.seat.ledger, self.seat.member_id)
+        await self.market_client.close_offers()
+        await ledger_accounts.sweep(self.market_client.ledger, self.market_client.member_id)
 
     async def _post_supply(self, interval: int) -> None:
         """What the interval will bring and what is offered and unsold."""
-        unsold_wh = await self.seat.left_at(interval)
-        await self.seat.post_load(interval, self.plant.energy_wh(interval) + unsold_wh)
+        unsold_wh = await self.market_client.left_at(interval)
+        await self.market_client.post_load(interval, self.plant.energy_wh(interval) + unsold_wh)
 
     async def _sell(self, interval: int) -> None:
         """Register a quarter hour's generation and offer it, less what the wall box took."""
@@ -147,7 +149,7 @@ class Producer:
             return
         sold_wh = await self._sell_direct(interval, end_wh - start_wh)
         if end_wh - start_wh > sold_wh:
-            await self.seat.offer(
+            await self.market_client.offer(
                 f"sun:{lot_id}",
                 behind={"lotId": lot_id, "wh": str(end_wh - start_wh - sold_wh)},
                 limit=self.limit_mtok_per_kwh,
@@ -155,11 +157,11 @@ class Producer:
             )
 
     async def _register(self, lot_id: str, interval: int, *, start_wh: int, end_wh: int) -> bool:
-        return await self.seat.submit(
+        return await self.market_client.submit(
             "RegisterGeneration",
             {
                 "lotId": lot_id,
-                "memberId": self.seat.member_id,
+                "memberId": self.market_client.member_id,
                 "meterRef": self.plant.meter_ref,
                 "epoch": self.plant.epoch,
                 "interval": interval,
@@ -176,13 +178,13 @@ class Producer:
         """Have the price of each noon quarter hour fixed, midway between its cut-off and its start."""
         if self.wall_box is None:
             return
-        schedule = self.seat.schedule
+        schedule = self.market_client.schedule
         begin = schedule.now_s() // INTERVAL_S * INTERVAL_S + INTERVAL_S
         for interval in range(begin, schedule.end_s, INTERVAL_S):
             if self._for_direct_sale(interval):
                 await schedule.clock.sleep_until((interval - schedule.cutoff_s // 2) * SECOND_NS)
                 if schedule.now_s() < interval:
-                    await self.seat.submit("FixPrice", self._price_key(interval))
+                    await self.market_client.submit("FixPrice", self._price_key(interval))
 
     async def _sell_direct(self, interval: int, generated_wh: int) -> int:
         """Wh the wall box took; 0 where it is not the time, there is too little sun, or no price."""
@@ -193,13 +195,13 @@ class Producer:
             return 0
         start_wh = len(self.sold_on) * box.energy_wh
         trade_id = f"{box.meter_ref}:{box.epoch}:import:{start_wh}"
-        sold = await self.seat.submit(
+        sold = await self.market_client.submit(
             "transfer",
             self._price_key(interval)
             | {
                 "tradeId": trade_id,
                 "buyer": box.buyer_id,
-                "seller": self.seat.member_id,
+                "seller": self.market_client.member_id,
                 "meterRef": box.meter_ref,
                 "epoch": box.epoch,
                 "direction": "import",
@@ -217,10 +219,12 @@ class Producer:
         """Whether the price of the interval is fixed."""
         try:
             return bool(
-                (await self.seat.ledger.evaluate("DetermineCost", self._price_key(interval)))["final"]
+                (await self.market_client.ledger.evaluate("DetermineCost", self._price_key(interval)))[
+                    "final"
+                ]
             )
         except BusinessRefusal as refusal:
-            self.seat.counts[refusal.code] += 1
+            self.market_client.counts[refusal.code] += 1
             return False
 
     def _for_direct_sale(self, interval: int) -> bool:
@@ -228,4 +232,4 @@ class Producer:
         return self.wall_box is not None and local.hour == NOON_HOUR and local.date() not in self.sold_on
 
     def _price_key(self, interval: int) -> dict[str, str | int]:
-        return {"zone": self.seat.zone, "product": self.seat.product, "interval": interval}
+        return {"zone": self.market_client.zone, "product": self.market_client.product, "interval": interval}

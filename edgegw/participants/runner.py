@@ -17,16 +17,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from edgegw.clock import StationClock
+from edgegw.common.clock import StationClock
+from edgegw.common.errors import ConfigError
 from edgegw.common.stop_signals import run_until_stopped
-from edgegw.errors import ConfigError
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.participants.consortium import ROLES, Connect, Consortium, Role, Span
-from edgegw.participants.desk import Deposit
-from edgegw.participants.patience import PatientLedger
-from edgegw.participants.port import LedgerPort
+from edgegw.participants.retrying_ledger import RetryingLedger
 from edgegw.participants.settings import Settings, read_settings
+from edgegw.representative.exchange_desk import Deposit
+from edgegw.representative.ledger_port import LedgerPort
 
 TRUST_FILE = "trust.json"
 
@@ -99,7 +99,7 @@ async def connections(settings: Settings) -> AsyncIterator[Connect]:
             )
             clients.append(client)
             stack.push_async_callback(client.close)
-            return PatientLedger(ledger=client)
+            return RetryingLedger(ledger=client)
 
         yield connect
 

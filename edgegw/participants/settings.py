@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 
-from edgegw.errors import ConfigError
-from edgegw.participants.accounts import Enrolment
-from edgegw.participants.desk import Deposit
-from edgegw.participants.representative import Station
-from edgegw.places import configs
+from edgegw.common.bundled_files import configs
+from edgegw.common.errors import ConfigError
+from edgegw.representative.exchange_desk import Deposit
+from edgegw.representative.ledger_accounts import Enrolment
+from edgegw.representative.ledger_role import StationListing
 
 PERFORMANCE_BP = 8_500
 SUN = "scenarios/data/tmy3_723170_june_week_ghi.csv"
@@ -68,9 +68,9 @@ class StationSettings(_Table):
     products: tuple[Literal["CHARGE", "DISCHARGE"], ...] = ("CHARGE", "DISCHARGE")
 
     @property
-    def station(self) -> Station:
+    def station(self) -> StationListing:
         """What the ledger learns."""
-        return Station(
+        return StationListing(
             station_id=self.station_id, geohash=self.geohash, evses=self.evses, products=self.products
         )
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import click
 
 from edgegw.common.stop_signals import run_until_stopped
-from edgegw.peer.call import Contract
 from edgegw.peer.chain import Cutting
 from edgegw.peer.faults import Faults
-from edgegw.peer.listening import StartRefusedError
+from edgegw.peer.invocation import Contract
+from edgegw.peer.listen_address import StartRefusedError
 from edgegw.peer.membership import Enrolment
 from edgegw.peer.server import CHAINCODE, CHANNEL, Options, serve
 from edgegw.peer.store import StoreError

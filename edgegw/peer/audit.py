@@ -14,7 +14,7 @@ from edgegw.fabric.proto import peer_pb2
 from edgegw.fabric.wire import MalformedMessageError
 from edgegw.peer.store import FILE_NAME, snapshot
 from edgegw.peer.validate import Rules, validate
-from edgegw.peer.world import World
+from edgegw.peer.world_state import World
 
 REMARK = (
     "One process holds the keys of all three organisations: these blocks show that the file is consistent, "

@@ -16,7 +16,7 @@ from edgegw.fabric.rwset import Version
 from edgegw.fabric.wire import encode
 from edgegw.peer.store import StateRow, Store
 from edgegw.peer.validate import Rules, Verdict, validate
-from edgegw.peer.world import World
+from edgegw.peer.world_state import World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ from edgegw.fabric.rwset import RangeRead, ReadWriteSet, Version
 from edgegw.fabric.transaction import Proposal
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError
-from edgegw.peer.call import Contract, caller, words
-from edgegw.peer.world import World
+from edgegw.peer.invocation import Contract, caller, words
+from edgegw.peer.world_state import World
 
 WRITERS = frozenset({"client", "admin"})
 READERS = frozenset({"client", "admin", "peer"})

@@ -15,9 +15,7 @@ from edgegw.fabric.identity import Identity, KeySigner, parse_identity
 from edgegw.fabric.proto import common_pb2, gateway_pb2, peer_pb2
 from edgegw.fabric.transaction import Proposal
 from edgegw.fabric.wire import MalformedMessageError, decode, encode
-from edgegw.peer import answers
-from edgegw.peer.answers import CallRefusedError, Detail
-from edgegw.peer.call import Contract
+from edgegw.peer import status_errors
 from edgegw.peer.chain import Chain
 from edgegw.peer.endorse import (
     READERS,
@@ -28,6 +26,8 @@ from edgegw.peer.endorse import (
     simulate,
 )
 from edgegw.peer.faults import Faults
+from edgegw.peer.invocation import Contract
+from edgegw.peer.status_errors import CallRefusedError, Detail
 from edgegw.peer.validate import is_writer_signature
 
 ENDORSEMENTS_LEAST = 2
@@ -69,8 +69,8 @@ class Gateway:
         if done.response.status >= _ERROR_STATUS:
             raise self._endorse_refused(_chaincode_refusal(done.response))
         if self._faults.take("mismatch"):
-            details = [self._detail(msp_id, answers.MISMATCH) for msp_id in sorted(self._network.peers)]
-            raise CallRefusedError("ABORTED", answers.COLLECT_FAILED, *details)
+            details = [self._detail(msp_id, status_errors.MISMATCH) for msp_id in sorted(self._network.peers)]
+            raise CallRefusedError("ABORTED", status_errors.COLLECT_FAILED, *details)
         msp_ids: Sequence[str] = list(request.endorsing_organizations)
         if not msp_ids:
             others = sorted({creator.msp_id, *self._network.peers} - {self._network.home_msp_id})
@@ -92,7 +92,9 @@ class Gateway:
         try:
             proposal, creator = self._checked(request.proposed_transaction)
         except ProposalRefusedError as refusal:
-            raise CallRefusedError("FAILED_PRECONDITION", f"{answers.EVALUATE_FAILED}{refusal}") from refusal
+            raise CallRefusedError(
+                "FAILED_PRECONDITION", f"{status_errors.EVALUATE_FAILED}{refusal}"
+            ) from refusal
         if proposal.chaincode == SYSTEM_CHAINCODE and proposal.channel == self._rules.channel:
             return gateway_pb2.EvaluateResponse(result=await self._query_blocks(proposal))
         if (proposal.channel, proposal.chaincode) != (self._rules.channel, self._rules.chaincode):
@@ -103,14 +105,14 @@ class Gateway:
         response = simulate(self._network.contract, self._chain.world, proposal, creator=creator).response
         if response.status >= _ERROR_STATUS:
             text = _chaincode_refusal(response)
-            raise CallRefusedError("UNKNOWN", answers.EVALUATE_FAILED + text, self._home_detail(text))
+            raise CallRefusedError("UNKNOWN", status_errors.EVALUATE_FAILED + text, self._home_detail(text))
         return gateway_pb2.EvaluateResponse(result=response)
 
     async def submit(self, request: gateway_pb2.SubmitRequest) -> gateway_pb2.SubmitResponse:
         """Order the signed transaction. OK means "taken", not "committed"."""
         envelope = request.prepared_transaction
         if not envelope.signature:
-            raise CallRefusedError("INVALID_ARGUMENT", answers.NOT_SIGNED)
+            raise CallRefusedError("INVALID_ARGUMENT", status_errors.NOT_SIGNED)
         try:
             parsed = transaction.parse_transaction(envelope.payload)
         except MalformedMessageError as fault:
@@ -120,11 +122,11 @@ class Gateway:
             is_writer_signature(roots, envelope.payload, envelope.signature, creator=parsed.creator)
             and roots.valid_at(parse_identity(parsed.creator), time.time_ns())
         ):
-            raise CallRefusedError("ABORTED", answers.FORBIDDEN)
+            raise CallRefusedError("ABORTED", status_errors.FORBIDDEN)
         if not self._faults.take("forget"):
             self._chain.order(encode(envelope))
         if self._faults.take("unavailable_after"):
-            raise CallRefusedError("UNAVAILABLE", answers.NO_ORDERER)
+            raise CallRefusedError("UNAVAILABLE", status_errors.NO_ORDERER)
         return gateway_pb2.SubmitResponse()
 
     async def commit_status(
@@ -181,13 +183,13 @@ class Gateway:
         try:
             reader = parse_identity(identity)
         except MalformedMessageError as fault:
-            raise CallRefusedError("PERMISSION_DENIED", answers.NOT_A_READER) from fault
+            raise CallRefusedError("PERMISSION_DENIED", status_errors.NOT_A_READER) from fault
         if not (
             self._rules.roots.valid_at(reader, time.time_ns())
             and reader.node_roles & READERS
             and reader.verify(message, signature)
         ):
-            raise CallRefusedError("PERMISSION_DENIED", answers.NOT_A_READER)
+            raise CallRefusedError("PERMISSION_DENIED", status_errors.NOT_A_READER)
 
     async def _query_blocks(self, proposal: Proposal) -> peer_pb2.Response:
         """qscc: GetChainInfo(channel), GetBlockByNumber(channel, number), GetBlockByTxID(channel, id)."""
@@ -205,11 +207,11 @@ class Gateway:
         raw = await self._chain.block(number)
         if raw is None:
             text = f"chaincode response 500, Failed to get block: {name} {' '.join(args[1:])}: no such block"
-            raise CallRefusedError("UNKNOWN", answers.EVALUATE_FAILED + text, self._home_detail(text))
+            raise CallRefusedError("UNKNOWN", status_errors.EVALUATE_FAILED + text, self._home_detail(text))
         return peer_pb2.Response(status=_OK, payload=raw)
 
     def _endorse_refused(self, text: str) -> CallRefusedError:
-        return CallRefusedError("ABORTED", answers.ENDORSE_FAILED, self._home_detail(text))
+        return CallRefusedError("ABORTED", status_errors.ENDORSE_FAILED, self._home_detail(text))
 
     def _home_detail(self, text: str) -> Detail:
         return self._detail(self._network.home_msp_id, text)

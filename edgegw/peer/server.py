@@ -19,12 +19,12 @@ from edgegw.fabric import policy
 from edgegw.fabric.proto import gateway_pb2
 from edgegw.fabric.wire import MalformedMessageError, encode
 from edgegw.peer import membership
-from edgegw.peer.answers import CallRefusedError
-from edgegw.peer.call import Contract
 from edgegw.peer.chain import Chain, Cutting
 from edgegw.peer.faults import Faults
 from edgegw.peer.gateway import ENDORSEMENTS_LEAST, Gateway, Network
-from edgegw.peer.listening import StartRefusedError, bind
+from edgegw.peer.invocation import Contract
+from edgegw.peer.listen_address import StartRefusedError, bind
+from edgegw.peer.status_errors import CallRefusedError
 from edgegw.peer.store import FILE_NAME, Store
 from edgegw.peer.validate import Rules
 

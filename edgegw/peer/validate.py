@@ -16,7 +16,7 @@ from edgegw.fabric.transaction import EndorsedTransaction
 from edgegw.fabric.trust import Roots
 from edgegw.fabric.wire import MalformedMessageError, decode
 from edgegw.peer.endorse import WRITERS
-from edgegw.peer.world import PendingBlock, World
+from edgegw.peer.world_state import PendingBlock, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

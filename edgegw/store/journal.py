@@ -19,11 +19,18 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from edgegw.database import Backups, faults_of, give_to_owner_of, is_full, one, open_writer
-from edgegw.errors import JournalError
-from edgegw.ports import Fact
-from edgegw.remedies import explained
-from edgegw.store.chain import GENESIS, broken_seq, link, require_chain
+from edgegw.common.error_codes import explained
+from edgegw.common.errors import JournalError
+from edgegw.common.sqlite import (
+    Backups,
+    faults_of,
+    give_to_owner_of,
+    is_full,
+    one,
+    open_writer,
+)
+from edgegw.ports.gateway import Fact
+from edgegw.store.hash_chain import GENESIS, broken_seq, link, require_chain
 from edgegw.store.migrations import JOURNAL
 
 _CHECKED_AT_START = 1000

@@ -1,6 +1,6 @@
 """The journal's schema, version by version. A released script is never edited; a change is a new script at the end."""
 
-from edgegw.database import Schema
+from edgegw.common.sqlite import Schema
 
 JOURNAL = Schema(
     name="station journal",

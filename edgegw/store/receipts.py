@@ -1,4 +1,4 @@
-"""Receipts out of the station's journal (`receipts.ReceiptBook`), read beside the running gateway, in threads.
+"""Receipts out of the station's journal (`ports.receipts.ReceiptBook`), read beside the running gateway, in threads.
 
 Decides which facts and rows belong to a session, and stops reading where every Wh of it is accounted for: what comes
 after it in a long journal is not looked at. Never writes. Facts: `session_started`, `session_finished`, `segment`,
@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
-from edgegw.database import faults_of, open_reader
-from edgegw.receipts import (
+from edgegw.common.sqlite import faults_of, open_reader
+from edgegw.ports.receipts import (
     LineStatus,
     MeterSpan,
     Receipt,

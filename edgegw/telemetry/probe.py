@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from edgegw.errors import DeviceError
-from edgegw.remedies import REMEDIES
+from edgegw.common.error_codes import REMEDIES
+from edgegw.common.errors import DeviceError
 from edgegw.telemetry.link import (
     AWAY,
     NOT_ALLOWED,

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from edgegw.common.clock import Clock
+from edgegw.common.error_codes import REMEDIES
 from edgegw.core.state import Station
-from edgegw.ports import Clock
-from edgegw.remedies import REMEDIES
 from edgegw.telemetry.discovery import HOME_ASSISTANT_BIRTH, birth_topic, discovery_message
 from edgegw.telemetry.link import Acknowledged, Arrived, Connected, Happening, Link, Lost, Subscribed
 from edgegw.telemetry.price import GridPrice, parse_price

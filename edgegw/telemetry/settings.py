@@ -6,8 +6,8 @@ Decides what a broker's settings must have together. Reads the password's file a
 import ssl
 from dataclasses import dataclass, field
 
-from edgegw.config import Config, MqttConfig, read_password
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
+from edgegw.config.schema import Config, MqttConfig, read_password
 from edgegw.telemetry.topics import topic_root
 
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
+from edgegw.common.units import SECOND_NS, interval_of
 from edgegw.core.market import CHARGE, DISCHARGE, usable_price
 from edgegw.core.state import Evse, Phase, Station
-from edgegw.units import SECOND_NS, interval_of
 
 ONLINE: Final = "online"
 OFFLINE: Final = "offline"

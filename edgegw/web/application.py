@@ -15,14 +15,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Scope
 
-from edgegw.office import OfficeError
+from edgegw.ports.representative import RepresentativeError
 from edgegw.web import assets
 from edgegw.web.forms import ForeignFormError, Form, read_form
 from edgegw.web.guard import Guard, TooLargeError
+from edgegw.web.live_updates import TooManyStreamsError
 from edgegw.web.pages import Pages, see_other
-from edgegw.web.pulse import CrowdedError
 from edgegw.web.site import Site
-from edgegw.web.visitors import visitor_of
+from edgegw.web.visitor_login import visitor_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 FormHandler = Callable[[Request, Form], Awaitable[Response]]
@@ -117,8 +117,8 @@ def _refusals(refused: Callable[[Request, int, str], Response]) -> dict[Any, Cal
     return {
         HTTPException: http_fault,
         ForeignFormError: always(403, "EGW-3002"),
-        OfficeError: always(503, "EGW-3010"),
+        RepresentativeError: always(503, "EGW-3010"),
         TooLargeError: always(413, "EGW-3006"),
-        CrowdedError: always(503, "EGW-3011"),
+        TooManyStreamsError: always(503, "EGW-3011"),
         Exception: always(500, "EGW-3009"),
     }

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from edgegw.web.site import Site
-from edgegw.web.visitors import visitor_of
+from edgegw.web.visitor_login import visitor_of
 
 FIELDS_MAX = 64
 TOKEN = "form_token"  # noqa: S105 - a field's name

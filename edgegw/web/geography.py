@@ -31,7 +31,7 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class GeoPoint:
     """A point on the Earth, WGS 84 degrees: north and east are positive."""
 
     latitude_deg: float
@@ -52,20 +52,20 @@ class Cell:
     east_deg: float
 
     @property
-    def centre(self) -> Place:
+    def centre(self) -> GeoPoint:
         """The point to draw."""
-        return Place(
+        return GeoPoint(
             latitude_deg=(self.south_deg + self.north_deg) / 2,
             longitude_deg=(self.west_deg + self.east_deg) / 2,
         )
 
 
-def distance_m(start: Place, end: Place) -> int:
+def distance_m(start: GeoPoint, end: GeoPoint) -> int:
     """Great circle distance (haversine), whole metres."""
     return round(EARTH_RADIUS_M * _angle_rad(start, end))
 
 
-def bearing_deg(start: Place, end: Place) -> float | None:
+def bearing_deg(start: GeoPoint, end: GeoPoint) -> float | None:
     """Where to set out for, in degrees clockwise from north, 0 <= bearing < 360; None where the places are one."""
     east, north = _towards(start, end)
     if hypot(east, north) * EARTH_RADIUS_M < 1:
@@ -73,7 +73,7 @@ def bearing_deg(start: Place, end: Place) -> float | None:
     return degrees(atan2(east, north)) % 360 % 360  # a hair west of north is 360 after the first
 
 
-def direction(start: Place, end: Place) -> Direction | None:
+def direction(start: GeoPoint, end: GeoPoint) -> Direction | None:
     """The nearest of the eight winds; None where the places are less than a metre apart.
 
     From a pole every way leads away from it.
@@ -91,7 +91,7 @@ def walking_min(distance_m: int) -> int:
     return -(-distance_m * DETOUR_PERCENT // (100 * WALK_M_PER_MIN))
 
 
-def plane_m(centre: Place, place: Place) -> tuple[float, float]:
+def plane_m(centre: GeoPoint, place: GeoPoint) -> tuple[float, float]:
     """Metres east and north of `centre`, true in distance and direction from it (azimuthal equidistant)."""
     away_m = EARTH_RADIUS_M * _angle_rad(centre, place)
     east, north = _towards(centre, place)
@@ -111,7 +111,7 @@ def geohash_cell(geohash: str) -> Cell | None:
     return Cell(south_deg=south, west_deg=west, north_deg=north, east_deg=east)
 
 
-def geohash_of(place: Place, length: int) -> str:
+def geohash_of(place: GeoPoint, length: int) -> str:
     """The geohash of `length` characters whose cell holds the place."""
     assert 1 <= length <= GEOHASH_LENGTH_MAX
     count = 5 * length
@@ -123,14 +123,14 @@ def geohash_of(place: Place, length: int) -> str:
     return "".join(_ALPHABET[int(text[at : at + 5], 2)] for at in range(0, count, 5))
 
 
-def _angle_rad(start: Place, end: Place) -> float:
+def _angle_rad(start: GeoPoint, end: GeoPoint) -> float:
     latitude, other = radians(start.latitude_deg), radians(end.latitude_deg)
     along = radians(end.longitude_deg - start.longitude_deg)
     chord = sin((other - latitude) / 2) ** 2 + cos(latitude) * cos(other) * sin(along / 2) ** 2
     return 2 * asin(sqrt(min(1.0, max(0.0, chord))))
 
 
-def _towards(start: Place, end: Place) -> tuple[float, float]:
+def _towards(start: GeoPoint, end: GeoPoint) -> tuple[float, float]:
     """East and north part of the way from `start` to `end`, as the sine of its angle has them."""
     latitude, other = radians(start.latitude_deg), radians(end.latitude_deg)
     along = radians(end.longitude_deg - start.longitude_deg)

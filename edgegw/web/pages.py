@@ -12,11 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from edgegw.office import Language
+from edgegw.ports.representative import Language
 from edgegw.web import assets
+from edgegw.web.catalogues import LANGUAGES, catalogue
 from edgegw.web.site import Site
-from edgegw.web.texts import LANGUAGES, catalogue
-from edgegw.web.visitors import remember, stranger_of, visitor_of
+from edgegw.web.visitor_login import remember, stranger_of, visitor_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from edgegw.errors import AddressTakenError, ConfigError
-from edgegw.web.connections import Bounds, bounded
+from edgegw.common.connections import Bounds, bounded
+from edgegw.common.errors import AddressTakenError, ConfigError
 from edgegw.web.site import WebSettings
 
 HEADER_BYTES_MAX = 16 * 1024

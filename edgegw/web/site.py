@@ -9,11 +9,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from edgegw.common.clock import Clock
 from edgegw.core.events import Event
 from edgegw.core.state import Station
-from edgegw.office import LedgerView, Office, Profile
-from edgegw.ports import Clock
-from edgegw.receipts import ReceiptBook
+from edgegw.ports.receipts import ReceiptBook
+from edgegw.ports.representative import LedgerView, Profile, Representative
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -60,10 +60,10 @@ class Site:
 
     settings: WebSettings
     clock: Clock
-    office: Office
+    representative: Representative
     ledger: LedgerView
     log: Callable[..., None]
-    hash_token: Callable[[str], str]  # of an idToken, with the station's key: `pseudonyms.hash_token`
+    hash_token: Callable[[str], str]  # of an idToken, with the station's key: `common.pseudonyms.hash_token`
     station: Callable[[], Station] | None = None  # None: a representative's own pages, without a station
     place: Callable[[Event], None] | None = None
     receipts: ReceiptBook | None = None  # None: there is no station whose journal could tell

@@ -14,14 +14,14 @@ from pathlib import Path
 import uvloop
 from pymodbus.client import AsyncModbusTcpClient
 
-from edgegw.clock import StationClock
+from edgegw.common.bundled_files import configs
+from edgegw.common.clock import StationClock
 from edgegw.core.events import RegisterRead
 from edgegw.core.metering import MeterAccount
 from edgegw.core.metering import measure as accept
 from edgegw.meters.bus import BusSettings, MeterBus, UnitSettings
 from edgegw.meters.profile import Profile, load_profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
-from edgegw.places import configs
 from tests.bench.figures import Figure
 from tests.bench.processes import part
 from tests.bench.rounds import compared, interleaved

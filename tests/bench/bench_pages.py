@@ -15,9 +15,9 @@ from statistics import median
 from playwright.async_api import Browser
 
 from tests.bench.figures import Figure
-from tests.chromium import Network, chromium, missing, painted_ms, visit
-from tests.web_served import Drivers
-from tests.web_site import World
+from tests.support.chromium import Network, chromium, missing, painted_ms, visit
+from tests.support.web_served import Drivers
+from tests.support.web_site import World
 
 NETWORKS: Mapping[str, Network] = {
     "pages.paint": Network(latency_ms=150, bytes_a_second=1_638_400 // 8),

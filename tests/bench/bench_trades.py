@@ -22,21 +22,21 @@ import uvloop
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edgegw.clock import StationClock
+from edgegw.common.clock import StationClock
+from edgegw.common.member_terms import MemberTerms
 from edgegw.core.events import (
     CallRef,
     ChargerConnected,
     DrainStarted,
     MembersChanged,
-    MemberTerms,
     RegisterRead,
     TransactionStarted,
 )
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Phase, Settings
 from edgegw.core.station import new_station
-from edgegw.gateway import Adapters, Gateway
-from edgegw.inbox import Inbox
+from edgegw.gateway.inbox import Inbox
+from edgegw.gateway.loop import Adapters, Gateway
 from edgegw.ledger.adapter import LedgerAdapter
 from edgegw.ledger.client import LedgerClient
 from edgegw.ledger.identity import Evidence, load_signer

@@ -11,13 +11,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edgegw.clock import StationClock
+from edgegw.common.bundled_files import configs
+from edgegw.common.clock import StationClock
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.participants.oracle import Oracle
-from edgegw.participants.schedule import Schedule
-from edgegw.participants.tariff import read_tariff
-from edgegw.places import configs
+from edgegw.participants.tariff_file import read_tariff
+from edgegw.representative.posting_schedule import Schedule
 from tests.bench.processes import Part
 
 ZONE, STATION, GATEWAY = "KR-SEOUL", "bench", "gateway1"

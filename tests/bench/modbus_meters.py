@@ -15,7 +15,7 @@ from typing import cast
 
 import uvloop
 
-from edgegw.places import configs
+from edgegw.common.bundled_files import configs
 from firmware_sim.meter import MeterModel, Physics
 from tests.bench.processes import say
 

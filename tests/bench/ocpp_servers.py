@@ -23,24 +23,24 @@ from ocpp.routing import on
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from edgegw.chargers.port import Chargers
+from edgegw.chargers.charger_port import Chargers
 from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings
-from edgegw.clock import StationClock
+from edgegw.common.clock import StationClock
+from edgegw.common.member_terms import MemberTerms
 from edgegw.core.effects import EndorseSubmission, Query, SubmitEnvelope
 from edgegw.core.events import (
     CommitKnown,
     Endorsed,
     Event,
     MembersChanged,
-    MemberTerms,
     QueryAnswered,
     RegisterRead,
 )
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings, Settings
 from edgegw.core.station import new_station
-from edgegw.gateway import Adapters, Gateway
-from edgegw.inbox import Inbox
+from edgegw.gateway.inbox import Inbox
+from edgegw.gateway.loop import Adapters, Gateway
 from edgegw.ops.logs import configure, log_event
 from edgegw.store.journal import SqliteJournal
 from tests.bench.ocpp_load import PASSWORD

@@ -129,6 +129,8 @@ async def serve() -> None:
                 await phones.watch(count)
             case {"leave": _}:
                 await phones.leave()
+            case other:
+                raise ValueError(other)
         say(updates=phones.updates)
         phones.updates = 0
 

@@ -9,17 +9,17 @@ from urllib.parse import urlencode
 import pytest
 from playwright.async_api import Browser as Chromium
 
-from edgegw.core.events import MemberTerms
-from edgegw.office import Card, Entry, Notice, StationFound
-from edgegw.receipts import LineStatus
-from edgegw.web.operator.desk import Refused, Waiting
-from tests.chromium import Visit, visit
-from tests.hostile_texts import HOSTILE
-from tests.operator_double import CHARGERS, NOW_NS, Operator
-from tests.operator_double import PASSWORD as OPERATORS
-from tests.receipt_double import receipt_of
-from tests.web_served import Drivers, local, pages_of, serving, somebody
-from tests.web_site import Browser, World, station
+from edgegw.common.member_terms import MemberTerms
+from edgegw.ports.receipts import LineStatus
+from edgegw.ports.representative import Card, Entry, Notice, StationFound
+from edgegw.web.operator.operator_port import Refused, Waiting
+from tests.support.chromium import Visit, visit
+from tests.support.hostile_texts import HOSTILE
+from tests.support.operator_fake import CHARGERS, NOW_NS, Operator
+from tests.support.operator_fake import PASSWORD as OPERATORS
+from tests.support.receipts_fake import receipt_of
+from tests.support.web_served import Drivers, local, pages_of, serving, somebody
+from tests.support.web_site import Browser, World, station
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -87,7 +87,7 @@ async def inert(there: Visit, *, spoken: int = 0) -> None:
 
 
 async def _member(drivers: Drivers, token: str) -> str:
-    profile = await drivers.world.office.who(token)
+    profile = await drivers.world.representative.who(token)
     assert profile is not None
     return profile.member_id
 
@@ -98,7 +98,7 @@ async def told_to_a_driver(drivers: Drivers) -> str:
     token = await somebody(drivers)
     member_id = await _member(drivers, token)
     for number, text in enumerate(reversed(HOSTILE)):  # the newest is shown first
-        world.office.told[f"n{number}"] = Notice(
+        world.representative.told[f"n{number}"] = Notice(
             notice_id=f"n{number}",
             at_ns=world.clock.at_ns,
             title_ko=text,
@@ -106,11 +106,11 @@ async def told_to_a_driver(drivers: Drivers) -> str:
             text_ko=text,
             text_en=text,
         )
-        world.office.linked[f"card{number}"] = (
+        world.representative.linked[f"card{number}"] = (
             MemberTerms(member_id=member_id),
             Card(card_id=text, label=text),
         )
-        world.office.entries.append(
+        world.representative.entries.append(
             (
                 member_id,
                 Entry(type=text, id=text, tokens_mtok=1, energy_wh=1, at_ns=world.clock.at_ns, tx_id=text),
@@ -143,14 +143,14 @@ async def test_who_somebody_is_stays_a_text(browser: Chromium) -> None:
     """A name, a login and a contact are shown as they are, wherever they are shown."""
     drivers = Drivers(World())
     token = await somebody(drivers)
-    office = drivers.world.office
+    representative = drivers.world.representative
     member_id = await _member(drivers, token)
     async with drivers.served() as origin, visit(browser, origin) as there:
         await there.log_in(token)
         for start in range(0, len(HOSTILE), GROUP):
             text = " ".join(HOSTILE[start : start + GROUP])
-            profile, secret = office.people[member_id]
-            office.people[member_id] = (replace(profile, name=text, login=text, contact=text), secret)
+            profile, secret = representative.people[member_id]
+            representative.people[member_id] = (replace(profile, name=text, login=text, contact=text), secret)
             for path in ("/account", "/profile"):
                 await there.go(path)
                 await inert(there)
@@ -169,9 +169,9 @@ async def test_what_chargers_tell_the_operator_stays_a_text(browser: Chromium) -
         for text in HOSTILE
     )
     assert all(isinstance(one, Waiting) for one in waiting)
-    operator.desk.known = replace(CHARGERS, waiting=(*CHARGERS.waiting, *waiting), refused=refused)
+    operator.operator_port.known = replace(CHARGERS, waiting=(*CHARGERS.waiting, *waiting), refused=refused)
     for number, text in enumerate(HOSTILE):
-        operator.world.office.told[f"n{number}"] = Notice(
+        operator.world.representative.told[f"n{number}"] = Notice(
             notice_id=text, at_ns=NOW_NS, title_ko=text, title_en=text, text_ko=text, text_en=text
         )
     app = operator.browser().app
@@ -223,10 +223,10 @@ async def test_every_field_of_every_form_stays_a_text() -> None:
     drivers = Drivers(World())
     token = await somebody(drivers)
     seen: Mapping[str, list[str]] = {}
-    strangers = Browser(drivers.app, host="127.0.0.1")
+    pending_chargers = Browser(drivers.app, host="127.0.0.1")
     member = Browser(drivers.app, host="127.0.0.1", cookies={"edgegw_login": token})
     who: dict[str, Browser] = {}
-    for browser, paths in ((strangers, ("/login", "/signup")), (member, drivers.pages)):
+    for browser, paths in ((pending_chargers, ("/login", "/signup")), (member, drivers.pages)):
         for path in paths:
             for action, names in forms_of((await browser.get(path)).text):
                 seen = {**seen, action: names}

@@ -5,13 +5,22 @@ from playwright.async_api import Browser
 
 from edgegw.core.events import OrderPlaced
 from edgegw.core.orders import Aim
-from tests.chromium import DESKTOP, DEVICES, LOCALES, PHONE, Device, slug, visit, wire_bytes
-from tests.driver_walk import SALE, Driver
-from tests.operator_double import PASSWORD as OPERATORS
-from tests.operator_double import Operator
+from tests.support.chromium import (
+    DESKTOP,
+    DEVICES,
+    LOCALES,
+    PHONE,
+    Device,
+    slug,
+    visit,
+    wire_bytes,
+)
+from tests.support.driver_walk import SALE, Driver
+from tests.support.operator_fake import PASSWORD as OPERATORS
+from tests.support.operator_fake import Operator
+from tests.support.web_served import Drivers, local, pages_of, serving, somebody
+from tests.support.web_site import World
 from tests.unit.test_web_market import Market
-from tests.web_served import Drivers, local, pages_of, serving, somebody
-from tests.web_site import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

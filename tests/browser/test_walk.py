@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.chromium import DESKTOP, PHONE, Visit, visit
-from tests.driver_walk import SALE, WORK, Driver
-from tests.open_house import open_house
+from tests.support.chromium import DESKTOP, PHONE, Visit, visit
+from tests.support.driver_walk import SALE, WORK, Driver
+from tests.support.open_house import open_house
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

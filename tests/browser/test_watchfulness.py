@@ -10,9 +10,9 @@ from starlette.routing import BaseRoute
 
 from edgegw.web.application import page
 from edgegw.web.pages import Pages
-from tests.chromium import Visit, axe, visit
-from tests.web_served import Drivers
-from tests.web_site import World
+from tests.support.chromium import Visit, axe, visit
+from tests.support.web_served import Drivers
+from tests.support.web_site import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from edgegw.ledger import BusinessRefusal
-from tests.conformance.network import LedgerNetwork, client_of, embedded
+from tests.support.conformance_network import LedgerNetwork, client_of, embedded
 
 NETWORKS = {"embedded": embedded}
 

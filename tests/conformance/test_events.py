@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from edgegw.ledger import Committed, LedgerClient, LedgerEvent
-from tests.conformance.network import LedgerNetwork, client_of, fresh
+from tests.support.conformance_network import LedgerNetwork, client_of, fresh
 from tests.support.patience import PATIENCE_S
 
 

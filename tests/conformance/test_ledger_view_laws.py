@@ -1,18 +1,25 @@
-"""What pages rely on of `office.LedgerView`: one suite on the fake and on the view of a client over real blocks."""
+"""What pages rely on of `ports.representative.LedgerView`: one suite on the fake and on the view of a client over real blocks."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from edgegw.office import CHECKS, Checked, LedgerView, Product, Refusal, StationFound
-from tests.audit_world import SIX_PM, Run, tiny_day
-from tests.contract_world import EVU, LIGHT
-from tests.office_double import NOW_S
-from tests.receipt_double import receipt_of
+from edgegw.ports.representative import (
+    CHECKS,
+    Checked,
+    LedgerView,
+    Product,
+    RefusedRequest,
+    StationFound,
+)
+from tests.support.audit_world import SIX_PM, Run, tiny_day
+from tests.support.contract_world import EVU, LIGHT
+from tests.support.receipts_fake import receipt_of
+from tests.support.representative_fake import NOW_S
+from tests.support.web_site import FakeLedger
+from tests.unit.test_block_view import MARKET
 from tests.unit.test_ledger_view import ZONE, Peer, view_of
-from tests.unit.test_paper import MARKET
-from tests.web_site import FakeLedger
 
 STATIONS = (("ST2", "wydm9"), ("ST1", "wydm9"), ("ST3", "wydm9c"), ("ST4", "xn76u"))
 
@@ -108,4 +115,4 @@ async def test_an_unknown_trade_is_told_as_such(stage: Stage) -> None:
     """Also what cannot be an id."""
     for unknown in ("M-GW1:0:import:7", "<script>", ""):
         assert await stage.view.trade(unknown) is None
-        assert await stage.view.check(unknown) == Refusal(code="TRADE_UNKNOWN", detail=unknown)
+        assert await stage.view.check(unknown) == RefusedRequest(code="TRADE_UNKNOWN", detail=unknown)

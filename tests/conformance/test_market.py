@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edgegw.ledger import BusinessRefusal, LedgerClient
-from tests.conformance.network import LedgerNetwork, client_of
+from tests.support.conformance_network import LedgerNetwork, client_of
 
 PAGE = 2
 

@@ -1,4 +1,4 @@
-"""What pages rely on of `receipts.ReceiptBook`: one suite on the fake and on a station's journal."""
+"""What pages rely on of `ports.receipts.ReceiptBook`: one suite on the fake and on a station's journal."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,11 +6,11 @@ from typing import Protocol
 
 import pytest
 
-from edgegw.ports import Fact
-from edgegw.receipts import Receipt, ReceiptBook, SessionShown
+from edgegw.ports.gateway import Fact
+from edgegw.ports.receipts import Receipt, ReceiptBook, SessionShown
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.receipts import JournalReceipts
-from tests.receipt_double import FakeBook
+from tests.support.receipts_fake import FakeBook
 
 
 class Shelf(Protocol):

@@ -25,7 +25,7 @@ from edgegw.ledger import (
 from edgegw.ledger.errors import CallFailure, classify
 from edgegw.ledger.identity import Document, Signer, load_signer
 from edgegw.peer import membership
-from tests.conformance.network import (
+from tests.support.conformance_network import (
     GATEWAY,
     LedgerNetwork,
     Way,

@@ -14,7 +14,7 @@ from edgegw.ledger import BusinessRefusal, Committed, Duplicate, Endorsed, Inval
 from edgegw.ledger.errors import CallFailure
 from edgegw.ledger.identity import Evidence
 from edgegw.ledger.proof import prove_block
-from tests.conformance.network import (
+from tests.support.conformance_network import (
     GATEWAY,
     ORGANISATIONS,
     LedgerNetwork,

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from edgegw.clock import StationClock
+from edgegw.common.clock import StationClock
+from edgegw.common.error_codes import REMEDIES
 from edgegw.core.effects import LogEvent
 from edgegw.core.events import Event, MeterAdopted
 from edgegw.core.metering import MeterAccount, faults
 from edgegw.core.state import EvseSettings, Settings
 from edgegw.core.station import new_station, step
-from edgegw.meters.port import Meters, MeterSettings
+from edgegw.meters.meter_port import Meters, MeterSettings
 from edgegw.meters.profile import Profile, named_profile
-from edgegw.remedies import REMEDIES
-from tests.modbus_bus import BusMeter, BusServer, frame, refusal, serve_bus
+from tests.support.modbus_bus import BusMeter, BusServer, frame, refusal, serve_bus
 from tests.support.patience import PATIENCE_S
 
 BAD, GOOD = "M-1", "M-2"
@@ -241,7 +241,7 @@ async def test_another_meter_in_its_place(_row: int) -> None:
         station.bus.meters[1].twist = lambda request, _right: refusal(request, 6)
         await station.until(lambda: station.account().trouble is not None, ask=BAD)
         station.bad.twist = None
-        await station.until(lambda: station.account().stranger == "4711", ask=BAD)
+        await station.until(lambda: station.account().pending == "4711", ask=BAD)
         await station.read_twice(GOOD)
         assert station.codes() == [("meter.read_failed", "EGW-2002"), ("meter.read_failed", "EGW-2007")]
         assert station.lines[-1][1]["detail"] == (

@@ -16,9 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from edgegw.core.state import Phase
-from tests.chargers_running import basic
-from tests.chargers_station import NOW
-from tests.whole_edge import TOKEN, Edge, answer_to, assert_clean, call, whole_edge
+from tests.support.chargers_running import basic
+from tests.support.chargers_station import NOW
+from tests.support.whole_edge import TOKEN, Edge, answer_to, assert_clean, call, whole_edge
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import figures
-from tests.chromium import missing
+from tests.support.chromium import missing
 
 
 @pytest.mark.parametrize("name", ["meters", "ocpp", "pages", "trades", "web"])

@@ -15,10 +15,10 @@ import pytest
 from edgegw.ledger.client import LedgerClient, Patience
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.peer.chaincode.package import build
-from tests.certificates import Authority
-from tests.integration.peer_process import ROOT, running_peer
-from tests.ledger_script import EXPECTED, ClientFor, outcomes
+from tests.support.certificates import Authority
+from tests.support.ledger_script import EXPECTED, ClientFor, outcomes
 from tests.support.patience import PATIENCE_S
+from tests.support.peer_process import ROOT, running_peer
 
 
 def fabric_folder() -> Path | None:

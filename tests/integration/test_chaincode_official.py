@@ -14,9 +14,9 @@ from edgegw.contract import Response, Stub
 from edgegw.fabric.transaction import Proposal, build_proposal
 from edgegw.peer.chaincode.server import Options, serving
 from edgegw.peer.chaincode.stub import PeerStub
-from tests.node_packages import SOURCE, installed
+from tests.support.node_packages import SOURCE, installed
 from tests.support.patience import PATIENCE_S
-from tests.unit.peer_network import Network
+from tests.support.peer_network import Network
 
 PACKAGE_ID = "edgegw_1:" + "0" * 64
 STATE = {f"k{number}": str(number) for number in range(5)} | {"a": "old"}

@@ -14,14 +14,14 @@ import pytest
 from edgegw.contract import invoke
 from edgegw.ops.logs import EVENTS
 from edgegw.peer.chaincode.server import Options, Tls, serving
-from edgegw.peer.listening import StartRefusedError
-from tests.certificates import Authority
-from tests.chaincode_host import PACKAGE_ID, Lines, adding, service
-from tests.chaincode_peer import FakePeer, connected
-from tests.integration.peer_process import ROOT
+from edgegw.peer.listen_address import StartRefusedError
 from tests.support.background import in_background
+from tests.support.certificates import Authority
+from tests.support.chaincode_host import PACKAGE_ID, Lines, adding, service
+from tests.support.chaincode_peer import FakePeer, connected
 from tests.support.patience import PATIENCE_S
-from tests.unit.peer_network import Network
+from tests.support.peer_network import Network
+from tests.support.peer_process import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from edgegw.fabric.identity import Identity
 from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
 from edgegw.fabric.wire import encode
 from edgegw.peer import membership
-from edgegw.peer.call import caller
 from edgegw.peer.chaincode import server, session
-from tests import contract_world as cw
-from tests.chaincode_host import PACKAGE_ID, adding, connected_service, service
-from tests.chaincode_peer import FakePeer, connected
-from tests.contract_world import MemoryStub, World
+from edgegw.peer.invocation import caller
+from tests.support import contract_world as cw
+from tests.support.chaincode_host import PACKAGE_ID, adding, connected_service, service
+from tests.support.chaincode_peer import FakePeer, connected
+from tests.support.contract_world import MemoryStub, World
 from tests.support.patience import PATIENCE_S
 
 

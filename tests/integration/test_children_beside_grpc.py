@@ -9,7 +9,7 @@ CHILDREN = 150
 PROGRAM = f"""
 import asyncio
 
-import edgegw.daemon.hosted
+import edgegw.daemon.child_processes
 import grpc
 
 
@@ -28,7 +28,7 @@ async def main():
         calls = [group.create_task(busy(channel)) for _ in range(4)]
         for _ in range({CHILDREN}):
             child = await asyncio.create_subprocess_exec(
-                "true", preexec_fn=edgegw.daemon.hosted.die_with_parent, start_new_session=True
+                "true", preexec_fn=edgegw.daemon.child_processes.die_with_parent, start_new_session=True
             )
             assert await child.wait() == 0, "a child died before its program began"
         for call in calls:

@@ -8,7 +8,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from edgegw.cli import main
-from tests.integration.peer_process import PeerProcess, running_peer
+from tests.support.peer_process import PeerProcess, running_peer
 
 CONTRACT = "edgegw.contract:invoke"
 

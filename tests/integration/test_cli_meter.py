@@ -20,13 +20,13 @@ from click.testing import CliRunner, Result
 from edgegw.cli import main, table
 from edgegw.cli.console import Exit
 from edgegw.cli.table import show_table
+from edgegw.core.meter_condition import MeterCondition
 from edgegw.core.metering import MeterAccount, Registers
-from edgegw.core.trouble import Trouble
-from edgegw.meters.present import present
-from edgegw.ops.control import serve_control
-from edgegw.rows import encode_row
+from edgegw.gateway.row_codec import encode_row
+from edgegw.meters.meter_status import present
+from edgegw.ops.control_socket import serve_control
 from edgegw.store.journal import SqliteJournal
-from tests.modbus_bus import BusServer, frame, registers, serve_bus
+from tests.support.modbus_bus import BusServer, frame, registers, serve_bus
 from tests.support.patience import PATIENCE_S
 
 T = TypeVar("T")
@@ -423,7 +423,7 @@ READ = MeterAccount(
     power_w_max=22_000,
     serial="1001",
     last=Registers(t0_ns=10**18, t1_ns=10**18, import_mwh=12_345_678, export_mwh=2_000),
-    trouble=Trouble(code="EGW-2005", detail="no answer", since_ns=10**18),
+    trouble=MeterCondition(code="EGW-2005", detail="no answer", since_ns=10**18),
 )
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from edgegw.fabric.rwset import Version
-from edgegw.participants.logins import LoginStore
-from edgegw.participants.members import MemberStore
 from edgegw.peer.store import FILE_NAME, StateRow, Store, snapshot
+from edgegw.representative.logins import LoginStore
+from edgegw.representative.members import MemberStore
 
 KEY = bytes(32)
 
 DAEMON = f"""
 import sys
 from pathlib import Path
-from edgegw.participants.logins import LoginStore
-from edgegw.participants.members import MemberReader
+from edgegw.representative.logins import LoginStore
+from edgegw.representative.members import MemberReader
 path = Path(sys.argv[1])
 store = LoginStore(path, {KEY!r})
 store.add("first", kind="EV")

@@ -9,7 +9,7 @@ from edgegw.devnet.definition import default_definition, read_definition
 from edgegw.devnet.lifecycle import Contract, committed_sequence, deploy
 from edgegw.devnet.network import Network, make
 from edgegw.devnet.programs import Programs, find_programs
-from tests.fabric_network import needs_fabric
+from tests.support.fabric_network import needs_fabric
 from tests.unit.test_devnet_run import lives, package
 
 pytestmark = needs_fabric

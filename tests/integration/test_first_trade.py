@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from edgegw.clock import VARIABLE, ClockMapping
 from edgegw.commissioning.addresses import free_port
 from edgegw.commissioning.install import SANDBOX_CARD
-from tests.station import ROOT, daemon, edgegw
+from edgegw.common.clock import VARIABLE, ClockMapping
 from tests.support.patience import PATIENCE_S
+from tests.support.station import ROOT, daemon, edgegw
 
 PROFILE = ROOT / "configs" / "meters" / "abb-b23.json"
 PASSWORD = "as-set-in-the-charger"

@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from edgegw import database
-from edgegw.config import load
+from edgegw.common import sqlite
+from edgegw.common.errors import JournalError
+from edgegw.common.sqlite import backups_of
+from edgegw.config.schema import load
 from edgegw.core.events import Event, StorageChanged, StorageLevel
 from edgegw.core.state import Phase
-from edgegw.core.turn import Outcome
-from edgegw.database import backups_of
-from edgegw.errors import JournalError
+from edgegw.core.step_context import StepOutcome
+from edgegw.gateway.row_codec import encode_row
 from edgegw.ops.storage import BALLAST_BYTES, Ballast, StorageWatch, check_storage, room_of
-from edgegw.ports import Fact
-from edgegw.rows import encode_row
-from edgegw.store import copies
-from edgegw.store.chain import verify_chain
+from edgegw.ports.gateway import Fact
+from edgegw.store import backups
+from edgegw.store.hash_chain import verify_chain
 from edgegw.store.journal import SqliteJournal
-from edgegw.store.reader import JournalReader
-from tests.core_bench import Bench
+from edgegw.store.journal_reader import JournalReader
+from tests.support.core_bench import Bench
 from tests.unit.test_migrations import KEEP, LATER, OLD, content, write_journal
 from tests.unit.test_storage import CONFIG, EVSE
 
@@ -92,7 +92,7 @@ class Station(Bench):
     """The bench's station whose every step is committed by the real journal."""
 
     def __init__(self, folder: Path, *, ballast: bool = True) -> None:
-        self._steps: list[Outcome] = []
+        self._steps: list[StepOutcome] = []
         self.levels: list[StorageLevel] = []
         self.rescued = 0
         self.watch = StorageWatch(folder, self._told, lambda *_, **__: None)
@@ -110,7 +110,7 @@ class Station(Bench):
         self.levels.append(event.level)
         self.send(event)
 
-    def _keep(self, outcome: Outcome) -> Outcome:
+    def _keep(self, outcome: StepOutcome) -> StepOutcome:
         self._steps.append(outcome)
         return super()._keep(outcome)
 
@@ -243,8 +243,8 @@ async def test_no_room_for_a_backup_leaves_everything_as_it_was(disk: Path) -> N
     Filler(disk).leave(MIB // 4)
     before = path.read_bytes()
     for attempt in (
-        lambda: database.open_writer(path, LATER, backups=KEEP),
-        lambda: copies.make_backup(path, kept=3),
+        lambda: sqlite.open_writer(path, LATER, backups=KEEP),
+        lambda: backups.make_backup(path, kept=3),
     ):
         with pytest.raises(JournalError, match="EGW-5004"):
             attempt()
@@ -260,9 +260,9 @@ async def test_a_disk_that_fills_during_the_copy_is_the_same(
     path = disk / "station.db"
     await write_journal(path)
     Filler(disk).leave(MIB // 20)
-    monkeypatch.setattr(database, "_require_room", lambda *_: None)
+    monkeypatch.setattr(sqlite, "_require_room", lambda *_: None)
     with pytest.raises(JournalError, match=r"EGW-5004 .*/backups"):
-        copies.make_backup(path, kept=3)
+        backups.make_backup(path, kept=3)
     assert [file.name for file in (disk / "backups").iterdir()] == []
 
 

@@ -27,8 +27,8 @@ from edgegw.ledger import (
 )
 from edgegw.peer.audit import read_block, verify
 from edgegw.peer.server import rules_for
-from tests.integration.peer_process import PeerProcess, running_peer
 from tests.support.patience import PATIENCE_S
+from tests.support.peer_process import PeerProcess, running_peer
 
 FAULTY = ("--faults", "{}")
 

@@ -11,9 +11,9 @@ import pytest
 from edgegw.ledger import Committed, LedgerClient, Unavailable
 from edgegw.ledger.client import Patience
 from edgegw.ledger.identity import load_signer, load_trust
-from tests.integration.peer_process import PeerProcess, running_peer
-from tests.integration.proxy import Door, doors
 from tests.support.patience import PATIENCE_S
+from tests.support.peer_process import PeerProcess, running_peer
+from tests.support.proxy import Door, doors
 
 
 def client_of(peer: PeerProcess, places: list[Door], **patience: float) -> LedgerClient:

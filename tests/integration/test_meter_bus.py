@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.clock import ClockMapping, StationClock
+from edgegw.common.clock import ClockMapping, StationClock
+from edgegw.common.units import INTERVAL_NS, SECOND_NS
 from edgegw.meters.bus import BusSettings, MeterBus, UnitSettings, answer_timeout_s
-from edgegw.meters.line import Framing, Line, ReadError, RefusedError
+from edgegw.meters.modbus_connection import (
+    Framing,
+    ModbusConnection,
+    ReadError,
+    RefusedError,
+)
 from edgegw.meters.profile import Block, load_profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
-from edgegw.units import INTERVAL_NS, SECOND_NS
 from firmware_sim.modbus_server import ServedMeter, serve_meter
 from tests.support.patience import PATIENCE_S
 
@@ -197,7 +202,7 @@ async def test_an_answer_of_another_shape_is_refused(change: Callable[[bytes], b
         return change(request)
 
     async with raw_server(answer) as port:
-        line = Line("127.0.0.1", port, framing="tcp", timeout_s=0.2, gap_s=0.0)
+        line = ModbusConnection("127.0.0.1", port, framing="tcp", timeout_s=0.2, gap_s=0.0)
         await line.connect()
         with pytest.raises(ReadError, match=reason):
             await line.request(1, Block(fc=4, start=801, count=12))
@@ -211,7 +216,7 @@ async def test_an_answer_of_another_unit_is_never_a_value() -> None:
         return _frame(request, [1] * 12, unit=9)
 
     async with raw_server(answer) as port:
-        line = Line("127.0.0.1", port, framing="tcp", timeout_s=0.1, gap_s=0.0)
+        line = ModbusConnection("127.0.0.1", port, framing="tcp", timeout_s=0.1, gap_s=0.0)
         await line.connect()
         with pytest.raises(ReadError):
             await line.request(1, Block(fc=4, start=801, count=12))
@@ -221,7 +226,7 @@ async def test_an_answer_of_another_unit_is_never_a_value() -> None:
 async def test_a_refusal_keeps_the_connection() -> None:
     """A Modbus exception is an answer: it is told with its code and the connection stays."""
     async with meter("abb-b23") as served:
-        line = Line("127.0.0.1", served.port, framing="tcp", timeout_s=0.5, gap_s=0.0)
+        line = ModbusConnection("127.0.0.1", served.port, framing="tcp", timeout_s=0.5, gap_s=0.0)
         await line.connect()
         with pytest.raises(RefusedError, match="exception_2"):
             await line.request(1, Block(fc=3, start=0, count=2))
@@ -236,7 +241,7 @@ async def test_a_hang_up_fails_the_request_at_once() -> None:
         await asyncio.sleep(0.02)
 
     async with raw_server(answer) as port:
-        line = Line("127.0.0.1", port, framing="tcp", timeout_s=PATIENCE_S, gap_s=0.0)
+        line = ModbusConnection("127.0.0.1", port, framing="tcp", timeout_s=PATIENCE_S, gap_s=0.0)
         await line.connect()
         started = time.monotonic()
         with pytest.raises(ReadError, match="closed"):
@@ -248,7 +253,7 @@ async def test_a_cancelled_read_leaves_no_connection_behind() -> None:
     """A task cancelled between request and answer closes the connection, so the answer reaches nobody."""
     async with meter("abb-b23") as served:
         served.faults.delay_s = 0.2
-        line = Line("127.0.0.1", served.port, framing="tcp", timeout_s=1.0, gap_s=0.0)
+        line = ModbusConnection("127.0.0.1", served.port, framing="tcp", timeout_s=1.0, gap_s=0.0)
         await line.connect()
         task = asyncio.create_task(line.request(1, Block(fc=3, start=0x5000, count=8)))
         await asyncio.sleep(0.05)

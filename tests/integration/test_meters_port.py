@@ -8,17 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from edgegw.clock import StationClock
+from edgegw.common.clock import StationClock
+from edgegw.common.errors import ConfigError, DeviceError
 from edgegw.core.events import Event, MeterAdopted, MeterReadFailed, RegisterRead
 from edgegw.core.metering import MeterAccount, measure
 from edgegw.core.state import Settings, Station
 from edgegw.core.station import new_station, step
-from edgegw.errors import ConfigError, DeviceError
 from edgegw.meters import bus as bus_module
 from edgegw.meters.adopt import adopt_command
-from edgegw.meters.port import Meters, MeterSettings
+from edgegw.meters.meter_port import Meters, MeterSettings
 from edgegw.meters.profile import named_profile
-from tests.modbus_bus import serve_bus
+from tests.support.modbus_bus import serve_bus
 from tests.support.patience import until
 
 SDM = named_profile("eastron-sdm630")

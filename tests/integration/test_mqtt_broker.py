@@ -17,9 +17,9 @@ from edgegw.core.market import CHARGE
 from edgegw.telemetry import link, publisher
 from edgegw.telemetry.publisher import EVENTS_MAX, UNDER_WAY_MAX, Publisher
 from edgegw.telemetry.settings import BrokerSettings, PublisherSettings
-from tests.broker import MISSING, MOSQUITTO, PASSWORDS, Broker, Ear, guarded
-from tests.core_bench import T0_S, Bench
-from tests.gateway_fakes import FakeClock
+from tests.support.broker import MISSING, MOSQUITTO, PASSWORDS, Broker, Ear, guarded
+from tests.support.core_bench import T0_S, Bench
+from tests.support.gateway_fakes import FakeClock
 from tests.support.patience import PATIENCE_S, until
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason=MISSING)
@@ -139,7 +139,7 @@ async def test_whoever_comes_later_knows_the_station(broker: Broker, ears: Calla
 async def test_a_killed_station_is_said_to_be_offline(broker: Broker, ears: Callable[..., Ear]) -> None:
     """SIGKILL of the publishing process: the broker says `offline` for it, retained."""
     ear = await listening(ears(broker))
-    arguments = ("-m", "tests.mqtt_station", str(broker.port))
+    arguments = ("-m", "tests.support.mqtt_station", str(broker.port))
     station = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT)
     try:
         await until(lambda: ear.of(STATE) and ear.of("edgegw/ST/availability") == ["online"])

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.config import load
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
+from edgegw.config.schema import load
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
-from tests.broker import MISSING, MOSQUITTO, PASSWORDS, Broker, Ear, guarded, tls
-from tests.core_bench import Bench
-from tests.gateway_fakes import FakeClock
 from tests.support.background import in_background
+from tests.support.broker import MISSING, MOSQUITTO, PASSWORDS, Broker, Ear, guarded, tls
+from tests.support.core_bench import Bench
+from tests.support.gateway_fakes import FakeClock
 from tests.support.patience import PATIENCE_S, until
 
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason=MISSING)
@@ -202,7 +202,7 @@ def test_settings_that_cannot_work_are_told_at_once(tmp_path: Path) -> None:
 def test_the_gateway_s_log_reaches_the_publisher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With [mqtt] each event is logged and told; without it the log is the log, and nothing more runs."""
     from edgegw.app import gateway_log, publisher_for
-    from edgegw.clock import StationClock
+    from edgegw.common.clock import StationClock
     from edgegw.ops.logs import configure
 
     configure("info", "json", sys.stdout)

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tests.integration.peer_process import running_peer
-from tests.node_packages import SOURCE, installed
+from tests.support.node_packages import SOURCE, installed
 from tests.support.patience import PATIENCE_S
+from tests.support.peer_process import running_peer
 
 
 async def _run_client(tmp_path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from edgegw.chargers.port import Chargers
+from edgegw.chargers.charger_port import Chargers
 from edgegw.chargers.security import (
     ADDRESS_FAILURES_MAX,
     FAILURES_MAX,
@@ -21,6 +21,7 @@ from edgegw.chargers.security import (
     basic_password,
 )
 from edgegw.chargers.settings import ListenerSettings, TlsSettings
+from edgegw.common.errors import AddressTakenError
 from edgegw.common.passwords import hash_password
 from edgegw.core.effects import (
     Acknowledge,
@@ -31,10 +32,9 @@ from edgegw.core.events import (
     ChargerDisconnected,
     TransactionUpdated,
 )
-from edgegw.errors import AddressTakenError
-from tests.certificates import Authority
-from tests.chargers_running import Station, dial, heartbeat, running
-from tests.chargers_station import (
+from tests.support.certificates import Authority
+from tests.support.chargers_running import Station, dial, heartbeat, running
+from tests.support.chargers_station import (
     NOW,
     PASSWORD,
     StillClock,

@@ -36,13 +36,8 @@ from edgegw.core.events import (
     TransactionEnded,
     TransactionStarted,
 )
-from tests.chargers_running import Station, dial, running
-from tests.chargers_station import (
-    NOW,
-    NOW_NS,
-    charger_settings,
-    station_settings,
-)
+from tests.support.chargers_running import Station, dial, running
+from tests.support.chargers_station import NOW, NOW_NS, charger_settings, station_settings
 from tests.support.patience import PATIENCE_S
 
 

@@ -16,10 +16,10 @@ from websockets.exceptions import InvalidStatus
 
 from edgegw.chargers.settings import ListenerSettings, TlsSettings
 from edgegw.chargers.tls import CIPHER_SUITES, Tls, server_context
-from edgegw.errors import ConfigError
-from edgegw.store.charger_profiles import ChargerProfiles
-from tests.certificates import Authority, Pair
-from tests.chargers_running import Station, basic, dial, heartbeat, running
+from edgegw.common.errors import ConfigError
+from edgegw.store.security_profiles import ChargerProfiles
+from tests.support.certificates import Authority, Pair
+from tests.support.chargers_running import Station, basic, dial, heartbeat, running
 from tests.support.patience import PATIENCE_S
 
 Log = list[tuple[str, Mapping[str, object]]]

@@ -13,27 +13,27 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.canonical import sha256_hex
-from edgegw.chargers.port import Chargers
+from edgegw.chargers.charger_port import Chargers
 from edgegw.chargers.settings import ChargerSettings, ListenerSettings, StationSettings
-from edgegw.clock import ClockMapping, StationClock
-from edgegw.core import live, station
+from edgegw.common.canonical_json import sha256_hex
+from edgegw.common.clock import ClockMapping, StationClock
+from edgegw.common.units import amount_mtok
+from edgegw.core import evse_status, station
 from edgegw.core.effects import EndorseSubmission, Query, SubmitEnvelope
 from edgegw.core.events import CommitKnown, Endorsed, OrderPlaced, QueryAnswered, RegisterRead
-from edgegw.core.live import Live, Word
+from edgegw.core.evse_status import EvseActivity, EvseStatus
 from edgegw.core.metering import MeterAccount
 from edgegw.core.orders import Aim, Order, OrderState
-from edgegw.gateway import Adapters, Gateway
-from edgegw.inbox import Inbox
-from edgegw.rows import decode_row
-from edgegw.units import amount_mtok
-from firmware_sim.post import Post
+from edgegw.gateway.inbox import Inbox
+from edgegw.gateway.loop import Adapters, Gateway
+from edgegw.gateway.row_codec import decode_row
+from firmware_sim.evse_rig import EvseRig
 from firmware_sim.scenario import build_scenario
-from firmware_sim.station import Station as Simulator
+from firmware_sim.station import SimulatedStation as Simulator
 from firmware_sim.world import Clock, parse_ns
-from tests.chargers_station import PASSWORD, password_hash
-from tests.core_bench import RETAIL, settings
-from tests.gateway_fakes import FakeJournal
+from tests.support.chargers_station import PASSWORD, password_hash
+from tests.support.core_bench import RETAIL, settings
+from tests.support.gateway_fakes import FakeJournal
 from tests.support.patience import PATIENCE_S
 
 SPEED = 20
@@ -49,7 +49,7 @@ class Yes:
         self._inbox = inbox
         self._clock = clock
         self._endorsed: dict[str, str] = {}
-        self.post: Post | None = None
+        self.post: EvseRig | None = None
         self.paid_wh = 0
 
     async def poll(self) -> None:
@@ -107,11 +107,11 @@ class Running:
     journal: FakeJournal
     clock: StationClock
     yes: Yes
-    post: Post
+    post: EvseRig
 
-    def look(self) -> Live:
+    def look(self) -> EvseStatus:
         """A1 as a page would show it."""
-        return live.live(self.gateway.station, "A1", self.clock.now_ns())
+        return evse_status.live(self.gateway.station, "A1", self.clock.now_ns())
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for what only the core, or the charger, knows."""
@@ -193,7 +193,7 @@ def _simulator(version: str, csms: str, mapping: ClockMapping) -> Simulator:
 async def test_an_order_charges_its_energy_and_stops(version: str) -> None:
     """Plugged, ordered, charged to the Wh that a charger can end at, stopped from here, done; the meter's Wh are trades."""
     async with running(version) as edge:
-        await edge.until(lambda: edge.look().word is Word.PLUGGED)
+        await edge.until(lambda: edge.look().word is EvseActivity.PLUGGED)
         order = Order(
             order_id="o1",
             evse_id="A1",
@@ -203,11 +203,11 @@ async def test_an_order_charges_its_energy_and_stops(version: str) -> None:
             energy_wh=ORDER_WH,
         )
         edge.inbox.put(OrderPlaced(order=order, id_token="ORDER-1"))
-        await edge.until(lambda: edge.look().word is Word.CHARGING)
+        await edge.until(lambda: edge.look().word is EvseActivity.CHARGING)
         assert edge.stored().state is OrderState.RUNNING
         assert edge.look().member_id == RETAIL.member_id
         await edge.until(lambda: edge.stored().state is OrderState.DONE)
-        await edge.until(lambda: edge.look().word is Word.PLUGGED and not edge.gateway.station.lines)
+        await edge.until(lambda: edge.look().word is EvseActivity.PLUGGED and not edge.gateway.station.lines)
         visit = edge.post.charger.visit
         assert visit is not None
         delivered_wh = visit.import_mwh // 1000

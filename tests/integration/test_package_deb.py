@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from edgegw import __version__
-from tests.clean_root import ROOT, CleanRoot, booted, clean_root, missing, package, unbootable
+from tests.support.clean_root import (
+    ROOT,
+    CleanRoot,
+    booted,
+    clean_root,
+    missing,
+    package,
+    unbootable,
+)
 from tests.support.patience import LONG_PATIENCE_S
 
 CONFIG = """\

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.clean_root import ROOT, CleanRoot, booted, clean_root, package, unbootable
+from tests.support.clean_root import (
+    ROOT,
+    CleanRoot,
+    booted,
+    clean_root,
+    package,
+    unbootable,
+)
 from tests.support.patience import LONG_PATIENCE_S
 
 CAR = {"--minutes": "1"}  # of a page that leaves a person more time

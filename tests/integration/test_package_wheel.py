@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import edgegw
-from tests.clean_root import ROOT, wheel
+from tests.support.clean_root import ROOT, wheel
 
 PROBE = """
 import json
@@ -19,8 +19,8 @@ from pathlib import Path
 import edgegw, firmware_sim
 from edgegw.meters.profile import load_profile
 from edgegw.participants.settings import Settings
-from edgegw.participants.tariff import read_tariff
-from edgegw.places import configs
+from edgegw.participants.tariff_file import read_tariff
+from edgegw.common.bundled_files import configs
 from firmware_sim.places import meter_profiles
 print(json.dumps({
     "package": edgegw.__file__,

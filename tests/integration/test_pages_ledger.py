@@ -12,32 +12,32 @@ from typing import Any
 
 import pytest
 
-from edgegw.canonical import canonical_json, sha256_hex
-from edgegw.clock import StationClock
+from edgegw.common.canonical_json import canonical_json, sha256_hex
+from edgegw.common.clock import StationClock
+from edgegw.common.units import INTERVAL_NS, INTERVAL_S, SECOND_NS
 from edgegw.core.events import Event, PricesEstimated
-from edgegw.daemon.estimates import Estimates
+from edgegw.daemon.price_estimates import PriceEstimates
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import Evidence
 from edgegw.ledger.view import ClientView
-from edgegw.office import (
+from edgegw.ports.representative import (
     CHECKS,
     Checked,
     Exchanged,
     ExchangeQuote,
     NewOffer,
-    OfficeError,
-    Refusal,
+    RefusedRequest,
+    RepresentativeError,
     StandingOffer,
 )
-from edgegw.participants.bank import SimulatedDesk
-from edgegw.participants.desk import ExchangeDesk
-from edgegw.participants.exchange import Exchange
-from edgegw.participants.offers import OfferBook
-from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS
-from tests.conformance.network import MARKET, Embedded, _peer, client_of
-from tests.contract_world import DAY0, summer_tariff
-from tests.exchange_world import won_in, won_out
-from tests.office_double import StoodClock
+from edgegw.representative.currency_exchange import CurrencyExchange
+from edgegw.representative.exchange_desk import ExchangeDesk
+from edgegw.representative.payment_provider import SimulatedBank
+from edgegw.representative.standing_offers import OfferBook
+from tests.support.conformance_network import MARKET, Embedded, _peer, client_of
+from tests.support.contract_world import DAY0, summer_tariff
+from tests.support.exchange_world import won_in, won_out
+from tests.support.representative_fake import StoodClock
 
 ZONE = "KR-CB-1"
 PLACE = "M-GW1:0:import:1000"
@@ -164,7 +164,7 @@ async def test_prices_of_two_days_are_expected(network: Embedded) -> None:
 
     async with who(network, "EVUserMSP/gateway1") as client:
         view = ClientView(client, network.roots, zone=ZONE)
-        duty = Estimates(view, clock, told.append, pause=at_once)
+        duty = PriceEstimates(view, clock, told.append, pause=at_once)
         for _ in range(3):
             assert await duty.round()
             clock.at_ns += INTERVAL_NS
@@ -191,8 +191,8 @@ async def test_members_exchange_and_offer(network: Embedded, tmp_path: Path) -> 
         async def block_of(tx_id: str) -> int:
             return (await desk.receipt(tx_id)).block
 
-        bank = SimulatedDesk(fee_bp=100)
-        counter = Exchange(
+        bank = SimulatedBank(fee_bp=100)
+        counter = CurrencyExchange(
             tmp_path / "exchange.db",
             bank=bank,
             desk=ExchangeDesk(ledger=desk),
@@ -208,7 +208,7 @@ async def test_members_exchange_and_offer(network: Embedded, tmp_path: Path) -> 
             assert await counter.exchange("IND1", quote.quote_id) == done
         refused = await counter.quote("IND1", buys=False, tokens_mtok=800_001)
         assert isinstance(refused, ExchangeQuote)
-        assert await counter.exchange("IND1", refused.quote_id) == Refusal(code="INSUFFICIENT_TOKENS")
+        assert await counter.exchange("IND1", refused.quote_id) == RefusedRequest(code="INSUFFICIENT_TOKENS")
         counter.close()
         assert (won_in(bank), won_out(bank)) == (909, 99)
 
@@ -233,5 +233,5 @@ async def test_a_peer_that_is_gone_is_a_fault(network: Embedded) -> None:
         channel="energych",
         chaincode="token",
     ) as client:
-        with pytest.raises(OfficeError):
+        with pytest.raises(RepresentativeError):
             await ClientView(client, network.roots, zone=ZONE).price("CHARGE", DAY0)

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from edgegw.clock import ClockMapping
+from edgegw.common.clock import ClockMapping
+from edgegw.common.units import SECOND_NS
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.peer.server import CHAINCODE, CHANNEL
-from edgegw.units import SECOND_NS
 from tests.support.background import in_background
+from tests.support.participants_host import MONDAY_S
 from tests.support.patience import PATIENCE_S
-from tests.unit.participants_host import MONDAY_S
 from tests.unit.test_participants_day import DEPOSITS, settings
 
 SPEED = 1200

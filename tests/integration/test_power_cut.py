@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.database import open_reader, pragma
-from edgegw.errors import JournalError
-from edgegw.ports import Fact
-from edgegw.store import copies
-from edgegw.store.chain import require_chain
+from edgegw.common.errors import JournalError
+from edgegw.common.sqlite import open_reader, pragma
+from edgegw.ports.gateway import Fact
+from edgegw.store import backups
+from edgegw.store.hash_chain import require_chain
 from edgegw.store.journal import SqliteJournal
-from edgegw.store.reader import JournalReader
-from tests.cut_disk import MODES, Disk, Event, events_of, strace
-from tests.power_cut import cut_everywhere
-from tests.recorded_station import around, missing
+from edgegw.store.journal_reader import JournalReader
+from tests.support.cut_disk import MODES, Disk, Event, events_of, strace
+from tests.support.power_cut import cut_everywhere
+from tests.support.recorded_station import around, missing
 from tests.unit.test_migrations import KEEP, LATER
 
 WHY_NOT = missing()
@@ -54,7 +54,7 @@ async def play_and_cut(folder: Path, images: Path, *, rounds: int, seeds: tuple[
         durable = await world.record("edgegw.cli", "full", rounds=rounds)
         written = JournalReader(durable.folder / "station.db")
         assert {kind for kind in KINDS if written.facts(kind)} == KINDS
-        relaxed = await world.record("tests.normal_daemon", "normal")
+        relaxed = await world.record("tests.support.normal_daemon", "normal")
     verdict = cut_everywhere(durable, images, seeds=seeds)
     print(
         f"\nFULL: {verdict.points} points, {verdict.syncs} syncs, {verdict.cuts} cuts, {verdict.images} images"
@@ -180,7 +180,7 @@ def test_a_restore_is_old_or_new_after_any_cut(tmp_path: Path) -> None:
     """
     home = tmp_path / "data"
     write_journal(home / "station.db", 4)
-    made = copies.make_backup(home / "station.db", kept=3)
+    made = backups.make_backup(home / "station.db", kept=3)
     write_journal(home / "station.db", 3)
     before, events = record(
         home,
@@ -217,10 +217,10 @@ async def test_a_restored_daemon_trades_on(tmp_path: Path) -> None:
     async with around(tmp_path) as world:
         path = world.places.station / "station.db"
         await world.record("edgegw.cli", "before")
-        made = copies.make_backup(path, kept=3)
+        made = backups.make_backup(path, kept=3)
         await world.record("edgegw.cli", "lost")
         lost = trades(path)
-        copies.put_back(path, made)
+        backups.put_back(path, made)
         await world.record("edgegw.cli", "after")
     facts = JournalReader(path)
     (note,) = [body for _, body in facts.facts("restored")]

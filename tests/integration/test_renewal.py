@@ -15,8 +15,8 @@ from edgegw.ledger.client import Patience
 from edgegw.ledger.identity import load_trust
 from edgegw.ledger.renewal import RenewableSigner
 from edgegw.peer import membership
-from tests.integration.peer_process import PeerProcess, running_peer
 from tests.integration.test_cli_ledger import run, write_config
+from tests.support.peer_process import PeerProcess, running_peer
 
 
 def renewable(peer: PeerProcess, told: list[str] | None = None) -> RenewableSigner:

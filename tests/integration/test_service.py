@@ -18,10 +18,10 @@ import pytest
 
 from edgegw.commissioning.addresses import free_port
 from edgegw.common.passwords import hash_password
-from edgegw.config import load
+from edgegw.config.schema import load
 from tests.integration.test_full_disk import mounted
-from tests.station import Daemon, daemon, edgegw
 from tests.support.patience import PATIENCE_S
+from tests.support.station import Daemon, daemon, edgegw
 
 CHARGER = """\
 [[chargers]]

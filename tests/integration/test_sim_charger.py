@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from firmware_sim.scenario import build_scenario
 from firmware_sim.sealed_books import seal_of
-from firmware_sim.station import Station
+from firmware_sim.station import SimulatedStation
 from firmware_sim.world import NS_PER_S, Clock, parse_ns
 from tests.support.patience import PATIENCE_S, until
 
@@ -145,7 +145,7 @@ def scenario_of(double: Csms, **changes: Any) -> Payload:
 
 
 @asynccontextmanager
-async def running(table: Payload, speed: int = SPEED) -> AsyncIterator[Station]:
+async def running(table: Payload, speed: int = SPEED) -> AsyncIterator[SimulatedStation]:
     scenario = build_scenario(table, Path())
     clock = Clock(
         monotonic_origin_ns=time.monotonic_ns() + NS_PER_S // 10,
@@ -153,7 +153,7 @@ async def running(table: Payload, speed: int = SPEED) -> AsyncIterator[Station]:
         speed=Fraction(speed),
         utc_end_ns=scenario.utc_end_ns,
     )
-    station = Station(scenario, clock)
+    station = SimulatedStation(scenario, clock)
     stop = asyncio.Event()
     task = asyncio.create_task(station.run(stop, lambda _: None))
     try:
@@ -192,7 +192,7 @@ async def started(double: Csms) -> Any:
     return double.events("Started")[0]["transactionInfo"]["transactionId"]
 
 
-async def accepted(double: Csms, station: Station) -> Any:
+async def accepted(double: Csms, station: SimulatedStation) -> Any:
     """Wait until the charger has read that its start is accepted, and return the transaction's id."""
     tx_id = await started(double)
     charger = station.posts["E1"].charger
@@ -200,7 +200,7 @@ async def accepted(double: Csms, station: Station) -> Any:
     return tx_id
 
 
-def exported_mwh(station: Station) -> int:
+def exported_mwh(station: SimulatedStation) -> int:
     """What E1's plant has given so far."""
     return station.posts["E1"].plant.registers(station.clock.now_ns())[1]
 

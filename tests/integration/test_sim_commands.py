@@ -22,10 +22,10 @@ from edgegw.core.events import (
 )
 from firmware_sim.charger import Charger
 from firmware_sim.scenario import build_scenario
-from firmware_sim.station import Station as Plant
+from firmware_sim.station import SimulatedStation as Plant
 from firmware_sim.world import NS_PER_S, Clock
-from tests.chargers_running import Station, running
-from tests.chargers_station import NOW_NS, PASSWORD
+from tests.support.chargers_running import Station, running
+from tests.support.chargers_station import NOW_NS, PASSWORD
 from tests.support.patience import until
 
 TOKEN = "04A1B2C3"

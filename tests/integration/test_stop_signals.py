@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.modbus_bus import serve_bus
 from tests.support.background import in_background
+from tests.support.modbus_bus import serve_bus
 
 ROOT = Path(__file__).parents[2]
 TUNED = """

@@ -14,13 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from edgegw.commissioning.enrolment import EnrolmentError, Wanted, install, request
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
 from edgegw.ledger.errors import Unavailable
 from edgegw.ledger.identity import Evidence, load_signer
 from edgegw.ledger.keys import open_key
 from edgegw.ledger.token import make_token_key
 from edgegw.peer import membership
-from tests.integration.peer_process import running_peer
+from tests.support.peer_process import running_peer
 
 HALF = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551 // 2
 SHA256 = ec.ECDSA(hashes.SHA256())

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from edgegw.errors import AddressTakenError, ConfigError
+from edgegw.common.errors import AddressTakenError, ConfigError
 from edgegw.web import server as web_server
 from edgegw.web.application import application
 from edgegw.web.driver import home
 from edgegw.web.server import WebServer
 from edgegw.web.site import WebSettings
-from tests.certificates import Authority
+from tests.support.certificates import Authority
 from tests.support.patience import PATIENCE_S
-from tests.web_site import World
+from tests.support.web_site import World
 
 
 @contextlib.asynccontextmanager

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgegw.contract import Creator
-from edgegw.contract.prices import Window, quote
-from tests.contract_world import (
+from edgegw.contract.price_formula import Window, quote
+from tests.support.contract_world import (
     DAY0,
     DESK,
     ECO,

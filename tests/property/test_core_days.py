@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.days import books, differences, play
-from tests.universe import Universe
+from tests.support.days import books, differences, play
+from tests.support.universe import Universe
 
 SEEDS = range(4)
 

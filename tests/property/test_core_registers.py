@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgegw.common.units import INTERVAL_NS
 from edgegw.core.events import RegisterRead
 from edgegw.core.metering import MeterAccount, Segment, cut_at_last, measure
-from edgegw.units import INTERVAL_NS
 
 START_NS = 1_784_041_200_000_000_000
 ACCOUNT = MeterAccount(meter_id="M", meter_ref="R", power_w_max=22_000)

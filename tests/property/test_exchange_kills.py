@@ -10,10 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgegw.office import Exchanged, ExchangeQuote, OfficeError, Refusal
-from edgegw.participants.bank import Mood
-from edgegw.participants.exchange_book import State
-from tests.exchange_world import FAULTS, GONE, MEMBER, ExchangeWorld, KilledError
+from edgegw.ports.representative import (
+    Exchanged,
+    ExchangeQuote,
+    RefusedRequest,
+    RepresentativeError,
+)
+from edgegw.representative.exchange_store import ExchangeState
+from edgegw.representative.payment_provider import BankBehaviour
+from tests.support.exchange_world import FAULTS, GONE, MEMBER, ExchangeWorld, KilledError
 
 Wish = tuple[str, bool, int]  # member, buys, whole tokens
 WISHES = st.tuples(st.sampled_from([MEMBER, MEMBER, GONE]), st.booleans(), st.integers(2, 60)).map(
@@ -34,12 +39,12 @@ async def live(world: ExchangeWorld, wishes: Sequence[Wish]) -> None:
             except KilledError:
                 counter.close()
                 counter = world.open()
-                with suppress(OfficeError, KilledError):
+                with suppress(RepresentativeError, KilledError):
                     await counter.finish()
-            except OfficeError:
+            except RepresentativeError:
                 continue
             else:
-                if first != Refusal(code="PENDING"):
+                if first != RefusedRequest(code="PENDING"):
                     assert await counter.exchange(member_id, quote.quote_id) == first
     counter.close()
 
@@ -48,12 +53,12 @@ async def live(world: ExchangeWorld, wishes: Sequence[Wish]) -> None:
 @given(
     wishes=st.lists(WISHES, min_size=1, max_size=5),
     deadly=st.sets(st.integers(1, 60), max_size=8),
-    moods=st.lists(st.sampled_from(list(Mood)), max_size=12),
+    moods=st.lists(st.sampled_from(list(BankBehaviour)), max_size=12),
     faults=st.lists(st.sampled_from(FAULTS), max_size=8),
     fee_bp=st.sampled_from([0, 30, 250]),
 )
 def test_nothing_is_made_or_lost(
-    *, wishes: list[Wish], deadly: set[int], moods: list[Mood], faults: list[object], fee_bp: int
+    *, wishes: list[Wish], deadly: set[int], moods: list[BankBehaviour], faults: list[object], fee_bp: int
 ) -> None:
     """Won in, less won out, less fees, are the tokens minted less those burned, whenever all is at rest."""
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +72,7 @@ def test_nothing_is_made_or_lost(
             await live(world, wishes)
             deals = await world.at_rest()
             world.assert_even(deals)
-            assert all(deal.state is State.REFUSED for deal in deals if deal.member_id == GONE)
+            assert all(deal.state is ExchangeState.REFUSED for deal in deals if deal.member_id == GONE)
 
         asyncio.run(run())
 

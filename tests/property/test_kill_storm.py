@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.days import differences, plan, play
-from tests.universe import Universe
+from tests.support.days import differences, plan, play
+from tests.support.universe import Universe
 
 OPEN_STATES = ("new", "endorsing", "prepared", "in_doubt")
 

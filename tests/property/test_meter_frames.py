@@ -8,7 +8,7 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU
 
-from edgegw.meters.line import _Framer
+from edgegw.meters.modbus_connection import _Framer
 
 small = st.integers(0, 2)
 FRAMES = st.builds(

@@ -7,11 +7,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgegw.chargers.strangers import Stranger, WaitingRoom
-from edgegw.chargers.waiting import WaitingTalk
+from edgegw.chargers.pending_chargers import PendingCharger, PendingChargers
+from edgegw.chargers.pending_dialogue import PendingDialogue
 from edgegw.core.effects import Acknowledge, Answer, AnswerCall, AuthorizeAnswer, IdTokenStatus, StartAnswer
 from edgegw.core.events import AuthorizeRequested, Event, TransactionStarted
-from tests.chargers_station import NOW_NS, Talk, loaded
+from tests.support.chargers_station import NOW_NS, Talk, loaded
 
 VERSIONS = st.sampled_from(["1.6", "2.0.1", "2.1"])
 ACTIONS = [
@@ -124,7 +124,7 @@ def test_a_billing_message_is_never_refused(
 @given(version=VERSIONS, text=st.text(max_size=200) | JSON.map(json.dumps))
 def test_any_text_of_a_stranger_is_survived(version: str, text: str) -> None:
     """A waiting charger may say anything as well; what comes back is valid JSON."""
-    heard = WaitingTalk(loaded()[version]).receive(text, NOW_NS)
+    heard = PendingDialogue(loaded()[version]).receive(text, NOW_NS)
     assert heard.text is None or json.loads(heard.text)[0] in {3, 4}
 
 
@@ -133,15 +133,15 @@ def test_any_text_of_a_stranger_is_survived(version: str, text: str) -> None:
 def test_a_strangers_call_is_answered_once(version: str, action: str, payload: Any) -> None:
     """Every CALL gets one answer, and what it tells of itself stays short and storable, whatever it holds."""
     text = json.dumps([2, "id", action, payload])
-    heard = WaitingTalk(loaded()[version]).receive(text, NOW_NS)
+    heard = PendingDialogue(loaded()[version]).receive(text, NOW_NS)
     assert heard.text is not None
     assert json.loads(heard.text)[1] == "id"
-    room = WaitingRoom()
-    stranger = Stranger(
+    room = PendingChargers()
+    pending = PendingCharger(
         charger_id="X", address="", version=version, security_profile=1, password_hash="",
         first_seen_ns=0, last_seen_ns=0,
     )  # fmt: skip
-    room.enter(stranger, Nobody())
+    room.enter(pending, Nobody())
     room.heard("X", NOW_NS, boot=heard.boot, evse=heard.evse)
     (known,) = room.all()
     assert all(len(text) <= 50 and text.isprintable() for text in (known.vendor, known.model, known.serial))

@@ -7,21 +7,21 @@ from typing import Any
 
 import pytest
 
+from edgegw.common.member_terms import MemberTerms
+from edgegw.common.units import INTERVAL_S
 from edgegw.core.effects import Effect, StartRemotely, StopRemotely
 from edgegw.core.events import (
     ChargingState,
-    MemberTerms,
     OrderPlaced,
     PricesEstimated,
     RemoteStartAnswered,
 )
 from edgegw.core.market import CHARGE, DISCHARGE, key
 from edgegw.core.orders import OPEN, REFUSALS, Aim, Order, OrderState
-from edgegw.units import INTERVAL_S
-from tests.contract_world import DAY0
-from tests.days import differences
-from tests.plug import SECOND_NS as S
-from tests.universe import Universe
+from tests.support.contract_world import DAY0
+from tests.support.days import differences
+from tests.support.plug import SECOND_NS as S
+from tests.support.universe import Universe
 
 OVER_WH = 20  # a profile ends at whole seconds of 22 kW; a segment's Wh are floors
 

@@ -9,13 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgegw.web.charts import map as station_map
-from edgegw.web.charts.map import Station
+from edgegw.web.charts.map import MapStation
 from edgegw.web.charts.plan import plan
 from edgegw.web.charts.price_curve import price_curve
 from edgegw.web.charts.series import PlanMarks, PlanRow, PricePoint
 from edgegw.web.charts.svg import Drawn, plain
-from edgegw.web.geography import Place
-from tests.web_pictures import CHEONGJU, KST, MAP, NOW_S, PLAN, PRICES, parsed, prices, shown, stations
+from edgegw.web.geography import GeoPoint
+from tests.support.web_pictures import (
+    CHEONGJU,
+    KST,
+    MAP,
+    NOW_S,
+    PLAN,
+    PRICES,
+    parsed,
+    prices,
+    shown,
+    stations,
+)
 
 T = TypeVar("T")
 DAY = 1_784_041_200
@@ -71,15 +82,15 @@ MARKS = st.builds(
     now_s=st.one_of(st.none(), NEARBY),
 )
 PLACES = st.one_of(
-    st.builds(Place, latitude_deg=st.floats(-90, 90), longitude_deg=st.floats(-180, 180)),
+    st.builds(GeoPoint, latitude_deg=st.floats(-90, 90), longitude_deg=st.floats(-180, 180)),
     st.sampled_from(
         [
             CHEONGJU,
-            Place(latitude_deg=90, longitude_deg=0),
-            Place(latitude_deg=-90, longitude_deg=123),
-            Place(latitude_deg=0, longitude_deg=180),
-            Place(latitude_deg=0, longitude_deg=-180),
-            Place(latitude_deg=0, longitude_deg=179.9999),
+            GeoPoint(latitude_deg=90, longitude_deg=0),
+            GeoPoint(latitude_deg=-90, longitude_deg=123),
+            GeoPoint(latitude_deg=0, longitude_deg=180),
+            GeoPoint(latitude_deg=0, longitude_deg=-180),
+            GeoPoint(latitude_deg=0, longitude_deg=179.9999),
         ]
     ),
 )
@@ -130,11 +141,11 @@ def test_plans_are_sound(text: str, rows: list[PlanRow], marks: PlanMarks) -> No
     states=st.tuples(st.sampled_from([True, False, None]), st.booleans()),
 )
 def test_maps_are_sound(
-    text: str, origin: Place, places: list[Place], states: tuple[bool | None, bool]
+    text: str, origin: GeoPoint, places: list[GeoPoint], states: tuple[bool | None, bool]
 ) -> None:
     """Any places on Earth, at the poles and on the antimeridian too, make a sound map under any names."""
     found = [
-        Station(number=at, place=place, name=text, is_free=states[0], is_own=states[1])
+        MapStation(number=at, place=place, name=text, is_free=states[0], is_own=states[1])
         for at, place in enumerate(places, 1)
     ]
     require_sound(station_map.draw(origin, found, renamed(MAP, text), chart_id="m"))
@@ -143,7 +154,7 @@ def test_maps_are_sound(
 @given(text=NASTY)
 def test_a_name_comes_out_as_it_went_in(text: str) -> None:
     """A station's name is read back from the map as the same text, less what no line of text can hold."""
-    station = Station(number=1, place=CHEONGJU, name=text)
+    station = MapStation(number=1, place=CHEONGJU, name=text)
     drawn = station_map.draw(CHEONGJU, [station], MAP, chart_id="m")
     names = {one.text or "" for one in parsed(drawn).iterfind(".//g/title")}
     assert names == {plain(text)}

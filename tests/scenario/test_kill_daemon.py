@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.demo.stage import Stage, read_json
-from tests.scenario.disturbance import (
+from edgegw.demo.orchestrator import Orchestrator, read_json
+from tests.support.disturbance import (
     QUARTER_S,
     Aftermath,
     check_settled,
@@ -37,14 +37,14 @@ class Killer:
     long_death_s: tuple[float, float] = (0.0, 0.0)
     done: int = 0
 
-    async def __call__(self, stage: Stage) -> None:
+    async def __call__(self, stage: Orchestrator) -> None:
         chance = random.Random(self.seed)
         before = self.kills // 2
         await self._die(stage, chance, before, local_s(FIRST), local_s(SALE))
         await self._die_long(stage)
         await self._die(stage, chance, self.kills - before - 1, now_s(stage), local_s(LAST))
 
-    async def _die(self, stage: Stage, chance: random.Random, kills: int, *span_s: float) -> None:
+    async def _die(self, stage: Orchestrator, chance: random.Random, kills: int, *span_s: float) -> None:
         """Once in each of as many equal parts of the span, at whatever the daemon does then.
 
         Of three kills one may hit a daemon that still starts; the others wait until it has come up.
@@ -59,7 +59,7 @@ class Killer:
             await stage.start_daemon()
             self.done += 1
 
-    async def _die_long(self, stage: Stage) -> None:
+    async def _die_long(self, stage: Orchestrator) -> None:
         """Wait until cars discharge in the running quarter hour, and let the daemon be dead for more than half an hour."""
         while not sells(stage):
             assert now_s(stage) < local_s(LAST), "no car sold anything"
@@ -71,14 +71,14 @@ class Killer:
         self.done += 1
 
 
-async def come_up(stage: Stage) -> None:
+async def come_up(stage: Orchestrator) -> None:
     """Wait until the daemon of this life has told of itself."""
     while stage.status().get("pid") != stage.parts["daemon"].process.pid:
         assert now_s(stage) < local_s(LAST), "the machine was too slow to start the daemon again that often"
         await asyncio.sleep(0.05)
 
 
-def sells(stage: Stage) -> bool:
+def sells(stage: Orchestrator) -> bool:
     """Whether power flowed out of cars in the running quarter hour, by the world's own word, and much of it is left."""
     world, at_s = read_json(stage.places.world_status), now_s(stage)
     said_s = datetime.fromisoformat(world["utc"]).timestamp()

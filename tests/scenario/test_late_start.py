@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgegw.demo.orchestrator import Orchestrator, read_json
 from edgegw.demo.plan import Fault
-from edgegw.demo.stage import Stage, read_json
-from tests.scenario.disturbance import day, kill, local_s, now_s, play, until
+from tests.support.disturbance import day, kill, local_s, now_s, play, until
 
 CARS = tuple(("13:10", "13:40", "2.000", evse) for evse in "ABCDE")
 HELD = "13:05"  # from here on no charger's transaction message leaves
@@ -19,7 +19,7 @@ class Absence:
 
     waiting: int = 0
 
-    async def __call__(self, stage: Stage) -> None:
+    async def __call__(self, stage: Orchestrator) -> None:
         while self.waiting < len(CARS):
             assert now_s(stage) < stage.plan.end_s, "not every car began"
             world = read_json(stage.places.world_status)

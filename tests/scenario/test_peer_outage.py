@@ -10,8 +10,17 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
-from edgegw.demo.stage import Stage
-from tests.scenario.disturbance import QUARTER_S, check_settled, day, kill, local_s, now_s, play, until
+from edgegw.demo.orchestrator import Orchestrator
+from tests.support.disturbance import (
+    QUARTER_S,
+    check_settled,
+    day,
+    kill,
+    local_s,
+    now_s,
+    play,
+    until,
+)
 
 DOWN, UP = "15:20", "17:20"
 CARS = (
@@ -33,7 +42,7 @@ class Outage:
     down_s: float = 0.0
     up_s: float = 0.0
 
-    async def __call__(self, stage: Stage) -> None:
+    async def __call__(self, stage: Orchestrator) -> None:
         await until(stage, local_s(DOWN))
         self.down_s = await kill(stage, "peer", self.number)
         await until(stage, local_s(UP))
@@ -73,7 +82,7 @@ class Forgetting:
     seed: int
     times: list[float] = field(default_factory=list)
 
-    async def __call__(self, stage: Stage) -> None:
+    async def __call__(self, stage: Orchestrator) -> None:
         chance = random.Random(self.seed)
         switches = ["forget", "unavailable_after"] * 3
         for number, switch in enumerate(switches):

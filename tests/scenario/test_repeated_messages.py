@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from edgegw.common.units import SECOND_NS
 from edgegw.demo.plan import DayPlan, Fault
-from edgegw.store.reader import JournalReader
-from edgegw.units import SECOND_NS
-from tests.scenario.disturbance import CARS, Aftermath, check_settled, day, local_s, play
+from edgegw.store.journal_reader import JournalReader
+from tests.support.disturbance import CARS, Aftermath, check_settled, day, local_s, play
 
 LATE_S = 1_500
 EVSES = ("E001", "E002", "E003", "E004", "E005")

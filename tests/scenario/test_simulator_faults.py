@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edgegw.demo.plan import Fault
-from tests.scenario.disturbance import Aftermath, check_settled, day, local_s, play
+from tests.support.disturbance import Aftermath, check_settled, day, local_s, play
 
 CARS = (
     ("13:10", "17:40", "6.000", "A"),

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgegw.contract.codec import decode as shaped
 from edgegw.contract.periods import Calendar, season_and_period
-from edgegw.contract.shapes import decode as shaped
 from edgegw.contract.tariffs import PostTariff
 from edgegw.fabric import block, policy
 from edgegw.fabric.proto import common_pb2
@@ -24,7 +24,7 @@ from firmware_sim.audit.protobuf import MalformedError, Message
 from firmware_sim.audit.state import State, read_record
 from firmware_sim.audit.trades import half_up, with_loss
 from firmware_sim.audit.verdict import read_policy, satisfied
-from tests.contract_world import summer_tariff
+from tests.support.contract_world import summer_tariff
 
 VECTORS = json.loads((Path(__file__).parents[1] / "golden" / "price_vectors.json").read_text())
 ORGANISATIONS = ("EVUserMSP", "IndustryMSP", "ProducerMSP")

@@ -14,9 +14,9 @@ from edgegw.fabric.proto import common_pb2
 from edgegw.fabric.wire import decode, encode
 from firmware_sim.__main__ import main
 from firmware_sim.audit.report import Sources, audit
-from tests.audit_world import Run, tiny_day
-from tests.contract_world import LIGHT
+from tests.support.audit_world import Run, tiny_day
 from tests.support.block_export import split_delimited
+from tests.support.contract_world import LIGHT
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 PRICE = f"price~KR-CB-1~CHARGE~{LIGHT:012d}"

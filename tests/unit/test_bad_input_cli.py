@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.ports import Fact
+from edgegw.ports.gateway import Fact
 from edgegw.store.journal import SqliteJournal
 from tests.support.patience import PATIENCE_S
 from tests.unit.test_cli import CONFIG

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import catalogues
+from tests.support import catalogues
 
 
 def test_every_text_has_its_korean() -> None:
@@ -29,6 +29,6 @@ def test_translations_fill_in_the_same_names() -> None:
 
 @pytest.mark.parametrize("path", catalogues.sources(), ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_the_compiled_catalogue_is_its_source(path: object) -> None:
-    """`python -m tests.catalogues` would change nothing."""
+    """`python -m tests.support.catalogues` would change nothing."""
     assert isinstance(path, Path)
     assert path.with_suffix(".mo").read_bytes() == catalogues.compiled(path)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.condition import CertificateLife, Level, Part, Signs, assess
-from edgegw.config import Config, load
+from edgegw.common.units import SECOND_NS
+from edgegw.config.schema import Config, load
 from edgegw.daemon.certificates import certificate_lives
 from edgegw.peer import membership
 from edgegw.peer.membership import Enrolment
-from edgegw.units import SECOND_NS
-from tests.certificates import Authority
-from tests.unit.test_condition import station
+from edgegw.ports.station_health import CertificateLife, Level, Part, Signs, assess
+from tests.support.certificates import Authority
+from tests.unit.test_station_health import station
 
 DAY_NS = 86_400 * SECOND_NS
 

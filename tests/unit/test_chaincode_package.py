@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from edgegw.cli import main
 from edgegw.cli.console import Exit
 from edgegw.peer.chaincode.package import Package, Trust, UnfitPackageError, build
-from tests.certificates import Authority
+from tests.support.certificates import Authority
 
 TRUST = Trust(root_certificate="ROOT", client_certificate="CERT", client_key="KEY", server_name="cc.example")
 GOLDEN = "edgegw_1:d51a73e8d899e5bcb2467c163ef4b6502c1a94d6f259de55f38a243ff836549f"

@@ -16,8 +16,8 @@ from edgegw.peer.chaincode.protocol import (
     Registered,
     Send,
 )
-from tests.chaincode_peer import CHANNEL, FakePeer
-from tests.unit.peer_network import Network
+from tests.support.chaincode_peer import CHANNEL, FakePeer
+from tests.support.peer_network import Network
 
 ABILITIES = chaincode_pb2.ChaincodeAdditionalParams(use_write_batch=True, max_size_write_batch=7)
 

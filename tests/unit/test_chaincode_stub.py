@@ -10,7 +10,7 @@ from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
 from edgegw.fabric.wire import encode
 from edgegw.peer.chaincode.protocol import Call, CallId
 from edgegw.peer.chaincode.stub import QUERY_LIMIT_LEAST, Change, PeerStub
-from tests.chaincode_peer import FakePeer, Outcome
+from tests.support.chaincode_peer import FakePeer, Outcome
 
 CALL = Call(
     call_id=CallId("energych", "7" * 64),

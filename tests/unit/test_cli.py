@@ -11,8 +11,14 @@ from click.testing import CliRunner, Result
 
 from edgegw.cli import main
 from edgegw.cli.console import Exit, exit_code, lines_of
-from edgegw.errors import ConfigError, DeviceError, EdgegwError, JournalError, LedgerError
-from edgegw.ports import Fact
+from edgegw.common.errors import (
+    ConfigError,
+    DeviceError,
+    EdgegwError,
+    JournalError,
+    LedgerError,
+)
+from edgegw.ports.gateway import Fact
 from edgegw.store.journal import SqliteJournal
 
 WITHOUT_STATION = {"chaincode", "devnet"}

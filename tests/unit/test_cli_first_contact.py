@@ -19,12 +19,12 @@ from edgegw.cli import main
 from edgegw.cli.console import Exit
 from edgegw.commissioning import addresses, install
 from edgegw.commissioning.addresses import LocalAddress
+from edgegw.common.error_codes import REMEDIES
+from edgegw.common.errors import EdgegwError
 from edgegw.common.passwords import hash_password
-from edgegw.config import load
-from edgegw.errors import EdgegwError
-from edgegw.ops.control import serve_control
+from edgegw.config.schema import load
+from edgegw.ops.control_socket import serve_control
 from edgegw.peer.membership import found
-from edgegw.remedies import REMEDIES
 from tests.support.patience import PATIENCE_S
 
 charger_module = importlib.import_module("edgegw.cli.charger")  # the package has commands under these names
@@ -101,7 +101,7 @@ CHARGERS = {
 class FakeDaemon:
     """Answers as the daemon does, and remembers what it was asked."""
 
-    stranger: dict[str, Any] | None = None
+    pending: dict[str, Any] | None = None
     reloaded: dict[str, Any] = field(default_factory=lambda: {"changed": ["chargers"], "needs_restart": []})
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -110,9 +110,9 @@ class FakeDaemon:
         if command == "chargers":
             return CHARGERS
         if command == "stranger":
-            if self.stranger is None:
+            if self.pending is None:
                 raise EdgegwError("nobody of this name waits")
-            return self.stranger
+            return self.pending
         return self.reloaded if command == "reload" else {}
 
 
@@ -191,7 +191,7 @@ def test_without_a_daemon_a_configured_charger_is_still_shown(config: Path) -> N
 def test_a_waiting_charger_is_approved_with_its_own_password(config: Path) -> None:
     """EVSEs are those it reports, the hash is the one it presented, no password is made or shown, the daemon reloads."""
     known = WAITING | {"password_hash": hash_password("its own")}
-    with serving(config.parent / "var", FakeDaemon(stranger=known)) as daemon:
+    with serving(config.parent / "var", FakeDaemon(pending=known)) as daemon:
         done = charger(config, "approve", "CP-1", "--meter", "M-1", "--rated-w", "22000", "--json")
     result = json.loads(done.stdout)
     assert result["password"] is None
@@ -203,14 +203,14 @@ def test_a_waiting_charger_is_approved_with_its_own_password(config: Path) -> No
     again = charger(config, "approve", "CP-1")
     assert (again.exit_code, "approved already" in again.stderr) == (Exit.PROBLEMS, True)
     (config.parent / "conf.d" / "charger-CP-1.toml").unlink()
-    with serving(config.parent / "var", FakeDaemon(stranger=known)):
+    with serving(config.parent / "var", FakeDaemon(pending=known)):
         told = charger(config, "approve", "CP-1", "--meter", "M-1", "--rated-w", "22000").stdout
     assert "the password that ACME Wall\\x1b[2J 2 77 at 192.168.7.31 sent" in told, "whoever that was"
 
 
 def test_a_charger_that_sent_no_password_gets_one(config: Path) -> None:
     """It is shown once and stored as a hash only; the installer is told where to set it and what to type."""
-    with serving(config.parent / "var", FakeDaemon(stranger=WAITING | {"password_hash": None})):
+    with serving(config.parent / "var", FakeDaemon(pending=WAITING | {"password_hash": None})):
         told = ("--meter", "M-1", "--rated-w", "22000")
         done = charger(config, "approve", "CP-1", *told)
     password = re.search(r"shown only once: (\S{20})$", done.stdout, re.MULTILINE)
@@ -272,7 +272,7 @@ def test_defaults_that_are_taken_off_a_terminal_are_said(config: Path) -> None:
 
 def test_an_approval_that_breaks_the_configuration_is_refused(config: Path) -> None:
     """An EVSE name or meter that is taken ends with 78 and the fault; nothing stays, and the daemon hears nothing."""
-    with serving(config.parent / "var", FakeDaemon(stranger=WAITING)) as daemon:
+    with serving(config.parent / "var", FakeDaemon(pending=WAITING)) as daemon:
         done = charger(config, "approve", "CP-1", "--evse", "1=E-0", "--meter", "M-0", "--rated-w", "1")
     assert done.exit_code == Exit.CONFIGURATION
     assert "named more than once" in done.stderr
@@ -284,7 +284,7 @@ def test_an_approval_that_breaks_the_configuration_is_refused(config: Path) -> N
 def test_a_register_map_that_is_not_there_is_refused_before_it_counts(config: Path) -> None:
     """A mistyped profile ends with 78 and the names there are; nothing stays, so that the next try is the first one."""
     told = ("approve", "CP-1", "--evse", "1=B1", "--rated-w", "1", "--meter-host", "192.168.7.9")
-    with serving(config.parent / "var", FakeDaemon(stranger=WAITING)) as daemon:
+    with serving(config.parent / "var", FakeDaemon(pending=WAITING)) as daemon:
         wrong = charger(config, *told, "--meter-profile", "eastron")
         assert (wrong.exit_code, "eastron-sdm630" in wrong.stderr) == (Exit.CONFIGURATION, True)
         assert [command for command, _ in daemon.asked] == ["stranger"]

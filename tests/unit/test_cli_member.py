@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from edgegw import diagnosis
 from edgegw.cli import main
 from edgegw.cli.console import Exit
 from edgegw.common.passwords import password_fits
-from edgegw.config import load
-from edgegw.participants.logins import Entered, LoginStore
-from edgegw.participants.members import MemberStatus
-from edgegw.participants.persons import Person
-from tests.certificates import Authority
+from edgegw.config.schema import load
+from edgegw.diagnostics import doctor
+from edgegw.representative.logins import Entered, LoginStore
+from edgegw.representative.members import MemberStatus
+from edgegw.representative.person_fields import Person
+from tests.support.certificates import Authority
 from tests.unit.test_cli import CONFIG
 
 KEY = "ab" * 32
@@ -97,9 +97,9 @@ def test_a_member_store_elsewhere_cannot_be_changed_here(config: Path, tmp_path:
     assert result.exit_code == Exit.CONFIGURATION
     assert "no [representative] on this machine" in result.stderr
 
-    def verdict() -> diagnosis.Verdict:
-        return next(one.verdict for one in diagnosis.offline(load(config)) if one.check == "representative")
+    def verdict() -> doctor.Verdict:
+        return next(one.verdict for one in doctor.offline(load(config)) if one.check == "representative")
 
-    assert verdict() is diagnosis.Verdict.OK
+    assert verdict() is doctor.Verdict.OK
     authority.ca_file.write_text("none")
-    assert verdict() is diagnosis.Verdict.FAILED
+    assert verdict() is doctor.Verdict.FAILED

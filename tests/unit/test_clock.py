@@ -5,10 +5,9 @@ import time
 
 import pytest
 
-from edgegw.clock import VARIABLE, ClockMapping, StationClock
-from edgegw.errors import ConfigError
-from edgegw.ports import Clock
-from edgegw.units import SECOND_NS
+from edgegw.common.clock import VARIABLE, Clock, ClockMapping, StationClock
+from edgegw.common.errors import ConfigError
+from edgegw.common.units import SECOND_NS
 from tests.support.patience import PATIENCE_S
 
 DAY_NS = 1_560_150_000 * SECOND_NS

@@ -23,10 +23,10 @@ from edgegw.commissioning.authority import Authority
 from edgegw.commissioning.files import Owner, replace_keeping, replaced
 from edgegw.commissioning.install import SANDBOX_CARD, ExistsError, Wishes
 from edgegw.commissioning.toml import explained, toml
-from edgegw.config import Config, OcppConfig, load, read_secret
-from edgegw.errors import ConfigError
-from edgegw.participants.members import MemberStatus, MemberStore
+from edgegw.common.errors import ConfigError
+from edgegw.config.schema import Config, OcppConfig, load, read_secret
 from edgegw.participants.settings import read_settings
+from edgegw.representative.members import MemberStatus, MemberStore
 
 EXAMPLE = (Path(__file__).parents[2] / "configs" / "edgegw.toml").read_text()
 LAN = LocalAddress(

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from edgegw.config import Config, MqttConfig, OperatorConfig, WebConfig, load, read_secret
-from edgegw.config_faults import Location, line_numbers
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
+from edgegw.config.faults import Location, line_numbers
+from edgegw.config.schema import (
+    Config,
+    MqttConfig,
+    OperatorConfig,
+    WebConfig,
+    load,
+    read_secret,
+)
 
 MQTT_DEFAULTS = {"host", "port", "topic_prefix", "discovery_prefix"}
 EXAMPLE = Path(__file__).parents[2] / "configs" / "edgegw.toml"

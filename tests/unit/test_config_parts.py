@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.config import load
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
+from edgegw.config.schema import load
 
 MAIN = """\
 [station]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from edgegw.contract import FUNCTIONS, Code, Creator, codes, keys
+from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import MalformedError, decode, dumps, loads, pack, unpack
 from edgegw.contract.records import Account, Credit
-from edgegw.contract.shapes import MalformedError, decode, dumps, loads, pack, unpack
-from edgegw.contract.world import Ledger
-from tests.contract_world import (
+from tests.support.contract_world import (
     ADMIN,
     AUDITOR,
     DESK,
@@ -118,10 +118,10 @@ def test_records_survive_the_round_trip() -> None:
 def test_every_function_is_refused_to_other_roles() -> None:
     """A role outside a function's list gets NOT_AUTHORISED, before its arguments are looked at."""
     world = market()
-    strangers = Creator(msp_id="EVUserMSP", role="nobody")
+    pending_chargers = Creator(msp_id="EVUserMSP", role="nobody")
     nameless = Creator(msp_id="EVUserMSP", role="gateway")
     for name, function in FUNCTIONS.items():
-        for who in (*EVERYBODY, strangers, nameless):
+        for who in (*EVERYBODY, pending_chargers, nameless):
             code = world.respond(who, name, ["{}"]).message.split(":")[0]
             allowed = who.role in function.roles and who is not nameless
             assert code == ("UNKNOWN_VERSION" if allowed else "NOT_AUTHORISED"), (name, who.role)
@@ -163,7 +163,7 @@ def test_everything_waits_for_the_configuration() -> None:
 def test_a_call_sees_its_own_writes_but_the_host_gets_each_key_once() -> None:
     """Fabric shows a transaction committed state only, so the cache stands between; deleting wins over stale state."""
     stub = MemoryStub({"acc~A": b'{"energy":"1","memberId":"A","tokens":"0","version":1}'}, "t", 0, GATE)
-    ledger = Ledger(stub, "r")
+    ledger = CallState(stub, "r")
     for energy in (2, 3):
         ledger.write("acc~A", Account(member_id="A", tokens=0, energy=energy, version=energy))
     assert ledger.read(Account, "acc~A") == Account(member_id="A", tokens=0, energy=3, version=3)
@@ -202,7 +202,7 @@ def test_the_documented_tariff_is_one() -> None:
 
 
 def test_the_contract_is_pure() -> None:
-    """Standard library and edgegw.units only: no clock, no chance, no I/O, no float."""
+    """Standard library and edgegw.common.units only: no clock, no chance, no I/O, no float."""
     allowed = {"collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "itertools"} | {
         "json",
         "re",
@@ -216,7 +216,7 @@ def test_the_contract_is_pure() -> None:
             elif isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
                 assert not names[0].startswith("edgegw.") or names[0].startswith(
-                    ("edgegw.contract", "edgegw.units")
+                    ("edgegw.contract", "edgegw.common.units")
                 )
             else:
                 names = []

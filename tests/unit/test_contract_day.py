@@ -3,7 +3,7 @@
 import pytest
 
 from edgegw.contract import Creator
-from tests.contract_world import (
+from tests.support.contract_world import (
     DAY0,
     DESK,
     ECO,

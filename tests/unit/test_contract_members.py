@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract_world import (
+from tests.support.contract_world import (
     ADMIN,
     AUDITOR,
     DAY0,

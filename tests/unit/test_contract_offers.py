@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract_world import (
+from tests.support.contract_world import (
     DAY0,
     ECO,
     EVU,

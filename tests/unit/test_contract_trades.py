@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edgegw.contract import Creator
-from tests.contract_world import (
+from tests.support.contract_world import (
     AUDITOR,
     DAY0,
     DESK,

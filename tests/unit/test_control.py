@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from edgegw.errors import DeviceError
-from edgegw.ops.control import SOCKET, RunFolderError, reachable, serve_control
+from edgegw.common.errors import DeviceError
+from edgegw.ops.control_socket import SOCKET, RunFolderError, reachable, serve_control
 
 
 async def echo(arguments: Mapping[str, Any]) -> object:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgegw.common.units import INTERVAL_NS
 from edgegw.core.correlation import SetpointRetryDue
 from edgegw.core.effects import ApplySetpoint, StartTimer, StopRemotely
 from edgegw.core.events import (
@@ -17,8 +18,7 @@ from edgegw.core.events import (
 )
 from edgegw.core.market import CHARGE, DISCHARGE
 from edgegw.core.state import HoldState, SaleStage
-from edgegw.units import INTERVAL_NS
-from tests.core_bench import T0_NS, T0_S, Bench, S
+from tests.support.core_bench import T0_NS, T0_S, Bench, S
 
 HOUR_NS = 4 * INTERVAL_NS
 

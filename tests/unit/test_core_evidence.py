@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from edgegw.core.effects import AnswerCall, LogEvent
-from edgegw.core.events import ChargerSample, Flaw
-from tests.core_bench import Bench
+from edgegw.core.events import ChargerSample, Violation
+from tests.support.core_bench import Bench
 
 
 def running(**start: Any) -> Bench:
@@ -38,7 +38,7 @@ def sample(bench: Bench, import_wh: int | None) -> tuple[ChargerSample, ...]:
 def test_flaws_are_stored_with_the_frame_and_logged_once() -> None:
     """A flawed message has its effect; its flaws stand in the fact and, with their remedy, in the log."""
     bench = running()
-    flaw = Flaw(code="EGW-1206", detail='"12,5"')
+    flaw = Violation(code="EGW-1206", detail='"12,5"')
     bench.update(flaws=(flaw,))
     assert facts(bench, "frame")[0]["flaws"] == [{"code": "EGW-1206", "detail": '"12,5"'}]
     (line,) = logged(bench, "frame.quarantined")
@@ -49,7 +49,7 @@ def test_flaws_are_stored_with_the_frame_and_logged_once() -> None:
 def test_an_assumed_unit_is_on_record_only() -> None:
     """That Wh was assumed stands in the fact, and nobody is bothered with it."""
     bench = running()
-    bench.update(flaws=(Flaw(code="EGW-1207", detail="x"),))
+    bench.update(flaws=(Violation(code="EGW-1207", detail="x"),))
     (fact,) = facts(bench, "frame")
     assert fact["unit_assumed"] is True
     assert "flaws" not in fact

@@ -7,8 +7,8 @@ from edgegw.core.effects import ApplySetpoint
 from edgegw.core.events import TransactionEnded
 from edgegw.core.market import CHARGE, DISCHARGE
 from edgegw.core.state import HoldState, SaleStage
-from edgegw.core.turn import Turn
-from tests.core_bench import T0_S, Bench, S
+from edgegw.core.step_context import StepContext
+from tests.support.core_bench import T0_S, Bench, S
 from tests.unit.test_core_control import fund, market, replan, selling
 
 
@@ -49,7 +49,7 @@ def test_what_may_flow_unseen_counts_against_the_hold() -> None:
     commanded = bench.setpoint()
     bench.go(61 + 200)
     evse, session = bench.evse(), bench.session()
-    plan = control.plan_for(Turn(bench.station, bench.now_ns), evse, session)
+    plan = control.plan_for(StepContext(bench.station, bench.now_ns), evse, session)
     assert commanded.ends_ns - 2 * S <= plan.ends_ns <= commanded.ends_ns
 
 

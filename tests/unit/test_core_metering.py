@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from edgegw.core import trouble
+from edgegw.common.units import INTERVAL_NS
+from edgegw.core import meter_condition
 from edgegw.core.events import RegisterRead
 from edgegw.core.metering import (
     MeterAccount,
@@ -15,7 +16,6 @@ from edgegw.core.metering import (
     measure,
     running_wh,
 )
-from edgegw.units import INTERVAL_NS
 
 S = 1_000_000_000
 QUARTER_NS = 1_784_041_200 * S
@@ -183,16 +183,16 @@ def test_another_serial_counts_for_nothing() -> None:
     assert (measured.quarantined, measured.code) == ("serial_changed", "EGW-2007")
     assert measured.detail == "meter replaced? was 7, is 8. Run: edgegw meter adopt M"
     strange = measured.account
-    assert (strange.serial, strange.stranger, strange.last) == ("7", "8", account.last)
+    assert (strange.serial, strange.pending, strange.last) == ("7", "8", account.last)
     silent = measure(strange, read(30, 103, serial=None))
-    assert (silent.quarantined, silent.account.stranger) == ("serial_changed", "8")
+    assert (silent.quarantined, silent.account.pending) == ("serial_changed", "8")
 
 
 def test_the_old_meter_may_come_back() -> None:
     """When the known serial answers plausibly again, all is as before, and an adoption that was waiting is void."""
     account = replace(after(read(0, 100), read(20, 7, serial="8")), adopted="8")
     back = measure(account, read(30, 101)).account
-    assert (back.epoch, back.stranger, back.adopted) == (1, None, None)
+    assert (back.epoch, back.pending, back.adopted) == (1, None, None)
     assert measure(back, read(40, 8, serial="8")).quarantined == "serial_changed"
 
 
@@ -204,7 +204,7 @@ def test_an_adopted_serial_opens_an_epoch() -> None:
     assert [(item.epoch, item.import_wh) for item in measured.segments] == [(1, 1)]
     assert measured.account.first is not None
     assert measured.account.first.import_mwh == 8_000
-    assert (measured.account.stranger, measured.account.adopted) == (None, None)
+    assert (measured.account.pending, measured.account.adopted) == (None, None)
     assert measure(measured.account, read(40, 9, serial="9")).quarantined == "serial_changed"
 
 
@@ -265,13 +265,17 @@ def test_a_quick_meter_is_not_asked_as_quickly_as_it_answers() -> None:
 
 def test_which_troubles_are_faults() -> None:
     """What may be noise is a fault from the third in a row on, silence and a foreign serial at once; a new code counts anew."""
-    noise = trouble.after(None, code="EGW-2003", detail="a", now_ns=1)
+    noise = meter_condition.after(None, code="EGW-2003", detail="a", now_ns=1)
     row = [noise]
     for now_ns in range(2, 6):
-        row.append(trouble.after(row[-1], code="EGW-2003", detail="b", now_ns=now_ns))
+        row.append(meter_condition.after(row[-1], code="EGW-2003", detail="b", now_ns=now_ns))
     assert [one.is_fault for one in row] == [False, False, True, True, True]
-    assert row[-1] == row[-2] == trouble.Trouble(code="EGW-2003", detail="b", since_ns=1, in_a_row=3)
-    silent = trouble.after(noise, code="EGW-2005", detail="", now_ns=9)
+    assert (
+        row[-1]
+        == row[-2]
+        == meter_condition.MeterCondition(code="EGW-2003", detail="b", since_ns=1, in_a_row=3)
+    )
+    silent = meter_condition.after(noise, code="EGW-2005", detail="", now_ns=9)
     assert (silent.is_fault, silent.since_ns, silent.in_a_row) == (True, 9, 1)
     accounts = {"A": replace(FRESH, trouble=noise), "B": replace(FRESH, trouble=silent), "C": FRESH}
     assert faults(accounts) == {"B": silent}

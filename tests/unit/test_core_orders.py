@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from edgegw.common.units import INTERVAL_NS
 from edgegw.core import station
 from edgegw.core.correlation import OrderStartDue
+from edgegw.core.driver_orders import KEEP_NS, KEPT_MOST
 from edgegw.core.effects import AllowEnergyTransfer, LogEvent, StartRemotely, StartTimer, StopRemotely
 from edgegw.core.events import (
     ChargerConnected,
@@ -19,14 +21,12 @@ from edgegw.core.events import (
     RemoteStartAnswered,
     TimerFired,
 )
-from edgegw.core.order_book import KEEP_NS, KEPT_MOST
 from edgegw.core.orders import DEPARTURE_NS_MOST, REFUSALS, Aim, Order, OrderState
 from edgegw.core.state import HoldState, Phase, Restore
-from edgegw.gateway import restore
+from edgegw.gateway.loop import restore
+from edgegw.gateway.row_codec import encode_row
 from edgegw.ops.logs import EVENTS
-from edgegw.rows import encode_row
-from edgegw.units import INTERVAL_NS
-from tests.core_bench import RETAIL, SELLER, T0_NS, Bench, S
+from tests.support.core_bench import RETAIL, SELLER, T0_NS, Bench, S
 
 TOKEN = "clear-token-04A1"
 DRIVER = replace(RETAIL, member_id="drv")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgegw.common.units import INTERVAL_NS, amount_mtok
 from edgegw.core.planning import (
     KeptPlan,
     Plan,
@@ -18,8 +19,7 @@ from edgegw.core.planning import (
     make_plan,
     sold_wh,
 )
-from edgegw.units import INTERVAL_NS, amount_mtok
-from tests.core_bench import T0_NS
+from tests.support.core_bench import T0_NS
 
 Key = tuple[int, int, int, int]
 

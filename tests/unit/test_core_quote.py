@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from edgegw.common.units import INTERVAL_NS, amount_mtok
 from edgegw.core.events import ChargerDisconnected, OrderPlaced, PricesEstimated
 from edgegw.core.market import CHARGE, DISCHARGE, key
 from edgegw.core.orders import DEPARTURE_NS_MOST, REFUSALS, Aim, Order
 from edgegw.core.quote import Quote, quote
-from edgegw.units import INTERVAL_NS, amount_mtok
-from tests.core_bench import RETAIL, SELLER, T0_NS, T0_S, Bench, S
+from tests.support.core_bench import RETAIL, SELLER, T0_NS, T0_S, Bench, S
 
 DRIVER = replace(RETAIL, member_id="drv", price_mtok_per_kwh_max=200_000)
 OWNER = replace(SELLER, member_id="drv", price_mtok_per_kwh_max=200_000)

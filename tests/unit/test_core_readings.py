@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.common.error_codes import REMEDIES
 from edgegw.core import station
 from edgegw.core.effects import ApplySetpoint, LogEvent, ReadMeter
 from edgegw.core.events import Event, MeterAdopted, MeterReadFailed, MeterRerated, RegisterRead
-from edgegw.remedies import REMEDIES
-from tests.core_bench import T0_NS, Bench, S
+from tests.support.core_bench import T0_NS, Bench, S
 
 
 def said(bench: Bench) -> list[tuple[str, str]]:

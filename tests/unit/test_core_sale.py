@@ -10,8 +10,8 @@ from edgegw.core.events import ChargingState, EndorseFailed, QueryAnswered
 from edgegw.core.market import CHARGE, DISCHARGE
 from edgegw.core.sale import dischargeable_wh, supply_wh
 from edgegw.core.state import HoldState, SaleStage
-from edgegw.core.turn import Turn
-from tests.core_bench import SELLER, T0_S, Bench, S
+from edgegw.core.step_context import StepContext
+from tests.support.core_bench import SELLER, T0_S, Bench, S
 
 FULL = ChargingState.SUSPENDED_EV
 
@@ -172,7 +172,7 @@ def test_supply_is_what_the_car_could_give_in_an_interval() -> None:
     bench = parked()
 
     def supply() -> int:
-        return supply_wh(Turn(bench.station, bench.now_ns), bench.evse(), T0_S + 900)
+        return supply_wh(StepContext(bench.station, bench.now_ns), bench.evse(), T0_S + 900)
 
     assert supply() == 0
     bench.update(soc_bp=7_000, charging_state=FULL)

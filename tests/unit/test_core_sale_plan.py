@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgegw.common.units import SECOND_NS
 from edgegw.core import sale_plan
 from edgegw.core.planning import Plan, Task, charged_wh, make_plan, sold_wh
 from edgegw.core.sale_plan import make_sale_plan, sale_lattice
-from edgegw.units import SECOND_NS
 from tests.unit.test_core_planning import Key, a_task, energies, small_tasks, spans
 
 HOUR_NS = 3_600 * SECOND_NS

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edgegw.common.units import INTERVAL_S
 from edgegw.core import schedule
 from edgegw.core.correlation import IntervalOffers
 from edgegw.core.effects import ApplySetpoint, IdTokenStatus, Query, ReportLoad
@@ -13,11 +14,10 @@ from edgegw.core.events import EndorseFailed, QueryAnswered
 from edgegw.core.market import CHARGE, DISCHARGE, Price, SliceState
 from edgegw.core.metering import MeterAccount
 from edgegw.core.schedule import KEEP_ANSWERS_NS, next_tick_ns
-from edgegw.core.state import KeptAnswer, SaleStage
+from edgegw.core.state import CachedAnswer, SaleStage
 from edgegw.core.station import new_station
-from edgegw.core.turn import Turn
-from edgegw.units import INTERVAL_S
-from tests.core_bench import T0_NS, T0_S, Bench, S, settings
+from edgegw.core.step_context import StepContext
+from tests.support.core_bench import T0_NS, T0_S, Bench, S, settings
 
 NEXT = T0_S + 900
 
@@ -66,17 +66,17 @@ def test_actions_come_once_and_only_the_newest() -> None:
 def test_expected_demand() -> None:
     """A fresh session counts with rated power, a running one with its measured power; a satisfied one not at all."""
     bench = Bench()
-    assert schedule.expected_demand_wh(Turn(bench.station, bench.now_ns)) == 0
+    assert schedule.expected_demand_wh(StepContext(bench.station, bench.now_ns)) == 0
     bench.active()
-    assert schedule.expected_demand_wh(Turn(bench.station, bench.now_ns)) == 5_500
+    assert schedule.expected_demand_wh(StepContext(bench.station, bench.now_ns)) == 5_500
     bench.go(361)
     bench.read("MA1", 1_400)
-    assert schedule.expected_demand_wh(Turn(bench.station, bench.now_ns)) == 4_800 // 4
+    assert schedule.expected_demand_wh(StepContext(bench.station, bench.now_ns)) == 4_800 // 4
     session = replace(bench.session(), satisfied=True)
     bench.put(evses={"A1": replace(bench.evse(), session=session)})
-    assert schedule.expected_demand_wh(Turn(bench.station, bench.now_ns)) == 0
+    assert schedule.expected_demand_wh(StepContext(bench.station, bench.now_ns)) == 0
     bench.start(evse_id="A2", transaction_id="t2", business_key="2", token="stranger")
-    assert schedule.expected_demand_wh(Turn(bench.station, bench.now_ns)) == 0
+    assert schedule.expected_demand_wh(StepContext(bench.station, bench.now_ns)) == 0
 
 
 def test_a_price_is_fixed_once_and_in_time() -> None:
@@ -313,7 +313,7 @@ def test_old_prices_are_forgotten() -> None:
 def test_answers_are_kept_for_seven_days() -> None:
     """As long as a charger may be offline and then repeat itself; the table does not grow for ever."""
     bench = Bench()
-    old = KeptAnswer(
+    old = CachedAnswer(
         status=IdTokenStatus.ACCEPTED, transaction_id="t", at_ns=T0_NS + 450 * S - KEEP_ANSWERS_NS - 1
     )
     bench.put(answers={"old": old, "young": replace(old, at_ns=old.at_ns + 1)})

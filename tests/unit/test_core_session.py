@@ -28,7 +28,7 @@ from edgegw.core.events import (
     TransactionUpdated,
 )
 from edgegw.core.state import HoldState, Phase
-from tests.core_bench import T0_NS, Bench, S
+from tests.support.core_bench import T0_NS, Bench, S
 
 EVENTS = (
     TransactionStarted,

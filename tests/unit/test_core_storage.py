@@ -23,12 +23,12 @@ from edgegw.core.events import (
 )
 from edgegw.core.orders import Aim, Order
 from edgegw.core.state import HoldState, Phase, Restore
-from edgegw.gateway import restore
+from edgegw.gateway.loop import restore
+from edgegw.gateway.row_codec import encode_row
 from edgegw.ops.logs import EVENTS
-from edgegw.rows import encode_row
-from tests.core_bench import RETAIL, T0_S, Bench, S
-from tests.days import books, plan
-from tests.universe import Universe
+from tests.support.core_bench import RETAIL, T0_S, Bench, S
+from tests.support.days import books, plan
+from tests.support.universe import Universe
 
 ORDER = Order(order_id="o1", evse_id="A1", id_token_hash="web", terms=RETAIL, aim=Aim.CHARGE)
 FULL = (StorageLevel.NO_SESSIONS, StorageLevel.BALLAST_RELEASED)

@@ -5,9 +5,9 @@ import pytest
 from edgegw.core.correlation import SessionCredits
 from edgegw.core.events import ClockTicked
 from edgegw.core.state import TABLES
+from edgegw.core.step_context import StepContext
 from edgegw.core.table import Table
-from edgegw.core.turn import Turn
-from tests.core_bench import Bench
+from tests.support.core_bench import Bench
 
 
 def test_a_step_sees_its_own_changes_and_the_base_does_not() -> None:
@@ -40,13 +40,13 @@ def test_dropping_what_is_not_there_changes_nothing() -> None:
 def test_changes_are_named_by_table_and_key() -> None:
     """The journal learns `table/key`; members and questions are not journalled."""
     bench = Bench()
-    turn = Turn(bench.station, bench.now_ns)
+    context = StepContext(bench.station, bench.now_ns)
     asked = SessionCredits(evse_id="A1", session_id="A1.t1")
-    turn.queries.add(asked)
-    turn.prices.drop("none")
-    turn.tally = turn.tally
-    assert set(turn.outcome().changes) == {"tally/all"}
-    assert turn.outcome().station.queries == {asked}
+    context.queries.add(asked)
+    context.prices.drop("none")
+    context.tally = context.tally
+    assert set(context.outcome().changes) == {"tally/all"}
+    assert context.outcome().station.queries == {asked}
     assert {key.split("/")[0] for key in bench.send(ClockTicked()).changes} <= set(TABLES)
 
 

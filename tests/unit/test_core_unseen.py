@@ -3,7 +3,7 @@
 from edgegw.core.correlation import SetpointEnded
 from edgegw.core.effects import ReadMeter, StartTimer, StopRemotely
 from edgegw.core.events import EvNeedsReported, TimerFired
-from tests.unit.test_core_aims import commanded, ordered
+from tests.unit.test_core_order_control import commanded, ordered
 
 
 def test_at_rest_it_is_not_forgotten_what_may_have_flowed() -> None:

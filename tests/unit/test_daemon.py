@@ -10,15 +10,15 @@ import pytest
 
 from edgegw import app
 from edgegw.app import exit_status, gateway_log
-from edgegw.clock import StationClock
-from edgegw.config import load
+from edgegw.common.clock import StationClock
+from edgegw.common.errors import AddressTakenError, ConfigError, JournalError, leaves
+from edgegw.common.sqlite import NewerSchemaError
+from edgegw.config.schema import load
 from edgegw.core.station import new_station
 from edgegw.daemon.running import Daemon, ReloadRefusedError
-from edgegw.database import NewerSchemaError
-from edgegw.errors import AddressTakenError, ConfigError, JournalError, leaves
-from edgegw.ops.lag import LagProbe
-from edgegw.ops.notify import ServiceManager
-from tests.core_bench import settings
+from edgegw.ops.loop_lag import LagProbe
+from edgegw.ops.sd_notify import ServiceManager
+from tests.support.core_bench import settings
 from tests.unit.test_config_parts import CHARGER, MAIN
 
 
@@ -39,10 +39,10 @@ class Parts:
     def counts(self) -> tuple[int, int]:
         return 0, 0
 
-    def strangers(self) -> tuple[()]:
+    def pending_chargers(self) -> tuple[()]:
         return ()
 
-    refusals = connected = strangers
+    refusals = connected = pending_chargers
 
     def reload_tls(self) -> None:
         self.told.append("tls")

@@ -10,22 +10,22 @@ import pytest
 from click.testing import CliRunner
 
 from edgegw.cli import main
-from edgegw.config import load
-from edgegw.daemon import pages, served
+from edgegw.common.errors import ConfigError
+from edgegw.config.schema import load
+from edgegw.daemon import page_servers, pages
 from edgegw.daemon.certificates import certificate_lives
+from edgegw.daemon.page_servers import PageServers
 from edgegw.daemon.running import Daemon
-from edgegw.daemon.served import Served
-from edgegw.diagnosis import machine
-from edgegw.errors import ConfigError
-from edgegw.web.operator.login import Door
-from tests.certificates import Authority
-from tests.office_double import FakeOffice
-from tests.receipt_double import FakeBook
+from edgegw.diagnostics.doctor import machine
+from edgegw.web.operator.login import OperatorLogins
+from tests.support.certificates import Authority
+from tests.support.receipts_fake import FakeBook
+from tests.support.representative_fake import FakeOffice
+from tests.support.web_site import FakeLedger
 from tests.unit.test_config_parts import MAIN
 from tests.unit.test_daemon import Parts, running
-from tests.web_site import FakeLedger
 
-Serve = Callable[[Path], tuple[Daemon, Served]]
+Serve = Callable[[Path], tuple[Daemon, PageServers]]
 OPERATOR = '[operator]\nport = 0\npassword_file = "operator.password"\n'
 OFFICE = '[representative]\nstore = "m.db"\nkey_file = "m.key"\nidentity = "rep"\n'
 WEB = "[web]\nport = 0\n"
@@ -43,7 +43,9 @@ def written(folder: Path, *tables: str) -> Path:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(served, "log_event", lambda name, fields, **_: found.append((name, dict(fields))))
+    monkeypatch.setattr(
+        page_servers, "log_event", lambda name, fields, **_: found.append((name, dict(fields)))
+    )
     return found
 
 
@@ -56,9 +58,9 @@ class Placing(Parts):
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    opened: list[Served] = []
+    opened: list[PageServers] = []
 
-    def serve(path: Path) -> tuple[Daemon, Served]:
+    def serve(path: Path) -> tuple[Daemon, PageServers]:
         daemon = running(path, Placing())
         opened.append(pages.serve_pages(daemon, FakeOffice(), FakeLedger(), receipts=FakeBook()))
         return daemon, opened[-1]
@@ -179,7 +181,7 @@ async def test_the_password_is_set_at_the_command_line(tmp_path: Path) -> None:
     path = written(tmp_path, OPERATOR)
     operator = load(path).operator
     assert operator is not None
-    door: Door = pages.door_of(operator)
+    door: OperatorLogins = pages.door_of(operator)
     assert "operator.password" in (await door.enter("x", source="a")).fault
     typed = CliRunner().invoke(
         main, ["operator", "password", "--config", str(path)], input="long enough so\nlong enough so\n"

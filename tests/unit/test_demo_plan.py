@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from edgegw.commissioning.files import write_private, write_secrets
 from edgegw.commissioning.toml import toml
+from edgegw.common.errors import ConfigError
+from edgegw.common.units import INTERVAL_S
 from edgegw.demo.documents import Places, Ports, configuration, scenario
 from edgegw.demo.functions import SEVEN, required
-from edgegw.demo.open_house import plan_open_house
+from edgegw.demo.interactive import plan_open_house
 from edgegw.demo.plan import (
     BUSY,
     NO_STAY,
@@ -27,8 +29,6 @@ from edgegw.demo.plan import (
     plan_day,
     read_sessions,
 )
-from edgegw.errors import ConfigError
-from edgegw.units import INTERVAL_S
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 WEEK = CONFIGS / "scenarios" / "data" / "acn_jpl_2019-06-10_week.csv"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from edgegw.common.errors import ConfigError
 from edgegw.devnet.builder import SCRIPTS
 from edgegw.devnet.definition import Definition, default_definition, read_definition
 from edgegw.devnet.layout import Layout, lay_out
 from edgegw.devnet.network import choose_ports, files_of, gauge
 from edgegw.devnet.programs import DevnetError, NoProgramsError, Programs, clean_environment, find_programs
 from edgegw.devnet.yaml_text import nest, yaml_text
-from edgegw.errors import ConfigError
-from tests.fabric_stand_ins import write_stand_ins
+from tests.support.fabric_stand_ins import write_stand_ins
 
 FOLDER = Path("/network")
 

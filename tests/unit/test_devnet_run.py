@@ -30,7 +30,7 @@ from edgegw.ledger import LedgerClient
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.participants.runner import connections
 from edgegw.participants.settings import read_settings
-from tests.fabric_stand_ins import calls, write_stand_ins
+from tests.support.fabric_stand_ins import calls, write_stand_ins
 from tests.support.patience import PATIENCE_S
 
 NODES = [

@@ -10,10 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from edgegw.cli import main
-from edgegw.config import Config
-from edgegw.config_faults import known_keys
+from edgegw.common.error_codes import REMEDIES
+from edgegw.config.faults import known_keys
+from edgegw.config.schema import Config
 from edgegw.ops.logs import EVENTS
-from edgegw.remedies import REMEDIES
 
 ROOT = Path(__file__).parents[2]
 LOGGING = {"log", "log_event"}
@@ -23,11 +23,11 @@ EXAMPLE = (ROOT / "configs" / "edgegw.toml").read_text()
 def config_keys(model: type[BaseModel], *, table: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """(table, key) of every leaf of the configuration."""
     for name, field in model.model_fields.items():
-        inner = next(iter(re.findall(r"edgegw\.config\.(\w+)", str(field.annotation))), None)
+        inner = next(iter(re.findall(r"edgegw\.config\.schema\.(\w+)", str(field.annotation))), None)
         if inner is None:
             yield ".".join(table), name
         else:
-            nested = getattr(__import__("edgegw.config", fromlist=[inner]), inner)
+            nested = getattr(__import__("edgegw.config.schema", fromlist=[inner]), inner)
             yield from config_keys(nested, table=(*table, name))
 
 

@@ -12,7 +12,7 @@ from edgegw.fabric import policy
 from edgegw.fabric.identity import Identity, KeySigner, load_key, low_s, parse_identity
 from edgegw.fabric.transaction import StatusQuery
 from edgegw.fabric.wire import MalformedMessageError
-from tests.unit.peer_network import Network
+from tests.support.peer_network import Network
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -51,7 +51,7 @@ def test_identity_survives_the_wire_with_its_attributes(network: Network) -> Non
     identity = parse_identity(network.signer().identity.serialized)
     assert identity == network.signer().identity
     assert identity.node_roles == {"client"}
-    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway": "gateway1"}
+    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway.loop": "gateway1"}
     assert network.signer("ProducerMSP/admin").identity.node_roles == {"admin"}
     assert network.peers["IndustryMSP"][1].identity.attributes == {}
 
@@ -75,10 +75,10 @@ def test_a_key_of_another_certificate_is_refused(network: Network) -> None:
 def test_roots_trust_only_their_own_members_while_valid(network: Network, tmp_path: Path) -> None:
     """A certificate of another root, under another organisation's name, or out of time is not trusted."""
     member = network.signer().identity
-    stranger = Network(tmp_path).signer().identity
+    pending = Network(tmp_path).signer().identity
     roots = network.rules.roots
     assert roots.issued(member)
-    assert not roots.issued(stranger)
+    assert not roots.issued(pending)
     renamed = Identity(msp_id="ProducerMSP", certificate_pem=member.certificate_pem)
     assert not roots.issued(renamed)
     unknown = Identity(msp_id="NoMSP", certificate_pem=member.certificate_pem)
@@ -88,7 +88,7 @@ def test_roots_trust_only_their_own_members_while_valid(network: Network, tmp_pa
     assert roots.valid_at(member, starts_ns)
     assert not roots.valid_at(member, starts_ns - 1_000_000_000)
     assert not roots.valid_at(member, ends_ns + 1_000_000_000)
-    assert not roots.valid_at(stranger, starts_ns + 3600 * 1_000_000_000)
+    assert not roots.valid_at(pending, starts_ns + 3600 * 1_000_000_000)
 
 
 def test_an_authority_does_not_sign_as_a_member(network: Network) -> None:

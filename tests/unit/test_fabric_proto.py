@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.generate_proto import ROOT, SOURCES, generate
+from tests.support.generate_proto import ROOT, SOURCES, generate
 
 
 def test_generated_modules_are_current(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgegw import gateway as gateway_module
+from edgegw.common.errors import JournalError
 from edgegw.core import station
 from edgegw.core.correlation import StartAnswerDue
 from edgegw.core.effects import AnswerCall, LogEvent, StartTimer
@@ -24,14 +24,14 @@ from edgegw.core.events import (
     TransactionStarted,
 )
 from edgegw.core.metering import MeterAccount
-from edgegw.core.settlement import State
 from edgegw.core.state import Phase, Station
-from edgegw.errors import JournalError
-from edgegw.gateway import Adapters, Gateway, restore
-from edgegw.inbox import Inbox
-from edgegw.rows import encode_row
-from tests.core_bench import MEMBERS, T0_S, Bench, S, settings
-from tests.gateway_fakes import Everything, FakeClock, FakeJournal
+from edgegw.core.submission import State
+from edgegw.gateway import loop as gateway_module
+from edgegw.gateway.inbox import Inbox
+from edgegw.gateway.loop import Adapters, Gateway, restore
+from edgegw.gateway.row_codec import encode_row
+from tests.support.core_bench import MEMBERS, T0_S, Bench, S, settings
+from tests.support.gateway_fakes import Everything, FakeClock, FakeJournal
 
 
 class Loop:

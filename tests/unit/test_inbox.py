@@ -6,7 +6,7 @@ import pytest
 
 from edgegw.core.correlation import OrderStartDue
 from edgegw.core.events import ClockTicked, Event, MeterReadFailed, RegisterRead, TimerFired
-from edgegw.inbox import Inbox, InboxFullError
+from edgegw.gateway.inbox import Inbox, InboxFullError
 
 
 def reading(number: int) -> RegisterRead:

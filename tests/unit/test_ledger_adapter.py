@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgegw.common.validation_codes import ENDORSE_AGAIN, IDENTITY_EXPIRED
 from edgegw.core.correlation import IntervalOffers
 from edgegw.core.effects import EndorseSubmission, Query, SubmitEnvelope
 from edgegw.core.events import (
@@ -18,7 +19,6 @@ from edgegw.core.events import (
     LedgerEventSeen,
     QueryAnswered,
 )
-from edgegw.core.settlement import ENDORSE_AGAIN, IDENTITY_EXPIRED
 from edgegw.ledger import (
     BusinessRefusal,
     ClockRefused,

@@ -24,8 +24,8 @@ from edgegw.ledger.commit import outcome_of
 from edgegw.ledger.endorse import call_argument, check_endorsed, parse_result
 from edgegw.ledger.errors import CallFailure, classify
 from edgegw.peer.endorse import sign
-from edgegw.peer.world import World
-from tests.unit.peer_network import ORGS, Network
+from edgegw.peer.world_state import World
+from tests.support.peer_network import ORGS, Network
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from edgegw.ledger.errors import CallFailure
-from edgegw.ledger.peers import REST_FIRST_S, REST_MOST_S, Peers, Seat
+from edgegw.ledger.peers import REST_FIRST_S, REST_MOST_S, PeerEndpoint, Peers
 
 GONE = CallFailure(code="UNAVAILABLE", message="failed to connect to all addresses")
 REFUSED = CallFailure(code="ABORTED", message="m", details=("chaincode response 500, ZERO_TOKENS: x",))
@@ -25,12 +25,12 @@ class Organisation:
     async def ask(self, *, timeout_s: float = 10, waits: bool = False) -> str:
         return await self.peers.call(self._answer, timeout_s=timeout_s, waits=waits)
 
-    async def _answer(self, seat: Seat, timeout_s: float) -> str:
-        self.asked.append((seat.endpoint, timeout_s))
-        self.now_s += self.takes_s.get(seat.endpoint, 0)
-        if seat.endpoint in self.failing:
-            raise self.failing[seat.endpoint]
-        return seat.endpoint
+    async def _answer(self, market_client: PeerEndpoint, timeout_s: float) -> str:
+        self.asked.append((market_client.endpoint, timeout_s))
+        self.now_s += self.takes_s.get(market_client.endpoint, 0)
+        if market_client.endpoint in self.failing:
+            raise self.failing[market_client.endpoint]
+        return market_client.endpoint
 
     @property
     def asked_first(self) -> str:
@@ -139,8 +139,8 @@ async def test_many_calls_that_break_at_once_are_one_failure() -> None:
     org = Organisation()
     started = asyncio.Barrier(32)
 
-    async def broken(seat: Seat, _timeout_s: float) -> None:
-        if seat.endpoint == "p0":
+    async def broken(market_client: PeerEndpoint, _timeout_s: float) -> None:
+        if market_client.endpoint == "p0":
             await started.wait()
             raise GONE
 

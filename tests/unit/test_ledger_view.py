@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from edgegw.errors import JournalError
+from edgegw.common.errors import JournalError
 from edgegw.fabric import block as blocks
 from edgegw.fabric.proto import common_pb2
 from edgegw.fabric.wire import MalformedMessageError, encode
 from edgegw.ledger import BusinessRefusal, Receipt, Unavailable
 from edgegw.ledger.receipt import receipt_of
 from edgegw.ledger.view import AT_ONCE, ClientView
-from edgegw.office import CHECKS, Checked, OfficeError
 from edgegw.peer import membership
-from tests.audit_world import SIX_PM, Run, tiny_day
-from tests.contract_world import EVU, LIGHT
-from tests.unit.test_paper import DIRECT, MARKET, RETAIL
+from edgegw.ports.representative import CHECKS, Checked, RepresentativeError
+from tests.support.audit_world import SIX_PM, Run, tiny_day
+from tests.support.contract_world import EVU, LIGHT
+from tests.unit.test_block_view import DIRECT, MARKET, RETAIL
 from tests.unit.test_proof import Peer as ProofPeer
 
 ZONE = "KR-CB-1"
@@ -196,7 +196,7 @@ async def test_a_ledger_that_cannot_be_asked_is_a_fault(peer: Peer, fault: Excep
         view.trade(MARKET),
         view.check(MARKET),
     ):
-        with pytest.raises(OfficeError, match="cannot be asked"):
+        with pytest.raises(RepresentativeError, match="cannot be asked"):
             await ask
     assert view._asked == {}
     peer.fault = None
@@ -416,7 +416,7 @@ async def test_a_journal_that_cannot_be_read_is_a_fault(peer: Peer) -> None:
     async def gone(_: str) -> Mapping[str, object] | None:
         raise JournalError("disk")
 
-    with pytest.raises(OfficeError, match="disk"):
+    with pytest.raises(RepresentativeError, match="disk"):
         await view_of(peer, evidence_of=gone).check(MARKET)
 
 

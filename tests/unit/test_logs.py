@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from edgegw.harmless import harmless
+from edgegw.common.sanitize import harmless
 from edgegw.ops.logs import EVENTS, configure, log_event
 
 

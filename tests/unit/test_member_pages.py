@@ -5,31 +5,33 @@ from typing import Any
 
 import pytest
 
-from edgegw.clock import ClockMapping, StationClock
-from edgegw.daemon import served
-from edgegw.daemon.office_pages import member_settings, serve_members
-from edgegw.participants.office_settings import OfficeSettings, load_office
-from tests.office_double import FakeOffice
-from tests.web_site import FakeLedger
+from edgegw.common.clock import ClockMapping, StationClock
+from edgegw.daemon import page_servers
+from edgegw.daemon.representative_pages import member_settings, serve_members
+from edgegw.representative.settings import RepresentativeSettings, load_representative
+from tests.support.representative_fake import FakeOffice
+from tests.support.web_site import FakeLedger
 
 KEY = b"k" * 32
 EXAMPLE = Path(__file__).parents[2] / "configs" / "representative.toml"
 
 
-def settings_of(folder: Path, tables: str) -> OfficeSettings:
+def settings_of(folder: Path, tables: str) -> RepresentativeSettings:
     path = folder / "representative.toml"
     path.write_text(EXAMPLE.read_text() + tables)
-    return load_office(path)
+    return load_representative(path)
 
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr(served, "log_event", lambda name, fields, **_: found.append((name, dict(fields))))
+    monkeypatch.setattr(
+        page_servers, "log_event", lambda name, fields, **_: found.append((name, dict(fields)))
+    )
     return found
 
 
-def opened(settings: OfficeSettings, msp_id: str = "EVUserMSP") -> served.Served:
+def opened(settings: RepresentativeSettings, msp_id: str = "EVUserMSP") -> page_servers.PageServers:
     return serve_members(
         settings, FakeOffice(), FakeLedger(), clock=StationClock(), key=KEY, msp_id=msp_id, book=None
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.core.events import MemberTerms
-from edgegw.participants.members import MemberReader, MemberStatus, MemberStore
-from edgegw.pseudonyms import commitment, duplicate_tag, hash_token, new_member_id
+from edgegw.common.member_terms import MemberTerms
+from edgegw.common.pseudonyms import commitment, duplicate_tag, hash_token, new_member_id
+from edgegw.representative.members import MemberReader, MemberStatus, MemberStore
 
 KEY = b"k" * 32
 SOMEBODY = "passport M1234567"

@@ -7,8 +7,8 @@ import pytest
 
 from edgegw.meters.decode import decode_energy, decode_power
 from edgegw.meters.diagnose import FAILED, OK, UNKNOWN, Finding, as_rows, diagnose, makes_energies
-from edgegw.meters.look import MODEL, Look, Observed, Sample, Shown
 from edgegw.meters.profile import Profile, named_profile
+from edgegw.meters.register_dump import MODEL, Look, Observed, Sample, Shown
 from firmware_sim.meter import MeterModel, Physics
 
 METERS = Path(__file__).parents[2] / "configs" / "meters"

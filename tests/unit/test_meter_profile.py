@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
 from edgegw.meters.profile import load_profile, named_profile, shipped_profiles
 
 PROFILES = sorted((Path(__file__).parents[2] / "configs" / "meters").glob("*.json"))

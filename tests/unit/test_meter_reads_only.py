@@ -14,11 +14,11 @@ import pytest
 from pymodbus.client.mixin import ModbusClientMixin
 from pymodbus.pdu import ModbusPDU
 
-from edgegw.meters import line
-from edgegw.meters.line import Line
+from edgegw.meters import modbus_connection
+from edgegw.meters.modbus_connection import ModbusConnection
 from edgegw.meters.profile import Block, named_profile, shipped_profiles
 
-EDGEGW = Path(line.__file__).parents[1]
+EDGEGW = Path(modbus_connection.__file__).parents[1]
 WRITING = {5, 6, 15, 16, 22, 23}
 SENDING = {
     "execute",
@@ -89,13 +89,13 @@ def test_nothing_that_writes_is_named() -> None:
 
 def test_only_reads_have_an_encoder() -> None:
     """Of all function codes only 3 and 4 can be encoded, and each frame carries the code that was asked for."""
-    assert set(line._READS) == {3, 4}
-    for function_code in line._READS:
-        encoded = line.encoded(Block(fc=function_code, start=0x5000, count=8))
+    assert set(modbus_connection._READS) == {3, 4}
+    for function_code in modbus_connection._READS:
+        encoded = modbus_connection.encoded(Block(fc=function_code, start=0x5000, count=8))
         assert encoded == struct.pack(">BHH", function_code, 0x5000, 8)
     for function_code in set(range(256)) - {3, 4}:
         with pytest.raises(KeyError):
-            line.encoded(Block(fc=function_code, start=0, count=1))
+            modbus_connection.encoded(Block(fc=function_code, start=0, count=1))
 
 
 @pytest.mark.parametrize("function_code", sorted(WRITING))
@@ -110,7 +110,7 @@ async def test_a_profile_that_wants_to_write_is_never_asked(function_code: int) 
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(name)
 
-    bus = Line("127.0.0.1", 1, framing="tcp", timeout_s=0.1, gap_s=0.0)
+    bus = ModbusConnection("127.0.0.1", 1, framing="tcp", timeout_s=0.1, gap_s=0.0)
     bus._client = Deaf()  # type: ignore[assignment]  # only ever asked whether it is connected
     bus.close = lambda: None  # type: ignore[method-assign]  # there is no connection
     with pytest.raises(KeyError):

@@ -4,11 +4,11 @@ import tomllib
 
 import pytest
 
-from edgegw.config import MeterConfig
+from edgegw.common.errors import ConfigError
+from edgegw.config.schema import MeterConfig
+from edgegw.core.meter_condition import MeterCondition
 from edgegw.core.metering import MeterAccount, Registers
-from edgegw.core.trouble import Trouble
-from edgegw.errors import ConfigError
-from edgegw.meters.present import present, state_of
+from edgegw.meters.meter_status import present, state_of
 from edgegw.meters.scan import Candidate, as_toml, hosts_of, unit_ids_of
 
 S = 1_000_000_000
@@ -66,7 +66,7 @@ def test_what_is_pasted_is_one_meter(serial: str | None, meter_id: str) -> None:
         (
             MeterAccount(
                 meter_id="M", meter_ref="R", power_w_max=1, last=READ,
-                trouble=Trouble(code="EGW-2003", detail="d", since_ns=1),
+                trouble=MeterCondition(code="EGW-2003", detail="d", since_ns=1),
             ),
             10,
             "doubted",
@@ -74,12 +74,12 @@ def test_what_is_pasted_is_one_meter(serial: str | None, meter_id: str) -> None:
         (
             MeterAccount(
                 meter_id="M", meter_ref="R", power_w_max=1, last=READ,
-                trouble=Trouble(code="EGW-2005", detail="d", since_ns=1),
+                trouble=MeterCondition(code="EGW-2005", detail="d", since_ns=1),
             ),
             601,
             "fault",
         ),
-        (MeterAccount(meter_id="M", meter_ref="R", power_w_max=1, last=READ, stranger="8"), 601, "replaced"),
+        (MeterAccount(meter_id="M", meter_ref="R", power_w_max=1, last=READ, pending="8"), 601, "replaced"),
     ],
 )  # fmt: skip
 def test_states(account: MeterAccount, age_s: int, state: str) -> None:

@@ -5,10 +5,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from edgegw.condition import CertificateLife, Signs
 from edgegw.core.market import CHARGE
 from edgegw.ops.metrics import Counts, Metrics
-from tests.core_bench import T0_S, Bench, S
+from edgegw.ports.station_health import CertificateLife, Signs
+from tests.support.core_bench import T0_S, Bench, S
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "configs" / "grafana" / "edgegw.json"

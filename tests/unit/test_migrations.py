@@ -13,11 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from edgegw import database
-from edgegw.database import Backups, NewerSchemaError, backups_of, open_reader, open_writer, pragma
-from edgegw.errors import JournalError
-from edgegw.ports import Fact
-from edgegw.store.chain import require_chain, verify_chain
+from edgegw.common import sqlite
+from edgegw.common.errors import JournalError
+from edgegw.common.sqlite import (
+    Backups,
+    NewerSchemaError,
+    backups_of,
+    open_reader,
+    open_writer,
+    pragma,
+)
+from edgegw.ports.gateway import Fact
+from edgegw.store.hash_chain import require_chain, verify_chain
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.migrations import JOURNAL
 
@@ -90,10 +97,10 @@ def test_a_new_file_needs_no_backup(tmp_path: Path) -> None:
 
 def test_the_oldest_backups_give_way(path: Path) -> None:
     """`kept` copies stay, the newest; a file that is no backup of this one is never touched."""
-    made = [database.back_up(path, JOURNAL, KEEP)]
+    made = [sqlite.back_up(path, JOURNAL, KEEP)]
     other = made[0].with_name("other-v1-20200101T000000000000Z.db")
     other.write_bytes(b"another's")
-    made += [database.back_up(path, JOURNAL, KEEP) for _ in range(4)]
+    made += [sqlite.back_up(path, JOURNAL, KEEP) for _ in range(4)]
     assert backups_of(path) == made[:1:-1]
     assert other.exists()
 
@@ -126,7 +133,7 @@ def test_without_room_for_the_backup_nothing_is_touched(path: Path, monkeypatch:
 
 def test_a_damaged_file_is_not_migrated(path: Path) -> None:
     """A chain that does not hold is found in the copy: no backup counts, nothing is migrated, older copies stay."""
-    kept = database.back_up(path, JOURNAL, KEEP)
+    kept = sqlite.back_up(path, JOURNAL, KEEP)
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE facts SET body = '{}' WHERE seq = 5")
     with pytest.raises(JournalError, match="fact 5 was altered"):

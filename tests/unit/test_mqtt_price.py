@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgegw.telemetry.price import PAYLOAD_BYTES_MAX, GridPrice, parse_price
-from tests.core_bench import T0_NS, S
+from tests.support.core_bench import T0_NS, S
 
 GOOD = {
     "price": "123.45",

@@ -29,7 +29,7 @@ from edgegw.telemetry.topics import (
     state_messages,
     topic_root,
 )
-from tests.core_bench import T0_NS, T0_S, Bench, settings
+from tests.support.core_bench import T0_NS, T0_S, Bench, settings
 
 ROOT = "edgegw/ST"
 NAMES = st.text("AZaz09*-_=:+|@.", min_size=1, max_size=4)

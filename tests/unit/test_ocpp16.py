@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgegw.chargers import ocpp16
-from edgegw.chargers.exchange import ProfileStep, Refusal, Request
+from edgegw.chargers.call_types import ProfileStep, Request, SetpointRefusal
 from edgegw.core.effects import (
     Acknowledge,
     AllowEnergyTransfer,
@@ -33,7 +33,15 @@ from edgegw.core.events import (
     TransactionStarted,
     TransactionUpdated,
 )
-from tests.chargers_station import NOW_NS, Talk, at, charger_settings, frame, loaded, station_settings
+from tests.support.chargers_station import (
+    NOW_NS,
+    Talk,
+    at,
+    charger_settings,
+    frame,
+    loaded,
+    station_settings,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "ocpp16_session.txt"
 START = {"connectorId": 1, "idTag": "04a1", "meterStart": 1523400, "timestamp": "2026-11-22T08:05:10Z"}
@@ -339,9 +347,9 @@ def test_amperes_are_exact_tenths(power_w: int, limit: float) -> None:
 )
 def test_refused_setpoints(effect: ApplySetpoint, reason: str) -> None:
     """Without a dialect nothing discharges; a setpoint without time left or without number cannot be sent."""
-    assert ocpp16.apply_setpoint(effect, charger_settings(dialect="none"), None, now_ns=NOW_NS) == Refusal(
-        reason=reason
-    )
+    assert ocpp16.apply_setpoint(
+        effect, charger_settings(dialect="none"), None, now_ns=NOW_NS
+    ) == SetpointRefusal(reason=reason)
 
 
 def test_other_commands() -> None:

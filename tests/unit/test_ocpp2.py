@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgegw.chargers import ocpp2_commands
-from edgegw.chargers.exchange import Installed, ProfileStep, Refusal
+from edgegw.chargers.call_types import Installed, ProfileStep, SetpointRefusal
 from edgegw.chargers.timestamps import SECOND_NS
 from edgegw.chargers.versions import is_accepted
 from edgegw.core.effects import (
@@ -36,7 +36,15 @@ from edgegw.core.events import (
     TransactionStarted,
     TransactionUpdated,
 )
-from tests.chargers_station import NOW_NS, Talk, at, charger_settings, frame, loaded, station_settings
+from tests.support.chargers_station import (
+    NOW_NS,
+    Talk,
+    at,
+    charger_settings,
+    frame,
+    loaded,
+    station_settings,
+)
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "ocpp21_session.txt"
 TX = "7b1c0f52-5f0e-4a53-9c0e-2f2f6a6f0001"
@@ -398,9 +406,9 @@ def test_refused_setpoints() -> None:
     """Nothing discharges without a dialect on 2.0.1, and no profile without an end is sent."""
     mute = charger_settings(dialect="none")
     refused = ocpp2_commands.apply_limit(setpoint(), mute, None, now_ns=NOW_NS)
-    assert refused == Refusal(reason="DischargeNotSupported")
+    assert refused == SetpointRefusal(reason="DischargeNotSupported")
     for apply in (ocpp2_commands.apply_limit, ocpp2_commands.apply_setpoint):
-        assert apply(setpoint(power_w=1, ends_ns=NOW_NS), mute, None, now_ns=NOW_NS) == Refusal(
+        assert apply(setpoint(power_w=1, ends_ns=NOW_NS), mute, None, now_ns=NOW_NS) == SetpointRefusal(
             reason="Expired"
         )
 

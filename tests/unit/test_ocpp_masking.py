@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgegw.chargers import wire
+from edgegw.chargers import json_values
 from edgegw.chargers.masking import masked
 from edgegw.core.events import TransactionEnded, TransactionStarted, TransactionUpdated
-from tests.chargers_station import NOW, Talk
+from tests.support.chargers_station import NOW, Talk
 
 
 def mask(frame: str) -> str:
-    return masked(frame, wire.normal_token, lambda token: f"hash-of-{token}")
+    return masked(frame, json_values.normal_token, lambda token: f"hash-of-{token}")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,9 @@ def expected(value: object) -> object:
         return value
     found = {name: expected(inner) for name, inner in value.items()}
     for name in ("idTag", "idToken"):
-        if isinstance(found.get(name), str | int | float) and (token := wire.normal_token(found[name])):
+        if isinstance(found.get(name), str | int | float) and (
+            token := json_values.normal_token(found[name])
+        ):
             found[name] = f"#hash-of-{token}"
     return found
 

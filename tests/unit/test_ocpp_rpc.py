@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edgegw.chargers.exchange import Fault
+from edgegw.chargers.call_types import Fault
 from edgegw.chargers.rpc import CallEnded, CallReceived, Ignored, Rpc, SendText
 from edgegw.chargers.schemas import Schemas
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from edgegw.clock import ClockMapping, StationClock
-from edgegw.errors import ConfigError
+from edgegw.common.clock import ClockMapping, StationClock
+from edgegw.common.errors import ConfigError
 from edgegw.ledger import BusinessRefusal, Unavailable
 from edgegw.participants.consortium import Consortium, Span
-from edgegw.participants.patience import PatientLedger
-from edgegw.participants.port import LedgerPort
-from edgegw.participants.schedule import NEVER_S
+from edgegw.participants.retrying_ledger import RetryingLedger
 from edgegw.participants.settings import Settings, read_settings
-from tests.unit.participants_host import MONDAY_S, OFFSET_S, ZONE, MemoryPeer, StepClock
+from edgegw.representative.ledger_port import LedgerPort
+from edgegw.representative.posting_schedule import NEVER_S
+from tests.support.participants_host import MONDAY_S, OFFSET_S, ZONE, MemoryPeer, StepClock
 
 DAY_S = 86_400
 END_S = MONDAY_S + DAY_S
@@ -278,10 +278,10 @@ class Flaky:
 async def test_a_peer_that_is_away_is_waited_for_a_refusal_is_not() -> None:
     """Passing faults are repeated until patience ends; the contract's answer goes straight through."""
     away = Unavailable("no peer")
-    patient = PatientLedger(ledger=Flaky(away, away), pause_s=0.001)
+    patient = RetryingLedger(ledger=Flaky(away, away), pause_s=0.001)
     assert await patient.execute("Mint", {}) == {"function": "Mint"}
-    assert await PatientLedger(ledger=Flaky(away), pause_s=0.001).evaluate("x", {}) == {"function": "x"}
+    assert await RetryingLedger(ledger=Flaky(away), pause_s=0.001).evaluate("x", {}) == {"function": "x"}
     with pytest.raises(BusinessRefusal):
-        await PatientLedger(ledger=Flaky(BusinessRefusal("REF_USED", ""))).execute("Mint", {})
+        await RetryingLedger(ledger=Flaky(BusinessRefusal("REF_USED", ""))).execute("Mint", {})
     with pytest.raises(Unavailable):
-        await PatientLedger(ledger=Flaky(away, away), patience_s=0, pause_s=0).execute("Mint", {})
+        await RetryingLedger(ledger=Flaky(away, away), patience_s=0, pause_s=0).execute("Mint", {})

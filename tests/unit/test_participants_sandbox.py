@@ -8,15 +8,21 @@ import pytest
 
 from edgegw.ledger import BusinessRefusal
 from edgegw.participants.consortium import ROLES, SEATS, Consortium, Role, Span
-from edgegw.participants.desk import Deposit, ExchangeDesk, Teller
-from edgegw.participants.patience import PatientLedger
-from edgegw.participants.port import LedgerPort
+from edgegw.participants.load_profiles import read_sun
 from edgegw.participants.producer import Plant
-from edgegw.participants.profiles import read_sun
+from edgegw.participants.retrying_ledger import RetryingLedger
 from edgegw.participants.runner import Changes
-from edgegw.participants.schedule import NEVER_S
 from edgegw.participants.settings import Settings
-from tests.unit.participants_host import MONDAY_S, OFFSET_S, MemoryPeer, StepClock, settle
+from edgegw.representative.exchange_desk import Deposit, ExchangeDesk, Teller
+from edgegw.representative.ledger_port import LedgerPort
+from edgegw.representative.posting_schedule import NEVER_S
+from tests.support.participants_host import (
+    MONDAY_S,
+    OFFSET_S,
+    MemoryPeer,
+    StepClock,
+    settle,
+)
 from tests.unit.test_participants_day import DAY_S, settings
 
 NOON_S = MONDAY_S + 12 * 3600
@@ -188,11 +194,11 @@ async def test_a_channel_without_constants_is_waited_for() -> None:
     """A role that starts before the channel is configured waits; a patience that ends gives the refusal."""
     peer = MemoryPeer(StepClock(NOON_S))
     floor = {"zone": "z", "product": "CHARGE", "hour": NOON_S + 7200, "floor": "1"}
-    hasty = PatientLedger(ledger=peer.port("ProducerMSP", "oracle"), patience_s=0, pause_s=0)
+    hasty = RetryingLedger(ledger=peer.port("ProducerMSP", "oracle"), patience_s=0, pause_s=0)
     with pytest.raises(BusinessRefusal, match="NOT_CONFIGURED"):
         await hasty.execute("PostFloor", floor)
     waiting = asyncio.create_task(
-        PatientLedger(ledger=peer.port("ProducerMSP", "oracle"), pause_s=0).execute("PostFloor", floor)
+        RetryingLedger(ledger=peer.port("ProducerMSP", "oracle"), pause_s=0).execute("PostFloor", floor)
     )
     await settle()
     assert not waiting.done()

@@ -19,8 +19,8 @@ from edgegw.peer.chain import Chain, Cutting
 from edgegw.peer.gateway import events_of
 from edgegw.peer.store import FILE_NAME, Store, StoreError
 from edgegw.peer.validate import Verdict, validate
-from edgegw.peer.world import World
-from tests.unit.peer_network import ORGS, Network
+from edgegw.peer.world_state import World
+from tests.support.peer_network import ORGS, Network
 
 ALL_ORGS = ("EVUserMSP", "IndustryMSP", "ProducerMSP")
 

@@ -11,8 +11,8 @@ from edgegw.fabric.proto import peer_pb2
 from edgegw.fabric.rwset import RangeRead, Version
 from edgegw.fabric.wire import decode, encode
 from edgegw.peer.endorse import ProposalRefusedError, check_proposal, choose_organisations
-from edgegw.peer.world import World
-from tests.unit.peer_network import Network
+from edgegw.peer.world_state import World
+from tests.support.peer_network import Network
 
 MINUTE_NS = 60 * 1_000_000_000
 MISFIT = "error validating proposal: "

@@ -11,15 +11,15 @@ from edgegw.fabric.identity import KeySigner
 from edgegw.fabric.proto import common_pb2, gateway_pb2, peer_pb2
 from edgegw.fabric.transaction import EventsQuery, StatusQuery
 from edgegw.ledger.errors import CallFailure
-from edgegw.ledger.wire import Connection
+from edgegw.ledger.grpc_wire import Connection
 from edgegw.peer.chain import Cutting
 from edgegw.peer.faults import Faults
 from edgegw.peer.gateway import Gateway
 from edgegw.peer.server import Options, serve
-from edgegw.peer.world import World
-from tests.integration import toy_contract
+from edgegw.peer.world_state import World
+from tests.support import toy_contract
 from tests.support.patience import PATIENCE_S
-from tests.unit.peer_network import Network
+from tests.support.peer_network import Network
 
 
 @pytest.fixture(scope="module")

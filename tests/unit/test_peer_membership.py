@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.errors import ConfigError
+from edgegw.common.errors import ConfigError
 from edgegw.fabric.identity import parse_identity
 from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.peer import membership
 from edgegw.peer.faults import Faults
-from edgegw.peer.listening import StartRefusedError
+from edgegw.peer.listen_address import StartRefusedError
 from edgegw.peer.membership import Enrolment
 from edgegw.peer.server import Options, serve
-from tests.integration import toy_contract
-from tests.unit.peer_network import Network
+from tests.support import toy_contract
+from tests.support.peer_network import Network
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_further_members_are_enrolled_once(network: Network) -> None:
     """`MSP:NAME:ROLE[:GATEWAY]` gives key and certificate; again, the same."""
     folder = membership.enrol(network.crypto, Enrolment.parse("EVUserMSP:gateway2:gateway:gateway2"))
     identity = load_signer(folder).identity
-    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway": "gateway2"}
+    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway.loop": "gateway2"}
     assert network.rules.roots.issued(parse_identity(identity.serialized))
     again = membership.enrol(network.crypto, Enrolment.parse("EVUserMSP:gateway2:gateway:gateway2"))
     assert load_signer(again).identity == identity

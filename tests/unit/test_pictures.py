@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chromium import PICTURED
+from tests.support.chromium import PICTURED
 
 ROOT = Path(__file__).resolve().parents[2]
 BYTES_MAX = 80_000

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from edgegw.core.settlement import State
-from edgegw.core.state import Line, Station
+from edgegw.core.state import Station, TradeLine
 from edgegw.core.station import new_station
-from tests.core_bench import Bench, settings
-from tests.cut_disk import Disk, Event, events_of, strace
-from tests.power_cut import book_faults
+from edgegw.core.submission import State
+from tests.support.core_bench import Bench, settings
+from tests.support.cut_disk import Disk, Event, events_of, strace
+from tests.support.power_cut import book_faults
 
 HOME = Path("/data")
 DB = "station.db"
@@ -157,7 +157,7 @@ def test_every_missing_piece_is_found() -> None:
     bench.end()
     bench.read("MA1", 1_005)
     (line,) = bench.station.lines.values()
-    assert isinstance(line, Line)
+    assert isinstance(line, TradeLine)
     lines = {line.trade_id: line}
     orphan = station(trades=0, lines=lines)
     found = list(book_faults(orphan, [EPOCH, SEGMENT]))

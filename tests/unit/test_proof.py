@@ -15,11 +15,11 @@ from edgegw.fabric.wire import MalformedMessageError, encode
 from edgegw.ledger.proof import Neighbours, block_checks, prove_block, transaction_checks
 from edgegw.ledger.receipt import receipt_of
 from edgegw.peer import membership
-from tests.audit_world import Run, tiny_day
-from tests.contract_world import LIGHT
-from tests.unit.peer_network import Network
-from tests.unit.test_paper import DIRECT, MARKET, RETAIL
-from tests.unit.test_paper import Peer as PaperPeer
+from tests.support.audit_world import Run, tiny_day
+from tests.support.contract_world import LIGHT
+from tests.support.peer_network import Network
+from tests.unit.test_block_view import DIRECT, MARKET, RETAIL
+from tests.unit.test_block_view import Peer as PaperPeer
 
 
 class Peer(PaperPeer):
@@ -216,7 +216,7 @@ def test_a_changed_block_is_found(
     network: Network, spoil: Callable[[common_pb2.Block], None], says: list[str]
 ) -> None:
     """Data that the header does not cover, signatures that do not cover the data, codes for nothing."""
-    from edgegw.peer.world import World
+    from edgegw.peer.world_state import World
 
     block = sealed(network, network.envelope(World(), "Add", key="k", n=1))
     assert faults_of(block, network.rules.roots) == []
@@ -267,7 +267,7 @@ def test_an_orderers_signature_counts_where_its_root_is_trusted(network: Network
 
 def test_a_receipt_names_the_place(network: Network) -> None:
     """Block, place in it, validation and both hashes, of the first copy; another block has none."""
-    from edgegw.peer.world import World
+    from edgegw.peer.world_state import World
 
     endorsed = network.endorsed(World(), "Add", key="k", n=1)
     first = network.envelope(World(), "Add", key="k", n=1)

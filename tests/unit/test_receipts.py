@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from edgegw.errors import JournalError
-from edgegw.ports import Fact
-from edgegw.receipts import LineStatus, MeterSpan, Receipt, ReceiptBook
+from edgegw.common.errors import JournalError
+from edgegw.ports.gateway import Fact
+from edgegw.ports.receipts import LineStatus, MeterSpan, Receipt, ReceiptBook
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.receipts import JournalReceipts
-from tests.journal_days import JournalledUniverse, market_day, offline_day
+from tests.support.journal_days import JournalledUniverse, market_day, offline_day
 
 
 def written(universe: JournalledUniverse, path: Path) -> JournalReceipts:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from edgegw.config import Config, load
+from edgegw.config.schema import Config, load
 from edgegw.core import station as core_station
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import EvseSettings
 from edgegw.core.station import new_station
 from edgegw.daemon.reload import plan_reload
-from tests.core_bench import Bench, settings
+from tests.support.core_bench import Bench, settings
 from tests.unit.test_config_parts import CHARGER, MAIN
 
 

@@ -14,7 +14,7 @@ import pytest
 from firmware_sim.plans import ScenarioFault
 from firmware_sim.scenario import build_scenario, read_scenario
 from firmware_sim.sealed_books import seal_of
-from firmware_sim.station import Station
+from firmware_sim.station import SimulatedStation
 from firmware_sim.world import NS_PER_S, Clock, iso, parse_ns, stream
 
 SCENARIOS = Path(__file__).parents[2] / "configs" / "scenarios"
@@ -73,7 +73,7 @@ def test_a_station_that_stands_still_seals_the_same_books() -> None:
         monotonic_origin_ns=time.monotonic_ns() + 3600 * NS_PER_S, utc_origin_ns=0, utc_end_ns=NS_PER_S
     )
     scenario = read_scenario(SCENARIOS / "one_car.toml")
-    one, two = (Station(scenario, clock).seal() for _ in range(2))
+    one, two = (SimulatedStation(scenario, clock).seal() for _ in range(2))
     assert one == two
     assert one["wanted_wh"] == 9_000
     assert one["outcomes"] == {"waiting": 1}

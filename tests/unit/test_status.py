@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.condition import Signs
 from edgegw.core.market import CHARGE
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Station
 from edgegw.core.station import new_station
 from edgegw.daemon import status
 from edgegw.daemon.status import Board
-from edgegw.ops.lag import LagProbe
 from edgegw.ops.logs import configure
-from tests.core_bench import T0_S, Bench, S, settings
-from tests.gateway_fakes import FakeClock
+from edgegw.ops.loop_lag import LagProbe
+from edgegw.ports.station_health import Signs
+from tests.support.core_bench import T0_S, Bench, S, settings
+from tests.support.gateway_fakes import FakeClock
 from tests.support.patience import PATIENCE_S
 
 

@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from edgegw.config import load
+from edgegw.config.schema import load
 from edgegw.core.events import Event, StorageChanged, StorageLevel
 from edgegw.ops import storage
-from edgegw.ops.storage import Ballast, Room, StorageWatch, check_storage, level_of, worst_case
-from tests.journal_days import count, offline_day, size_of
+from edgegw.ops.storage import (
+    Ballast,
+    FreeSpace,
+    StorageWatch,
+    check_storage,
+    level_of,
+    worst_case,
+)
+from tests.support.journal_days import count, offline_day, size_of
 from tests.support.patience import PATIENCE_S
 
 GB = 1_000_000_000
@@ -48,7 +55,7 @@ profile = "eastron-sdm630"
 def level(
     free_permille: int, *, before: StorageLevel = StorageLevel.OK, missing_bytes: int = 0
 ) -> StorageLevel:
-    room = Room(total=GB, free=free_permille * GB // 1000)
+    room = FreeSpace(total=GB, free=free_permille * GB // 1000)
     return level_of(room, missing_bytes=missing_bytes, before=before)
 
 
@@ -91,10 +98,10 @@ def test_a_missing_ballast_counts_as_used() -> None:
 def test_a_large_disk_is_not_short_at_five_percent() -> None:
     """Of a file system beyond 8 GiB the marks are shares of 8 GiB: 40 GB free of a terabyte stop nothing."""
     assert (
-        level_of(Room(total=1000 * GB, free=40 * GB), missing_bytes=0, before=StorageLevel.OK)
+        level_of(FreeSpace(total=1000 * GB, free=40 * GB), missing_bytes=0, before=StorageLevel.OK)
         is StorageLevel.OK
     )
-    tight = level_of(Room(total=1000 * GB, free=GB // 3), missing_bytes=0, before=StorageLevel.OK)
+    tight = level_of(FreeSpace(total=1000 * GB, free=GB // 3), missing_bytes=0, before=StorageLevel.OK)
     assert tight is StorageLevel.NO_SESSIONS
 
 
@@ -121,7 +128,7 @@ class Told:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.events: list[Event] = []
         self.lines: list[tuple[str, dict[str, Any]]] = []
-        self.room = Room(total=GB, free=GB // 2)
+        self.room = FreeSpace(total=GB, free=GB // 2)
         monkeypatch.setattr(storage, "room_of", lambda _: self.room)
         self.watch = StorageWatch(
             folder, self.events.append, self.log, ballast=Ballast(folder / "b", 1 << 20)
@@ -132,7 +139,7 @@ class Told:
 
     def look(self, free_permille: int) -> list[str]:
         """The levels told by a look at a disk with so much free."""
-        self.room = Room(total=GB, free=free_permille * GB // 1000)
+        self.room = FreeSpace(total=GB, free=free_permille * GB // 1000)
         before = len(self.events)
         self.watch.tell(self.watch.look())
         return [event.level.name for event in self.events[before:] if isinstance(event, StorageChanged)]
@@ -180,14 +187,14 @@ def test_a_ballast_that_cannot_be_made_means_no_room(tmp_path: Path, monkeypatch
 async def test_the_watch_runs_until_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Look after look, on a thread of its own; events come on the loop."""
     told = Told(tmp_path, monkeypatch)
-    told.room = Room(total=GB, free=GB // 25)
+    told.room = FreeSpace(total=GB, free=GB // 25)
     monkeypatch.setattr(storage, "LOOK_S", 0.0)
     queue: asyncio.Queue[Event] = asyncio.Queue()
     watch = StorageWatch(tmp_path, queue.put_nowait, told.log, ballast=told.watch.ballast)
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(PATIENCE_S):
         assert await queue.get() == StorageChanged(level=StorageLevel.NO_SESSIONS)
-        told.room = Room(total=GB, free=GB)
+        told.room = FreeSpace(total=GB, free=GB)
         assert await queue.get() == StorageChanged(level=StorageLevel.OK)
     task.cancel()
 
@@ -229,7 +236,7 @@ def test_the_promise_counts_days_evses_and_samples(tmp_path: Path) -> None:
 
 def test_a_promise_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The refusal gives the figures of both sides and what to do; where the data folder is still to be made, its parent's disk counts."""
-    small = Room(total=100_000_000, free=36_000_000)
+    small = FreeSpace(total=100_000_000, free=36_000_000)
     monkeypatch.setattr(storage, "room_of", lambda _: small)
     ballast = storage.BALLAST_BYTES
     config = config_of(tmp_path, 20)
@@ -239,8 +246,8 @@ def test_a_promise_that_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pyt
         "EGW-4001 the disk is too small for storage.offline_days: 7 days x 1,920 trades x 18.9 kB needs 254 MB; "
         f"{tmp_path}/var has {has} MB; use a larger disk, or reduce storage.offline_days"
     )
-    small = Room(total=GB, free=GB)
+    small = FreeSpace(total=GB, free=GB)
     assert check_storage(config) == []
     assert check_storage(config_of(tmp_path, 20, **{"= 7": "= 14"})) == []
-    small = Room(total=100_000_000, free=0)
+    small = FreeSpace(total=100_000_000, free=0)
     assert "has 0 MB" in check_storage(config)[0]

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.database import Schema, open_reader, open_writer, pragma
-from edgegw.errors import JournalError
-from edgegw.ports import Fact, Journal
-from edgegw.store.chain import verify_chain
+from edgegw.common.errors import JournalError
+from edgegw.common.sqlite import Schema, open_reader, open_writer, pragma
+from edgegw.ports.gateway import Fact, Journal
+from edgegw.store.hash_chain import verify_chain
 from edgegw.store.journal import SqliteJournal, _Batch
-from edgegw.store.reader import JournalReader
+from edgegw.store.journal_reader import JournalReader
 
 KILLS = 20
 
@@ -225,7 +225,7 @@ def test_a_reader_cannot_write(tmp_path: Path) -> None:
 WRITER = textwrap.dedent("""
     import asyncio, sys
     from pathlib import Path
-    from edgegw.ports import Fact
+    from edgegw.ports.gateway import Fact
     from edgegw.store.journal import SqliteJournal
 
     async def main():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgegw.daemon.hosted import END_S
+from edgegw.daemon.child_processes import END_S
 from edgegw.daemon.running import DRAIN_S
 
 ROOT = Path(__file__).parents[2]

@@ -3,9 +3,9 @@
 import pytest
 
 from edgegw.common.throttle import Backoff, Rule, Throttle, Window, client_network
-from edgegw.participants.office import NAME_FREE, SOURCE_FREE, login_throttles
+from edgegw.representative.service import NAME_FREE, SOURCE_FREE, login_throttles
 from edgegw.web.operator.login import PAUSES
-from edgegw.web.visitors import ATTEMPTS_MAX, form_throttle
+from edgegw.web.visitor_login import ATTEMPTS_MAX, form_throttle
 
 
 class Clock:

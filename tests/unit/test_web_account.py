@@ -6,15 +6,23 @@ from urllib.parse import quote
 
 import pytest
 
-from edgegw.office import Check, Checked, Entry, No, OfficeError, Refusal, StationFound
-from edgegw.receipts import LineStatus, ReceiptLine
+from edgegw.ports.receipts import LineStatus, ReceiptLine
+from edgegw.ports.representative import (
+    Check,
+    Checked,
+    Entry,
+    RefusalCode,
+    RefusedRequest,
+    RepresentativeError,
+    StationFound,
+)
 from edgegw.web import driver
 from edgegw.web.application import application
 from edgegw.web.driver import home
-from edgegw.web.visitors import ATTEMPTS_MAX
-from tests.office_double import NOW_S
-from tests.receipt_double import FakeBook, receipt_of
-from tests.web_site import Browser, World
+from edgegw.web.visitor_login import ATTEMPTS_MAX
+from tests.support.receipts_fake import FakeBook, receipt_of
+from tests.support.representative_fake import NOW_S
+from tests.support.web_site import Browser, World
 
 PAGES = (
     *("/login", "/signup", "/account", "/profile", "/cards", "/leave", "/history", "/receipts", "/exchange"),
@@ -51,7 +59,7 @@ async def test_every_page_is_there_in_both_languages(
     """Each page has one heading, a title, labels for its fields, and ids that are unique."""
     for path in PAGES:
         if path == "/account":
-            profile = await browser.sign_up(world.office)
+            profile = await browser.sign_up(world.representative)
             book.add(receipt_of(profile.member_id, world.ledger))
             await browser.get(f"/account?lang={language}")
         answer = await browser.get(f"{path}{'&' if '?' in path else '?'}lang={language}")
@@ -69,15 +77,15 @@ async def test_every_page_is_there_in_both_languages(
 
 async def test_a_page_that_forms_lead_to_can_be_reloaded(world: World, browser: Browser) -> None:
     """The address of an answered form, asked for again, is a page; the language can be changed there too."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     for path in ("/exchange/quote", "/exchange/confirm", "/profile/password", "/cards/unlink", "/leave/now"):
         assert (await browser.get(f"{path}?lang=ko")).status == 200
 
 
 async def test_the_account_tells_tokens_and_energy(world: World, browser: Browser) -> None:
     """Available and set aside, in the visitor's words; the member's number is shortened."""
-    profile = await browser.sign_up(world.office)
-    world.office.tokens[profile.member_id] = 1_234_567
+    profile = await browser.sign_up(world.representative)
+    world.representative.tokens[profile.member_id] = 1_234_567
     answer = await browser.get("/account")
     assert "1,234.567 tokens" in answer.words
     assert f"{profile.member_id[:8]}…" in answer.words
@@ -97,12 +105,12 @@ def entered(world: World, member_id: str, count: int, name: str = "trade") -> No
             at_ns=(NOW_S + number) * 10**9,
             tx_id="ab" * 32,
         )
-        world.office.entries.append((member_id, entry))
+        world.representative.entries.append((member_id, entry))
 
 
 async def test_the_history_is_paged_to_its_end(world: World, browser: Browser) -> None:
     """Newest first, twenty on a page, and each entry on one page only."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     assert "member.signed" not in (await browser.get("/history")).text, "in the reader's words"
     entered(world, profile.member_id, 45)
     answer = await browser.get("/history")
@@ -121,7 +129,7 @@ async def test_the_history_is_paged_to_its_end(world: World, browser: Browser) -
 
 async def test_the_history_as_a_file_runs_nothing(world: World, browser: Browser) -> None:
     """The whole history as CSV, in which a text that looks like a formula is none."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     entered(world, profile.member_id, 130)
     entered(world, profile.member_id, 1, name="=HYPERLINK(1)")
     answer = await browser.get("/history.csv")
@@ -136,7 +144,7 @@ async def test_the_history_as_a_file_runs_nothing(world: World, browser: Browser
 
 async def test_a_receipt_tells_every_line(world: World, book: FakeBook, browser: Browser) -> None:
     """Registers, price and amount, market or retail and why, and where each line stands, in words."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     book.add(receipt_of(profile.member_id, world.ledger))
     assert "waiting for the ledger: 1" in (await browser.get("/receipts")).words
     words = (await browser.get("/receipts/BAY-1.77")).words
@@ -159,11 +167,11 @@ async def test_a_receipt_tells_every_line(world: World, book: FakeBook, browser:
 
 async def test_a_receipt_stands_without_the_ledger(world: World, book: FakeBook, browser: Browser) -> None:
     """Where no peer can be asked, the station's own word is shown."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     book.add(receipt_of(profile.member_id, world.ledger))
 
     async def silent(_trade_id: str) -> None:
-        raise OfficeError("no peer")
+        raise RepresentativeError("no peer")
 
     world.ledger.trade = silent  # type: ignore[method-assign,assignment]  # this ledger cannot be asked
     answer = await browser.get("/receipts/BAY-1.77")
@@ -173,10 +181,10 @@ async def test_a_receipt_stands_without_the_ledger(world: World, book: FakeBook,
 
 async def test_a_receipt_is_its_members_alone(world: World, book: FakeBook, browser: Browser) -> None:
     """Another member's receipt is refused in every form; one that never was is not found; a stranger logs in first."""
-    owner = await Browser(browser.app).sign_up(world.office, "nari")
+    owner = await Browser(browser.app).sign_up(world.representative, "nari")
     book.add(receipt_of(owner.member_id, world.ledger))
     assert (await browser.get("/receipts/BAY-1.77")).status == 303
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     for query in ("", "?format=csv", "?check=1"):
         answer = await browser.get(f"/receipts/BAY-1.77{query}")
         assert (answer.status, "EGW-3005" in answer.text) == (403, True)
@@ -188,7 +196,7 @@ async def test_a_receipt_is_its_members_alone(world: World, book: FakeBook, brow
 
 async def test_receipts_are_paged(world: World, book: FakeBook, browser: Browser) -> None:
     """Ten on a page, newest first, to the end."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     for number in range(23):
         book.add(receipt_of(profile.member_id, world.ledger, f"BAY-1.{number}"))
     path, seen = "/receipts", []
@@ -202,7 +210,7 @@ async def test_receipts_are_paged(world: World, book: FakeBook, browser: Browser
 
 async def test_a_receipt_as_a_file(world: World, book: FakeBook, browser: Browser) -> None:
     """One line of CSV for each line of the receipt, with plain numbers."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     receipt = receipt_of(profile.member_id, world.ledger, "=EVIL()")
     book.add(receipt)
     answer = await browser.get("/receipts/%3DEVIL()?format=csv".replace("%3D", "="))
@@ -214,7 +222,7 @@ async def test_a_receipt_as_a_file(world: World, book: FakeBook, browser: Browse
 
 async def test_a_receipt_is_recomputed(world: World, book: FakeBook, browser: Browser) -> None:
     """Each committed line's block with every check and its five fields, and what the check cannot show."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     receipt = receipt_of(profile.member_id, world.ledger)
     book.add(receipt)
     answer = await browser.get("/receipts/BAY-1.77?check=1")
@@ -226,14 +234,14 @@ async def test_a_receipt_is_recomputed(world: World, book: FakeBook, browser: Br
 
 async def test_what_does_not_hold_is_not_hidden(world: World, book: FakeBook, browser: Browser) -> None:
     """A failed check, one without words, and a trade that the ledger does not know are each told as such."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     receipt = receipt_of(profile.member_id, world.ledger)
     book.add(receipt)
     first, second, third = (one.trade_id for one in receipt.lines[:3])
 
-    async def check(trade_id: str) -> Checked | Refusal:
+    async def check(trade_id: str) -> Checked | RefusedRequest:
         if trade_id == first:
-            return Refusal(code="TRADE_UNKNOWN")
+            return RefusedRequest(code="TRADE_UNKNOWN")
         checks = () if trade_id == second else (Check(name="<new>", holds=False, detail="<b>"),)
         return Checked(trade_id=trade_id, block=7, fields={"KEY": "<i>"}, checks=checks)
 
@@ -249,7 +257,7 @@ async def test_what_does_not_hold_is_not_hidden(world: World, book: FakeBook, br
 
 async def test_a_session_that_has_only_begun(world: World, book: FakeBook, browser: Browser) -> None:
     """Without readings and lines the receipt says so; a dispute is told."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     whole = receipt_of(profile.member_id, world.ledger)
     session = replace(whole.session, ended_ns=None)
     book.add(replace(whole, session=session, meters=(), lines=(), disputed=True))
@@ -263,7 +271,7 @@ async def test_a_session_that_has_only_begun(world: World, book: FakeBook, brows
 
 async def test_texts_of_a_charger_stay_text(world: World, book: FakeBook, browser: Browser) -> None:
     """Session ids, codes and reasons come from devices and other programs: markup in them is text."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     evil = "<script>alert(1)</script>"
     whole = receipt_of(profile.member_id, world.ledger)
     line = ReceiptLine(
@@ -287,7 +295,7 @@ async def test_texts_of_a_charger_stay_text(world: World, book: FakeBook, browse
 async def test_without_a_station_there_are_no_receipts(world: World) -> None:
     """A representative's own pages have no journal to tell from."""
     browser = world.browser(driver=driver.routes)
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     assert "No sessions yet" in (await browser.get("/receipts")).words
     assert (await browser.get("/receipts/BAY-1.77")).status == 404
 
@@ -297,60 +305,60 @@ async def test_without_a_station_there_are_no_receipts(world: World) -> None:
 
 async def test_tokens_are_bought_once(world: World, browser: Browser) -> None:
     """Quote, confirmation, result; the same confirmation again shows the same result and exchanges nothing."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     await browser.get("/exchange")
     quote = await browser.send("/exchange/quote", way="buy", tokens="5000.5")
     assert "5,001 KRW" in quote.words, "what does not come out even is rounded up"
     assert "5,000.5 tokens" in quote.words
     assert "1 won for one token" in quote.words
-    assert world.office.tokens == {}
+    assert world.representative.tokens == {}
     quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
     results = [await browser.send("/exchange/confirm", quote_id=quote_id) for _ in range(2)]
     assert results[0].words == results[1].words
     assert f"dep:{quote_id}" in results[0].words
     assert "committed in block 1" in results[0].words
-    assert world.office.tokens == {profile.member_id: 5_000_500}
+    assert world.representative.tokens == {profile.member_id: 5_000_500}
 
 
 async def test_tokens_are_sold(world: World, browser: Browser) -> None:
     """The other way round; more than there are is refused beside the field, or at the confirmation where they went meanwhile."""
-    profile = await browser.sign_up(world.office)
-    world.office.tokens[profile.member_id] = 7_000_000
+    profile = await browser.sign_up(world.representative)
+    world.representative.tokens[profile.member_id] = 7_000_000
     await browser.get("/exchange")
     over = await browser.send("/exchange/quote", way="sell", tokens="7001")
     assert over.status == 422
     assert "You do not have so many tokens available." in over.words
     late = await browser.send("/exchange/quote", way="sell", tokens="7000")
     quote_id = re.findall(r'name="quote_id" value="(\w+)"', late.text)[0]
-    world.office.tokens[profile.member_id] = 6_999_000
+    world.representative.tokens[profile.member_id] = 6_999_000
     late = await browser.send("/exchange/confirm", quote_id=quote_id)
-    assert (late.status, world.office.tokens) == (422, {profile.member_id: 6_999_000})
+    assert (late.status, world.representative.tokens) == (422, {profile.member_id: 6_999_000})
     assert "You do not have so many tokens available." in late.words
-    world.office.tokens[profile.member_id] = 7_000_000
+    world.representative.tokens[profile.member_id] = 7_000_000
     await browser.get("/exchange")
     quote = await browser.send("/exchange/quote", way="sell", tokens="7000")
     quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
     done = await browser.send("/exchange/confirm", quote_id=quote_id)
     assert "7,000 KRW are on their way to you." in done.words
-    assert world.office.tokens == {profile.member_id: 0}
+    assert world.representative.tokens == {profile.member_id: 0}
 
 
 @pytest.mark.parametrize("typed", ["-5", "1e9", "5,5", "٣", "", "0", "0.5", "1000001", "9" * 40, "1.2345"])
 async def test_a_bad_amount_is_told_beside_its_field(world: World, browser: Browser, typed: str) -> None:
     """No entry is guessed at; it is kept as it was typed, and no quote is made."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     await browser.get("/exchange")
     answer = await browser.send("/exchange/quote", way="buy", tokens=typed)
     assert (answer.status, f'value="{typed}"' in answer.text) == (422, True)
     assert "Enter tokens between 1 and 1,000,000" in answer.words
-    assert world.office.quotes == {}
+    assert world.representative.quotes == {}
 
 
 async def test_quotes_are_the_members_own_and_end(world: World, browser: Browser) -> None:
     """Another's quote, none at all and one too old do nothing, and are told in words; a way must be chosen."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     other = Browser(browser.app)
-    await other.sign_up(world.office, "nari")
+    await other.sign_up(world.representative, "nari")
     await browser.get("/exchange")
     assert "Choose what you want to do." in (await browser.send("/exchange/quote", tokens="5")).words
     quote = await browser.send("/exchange/quote", way="buy", tokens="5000")
@@ -361,25 +369,25 @@ async def test_quotes_are_the_members_own_and_end(world: World, browser: Browser
     world.clock.at_ns += 301 * 10**9
     late = await browser.send("/exchange/confirm", quote_id=quote_id)
     assert (late.status, "no longer valid" in late.words) == (422, True)
-    assert world.office.tokens == {}
+    assert world.representative.tokens == {}
 
 
 async def test_a_code_without_words_is_told_as_itself(world: World, browser: Browser) -> None:
     """A refusal that these pages do not know is not hidden."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
 
-    async def refuse(*_: object, **__: object) -> Refusal:
-        return Refusal(code="BRAND_NEW")
+    async def refuse(*_: object, **__: object) -> RefusedRequest:
+        return RefusedRequest(code="BRAND_NEW")
 
-    world.office.exchange_quote = refuse  # type: ignore[method-assign]  # this desk says something new
+    world.representative.exchange_quote = refuse  # type: ignore[method-assign]  # this desk says something new
     await browser.get("/exchange")
     assert "(BRAND_NEW)" in (await browser.send("/exchange/quote", way="buy", tokens="5")).words
-    assert No.NO_DESK not in (await browser.get("/exchange")).text
+    assert RefusalCode.NO_DESK not in (await browser.get("/exchange")).text
 
 
 async def test_who_came_for_tokens_is_led_back(world: World, browser: Browser) -> None:
     """A page that sends for tokens names how many and where to go afterwards; only pages of ours are gone to."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     form = await browser.get("/exchange?tokens=12&next=/evse/BAY-1/charge")
     assert 'value="12"' in form.text
     quote = await browser.send("/exchange/quote", way="buy", tokens="12", next="/evse/BAY-1/charge")
@@ -393,12 +401,12 @@ async def test_who_came_for_tokens_is_led_back(world: World, browser: Browser) -
 
 async def test_an_exchange_that_is_not_decided_can_be_asked_for_again(world: World, browser: Browser) -> None:
     """The same confirmation is offered again, so that nothing is exchanged twice."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
 
-    async def wait(*_: object) -> Refusal:
-        return Refusal(code=No.PENDING)
+    async def wait(*_: object) -> RefusedRequest:
+        return RefusedRequest(code=RefusalCode.PENDING)
 
-    world.office.exchange = wait  # type: ignore[method-assign,assignment]  # this bank takes its time
+    world.representative.exchange = wait  # type: ignore[method-assign,assignment]  # this bank takes its time
     await browser.get("/exchange")
     answer = await browser.send("/exchange/confirm", quote_id="q1")
     assert answer.status == 202
@@ -476,7 +484,7 @@ async def test_a_place_at_the_edge_of_the_earth(world: World, browser: Browser) 
 
 async def test_cards_and_places_are_not_found_out_by_trying(world: World, browser: Browser) -> None:
     """Whose a card is, and where stations are, is told to one address only so often in a minute."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     await browser.get("/cards")
     for number in range(ATTEMPTS_MAX):
         assert (await browser.send("/cards", number="04A224B1", label=f"Card {number}")).status == 200

@@ -16,7 +16,7 @@ from edgegw.web.charts.series import PlanMarks, PlanRow, PricePoint
 from edgegw.web.charts.svg import Drawn, element, words
 from edgegw.web.charts.tables import plan_table, price_table
 from edgegw.web.formats import DASH
-from tests.web_pictures import (
+from tests.support.web_pictures import (
     DAY_S,
     KST,
     NOW_S,

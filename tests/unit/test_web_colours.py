@@ -7,7 +7,7 @@ import pytest
 
 import edgegw.web
 from edgegw.web.charts import svg
-from tests.web_pictures import every_picture
+from tests.support.web_pictures import every_picture
 
 SHEET = (Path(edgegw.web.__file__).parent / "static" / "charts.css").read_text()
 LEAST = {"text": 4.5, "line": 3.0}

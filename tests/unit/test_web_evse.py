@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.common.units import SECOND_NS
 from edgegw.core.events import ChargingState, ConnectorStatus, OrderStopped
 from edgegw.core.orders import REFUSALS, Aim, OrderState
 from edgegw.core.state import Phase
-from edgegw.units import SECOND_NS
-from edgegw.web.driver.order_words import refusal_words, remark_words
-from edgegw.web.texts import catalogue
-from tests.driver_world import ATTACKS, Place, heard, listening, ordered, running
-from tests.web_site import station
+from edgegw.web.catalogues import catalogue
+from edgegw.web.driver.order_messages import refusal_words, remark_words
+from tests.support.driver_world import ATTACKS, Place, heard, listening, ordered, running
+from tests.support.web_site import station
 
 PRIVATE = ("7.4 kW", "64%", "4.32 kWh", "540 tokens", "Charging order", "BAY-1.t1")
 
@@ -107,12 +107,12 @@ async def test_a_stranger_sees_only_that_it_is_in_use(place: Place) -> None:
 
 async def test_the_stream_tells_the_driver_and_nobody_else(place: Place) -> None:
     """The living part of the driver and that of others come from the same moment and share nothing private."""
-    browser, stranger = place.browser(), place.browser()
+    browser, pending = place.browser(), place.browser()
     profile = await place.driver(browser)
     place.world.present = running(place.world.present, ordered(profile.member_id))
     async with (
         listening(browser, "/evse/BAY-1/live") as own,
-        listening(stranger, "/evse/BAY-1/live") as foreign,
+        listening(pending, "/evse/BAY-1/live") as foreign,
     ):
         mine, theirs = await heard(own), await heard(foreign)
         assert mine.startswith("retry: 2000")
@@ -123,12 +123,12 @@ async def test_the_stream_tells_the_driver_and_nobody_else(place: Place) -> None
         for word in (*PRIVATE, profile.member_id):
             assert word not in theirs
         place.world.present = running(place.world.present, ordered(profile.member_id), power_w=-3_000)
-        place.pulse.beat()
+        place.live_updates.beat()
         assert "3.0 kW" in await heard(own)
         await asyncio.sleep(0)
         assert foreign.empty()
         place.world.present = running(place.world.present, ordered("somebody-else"))
-        place.pulse.beat()
+        place.live_updates.beat()
         after = await heard(own)
         for word in PRIVATE:
             assert word not in after
@@ -144,7 +144,7 @@ async def test_many_watch_one_drawing(place: Place) -> None:
     ):
         texts = [await heard(one) for one in (first, second, third)]
         assert texts[0] == texts[1] != texts[2]
-        assert len(place.pulse._channels) == 2
+        assert len(place.live_updates._channels) == 2
 
 
 async def test_a_lost_stream_comes_back_with_the_newest(place: Place) -> None:
@@ -154,7 +154,7 @@ async def test_a_lost_stream_comes_back_with_the_newest(place: Place) -> None:
     place.world.present = running(place.world.present, ordered(profile.member_id))
     async with listening(browser, "/evse/BAY-1/live") as sent:
         assert "7.4 kW" in await heard(sent)
-    assert place.pulse.viewers == 0
+    assert place.live_updates.viewers == 0
     place.world.present = running(place.world.present, ordered(profile.member_id), power_w=5_000)
     async with listening(browser, "/evse/BAY-1/live") as sent:
         again = await heard(sent)
@@ -167,7 +167,7 @@ async def test_a_point_that_was_taken_away_is_drawn_as_nothing(place: Place) -> 
     async with listening(place.browser(), "/evse/BAY-1/live") as sent:
         await heard(sent)
         place.world.present = station(("BAY-9",))
-        place.pulse.beat()
+        place.live_updates.beat()
         assert await heard(sent) == "event: live\ndata: \n\n"
 
 
@@ -181,9 +181,9 @@ async def test_only_the_driver_stops(place: Place) -> None:
     refused = await other.send("/evse/BAY-1/stop")
     assert (refused.status, "EGW-3005" in refused.text) == (403, True)
     assert place.world.placed == []
-    stranger = place.browser()
-    await stranger.get("/evse/BAY-1/label")
-    assert (await stranger.send("/evse/BAY-1/stop")).status in {403, 404}
+    pending = place.browser()
+    await pending.get("/evse/BAY-1/label")
+    assert (await pending.send("/evse/BAY-1/stop")).status in {403, 404}
     assert place.world.placed == []
     await mine.get("/evse/BAY-1")
     assert (await mine.send("/evse/BAY-1/stop")).status == 200

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edgegw.web.geography import (
     Direction,
-    Place,
+    GeoPoint,
     bearing_deg,
     direction,
     distance_m,
@@ -19,8 +19,8 @@ from edgegw.web.geography import (
 )
 
 
-def place(latitude: float, longitude: float) -> Place:
-    return Place(latitude_deg=latitude, longitude_deg=longitude)
+def place(latitude: float, longitude: float) -> GeoPoint:
+    return GeoPoint(latitude_deg=latitude, longitude_deg=longitude)
 
 
 PLACES = st.builds(place, st.floats(-90, 90), st.floats(-180, 180))
@@ -75,7 +75,7 @@ def test_directions_that_are_known() -> None:
 
 
 @given(start=PLACES, end=PLACES)
-def test_the_plane_keeps_distance_and_direction(start: Place, end: Place) -> None:
+def test_the_plane_keeps_distance_and_direction(start: GeoPoint, end: GeoPoint) -> None:
     """How far a place is drawn from the centre is how far it is, both ways, and never more than half round."""
     away = distance_m(start, end)
     assert away == distance_m(end, start) <= 20_015_114
@@ -117,7 +117,7 @@ def test_what_is_no_geohash(geohash: str) -> None:
 
 
 @given(spot=PLACES, length=st.integers(1, 12))
-def test_a_cell_holds_its_place(spot: Place, length: int) -> None:
+def test_a_cell_holds_its_place(spot: GeoPoint, length: int) -> None:
     """The cell of a place's geohash holds the place, and a longer one lies within it."""
     geohash = geohash_of(spot, length)
     cell = geohash_cell(geohash)

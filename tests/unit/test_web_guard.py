@@ -12,7 +12,7 @@ from edgegw.web.application import action, action_for_members, for_members, page
 from edgegw.web.driver import home
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, local
-from tests.web_site import HOST, Browser, World
+from tests.support.web_site import HOST, Browser, World
 
 FORM = {"origin": f"http://{HOST}", "content-type": "application/x-www-form-urlencoded"}
 
@@ -73,7 +73,7 @@ async def test_every_answer_has_the_strict_headers(browser: Browser) -> None:
 )
 async def test_a_form_from_elsewhere_is_refused(browser: Browser, origin: str | None) -> None:
     """A form counts only with the origin it stands at, even with the right token."""
-    await browser.sign_up(World().office)
+    await browser.sign_up(World().representative)
     await browser.get("/")
     headers = {**FORM, "origin": origin} if origin else {"content-type": FORM["content-type"]}
     answer = await browser.ask("POST", "/echo", headers=headers, body=f"form_token={browser.token}".encode())
@@ -91,7 +91,7 @@ async def test_a_form_without_its_token_is_refused(browser: Browser, token: str)
 
 async def test_a_form_with_its_token_is_taken(world: World, browser: Browser) -> None:
     """The page's own form is taken; another browser's token, and the one of before the login, are not."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     await browser.get("/")
     assert (await browser.send("/echo", said=" 전기 <b> ")).text == "전기 <b>"
     stolen, other = browser.token, Browser(browser.app)
@@ -110,7 +110,7 @@ async def test_members_pages_ask_for_a_login(world: World, browser: Browser) -> 
     """Who is not logged in is led to the login, and back."""
     answer = await browser.get("/mine")
     assert (answer.status, answer.headers["location"]) == (303, "/login?next=/mine")
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     assert (await browser.get("/mine")).text == "yours"
     await browser.get("/")
     assert (await browser.send("/own", said="x")).text == "x"

@@ -5,15 +5,21 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.common.units import INTERVAL_S, SECOND_NS
 from edgegw.core.events import ConnectorStatus
-from edgegw.office import Balance, Notice, OfficeError, PriceShown, Product
-from edgegw.units import INTERVAL_S, SECOND_NS
+from edgegw.ports.representative import (
+    Balance,
+    Notice,
+    PriceShown,
+    Product,
+    RepresentativeError,
+)
+from edgegw.web.catalogues import catalogue
 from edgegw.web.driver import prices
 from edgegw.web.driver.prices import DayPrices, day_of
-from edgegw.web.texts import catalogue
-from tests.driver_world import ATTACKS, NOW_NS, Place, ordered, running
-from tests.office_double import NOW_S, FakeOffice
-from tests.web_site import FakeLedger, station
+from tests.support.driver_world import ATTACKS, NOW_NS, Place, ordered, running
+from tests.support.representative_fake import NOW_S, FakeOffice
+from tests.support.web_site import FakeLedger, station
 
 
 @pytest.fixture
@@ -50,10 +56,10 @@ async def test_who_has_logged_in_sees_their_tokens_and_their_session(place: Plac
     answer = await browser.get("/")
     assert "12,345 tokens" in answer.words
     assert "Watch your session" in answer.words
-    stranger = (await place.browser().get("/")).words
-    assert "12,345" not in stranger
-    assert "Your session" not in stranger
-    assert "In use" in stranger
+    pending = (await place.browser().get("/")).words
+    assert "12,345" not in pending
+    assert "Your session" not in pending
+    assert "In use" in pending
 
 
 async def test_each_state_has_its_words(place: Place) -> None:
@@ -79,31 +85,31 @@ async def test_notices_are_told_in_the_readers_language(place: Place) -> None:
             text_ko=attack,
             text_en=attack,
         )
-        await place.world.office.publish(notice)
+        await place.world.representative.publish(notice)
         if number % 5 == 4:
             answer = await place.browser("ko").get("/")
             assert answer.words.count("점검") == 5
             assert "<script>alert" not in answer.text
             assert "<img" not in answer.text
-            place.world.office.told.clear()
+            place.world.representative.told.clear()
 
 
 class _DeafLedger(FakeLedger):
     async def price(self, product: Product, interval: int) -> PriceShown | None:  # noqa: ARG002 - the port's
-        raise OfficeError("the peer is away")
+        raise RepresentativeError("the peer is away")
 
 
 class _DeafOffice(FakeOffice):
     async def balance(self, member_id: str) -> Balance:  # noqa: ARG002 - the port's
-        raise OfficeError("the office is away")
+        raise RepresentativeError("the office is away")
 
     async def notices(self) -> Sequence[Notice]:
-        raise OfficeError("the office is away")
+        raise RepresentativeError("the office is away")
 
 
 async def test_without_ledger_and_office_it_still_says_what_is_free(place: Place) -> None:
     """Neither a peer nor an office that is away costs the page."""
-    place.world.ledger, place.world.office = _DeafLedger(), _DeafOffice()
+    place.world.ledger, place.world.representative = _DeafLedger(), _DeafOffice()
     browser = place.browser()
     await place.driver(browser)
     answer = await browser.get("/")

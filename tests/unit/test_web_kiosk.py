@@ -10,13 +10,13 @@ import pytest
 from starlette.requests import Request
 
 from edgegw.common.qr import qr_svg
-from edgegw.units import SECOND_NS
-from edgegw.web.driver import kiosk, presence
-from edgegw.web.driver.presence import ScreenCodes
+from edgegw.common.units import SECOND_NS
+from edgegw.web.driver import kiosk, screen_codes
+from edgegw.web.driver.screen_codes import ScreenCodes
 from edgegw.web.site import LOCAL_NAMES
-from tests.driver_world import NOW_NS, Place
-from tests.office_double import StoodClock
-from tests.web_site import Browser
+from tests.support.driver_world import NOW_NS, Place
+from tests.support.representative_fake import StoodClock
+from tests.support.web_site import Browser
 
 SECRET = b"s" * 32
 
@@ -84,7 +84,7 @@ def test_used_codes_are_forgotten_when_they_are_too_old(monkeypatch: pytest.Monk
     """The memory of used codes is bounded by time, and by number: when it is full no code counts."""
     clock = StoodClock()
     screen = codes(clock)
-    monkeypatch.setattr(presence, "USED_MAX", 3)
+    monkeypatch.setattr(screen_codes, "USED_MAX", 3)
     for _ in range(3):
         assert screen.use("BAY-1", screen.new("BAY-1"))
     assert not screen.use("BAY-1", screen.new("BAY-1"))

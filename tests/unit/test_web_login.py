@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from edgegw.office import Kind, No, Notice, Refusal
+from edgegw.ports.representative import Kind, Notice, RefusalCode, RefusedRequest
 from edgegw.web import driver
 from edgegw.web.driver import home
-from edgegw.web.visitors import ATTEMPTS_MAX
-from tests.office_double import NOW_S
-from tests.web_site import PASSWORD, Answer, Browser, World
+from edgegw.web.visitor_login import ATTEMPTS_MAX
+from tests.support.representative_fake import NOW_S
+from tests.support.web_site import PASSWORD, Answer, Browser, World
 
 NEW = "another long password"
 FORM = {
@@ -71,7 +71,7 @@ async def test_a_stranger_signs_up_and_is_in(world: World, browser: Browser) -> 
     assert "A random number instead of your name" in page.words
     answer = await browser.send("/signup", **FORM | {"next": "/cards"})
     assert (answer.status, "No card is linked yet." in answer.words) == (200, True)
-    ((profile, _),) = world.office.people.values()
+    ((profile, _),) = world.representative.people.values()
     assert (profile.login, profile.language, profile.kind) == ("mina", "en", "EV")
     assert (await browser.get("/signup")).status == 303
 
@@ -104,7 +104,7 @@ async def test_a_bad_sign_up_is_told_beside_its_field(browser: Browser, field: s
 
 async def test_nobody_signs_up_twice_or_learns_who_did(world: World, browser: Browser) -> None:
     """A login name and a contact that are taken give one and the same answer."""
-    await world.browser().sign_up(world.office)
+    await world.browser().sign_up(world.representative)
     await browser.get("/signup")
     taken_login = await browser.send("/signup", **FORM | {"contact": "other@example.org"})
     taken_contact = await browser.send("/signup", **FORM | {"login": "other"})
@@ -117,17 +117,17 @@ async def test_nobody_signs_up_twice_or_learns_who_did(world: World, browser: Br
 async def test_what_the_office_refuses_stands_beside_its_field(world: World, browser: Browser) -> None:
     """A field that only the office knows to be wrong is told beside it too."""
 
-    async def refuse(_newcomer: object) -> Refusal:
-        return Refusal(code=No.BAD_FIELD, detail="contact")
+    async def refuse(_newcomer: object) -> RefusedRequest:
+        return RefusedRequest(code=RefusalCode.BAD_FIELD, detail="contact")
 
-    world.office.sign_up = refuse  # type: ignore[method-assign,assignment]  # this office takes nobody
+    world.representative.sign_up = refuse  # type: ignore[method-assign,assignment]  # this office takes nobody
     await browser.get("/signup")
     assert faulty(await browser.send("/signup", **FORM), "contact")
 
 
 async def test_a_login_leads_back_and_its_cookie_is_hidden(world: World, browser: Browser) -> None:
     """The right password leads to the page that was wanted; no script reads the cookie."""
-    await world.browser().sign_up(world.office)
+    await world.browser().sign_up(world.representative)
     assert (await browser.get("/receipts")).headers["location"] == "/login?next=/receipts"
     page = await browser.get("/login?next=/receipts")
     assert 'autocomplete="username"' in page.text
@@ -139,7 +139,7 @@ async def test_a_login_leads_back_and_its_cookie_is_hidden(world: World, browser
 
 async def test_after_a_login_the_browser_is_another_one(world: World, browser: Browser) -> None:
     """A key or login that somebody planted before is worth nothing afterwards."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     old_login = browser.cookies["edgegw_login"]
     await browser.get("/account")
     old_key, old_token = browser.cookies["edgegw_visitor"], browser.token
@@ -150,14 +150,14 @@ async def test_after_a_login_the_browser_is_another_one(world: World, browser: B
     assert all("HttpOnly" in one and "SameSite=lax" in one for one in answer.cookies)
     assert browser.cookies["edgegw_visitor"] != old_key
     assert browser.cookies["edgegw_login"] != old_login
-    assert old_login not in world.office.logins
+    assert old_login not in world.representative.logins
     await browser.get("/account")
     assert browser.token != old_token
 
 
 async def test_a_wrong_login_tells_nothing(world: World, browser: Browser) -> None:
     """An unknown name and a wrong password are one answer; many tries are 429."""
-    await world.browser().sign_up(world.office)
+    await world.browser().sign_up(world.representative)
     await browser.get("/login")
     wrong = await browser.send("/login", login="mina", password="wrong wrong wrong")
     unknown = await browser.send("/login", login="nina", password="wrong wrong wrong")
@@ -187,7 +187,7 @@ async def test_other_members_share_these_pages(world: World, kind: Kind) -> None
     browser = world.browser(home=home.routes, shared=driver.shared(kind))
     await browser.get("/signup")
     await browser.send("/signup", **FORM)
-    ((profile, _),) = world.office.people.values()
+    ((profile, _),) = world.representative.people.values()
     assert profile.kind == kind
     page = await browser.get("/profile")
     assert "Battery of the car" not in page.words
@@ -199,10 +199,10 @@ async def test_other_members_share_these_pages(world: World, kind: Kind) -> None
 
 async def test_logging_out_ends_the_login(world: World, browser: Browser) -> None:
     """After it the login is no longer one, and members' pages ask for another."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     await browser.get("/account")
     await browser.send("/logout")
-    assert world.office.logins == {}
+    assert world.representative.logins == {}
     assert "edgegw_login" not in browser.cookies
     assert (await browser.get("/account")).status == 303
 
@@ -235,7 +235,7 @@ async def test_what_is_typed_stays_text(world: World, browser: Browser, path: st
     """Whatever is typed into a field, and wherever it is shown afterwards, it is text."""
     full = {**FORM, **DEFAULTS, "number": "04A2B3C4", "label": "car", "tokens": "5", "way": "buy"}
     if path not in {"/signup", "/login"}:
-        await browser.sign_up(world.office)
+        await browser.sign_up(world.representative)
     for text in EVIL:
         await browser.get("/login")
         await browser.get("/account")
@@ -248,25 +248,25 @@ async def test_what_is_typed_stays_text(world: World, browser: Browser, path: st
 
 async def test_a_form_of_elsewhere_changes_nothing(world: World, browser: Browser) -> None:
     """Without the page's token no form of the account is taken."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     browser.token = "0" * 64
     for path in (
         *("/logout", "/signup", "/profile", "/profile/password", "/profile/defaults", "/cards"),
         *("/cards/unlink", "/leave", "/leave/now", "/exchange/quote", "/exchange/confirm"),
     ):
         assert (await browser.send(path, **FORM)).status == 403
-    assert len(world.office.people) == len(world.office.logins) == 1
+    assert len(world.representative.people) == len(world.representative.logins) == 1
 
 
 async def test_the_profile_is_changed(world: World, browser: Browser) -> None:
     """Name, contact and language are kept, and the page speaks the new language at once."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     await browser.get("/profile")
     answer = await browser.send(
         "/profile", name="Mina Park", contact="010-1234-5678", language="ko", version="1"
     )
     assert "저장했습니다." in answer.words
-    changed, _ = world.office.people[profile.member_id]
+    changed, _ = world.representative.people[profile.member_id]
     assert (changed.name, changed.contact, changed.language) == ("Mina Park", "010-1234-5678", "ko")
     stale = await browser.send("/profile", name="Kim", contact="a@example.org", language="ko", version="1")
     assert (stale.status, "그사이 다른 곳에서" in stale.words) == (422, True)
@@ -276,29 +276,29 @@ async def test_the_profile_is_changed(world: World, browser: Browser) -> None:
 
 async def test_a_new_password_needs_the_old_one(world: World, browser: Browser) -> None:
     """With it the password changes and other logins end; without it nothing does."""
-    profile = await browser.sign_up(world.office)
-    other = await world.office.log_in("mina", PASSWORD, source="elsewhere")
-    assert not isinstance(other, Refusal)
+    profile = await browser.sign_up(world.representative)
+    other = await world.representative.log_in("mina", PASSWORD, source="elsewhere")
+    assert not isinstance(other, RefusedRequest)
     await browser.get("/profile")
     wrong = await browser.send("/profile/password", current="no no no no", new_password=NEW)
     assert faulty(wrong, "current")
     assert faulty(await browser.send("/profile/password", current="", new_password=NEW), "current")
     weak = await browser.send("/profile/password", current=PASSWORD, new_password="short")
     assert faulty(weak, "new_password")
-    assert world.office.people[profile.member_id][1] == PASSWORD
+    assert world.representative.people[profile.member_id][1] == PASSWORD
     answer = await browser.send("/profile/password", current=PASSWORD, new_password=NEW)
     assert "The password is changed." in answer.words
-    assert world.office.people[profile.member_id][1] == NEW
-    assert other.token not in world.office.logins
+    assert world.representative.people[profile.member_id][1] == NEW
+    assert other.token not in world.representative.logins
 
 
 async def test_what_is_usually_wanted_is_kept(world: World, browser: Browser) -> None:
     """The defaults of the forms are integers of their units, and are shown as they were typed."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     await browser.get("/profile")
     answer = await browser.send("/profile/defaults", **DEFAULTS)
     assert "Saved." in answer.words
-    kept = world.office.people[profile.member_id][0].defaults
+    kept = world.representative.people[profile.member_id][0].defaults
     assert (kept.battery_wh, kept.soc_bp_min, kept.soc_bp_wanted, kept.ready_by_min) == (
         64_800,
         3500,
@@ -318,7 +318,7 @@ async def test_a_bad_number_is_told_beside_its_field(
     world: World, browser: Browser, field: str, typed: str
 ) -> None:
     """No entry is guessed at: it is refused beside its field, and kept as it was typed."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     await browser.get("/profile")
     answer = await browser.send("/profile/defaults", **DEFAULTS | {field: typed})
     assert faulty(answer, field)
@@ -327,7 +327,7 @@ async def test_a_bad_number_is_told_beside_its_field(
 
 async def test_the_wanted_charge_is_not_below_the_lowest(world: World, browser: Browser) -> None:
     """A car that must leave with less than it may ever have is a contradiction."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     await browser.get("/profile")
     answer = await browser.send("/profile/defaults", **DEFAULTS | {"soc_wanted": "30"})
     assert faulty(answer, "soc_wanted")
@@ -335,22 +335,22 @@ async def test_the_wanted_charge_is_not_below_the_lowest(world: World, browser: 
 
 async def test_a_card_is_linked_and_its_number_shown_once(world: World, browser: Browser) -> None:
     """The number is in the answer to its own form and nowhere else; the card can be taken off again."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     await browser.get("/cards")
     answer = await browser.send("/cards", number="04:a2:b3:c4", label="White car")
     assert "04a2b3c4" in answer.words
-    assert set(world.office.linked) == {"04a2b3c4"}
+    assert set(world.representative.linked) == {"04a2b3c4"}
     page = await browser.get("/cards")
     assert "White car" in page.words
     assert "04a2b3c4" not in page.text
     other = world.browser(driver=driver.routes)
-    await other.sign_up(world.office, "nari")
+    await other.sign_up(world.representative, "nari")
     await other.get("/cards")
     assert faulty(await other.send("/cards", number="04a2b3c4", label="mine"), "number")
-    ((_, card),) = world.office.linked.values()
+    ((_, card),) = world.representative.linked.values()
     assert (await other.send("/cards/unlink", card_id=card.card_id)).status == 422
     assert "no longer linked" in (await browser.send("/cards/unlink", card_id=card.card_id)).words
-    assert world.office.linked == {}
+    assert world.representative.linked == {}
     assert profile.member_id
 
 
@@ -369,7 +369,7 @@ async def test_a_bad_card_is_told_beside_its_field(
     world: World, browser: Browser, field: str, typed: str
 ) -> None:
     """A number that no charger sends, and a card without a name, are refused."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     await browser.get("/cards")
     assert faulty(
         await browser.send("/cards", **{"number": "04A2B3C4", "label": "car"} | {field: typed}), field
@@ -384,18 +384,18 @@ async def test_a_card_that_the_office_refuses(
 ) -> None:
     """What only the office knows to be wrong with a card stands beside the field that it is about."""
 
-    async def refuse(*_: object, **__: object) -> Refusal:
-        return Refusal(code=No.BAD_FIELD, detail=detail)
+    async def refuse(*_: object, **__: object) -> RefusedRequest:
+        return RefusedRequest(code=RefusalCode.BAD_FIELD, detail=detail)
 
-    world.office.link_card = refuse  # type: ignore[method-assign]  # this office takes no card
-    await browser.sign_up(world.office)
+    world.representative.link_card = refuse  # type: ignore[method-assign]  # this office takes no card
+    await browser.sign_up(world.representative)
     await browser.get("/cards")
     assert faulty(await browser.send("/cards", number="04A2B3C4", label="car"), field)
 
 
 async def test_a_member_takes_everything_along(world: World, browser: Browser) -> None:
     """The export is a file of what is kept."""
-    profile = await browser.sign_up(world.office)
+    profile = await browser.sign_up(world.representative)
     answer = await browser.get("/export")
     assert answer.headers["content-disposition"].startswith("attachment")
     assert json.loads(answer.text)["member_id"] == profile.member_id
@@ -403,7 +403,7 @@ async def test_a_member_takes_everything_along(world: World, browser: Browser) -
 
 async def test_leaving_takes_two_steps_and_the_password(world: World, browser: Browser) -> None:
     """What goes and what stays is told first; then the password and a tick; then there is nobody left."""
-    await browser.sign_up(world.office)
+    await browser.sign_up(world.representative)
     first = await browser.get("/leave")
     assert "What is deleted" in first.words
     assert "What stays" in first.words
@@ -411,21 +411,21 @@ async def test_leaving_takes_two_steps_and_the_password(world: World, browser: B
     assert "This cannot be undone." in second.words
     assert faulty(await browser.send("/leave/now", password=PASSWORD), "sure")
     assert faulty(await browser.send("/leave/now", password="no no no no", sure="1"), "password")
-    assert len(world.office.people) == 1
+    assert len(world.representative.people) == 1
     last = await browser.send("/leave/now", password=PASSWORD, sure="1")
     assert "Your account is closed" in last.words
-    assert world.office.people == {}
+    assert world.representative.people == {}
     assert (await browser.get("/account")).status == 303
 
 
 async def test_who_still_has_tokens_cannot_leave(world: World, browser: Browser) -> None:
     """An open balance is told, and the account stays."""
-    profile = await browser.sign_up(world.office)
-    world.office.tokens[profile.member_id] = 5
+    profile = await browser.sign_up(world.representative)
+    world.representative.tokens[profile.member_id] = 5
     await browser.get("/leave")
     answer = await browser.send("/leave/now", password=PASSWORD, sure="1")
     assert (answer.status, "Something of yours is still open" in answer.words) == (422, True)
-    assert len(world.office.people) == 1
+    assert len(world.representative.people) == 1
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
@@ -434,7 +434,7 @@ async def test_notices_are_told_in_the_visitors_language(
 ) -> None:
     """Each notice in the reader's words, as text."""
     assert (await browser.get(f"/notices?lang={language}")).status == 200
-    await world.office.publish(
+    await world.representative.publish(
         Notice(
             notice_id="n1",
             at_ns=NOW_S * 10**9,

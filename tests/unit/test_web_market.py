@@ -9,14 +9,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.daemon.office_pages import market_application
-from edgegw.office import LotShown, NewOffer, No, Profile, Refusal, StandingOffer, TradeShown, TradesShown
+from edgegw.daemon.representative_pages import market_application
+from edgegw.ports.representative import (
+    LotShown,
+    NewOffer,
+    Profile,
+    RefusalCode,
+    RefusedRequest,
+    StandingOffer,
+    TradeShown,
+    TradesShown,
+)
 from edgegw.web.application import for_members, page
-from edgegw.web.market.book import MarketBook
+from edgegw.web.market.market_port import MarketPort
 from edgegw.web.pages import Pages
 from edgegw.web.site import Site
-from tests.office_double import NOW_S, FakeOffice
-from tests.web_site import Browser, World
+from tests.support.representative_fake import NOW_S, FakeOffice
+from tests.support.web_site import Browser, World
 
 LOT = LotShown(
     lot_id="lot-1", interval=NOW_S - 1800, energy_wh=5_000, unsold_wh=4_000, expires_s=NOW_S + 86_400
@@ -37,22 +46,22 @@ NASTY = "<script>alert(1)</script>"
 class FakeBook:
     """The book over the office's double."""
 
-    office: FakeOffice
+    representative: FakeOffice
     lot: Sequence[LotShown] = (LOT,)
     trades: Sequence[TradeShown] = ()
     made: list[NewOffer] = field(default_factory=list)
-    refusal: Refusal | None = None
+    refusal: RefusedRequest | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        return await self.office.offers(member_id)
+        return await self.representative.offers(member_id)
 
-    async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | Refusal:
+    async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | RefusedRequest:
         self.made.append(new)
-        return self.refusal or await self.office.offer(member_id, new)
+        return self.refusal or await self.representative.offer(member_id, new)
 
-    async def close(self, member_id: str, offer_id: str) -> Refusal | None:
-        return await self.office.close_offer(member_id, offer_id)
+    async def close(self, member_id: str, offer_id: str) -> RefusedRequest | None:
+        return await self.representative.close_offer(member_id, offer_id)
 
     async def lots(self, member_id: str) -> Sequence[LotShown]:
         self.asked.append(("lots", member_id))
@@ -79,19 +88,19 @@ class Market:
     world: World = field(default_factory=World)
 
     def __post_init__(self) -> None:
-        self.book = FakeBook(self.world.office)
-        port: MarketBook = self.book
+        self.book = FakeBook(self.world.representative)
+        port: MarketPort = self.book
         told = self.world.site()
         site: Site = replace(told, station=None, place=None)
         self.app = market_application(site, port, shared={"shared": shared})
 
     async def browser(self, kind: str, language: str = "en") -> tuple[Browser, Profile]:
         browser = Browser(self.app, language=language)
-        profile = await browser.sign_up(self.world.office, login=f"a-{kind.lower()}", kind=kind)
+        profile = await browser.sign_up(self.world.representative, login=f"a-{kind.lower()}", kind=kind)
         if kind == "PRODUCER":
-            self.world.office.lots[LOT.lot_id] = (profile.member_id, LOT.unsold_wh)
+            self.world.representative.lots[LOT.lot_id] = (profile.member_id, LOT.unsold_wh)
         if kind == "INDUSTRY":
-            self.world.office.tokens[profile.member_id] = 9_000_000
+            self.world.representative.tokens[profile.member_id] = 9_000_000
         return browser, profile
 
 
@@ -144,8 +153,8 @@ async def test_every_page_in_both_languages(market: Market, path: str, kind: str
 @pytest.mark.parametrize("path", PAGES[1:])
 async def test_nobody_else_is_let_in(market: Market, path: str) -> None:
     """A stranger is led to the login; a driver has no page here."""
-    stranger = Browser(market.app)
-    assert (await stranger.get(path)).headers["location"] == f"/login?next={path}"
+    pending = Browser(market.app)
+    assert (await pending.get(path)).headers["location"] == f"/login?next={path}"
     driver, _ = await market.browser("EV")
     assert (await driver.get(path)).status == 404
     await driver.get("/")
@@ -176,7 +185,7 @@ async def test_a_producer_offers_energy_of_a_lot(market: Market) -> None:
     assert (new.valid_from_s, new.valid_to_s) == (NOW_S + 900, NOW_S + 900 + 86_400)
     assert "2.500 kWh" in answer.words
     assert "140.5 tokens/kWh" in answer.words
-    (offer,) = await market.world.office.offers(profile.member_id)
+    (offer,) = await market.world.representative.offers(profile.member_id)
     answer = await browser.send("/offers/close", offer_id=offer.offer_id)
     assert "no open offer" in answer.words
 
@@ -238,20 +247,22 @@ async def test_another_members_offer_is_neither_seen_nor_closed(market: Market) 
     browser, profile = await market.browser("PRODUCER")
     await browser.get("/offers")
     await browser.send("/offers", **SELLING)
-    (offer,) = await market.world.office.offers(profile.member_id)
+    (offer,) = await market.world.representative.offers(profile.member_id)
     other, _ = await market.browser("INDUSTRY")
     assert offer.offer_id not in (await other.get("/offers")).text
     answer = await other.send("/offers/close", offer_id=offer.offer_id)
     assert (answer.status, "There is no such offer of yours." in answer.words) == (422, True)
-    assert await market.world.office.offers(profile.member_id)
+    assert await market.world.representative.offers(profile.member_id)
 
 
-@pytest.mark.parametrize("code", ["INSUFFICIENT_ENERGY", "ENERGY_EXPIRED", "SOMETHING_NEW", No.NOT_YOURS])
+@pytest.mark.parametrize(
+    "code", ["INSUFFICIENT_ENERGY", "ENERGY_EXPIRED", "SOMETHING_NEW", RefusalCode.NOT_YOURS]
+)
 async def test_the_ledgers_no_is_told_in_words(market: Market, code: str) -> None:
     """A code without words is shown as itself; the form stays as it was."""
     browser, _ = await market.browser("PRODUCER")
     await browser.get("/offers")
-    market.book.refusal = Refusal(code=code)
+    market.book.refusal = RefusedRequest(code=code)
     answer = await browser.send("/offers", **SELLING)
     assert (answer.status, 'role="alert"' in answer.text, 'value="2.5"' in answer.text) == (422, True, True)
     assert ("SOMETHING_NEW" in answer.words) == (code == "SOMETHING_NEW")

@@ -5,21 +5,30 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.common.member_terms import MemberTerms
 from edgegw.common.passwords import hash_password
-from edgegw.core.events import MemberTerms
+from edgegw.common.units import INTERVAL_S
 from edgegw.core.market import Price
+from edgegw.core.meter_condition import MeterCondition
 from edgegw.core.metering import Registers
 from edgegw.core.orders import Aim, Order, OrderState
-from edgegw.core.settlement import Submission
-from edgegw.core.state import HoldBook, Line, Phase, Session, Tally
-from edgegw.core.trouble import Trouble
-from edgegw.office import Notice
-from edgegw.units import INTERVAL_S
+from edgegw.core.state import HoldBook, Phase, Session, Tally, TradeLine
+from edgegw.core.submission import Submission
+from edgegw.ports.representative import Notice
 from edgegw.web.driver import home
-from edgegw.web.operator.desk import NotApproved, Refused
-from edgegw.web.operator.login import FREE_TRIES, Door
-from tests.office_double import NOW_S
-from tests.operator_double import APPROVAL, CHARGERS, NOTICE, NOW_NS, PASSWORD, STRANGER, Operator, stored
+from edgegw.web.operator.login import FREE_TRIES, OperatorLogins
+from edgegw.web.operator.operator_port import NotApproved, Refused
+from tests.support.operator_fake import (
+    APPROVAL,
+    CHARGERS,
+    NOTICE,
+    NOW_NS,
+    PASSWORD,
+    STRANGER,
+    Operator,
+    stored,
+)
+from tests.support.representative_fake import NOW_S
 
 PAGES = (
     *("/", "/chargers", "/chargers/CP-9/approve", "/meters", "/sessions", "/outbox", "/prices"),
@@ -54,8 +63,8 @@ def busy(operator: Operator) -> None:
         soc_bp=5_550,
     )
     last = Registers(t0_ns=NOW_NS, t1_ns=NOW_NS, import_mwh=1_234_567_000, export_mwh=5_000)
-    trouble = Trouble(code="EGW-2005", detail="timed out", since_ns=NOW_NS, in_a_row=3)
-    line = Line(
+    trouble = MeterCondition(code="EGW-2005", detail="timed out", since_ns=NOW_NS, in_a_row=3)
+    line = TradeLine(
         trade_id="tr1",
         number=1,
         meter_id="M-BAY-1",
@@ -90,7 +99,7 @@ def busy(operator: Operator) -> None:
             )
         }
 
-    operator.desk.present = replace(
+    operator.operator_port.present = replace(
         station,
         evses={
             **station.evses,
@@ -170,7 +179,11 @@ async def test_nothing_is_done_without_a_login(operator: Operator, path: str) ->
     await browser.get("/login")
     answer = await browser.send(path, **APPROVAL, **NOTICE, notice_id="n")
     assert 'type="password"' in answer.text
-    assert (operator.desk.wishes, operator.desk.rejected, operator.world.office.told) == ([], [], {})
+    assert (
+        operator.operator_port.wishes,
+        operator.operator_port.rejected,
+        operator.world.representative.told,
+    ) == ([], [], {})
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
@@ -178,7 +191,7 @@ async def test_nothing_is_done_without_a_login(operator: Operator, path: str) ->
 async def test_every_page_in_both_languages(operator: Operator, path: str, language: str) -> None:
     """A page has one main heading, its language, and its words in that language."""
     busy(operator)
-    await operator.world.office.publish(
+    await operator.world.representative.publish(
         Notice(notice_id="n", at_ns=1, until_ns=NOW_NS + 1, **{k: v for k, v in NOTICE.items() if v})
     )
     browser = await operator.inside(language)
@@ -254,7 +267,7 @@ async def test_what_runs_is_told_in_figures(operator: Operator) -> None:
 @pytest.mark.parametrize("text", INJECTIONS)
 async def test_what_a_charger_says_is_only_text(operator: Operator, text: str) -> None:
     """Vendor, model, serial, firmware, addresses and faults stand there as they came, on every page."""
-    stranger = replace(
+    pending = replace(
         STRANGER,
         charger_id=text.replace("/", "|"),
         vendor=text,
@@ -264,28 +277,28 @@ async def test_what_a_charger_says_is_only_text(operator: Operator, text: str) -
         address=text,
     )
     refused = Refused(at_ns=1, code="EGW-1101", charger_id=text, address=text, detail=text, count=1)
-    operator.desk.known = replace(CHARGERS, waiting=(stranger,), refused=(refused,), rejected=(text,))
-    operator.desk.conditions = [
-        replace(one, reason=f"{one.reason} {text}", hint=text) for one in operator.desk.conditions
+    operator.operator_port.known = replace(CHARGERS, waiting=(pending,), refused=(refused,), rejected=(text,))
+    operator.operator_port.conditions = [
+        replace(one, reason=f"{one.reason} {text}", hint=text) for one in operator.operator_port.conditions
     ]
     station = operator.world.present
-    operator.desk.present = replace(
+    operator.operator_port.present = replace(
         station,
         meters={
-            name: replace(account, serial=text, trouble=Trouble(code="EGW-2007", detail=text, since_ns=1))
+            name: replace(
+                account, serial=text, trouble=MeterCondition(code="EGW-2007", detail=text, since_ns=1)
+            )
             for name, account in station.meters.items()
         },
     )
-    operator.desk.answer = NotApproved(faults=(text,), command=text)
+    operator.operator_port.answer = NotApproved(faults=(text,), command=text)
     browser = await operator.inside()
-    for path in ("/", "/chargers", "/meters", "/refusals", f"/chargers/{stranger.charger_id}/approve"):
+    for path in ("/", "/chargers", "/meters", "/refusals", f"/chargers/{pending.charger_id}/approve"):
         assert harmless((await browser.get(path)).text), path
-    answer = await browser.send(
-        f"/chargers/{stranger.charger_id}/approve", **{**APPROVAL, "meter_host": text}
-    )
+    answer = await browser.send(f"/chargers/{pending.charger_id}/approve", **{**APPROVAL, "meter_host": text})
     assert answer.status == 400
     assert harmless(answer.text)
-    answer = await browser.send(f"/chargers/{stranger.charger_id}/approve", **APPROVAL)
+    answer = await browser.send(f"/chargers/{pending.charger_id}/approve", **APPROVAL)
     assert answer.status == 409
     assert harmless(answer.text)
     await browser.send("/notices", **{**NOTICE, "title_ko": text, "text_en": text})
@@ -301,7 +314,7 @@ def harmless(page: str) -> bool:
 async def test_a_driver_is_nobody_here_and_the_operator_nobody_there(operator: Operator) -> None:
     """A driver's login opens no operator's page under either name, nor an operator's login a driver's."""
     browser = operator.browser()
-    await browser.sign_up(operator.world.office)
+    await browser.sign_up(operator.world.representative)
     driver = browser.cookies["edgegw_login"]
     assert (await browser.get("/chargers")).status == 303
     browser.cookies["edgegw_operator"] = driver
@@ -369,7 +382,7 @@ async def test_the_login_leads_back_and_nowhere_else(operator: Operator) -> None
 async def test_a_neighbour_cannot_lock_the_operator_out() -> None:
     """On a socket for both families IPv4 addresses are told apart as well: wrong tries of one make no other wait."""
     hashed = hash_password("right-right-right")
-    door = Door(lambda: hashed, now_s=lambda: 0.0)
+    door = OperatorLogins(lambda: hashed, now_s=lambda: 0.0)
     for _ in range(FREE_TRIES):
         assert not (await door.enter("wrong", source="::ffff:192.0.2.66")).wait_s
     assert (await door.enter("wrong", source="192.0.2.66")).wait_s

@@ -4,11 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from edgegw.web.operator.desk import Approved, NotApproved
-from edgegw.web.operator.login import Door
-from tests.office_double import NOW_S
-from tests.operator_double import APPROVAL, CHARGERS, NOTICE, STRANGER, FakeDesk, Operator
-from tests.web_site import Browser, World
+from edgegw.web.operator.login import OperatorLogins
+from edgegw.web.operator.operator_port import Approved, NotApproved
+from tests.support.operator_fake import (
+    APPROVAL,
+    CHARGERS,
+    NOTICE,
+    STRANGER,
+    FakeDesk,
+    Operator,
+)
+from tests.support.representative_fake import NOW_S
+from tests.support.web_site import Browser, World
 
 
 @pytest.fixture
@@ -25,15 +32,20 @@ async def test_a_charger_is_let_in_as_the_form_says(operator: Operator) -> None:
     assert '<option value="new" selected>' in shown.text
     answer = await browser.send("/chargers/CP-9/approve", **APPROVAL)
     assert "CP-9 is let in" in answer.words
-    (wish,) = operator.desk.wishes
-    assert [(one.number, one.evse_id, one.meter_id) for one in wish.evses] == [
+    (approval,) = operator.operator_port.wishes
+    assert [(one.number, one.evse_id, one.meter_id) for one in approval.evses] == [
         (1, "BAY-8", "M-FREE"),
         (2, "BAY-9", "M-BAY-9"),
     ]
-    assert wish.evses[0].meter is None
-    assert wish.evses[1].meter is not None
-    assert (wish.evses[1].meter.host, wish.evses[1].meter.unit) == ("192.0.2.50", 7)
-    assert (wish.rated_w, wish.dialect, wish.version, wish.new_password) == (22_000, None, None, False)
+    assert approval.evses[0].meter is None
+    assert approval.evses[1].meter is not None
+    assert (approval.evses[1].meter.host, approval.evses[1].meter.unit) == ("192.0.2.50", 7)
+    assert (approval.rated_w, approval.dialect, approval.version, approval.new_password) == (
+        22_000,
+        None,
+        None,
+        False,
+    )
     assert ("operator.acted", {"deed": "approve charger", "subject": "CP-9"}) in operator.world.logged
     made = await browser.send("/chargers/CP-9/approve", **APPROVAL, new_password="1")
     assert "made-up" in made.words
@@ -66,25 +78,25 @@ async def test_a_bad_field_is_named_and_nothing_is_done(operator: Operator, name
     assert answer.status == 400
     assert f'id="{name}-fault"' in answer.text
     assert 'value="BAY-9"' in answer.text or name == "name_2"
-    assert operator.desk.wishes == []
+    assert operator.operator_port.wishes == []
 
 
 async def test_where_the_daemon_may_not_write_the_command_is_told(operator: Operator) -> None:
     """Faults and the filled-in command stand on the page, with the form as it was."""
     browser = await operator.inside()
     await browser.get("/chargers/CP-9/approve")
-    operator.desk.answer = NotApproved(command="sudo edgegw charger approve CP-9 --rated-w 22000")
+    operator.operator_port.answer = NotApproved(command="sudo edgegw charger approve CP-9 --rated-w 22000")
     answer = await browser.send("/chargers/CP-9/approve", **APPROVAL)
     assert (answer.status, "sudo edgegw charger approve CP-9 --rated-w 22000" in answer.words) == (409, True)
-    operator.desk.answer = NotApproved(faults=("edgegw.toml:3: chargers: twice",))
+    operator.operator_port.answer = NotApproved(faults=("edgegw.toml:3: chargers: twice",))
     assert "chargers: twice" in (await browser.send("/chargers/CP-9/approve", **APPROVAL)).words
-    operator.desk.answer = Approved(charger_id="CP-9", needs_restart=("charger CP-9",))
+    operator.operator_port.answer = Approved(charger_id="CP-9", needs_restart=("charger CP-9",))
     assert "Restart the service" in (await browser.send("/chargers/CP-9/approve", **APPROVAL)).words
 
 
 async def test_a_charger_that_told_no_evses_is_asked_about(operator: Operator) -> None:
     """The operator says how many it has; no number makes more than eight."""
-    operator.desk.known = replace(CHARGERS, waiting=(replace(STRANGER, evses=()),))
+    operator.operator_port.known = replace(CHARGERS, waiting=(replace(STRANGER, evses=()),))
     browser = await operator.inside()
     for typed, count in (("", 1), ("3", 3), ("99", 8), ("-1", 1), ("x", 1), ("10000000000", 1)):
         text = (await browser.get(f"/chargers/CP-9/approve?evses={typed}")).text
@@ -98,7 +110,7 @@ async def test_a_charger_is_sent_away(operator: Operator) -> None:
     await browser.get("/chargers")
     assert (await browser.send("/chargers/CP-9/reject")).status == 200
     assert (await browser.send("/chargers/CP-8/reject")).status == 200
-    assert operator.desk.rejected == ["CP-9", "CP-8"]
+    assert operator.operator_port.rejected == ["CP-9", "CP-8"]
     assert [name for name, fields in operator.world.logged if fields.get("deed") == "reject charger"] == [
         "operator.acted"
     ]
@@ -110,10 +122,10 @@ async def test_notices_are_told_and_withdrawn(operator: Operator) -> None:
     await browser.get("/notices")
     answer = await browser.send("/notices", **{**NOTICE, "until": "2026-06-10T18:30"})
     assert "Maintenance" in answer.words
-    (notice,) = operator.world.office.told.values()
+    (notice,) = operator.world.representative.told.values()
     assert notice.until_ns == (NOW_S + 6 * 3600 + 1800) * 1_000_000_000
     answer = await browser.send("/notices/withdraw", notice_id=notice.notice_id)
-    assert operator.world.office.told == {}
+    assert operator.world.representative.told == {}
     assert "told nothing" in answer.words
 
 
@@ -134,7 +146,7 @@ async def test_a_bad_notice_is_not_told(operator: Operator, name: str, typed: st
     await browser.get("/notices")
     answer = await browser.send("/notices", **{**NOTICE, name: typed})
     assert (answer.status, f'id="{name}-fault"' in answer.text) == (400, True)
-    assert operator.world.office.told == {}
+    assert operator.world.representative.told == {}
 
 
 async def test_labels_lead_to_the_drivers_server(operator: Operator) -> None:
@@ -171,5 +183,5 @@ async def test_the_desk_double_and_worlds_are_apart() -> None:
     browser: Browser = other.browser()
     browser.cookies = dict(inside.cookies)
     assert (await browser.get("/")).status == 303
-    assert isinstance(other.desk, FakeDesk)
-    assert isinstance(other.door, Door)
+    assert isinstance(other.operator_port, FakeDesk)
+    assert isinstance(other.door, OperatorLogins)

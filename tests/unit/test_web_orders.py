@@ -6,16 +6,25 @@ from html import unescape
 
 import pytest
 
-from edgegw import pseudonyms
+from edgegw.common import pseudonyms
+from edgegw.common.units import SECOND_NS
 from edgegw.core.events import OrderPlaced
 from edgegw.core.orders import Aim, Order, OrderState
-from edgegw.office import Balance, Defaults, OfficeError
-from edgegw.units import SECOND_NS
+from edgegw.ports.representative import Balance, Defaults, RepresentativeError
 from edgegw.web.driver import orders
-from edgegw.web.pulse import CrowdedError
-from tests.driver_world import ATTACKS, NOW_NS, Place, heard, listening, ordered, repriced, running
-from tests.office_double import FakeOffice
-from tests.web_site import Answer, Browser
+from edgegw.web.live_updates import TooManyStreamsError
+from tests.support.driver_world import (
+    ATTACKS,
+    NOW_NS,
+    Place,
+    heard,
+    listening,
+    ordered,
+    repriced,
+    running,
+)
+from tests.support.representative_fake import FakeOffice
+from tests.support.web_site import Answer, Browser
 
 SALE = {
     "kwh": "12",
@@ -76,7 +85,7 @@ async def test_a_form_begins_with_what_was_wanted_last(place: Place, aim: Aim, l
     """Each form is whole in both languages, and shows the driver's own defaults."""
     browser = place.browser(language)
     profile = await place.driver(browser)
-    await place.world.office.remember(
+    await place.world.representative.remember(
         profile.member_id, Defaults(charge_wh=7_500, soc_bp_min=4_250, sale_wh=3_000)
     )
     answer = await browser.get(f"/evse/BAY-1/{aim.value}")
@@ -252,7 +261,7 @@ async def test_an_order_is_followed_before_the_station_took_it_in(place: Place) 
     async with listening(browser, "/evse/BAY-1/live", f"placed={order_id}") as sent:
         assert "Free" in await heard(sent)
         place.take_in()
-        place.pulse.beat()
+        place.live_updates.beat()
         assert "Waiting for the charger" in await heard(sent)
     assert "handed to the station" not in (await browser.get(f"/evse/BAY-1?placed={order_id}")).words
     await browser.send("/evse/BAY-1/stop")
@@ -289,7 +298,7 @@ async def test_what_was_chosen_is_remembered(place: Place) -> None:
     profile = await place.driver(browser)
     fields = carried(await quoted(browser, Aim.SELL, kwh="6.5", ready_by="6:05", price_min="151.5"))
     await browser.send("/evse/BAY-1/sell/confirm", **fields)
-    kept = place.world.office.people[profile.member_id][0].defaults
+    kept = place.world.representative.people[profile.member_id][0].defaults
     assert (kept.sale_wh, kept.ready_by_min, kept.price_mtok_per_kwh_min) == (6_500, 365, 151_500)
     assert (kept.charge_wh, kept.price_mtok_per_kwh_max) == (20_000, 400_000)
     assert 'value="06:05"' in (await browser.get("/evse/BAY-1/work")).text
@@ -297,12 +306,12 @@ async def test_what_was_chosen_is_remembered(place: Place) -> None:
 
 class _Forgetful(FakeOffice):
     async def remember(self, member_id: str, defaults: Defaults) -> None:  # noqa: ARG002 - the port's
-        raise OfficeError("away")
+        raise RepresentativeError("away")
 
 
 async def test_an_order_does_not_need_a_memory(place: Place) -> None:
     """An office that cannot keep the choices costs nothing but them."""
-    place.world.office = _Forgetful()
+    place.world.representative = _Forgetful()
     browser = place.browser()
     await place.driver(browser)
     fields = carried(await quoted(browser, Aim.CHARGE))
@@ -374,11 +383,11 @@ async def test_without_tokens_there_is_a_way_to_some(place: Place) -> None:
     assert 'href="/exchange?tokens=2500' in answer.text
     assert '/confirm">' not in answer.text
     assert '/confirm">' in (await quoted(browser, Aim.SELL)).text
-    place.world.office.tokens[profile.member_id] = 1_000_000
+    place.world.representative.tokens[profile.member_id] = 1_000_000
     short = await quoted(browser, Aim.CHARGE)
     assert "do not cover all of it" in short.words
     fields = carried(short)
-    place.world.office.tokens[profile.member_id] = 0
+    place.world.representative.tokens[profile.member_id] = 0
     assert (await browser.send("/evse/BAY-1/charge/confirm", **fields)).status == 409
     assert place.world.placed == []
 
@@ -397,12 +406,12 @@ async def test_change_leads_back_with_everything(place: Place) -> None:
 
 class _Away(FakeOffice):
     async def balance(self, member_id: str) -> Balance:  # noqa: ARG002 - the port's
-        raise OfficeError("away")
+        raise RepresentativeError("away")
 
 
 async def test_an_office_that_is_away_is_said(place: Place) -> None:
     """Without an office there is no quote, and the page says that cards go on."""
-    place.world.office = _Away()
+    place.world.representative = _Away()
     browser = place.browser()
     await place.driver(browser)
     answer = await quoted(browser, Aim.CHARGE)
@@ -455,7 +464,7 @@ async def test_one_member_cannot_have_all_plans_made() -> None:
     async with shared.plans_of("mallory"):
         waiting = [asyncio.ensure_future(plan("mallory")) for _ in range(orders.PLANS_OF_ONE - 1)]
         await asyncio.sleep(0)
-        with pytest.raises(CrowdedError):
+        with pytest.raises(TooManyStreamsError):
             await plan("mallory")
         waiting.append(asyncio.ensure_future(plan("mina")))
     await asyncio.gather(*waiting)

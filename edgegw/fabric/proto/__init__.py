@@ -1,1 +1,1 @@
-"""Generated Fabric messages and the .proto files they come from (`python tests/generate_proto.py`)."""
+"""Generated Fabric messages and the .proto files they come from (`python tests/support/generate_proto.py`)."""

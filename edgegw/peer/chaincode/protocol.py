@@ -18,7 +18,7 @@ from edgegw.fabric.proto import chaincode_pb2, peer_pb2
 from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
 from edgegw.fabric.transaction import parse_proposal
 from edgegw.fabric.wire import MalformedMessageError, decode, encode
-from edgegw.peer.call import caller, words
+from edgegw.peer.invocation import caller, words
 
 _NS_PER_MS = 1_000_000
 

@@ -18,9 +18,9 @@ import grpc.aio
 from edgegw.common.stop_signals import on_stop
 from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
 from edgegw.fabric.wire import encode
-from edgegw.peer.call import Contract
-from edgegw.peer.chaincode.session import Desk, Log, Session
-from edgegw.peer.listening import StartRefusedError, bind
+from edgegw.peer.chaincode.session import Log, Session, StreamContext
+from edgegw.peer.invocation import Contract
+from edgegw.peer.listen_address import StartRefusedError, bind
 
 THREADS = 32
 CALLS_MAX = 1000
@@ -77,7 +77,9 @@ async def run(options: Options, ready: Callable[[str], None]) -> None:
 async def serving(options: Options) -> AsyncIterator[str]:
     """A service that answers at the address it gives; drained and closed at the end. Raises StartRefusedError."""
     with ThreadPoolExecutor(options.threads, thread_name_prefix="call") as threads:
-        desk = Desk(contract=options.contract, threads=threads, calls_max=options.calls_max, log=options.log)
+        desk = StreamContext(
+            contract=options.contract, threads=threads, calls_max=options.calls_max, log=options.log
+        )
         server = grpc.aio.server(options=_SERVER_OPTIONS)
         server.add_generic_rpc_handlers((_handlers(options, desk),))
         address = bind(server, options.address, _credentials(options.tls))
@@ -102,7 +104,7 @@ async def serving(options: Options) -> AsyncIterator[str]:
             options.log("chaincode.stopped", {"calls_finished": desk.finished, "calls_lost": lost})
 
 
-async def _drain(desk: Desk) -> None:
+async def _drain(desk: StreamContext) -> None:
     """Take no new call; wait for those that run."""
     desk.draining = True
     with contextlib.suppress(TimeoutError):
@@ -120,7 +122,7 @@ def _credentials(tls: Tls | None) -> Any | None:
     return grpc.ssl_server_credentials([pair], root_certificates=roots, require_client_auth=roots is not None)
 
 
-def _handlers(options: Options, desk: Desk) -> Any:
+def _handlers(options: Options, desk: StreamContext) -> Any:
     async def connect(_requests: object, context: Any) -> None:
         outgoing: asyncio.Queue[ChaincodeMessage] = asyncio.Queue()
         session = Session(desk, options.package_id, peer=context.peer(), send=outgoing.put_nowait)

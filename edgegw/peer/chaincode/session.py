@@ -1,7 +1,7 @@
 """One stream's calls: each runs the contract in a worker thread, whose reads wait for the peer's answers.
 
 Decides how many calls run and wait, and how a call ends that could not be run. The contract is plain synchronous
-code and knows nothing of it. Everything but `_run` and `Line.ask` happens in the event loop.
+code and knows nothing of it. Everything but `_run` and `CallChannel.ask` happens in the event loop.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from google.protobuf.message import Message  # type: ignore[import-untyped]  # i
 
 from edgegw.contract.stub import Response
 from edgegw.fabric.proto.chaincode_pb2 import ChaincodeMessage
-from edgegw.peer.call import Contract
 from edgegw.peer.chaincode.protocol import Answered, Begun, Broken, Call, Conversation, Registered, Send
 from edgegw.peer.chaincode.stub import PeerStub
+from edgegw.peer.invocation import Contract
 
 ERROR_STATUS = 400
 ANSWER_S = 60.0
@@ -43,7 +43,7 @@ class PeerFailedError(Exception):
 
 
 @dataclass(slots=True)
-class Desk:
+class StreamContext:
     """What all streams share: the contract, the threads that run it, and whether new calls are taken.
 
     `idle` is set while no call is under way, `leaving` once all streams are to end.
@@ -83,7 +83,7 @@ class Desk:
         )
 
 
-class Line:
+class CallChannel:
     """A running call's way to the peer, from its own thread."""
 
     def __init__(self, send: Callable[[ChaincodeMessage.Type, Message], None]) -> None:
@@ -121,14 +121,14 @@ class Session:
     """One stream with one peer, from its opening to its end. `send` puts a message on its way to the peer."""
 
     def __init__(
-        self, desk: Desk, package_id: str, *, peer: str, send: Callable[[ChaincodeMessage], None]
+        self, desk: StreamContext, package_id: str, *, peer: str, send: Callable[[ChaincodeMessage], None]
     ) -> None:
         self._desk = desk
         self._peer = peer
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._conversation = Conversation(package_id)
-        self._lines: dict[object, Line] = {}
+        self._lines: dict[object, CallChannel] = {}
         self._batch_max = 0
         self._closed = False
         self.registered = asyncio.Event()
@@ -152,6 +152,8 @@ class Session:
                 self._lines[answer.call_id].answer(answer)
             case Broken(reason):
                 return reason
+            case None:
+                pass
         return ""
 
     def close(self) -> None:
@@ -174,13 +176,13 @@ class Session:
         def send(kind: ChaincodeMessage.Type, body: Message) -> None:
             self._loop.call_soon_threadsafe(self._request, call, kind, body)
 
-        line = Line(send)
+        line = CallChannel(send)
         self._lines[call.call_id] = line
         self._desk.began()
         running = self._loop.run_in_executor(self._desk.threads, self._run, call, line)
         running.add_done_callback(partial(self._ended, call))
 
-    def _run(self, call: Call, line: Line) -> tuple[Response, tuple[str, bytes] | None]:
+    def _run(self, call: Call, line: CallChannel) -> tuple[Response, tuple[str, bytes] | None]:
         stub = PeerStub(call, line.ask)
         response = self._desk.contract(stub, call.function, call.args)
         if response.status < ERROR_STATUS:

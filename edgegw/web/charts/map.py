@@ -25,7 +25,7 @@ from edgegw.web.charts.svg import (
     words,
 )
 from edgegw.web.formats import KILOMETRE_M, decimal
-from edgegw.web.geography import Place, plane_m
+from edgegw.web.geography import GeoPoint, plane_m
 
 EXTENT_M_MIN = 150
 MARGIN = 34
@@ -39,11 +39,11 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Station:
+class MapStation:
     """A station of the list: its number there; `is_free` is None where nobody knows."""
 
     number: int
-    place: Place
+    place: GeoPoint
     name: str
     is_free: bool | None = None
     is_own: bool = False
@@ -126,7 +126,7 @@ class _Taken:
         return True
 
 
-def draw(origin: Place, stations: Sequence[Station], labels: MapLabels, *, chart_id: str) -> Drawn:
+def draw(origin: GeoPoint, stations: Sequence[MapStation], labels: MapLabels, *, chart_id: str) -> Drawn:
     """The stations around the origin, drawn to fit, by the numbers of their list."""
     return both(
         lambda canvas: _draw(origin, stations, labels, canvas=canvas),
@@ -137,7 +137,7 @@ def draw(origin: Place, stations: Sequence[Station], labels: MapLabels, *, chart
     )
 
 
-def _draw(origin: Place, stations: Sequence[Station], labels: MapLabels, *, canvas: Canvas) -> Drawn:
+def _draw(origin: GeoPoint, stations: Sequence[MapStation], labels: MapLabels, *, canvas: Canvas) -> Drawn:
     if not stations:
         return canvas.nothing(labels.empty)
     frame = canvas.frame
@@ -172,7 +172,7 @@ def _draw(origin: Place, stations: Sequence[Station], labels: MapLabels, *, canv
     )
 
 
-def _keys(stations: Sequence[Station], labels: MapLabels) -> list[Key]:
+def _keys(stations: Sequence[MapStation], labels: MapLabels) -> list[Key]:
     named = (
         (True, labels.free),
         (False, labels.occupied),
@@ -202,7 +202,7 @@ def _sheet(spots_m: Sequence[Point], area: _Box) -> _Sheet:
 
 
 def _placed(
-    stations: Sequence[Station], spots: Sequence[Point], *, area: _Box, taken: _Taken
+    stations: Sequence[MapStation], spots: Sequence[Point], *, area: _Box, taken: _Taken
 ) -> tuple[list[Drawn], int]:
     """The stations with their numbers, the first ones first; and how many found no room for theirs."""
     behind, badges, unplaced = [], [], 0

@@ -7,7 +7,7 @@ labels.
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from edgegw.units import INTERVAL_S
+from edgegw.common.units import INTERVAL_S
 from edgegw.web.charts.axes import (
     DAY_S,
     Canvas,

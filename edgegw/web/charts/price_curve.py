@@ -7,7 +7,7 @@ what is expected is dashed, load periods carry words and bars of three heights. 
 from collections.abc import Sequence
 from datetime import tzinfo
 
-from edgegw.units import INTERVAL_S
+from edgegw.common.units import INTERVAL_S
 from edgegw.web.charts.axes import (
     Canvas,
     Key,

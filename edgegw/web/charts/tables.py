@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
-from edgegw.units import INTERVAL_S, SECOND_NS
+from edgegw.common.units import INTERVAL_S, SECOND_NS
 from edgegw.web.charts.series import PlanLabels, PlanRow, PriceLabels, PricePoint
 from edgegw.web.formats import decimal, kwh, percent, span
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import Kind
+from edgegw.ports.representative import Kind
 from edgegw.web.application import Area, page
 from edgegw.web.driver import (
     account,
@@ -32,7 +32,7 @@ from edgegw.web.driver import (
     stations,
 )
 from edgegw.web.pages import Pages, see_other
-from edgegw.web.visitors import form_throttle
+from edgegw.web.visitor_login import form_throttle
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:

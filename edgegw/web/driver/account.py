@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from edgegw.web.application import for_members, page
+from edgegw.web.formatting import member, shown_to
 from edgegw.web.pages import Pages
-from edgegw.web.shown import member, shown_to
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
@@ -16,7 +16,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
     site = pages.site
 
     async def account(request: Request) -> Response:
-        balance = await site.office.balance(member(request).member_id)
+        balance = await site.representative.balance(member(request).member_id)
         return await pages.answer(
             request,
             "driver/account.html",

@@ -10,14 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import No, Refusal
+from edgegw.ports.representative import RefusalCode, RefusedRequest
 from edgegw.web.application import action_for_members, for_members, page
+from edgegw.web.driver.code_messages import refusal_text
 from edgegw.web.driver.preferences import terms_of
-from edgegw.web.driver.words import refusal_text
+from edgegw.web.formatting import member, shown_to, visitor
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, Word, see_other
-from edgegw.web.shown import member, shown_to, visitor
-from edgegw.web.visitors import address_of, form_throttle
+from edgegw.web.visitor_login import address_of, form_throttle
 
 LABEL_LENGTH_MAX = 40
 _NUMBER = re.compile(r"[A-Za-z0-9*_.|@-]{4,36}")
@@ -47,7 +47,7 @@ class _Cards:
     async def _answer(
         self, request: Request, form: Form, *, linked: str = "", problem: str = "", status: int = 200
     ) -> Response:
-        cards = await self._site.office.cards(member(request).member_id)
+        cards = await self._site.representative.cards(member(request).member_id)
         return self._pages.draw(
             request,
             "driver/cards.html",
@@ -75,13 +75,13 @@ class _Cards:
             return self._pages.draw(request, "refused.html", status=429, code="EGW-3011")
         profile = member(request)
         terms = terms_of(profile.member_id, profile.defaults, sells=form.values.get("sells") == "1")
-        card = await self._site.office.link_card(profile.member_id, number, label=label, terms=terms)
-        if isinstance(card, Refusal):
+        card = await self._site.representative.link_card(profile.member_id, number, label=label, terms=terms)
+        if isinstance(card, RefusedRequest):
             return await self._answer(request, form.faulty(**_refused(card, word)), status=422)
         return await self._answer(request, Form(), linked=number)
 
     async def unlink(self, request: Request, form: Form) -> Response:
-        refusal = await self._site.office.unlink_card(member(request).member_id, form.text("card_id"))
+        refusal = await self._site.representative.unlink_card(member(request).member_id, form.text("card_id"))
         if refusal is not None:
             word = self._pages.word(visitor(request).language)
             return await self._answer(request, Form(), problem=refusal_text(refusal, word), status=422)
@@ -100,9 +100,9 @@ def _faults(number: str, label: str, word: Word) -> dict[str, str]:
     return faults
 
 
-def _refused(refusal: Refusal, word: Word) -> dict[str, str]:
+def _refused(refusal: RefusedRequest, word: Word) -> dict[str, str]:
     """Why the card was not taken, beside the field that it is about."""
-    if refusal.code != No.BAD_FIELD:
+    if refusal.code != RefusalCode.BAD_FIELD:
         return {"number": refusal_text(refusal, word)}
     if refusal.detail == "cards":
         return {"number": word("You have linked as many cards as you may. Unlink one first.")}

@@ -1,7 +1,7 @@
 """A charging point's page: what it is called, how it stands, what a kWh costs, and what may be asked of it.
 
 Decides who sees what: the session's own driver power, state of charge and tokens; anybody else whether it is free. Its
-living part is drawn once for all who may see the same (`pulse`), and the page is whole without it.
+living part is drawn once for all who may see the same (`live_updates`), and the page is whole without it.
 """
 
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from edgegw.core.events import OrderStopped
-from edgegw.core.live import live
+from edgegw.core.evse_status import live
 from edgegw.core.state import Station
-from edgegw.office import Language
+from edgegw.ports.representative import Language
 from edgegw.web.application import Area, action_for_members, page
-from edgegw.web.driver import presence
-from edgegw.web.driver.points import point_of
+from edgegw.web.driver import screen_codes
+from edgegw.web.driver.evse_labels import point_of
 from edgegw.web.driver.prices import pair_of
-from edgegw.web.driver.running import concerns, progress_of
+from edgegw.web.driver.session_view import concerns, progress_of
 from edgegw.web.forms import Form
+from edgegw.web.live_updates import LiveUpdates
 from edgegw.web.pages import Pages, see_other
-from edgegw.web.pulse import Pulse
-from edgegw.web.visitors import address_of, visitor_of
+from edgegw.web.visitor_login import address_of, visitor_of
 
 
-def area(pulse: Pulse) -> Area:
-    """The pages of charging points; whoever serves them lets `pulse` run."""
+def area(live_updates: LiveUpdates) -> Area:
+    """The pages of charging points; whoever serves them lets `live_updates` run."""
 
     def routes(pages: Pages) -> Sequence[BaseRoute]:
-        points = _Points(pages, pulse)
+        points = _Points(pages, live_updates)
         return [
             page("/evse/{evse_id}", points.look),
             page("/evse/{evse_id}/live", points.live),
@@ -43,8 +43,8 @@ def area(pulse: Pulse) -> Area:
 class _Points:
     """The handlers, with what they share."""
 
-    def __init__(self, pages: Pages, pulse: Pulse) -> None:
-        self._pages, self._site, self._pulse = pages, pages.site, pulse
+    def __init__(self, pages: Pages, live_updates: LiveUpdates) -> None:
+        self._pages, self._site, self._pulse = pages, pages.site, live_updates
 
     async def look(self, request: Request) -> Response:
         """The page."""
@@ -64,7 +64,7 @@ class _Points:
             prices=await pair_of(site, word, visitor.language),
             placed="" if placed in station.orders else placed,  # what the station has not taken in yet
             live=self._draw(evse_id, visitor.language, member_id),
-            scans_first=needs_code and not presence.is_present(request, site, visitor, evse_id=evse_id),
+            scans_first=needs_code and not screen_codes.is_present(request, site, visitor, evse_id=evse_id),
         )
 
     async def live(self, request: Request) -> Response:

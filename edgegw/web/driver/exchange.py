@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import ExchangeQuote, No, Refusal
+from edgegw.ports.representative import ExchangeQuote, RefusalCode, RefusedRequest
 from edgegw.web.application import action_for_members, for_members, page
-from edgegw.web.driver.words import refusal_text
+from edgegw.web.driver.code_messages import refusal_text
 from edgegw.web.formats import Flaw, Limits, decimal, parse_tokens
+from edgegw.web.formatting import member, shown_to, visitor
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, local
-from edgegw.web.shown import member, shown_to, visitor
 
 AMOUNT_MTOK = Limits(minimum=1_000, maximum=1_000_000_000)
 QUOTE_ID_LENGTH_MAX = 200
@@ -58,7 +58,7 @@ class _Exchange:
         if isinstance(amount, Flaw) or faults:
             return await _asked(self._pages, request, form.faulty(**faults), status=422)
         quoted = await _quoted(self._pages, request, amount, buys=form.text("way") == _BUY)
-        if isinstance(quoted, Refusal):
+        if isinstance(quoted, RefusedRequest):
             return await _asked(
                 self._pages, request, form.faulty(tokens=refusal_text(quoted, word)), status=422
             )
@@ -73,10 +73,10 @@ class _Exchange:
 
     async def confirm(self, request: Request, form: Form) -> Response:
         quote_id = form.text("quote_id", QUOTE_ID_LENGTH_MAX)
-        done = await self._site.office.exchange(member(request).member_id, quote_id)
-        if isinstance(done, Refusal):
+        done = await self._site.representative.exchange(member(request).member_id, quote_id)
+        if isinstance(done, RefusedRequest):
             word = self._pages.word(visitor(request).language)
-            pending = quote_id if done.code == No.PENDING else ""
+            pending = quote_id if done.code == RefusalCode.PENDING else ""
             problem = refusal_text(done, word)
             return await _asked(
                 self._pages,
@@ -92,17 +92,19 @@ class _Exchange:
             done=done,
             is_driver=member(request).kind == "EV",
             to=local(form.text("next", 300), ""),
-            balance=await self._site.office.balance(member(request).member_id),
+            balance=await self._site.representative.balance(member(request).member_id),
             show=shown_to(request, self._site),
         )
 
 
-async def _quoted(pages: Pages, request: Request, amount_mtok: int, *, buys: bool) -> ExchangeQuote | Refusal:
+async def _quoted(
+    pages: Pages, request: Request, amount_mtok: int, *, buys: bool
+) -> ExchangeQuote | RefusedRequest:
     """The desk's quote; who has not so many tokens hears it now, not only at the confirmation."""
-    office, member_id = pages.site.office, member(request).member_id
-    if not buys and (await office.balance(member_id)).available_mtok < amount_mtok:
-        return Refusal(code=No.INSUFFICIENT_TOKENS)
-    return await office.exchange_quote(member_id, buys=buys, tokens_mtok=amount_mtok)
+    representative, member_id = pages.site.representative, member(request).member_id
+    if not buys and (await representative.balance(member_id)).available_mtok < amount_mtok:
+        return RefusedRequest(code=RefusalCode.INSUFFICIENT_TOKENS)
+    return await representative.exchange_quote(member_id, buys=buys, tokens_mtok=amount_mtok)
 
 
 async def _asked(
@@ -119,6 +121,6 @@ async def _asked(
         problem=problem,
         pending=pending,
         to=local(asked, ""),
-        balance=await site.office.balance(member(request).member_id),
+        balance=await site.representative.balance(member(request).member_id),
         show=shown_to(request, site),
     )

@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.csv_text import history_csv
-from edgegw.office import Entry, Office
+from edgegw.ports.representative import Entry, Representative
 from edgegw.web.application import for_members, page
-from edgegw.web.driver.words import entry_text
+from edgegw.web.csv_export import history_csv
+from edgegw.web.driver.code_messages import entry_text
+from edgegw.web.formatting import csv_file, member, shown_to, visitor
 from edgegw.web.pages import Pages
-from edgegw.web.shown import csv_file, member, shown_to, visitor
 
 PAGE = 20
 CSV_PAGE = 100
@@ -31,7 +31,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         bookmark = request.query_params.get("from", "")
         if not _BOOKMARK.fullmatch(bookmark):
             return pages.draw(request, "refused.html", status=404, code="EGW-3004")
-        found = await site.office.history(member(request).member_id, bookmark=bookmark, size=PAGE)
+        found = await site.representative.history(member(request).member_id, bookmark=bookmark, size=PAGE)
         word = pages.word(visitor(request).language)
         return await pages.answer(
             request,
@@ -43,16 +43,16 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         )
 
     async def file(request: Request) -> Response:
-        entries = [entry async for entry in _all(site.office, member(request).member_id)]
+        entries = [entry async for entry in _all(site.representative, member(request).member_id)]
         return csv_file("history", history_csv(entries))
 
     return [page("/history", for_members(pages, history)), page("/history.csv", for_members(pages, file))]
 
 
-async def _all(office: Office, member_id: str) -> AsyncIterator[Entry]:
+async def _all(representative: Representative, member_id: str) -> AsyncIterator[Entry]:
     bookmark, count = "", 0
     while count < CSV_MAX:
-        found = await office.history(member_id, bookmark=bookmark, size=CSV_PAGE)
+        found = await representative.history(member_id, bookmark=bookmark, size=CSV_PAGE)
         for entry in found.entries:
             yield entry
         bookmark, count = found.bookmark, count + len(found.entries)

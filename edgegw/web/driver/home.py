@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import Language, Notice, OfficeError
+from edgegw.ports.representative import Language, Notice, RepresentativeError
 from edgegw.web import formats
 from edgegw.web.application import page
-from edgegw.web.driver.points import point_of
+from edgegw.web.driver.evse_labels import point_of
 from edgegw.web.driver.prices import Day, DayPrices, pair_of
 from edgegw.web.pages import Pages, Word
 from edgegw.web.site import Site
-from edgegw.web.visitors import Visitor, visitor_of
+from edgegw.web.visitor_login import Visitor, visitor_of
 
 NOTICES_MAX = 5
 
@@ -51,7 +51,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 async def _day(days: DayPrices, language: Language, word: Word) -> Day | None:
     try:
         return await days.day(language, word)
-    except OfficeError:
+    except RepresentativeError:
         return None
 
 
@@ -60,8 +60,8 @@ async def _balance(site: Site, visitor: Visitor) -> dict[str, str] | None:
     if visitor.profile is None:
         return None
     try:
-        balance = await site.office.balance(visitor.profile.member_id)
-    except OfficeError:
+        balance = await site.representative.balance(visitor.profile.member_id)
+    except RepresentativeError:
         return {}
     return {
         "available": formats.tokens(balance.available_mtok, visitor.language),
@@ -72,8 +72,8 @@ async def _balance(site: Site, visitor: Visitor) -> dict[str, str] | None:
 
 async def _notices(site: Site, language: Language) -> list[dict[str, str]]:
     try:
-        notices = await site.office.notices()
-    except OfficeError:
+        notices = await site.representative.notices()
+    except RepresentativeError:
         return []
     return [_told(notice, site, language) for notice in notices[:NOTICES_MAX]]
 

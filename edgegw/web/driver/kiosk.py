@@ -17,14 +17,14 @@ from edgegw.common.qr import qr_svg
 from edgegw.core.state import Station
 from edgegw.web.application import page
 from edgegw.web.charts.svg import Drawn
-from edgegw.web.driver import presence
-from edgegw.web.driver.points import point_of
-from edgegw.web.driver.presence import CODE_EVERY_S, ScreenCodes
+from edgegw.web.driver import screen_codes
+from edgegw.web.driver.evse_labels import point_of
 from edgegw.web.driver.prices import pair_of
+from edgegw.web.driver.screen_codes import CODE_EVERY_S, ScreenCodes
 from edgegw.web.guard import without_port
 from edgegw.web.pages import Pages, see_other
 from edgegw.web.site import LOCAL_NAMES, Site
-from edgegw.web.visitors import remember, stranger_of, visitor_of
+from edgegw.web.visitor_login import remember, stranger_of, visitor_of
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
@@ -83,7 +83,7 @@ class _EvsePages:
             )
         response = see_other(f"/evse/{quote(evse_id)}")
         remember(response, request, self._site)
-        presence.mark(response, self._site, visitor, evse_id=evse_id)
+        screen_codes.mark(response, self._site, visitor, evse_id=evse_id)
         return response
 
     async def label(self, request: Request) -> Response:

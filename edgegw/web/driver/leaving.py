@@ -12,12 +12,12 @@ from starlette.routing import BaseRoute
 
 from edgegw.common.throttle import Throttle
 from edgegw.web.application import action_for_members, for_members, page
+from edgegw.web.driver.code_messages import refusal_text
 from edgegw.web.driver.login import forget, is_password
-from edgegw.web.driver.words import refusal_text
+from edgegw.web.formatting import member, visitor
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages
-from edgegw.web.shown import member, visitor
-from edgegw.web.visitors import address_of
+from edgegw.web.visitor_login import address_of
 
 
 def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
@@ -48,7 +48,7 @@ class _Leaving:
         )
 
     async def export(self, request: Request) -> Response:
-        kept = await self._site.office.export(member(request).member_id)
+        kept = await self._site.representative.export(member(request).member_id)
         return Response(
             json.dumps(kept, ensure_ascii=False, indent=2, sort_keys=True, default=str),
             media_type="application/json",
@@ -67,7 +67,7 @@ class _Leaving:
         word = self._pages.word(visitor(request).language)
         if faults := await _doubts(self._pages, request, form):
             return self._draw(request, form.faulty(**faults), step=2, status=422)
-        refusal = await self._site.office.leave(member(request).member_id)
+        refusal = await self._site.representative.leave(member(request).member_id)
         if refusal is not None:
             return self._draw(request, Form(), step=1, problem=refusal_text(refusal, word), status=422)
         return _gone(self._pages, request)

@@ -13,15 +13,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from edgegw.common.throttle import Throttle
-from edgegw.office import Login, No, Refusal
-from edgegw.units import SECOND_NS
+from edgegw.common.units import SECOND_NS
+from edgegw.ports.representative import Login, RefusalCode, RefusedRequest
 from edgegw.web.application import action, page
-from edgegw.web.driver.words import refusal_text
+from edgegw.web.driver.code_messages import refusal_text
+from edgegw.web.formatting import visitor
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, local, see_other
-from edgegw.web.shown import visitor
 from edgegw.web.site import Site
-from edgegw.web.visitors import LOGIN_S, YEAR_S, address_of, set_cookie, visitor_of
+from edgegw.web.visitor_login import LOGIN_S, YEAR_S, address_of, set_cookie, visitor_of
 
 HOME = "/account"
 LOGIN_LENGTH_MAX = 130
@@ -51,16 +51,16 @@ def routes(pages: Pages, throttle: Throttle, *, home: str = HOME) -> Sequence[Ba
         if not throttle.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         if not 0 < len(name) <= LOGIN_LENGTH_MAX or not 0 < len(password) <= PASSWORD_LENGTH_MAX:
-            return again(422, refusal_text(Refusal(code=No.WRONG_LOGIN), word))
-        opened = await site.office.log_in(name, password, source=address_of(request))
-        if isinstance(opened, Refusal):
-            status = 429 if opened.code == No.TOO_MANY_TRIES else 422
+            return again(422, refusal_text(RefusedRequest(code=RefusalCode.WRONG_LOGIN), word))
+        opened = await site.representative.log_in(name, password, source=address_of(request))
+        if isinstance(opened, RefusedRequest):
+            status = 429 if opened.code == RefusalCode.TOO_MANY_TRIES else 422
             return again(status, refusal_text(opened, word))
         return await entered(request, site, opened, to=to)
 
     async def leave(request: Request, _form: Form) -> Response:
         if token := visitor(request).login_token:
-            await site.office.log_out(token)
+            await site.representative.log_out(token)
         response = see_other("/")
         forget(response, site)
         return response
@@ -72,7 +72,7 @@ async def entered(request: Request, site: Site, login: Login, *, to: str) -> Res
     """The answer that begins a login: its cookie, and another browser key; the old login ends."""
     known = visitor(request)
     if known.login_token:
-        await site.office.log_out(known.login_token)
+        await site.representative.log_out(known.login_token)
     response = see_other(to)
     left_s = max(1, min(LOGIN_S, (login.expires_ns - site.clock.now_ns()) // SECOND_NS))
     set_cookie(response, site, "login", value=login.token, seconds=left_s)
@@ -86,14 +86,14 @@ def forget(response: Response, site: Site) -> None:
     set_cookie(response, site, "visitor", value=secrets.token_hex(_KEY_BYTES), seconds=YEAR_S)
 
 
-async def is_password(request: Request, site: Site, password: str) -> Refusal | None:
+async def is_password(request: Request, site: Site, password: str) -> RefusedRequest | None:
     """Whether who has logged in knows the password too: asked before what cannot be undone."""
     profile = visitor(request).profile
     assert profile is not None
     if not 0 < len(password) <= PASSWORD_LENGTH_MAX:
-        return Refusal(code=No.WRONG_LOGIN)
-    opened = await site.office.log_in(profile.login, password, source=address_of(request))
-    if isinstance(opened, Refusal):
+        return RefusedRequest(code=RefusalCode.WRONG_LOGIN)
+    opened = await site.representative.log_in(profile.login, password, source=address_of(request))
+    if isinstance(opened, RefusedRequest):
         return opened
-    await site.office.log_out(opened.token)
+    await site.representative.log_out(opened.token)
     return None

@@ -7,9 +7,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from edgegw.web.application import page
+from edgegw.web.formatting import shown_to
 from edgegw.web.pages import Pages
-from edgegw.web.shown import shown_to
-from edgegw.web.visitors import visitor_of
+from edgegw.web.visitor_login import visitor_of
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
@@ -18,7 +18,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 
     async def told(request: Request) -> Response:
         await visitor_of(request, site)
-        notices = await site.office.notices()
+        notices = await site.representative.notices()
         return await pages.answer(request, "driver/told.html", notices=notices, show=shown_to(request, site))
 
     return [page("/notices", told)]

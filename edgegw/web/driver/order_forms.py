@@ -1,6 +1,6 @@
 """The three order forms: their fields, what may stand in them, and the order that they ask for.
 
-Decides fields, limits and defaults; never whether the station can take the order (`core.placing`) nor what it costs.
+Decides fields, limits and defaults; never whether the station can take the order (`core.order_intake`) nor what it costs.
 """
 
 import base64
@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from edgegw.common.member_terms import MemberTerms
 from edgegw.core.orders import SALE_WH_MIN, Aim, Order
 from edgegw.core.state import EvseSettings
-from edgegw.core.terms import MemberTerms
-from edgegw.office import Defaults, Language, Profile
+from edgegw.ports.representative import Defaults, Language, Profile
 from edgegw.web import formats
-from edgegw.web.driver.order_words import flaw_words
+from edgegw.web.driver.order_messages import flaw_words
 from edgegw.web.formats import Flaw, Limits
 from edgegw.web.forms import Form
 from edgegw.web.pages import Word
@@ -39,7 +39,7 @@ RETAIL = "accept_retail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class OrderRequest:
     """A form that can be ordered: in the station's units, with what is to be remembered of it."""
 
     order: Order
@@ -49,7 +49,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asker:
+class OrderContext:
     """Who asks for what, where."""
 
     site: Site
@@ -81,29 +81,29 @@ def _bare(price_mtok_per_kwh: int) -> str:
     return formats.decimal(price_mtok_per_kwh, scale=3).replace(",", "")
 
 
-def read(form: Form, asker: Asker) -> Wish | Form:
+def read(form: Form, context: OrderContext) -> OrderRequest | Form:
     """The order that a form asks for; or the form with what is wrong beside its fields."""
     parsed: dict[str, int] = {}
     faults: dict[str, str] = {}
-    for name in FIELDS[asker.aim]:
+    for name in FIELDS[context.aim]:
         text = form.text(name)
         if name == "soc_told" and not text:
             continue
-        value = _parsers(asker)[name](text)
+        value = _parsers(context)[name](text)
         if isinstance(value, Flaw):
-            faults[name] = flaw_words(asker.word, value, **_example(name, asker.word))
+            faults[name] = flaw_words(context.word, value, **_example(name, context.word))
         else:
             parsed[name] = value
     if not faults and parsed.get("soc_wanted", 10_000) < parsed.get("soc_min", 0):
-        faults["soc_wanted"] = asker.word("This is below your lowest percentage.")
+        faults["soc_wanted"] = context.word("This is below your lowest percentage.")
     if faults:
         return form.faulty(**faults)
-    return _wish(form, parsed, asker)
+    return _wish(form, parsed, context)
 
 
-def _parsers(asker: Asker) -> Mapping[str, Callable[[str], int | Flaw]]:
-    clock, zone = asker.site.clock, asker.site.settings.time_zone
-    kwh_limits = formats.KWH_WH if asker.aim is Aim.CHARGE else SALE_LIMITS
+def _parsers(context: OrderContext) -> Mapping[str, Callable[[str], int | Flaw]]:
+    clock, zone = context.site.clock, context.site.settings.time_zone
+    kwh_limits = formats.KWH_WH if context.aim is Aim.CHARGE else SALE_LIMITS
     return {
         "kwh": lambda text: formats.parse_kwh(text, kwh_limits),
         "soc_min": formats.parse_percent,
@@ -132,15 +132,15 @@ def _example(name: str, word: Word) -> dict[str, str]:
     }[name]
 
 
-def _wish(form: Form, parsed: Mapping[str, int], asker: Asker) -> Wish:
-    old, aim = asker.profile.defaults, asker.aim
+def _wish(form: Form, parsed: Mapping[str, int], context: OrderContext) -> OrderRequest:
+    old, aim = context.profile.defaults, context.aim
     ready_ns = parsed.get("ready_by")
     defaults = replace(
         old,
         battery_wh=parsed.get("battery", old.battery_wh),
         soc_bp_min=parsed.get("soc_min", old.soc_bp_min),
         soc_bp_wanted=parsed.get("soc_wanted", old.soc_bp_wanted),
-        ready_by_min=old.ready_by_min if ready_ns is None else _minutes(ready_ns, asker.site),
+        ready_by_min=old.ready_by_min if ready_ns is None else _minutes(ready_ns, context.site),
         price_mtok_per_kwh_min=parsed.get("price_min", old.price_mtok_per_kwh_min),
         price_mtok_per_kwh_max=parsed.get("price_max", old.price_mtok_per_kwh_max),
         accept_retail=form.text(RETAIL) == "1",
@@ -149,29 +149,29 @@ def _wish(form: Form, parsed: Mapping[str, int], asker: Asker) -> Wish:
     )
     nonce = form.text(NONCE, 32) or secrets.token_hex(_NONCE_BYTES)
     order = Order(
-        order_id=_order_id(asker, nonce),
-        evse_id=asker.evse.evse_id,
+        order_id=_order_id(context, nonce),
+        evse_id=context.evse.evse_id,
         id_token_hash="",
-        terms=_terms(asker, defaults),
+        terms=_terms(context, defaults),
         aim=aim,
         energy_wh=parsed.get("kwh"),
         departure_ns=ready_ns,
         soc_bp_wanted=parsed.get("soc_wanted"),
         soc_bp_told=parsed.get("soc_told"),
-        placed_ns=asker.site.clock.now_ns(),
+        placed_ns=context.site.clock.now_ns(),
     )
     typed = {name: form.text(name) for name in FIELDS[aim]} | (
         {RETAIL: "1"} if defaults.accept_retail else {}
     )
-    return Wish(order=order, defaults=defaults, nonce=nonce, typed=typed)
+    return OrderRequest(order=order, defaults=defaults, nonce=nonce, typed=typed)
 
 
-def _terms(asker: Asker, defaults: Defaults) -> MemberTerms:
+def _terms(context: OrderContext, defaults: Defaults) -> MemberTerms:
     return MemberTerms(
-        member_id=asker.profile.member_id,
+        member_id=context.profile.member_id,
         accept_retail=defaults.accept_retail,
         price_mtok_per_kwh_max=defaults.price_mtok_per_kwh_max,
-        sells=asker.aim is not Aim.CHARGE and asker.evse.discharge_w > 0,
+        sells=context.aim is not Aim.CHARGE and context.evse.discharge_w > 0,
         price_mtok_per_kwh_min=defaults.price_mtok_per_kwh_min,
         soc_bp_min=defaults.soc_bp_min,
         battery_wh=defaults.battery_wh,
@@ -183,10 +183,10 @@ def _minutes(at_ns: int, site: Site) -> int:
     return at.hour * MINUTES + at.minute
 
 
-def _order_id(asker: Asker, nonce: str) -> str:
+def _order_id(context: OrderContext, nonce: str) -> str:
     """The same form of the same member at the same place is the same order, and nobody can name another's."""
-    told = f"order\x00{asker.profile.member_id}\x00{asker.evse.evse_id}\x00{asker.aim.value}\x00{nonce}"
-    return _letters(hmac.digest(asker.site.settings.secret, told.encode(), "sha256")[:_ID_BYTES]).lower()
+    told = f"order\x00{context.profile.member_id}\x00{context.evse.evse_id}\x00{context.aim.value}\x00{nonce}"
+    return _letters(hmac.digest(context.site.settings.secret, told.encode(), "sha256")[:_ID_BYTES]).lower()
 
 
 def with_token(order: Order, site: Site) -> tuple[Order, str]:

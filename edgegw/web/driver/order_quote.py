@@ -7,19 +7,24 @@ it counts on. The figures are the core's.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgegw.canonical import sha256_hex
-from edgegw.core import outlook
+from edgegw.common.canonical_json import sha256_hex
+from edgegw.common.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, interval_of
+from edgegw.core import forecast
 from edgegw.core.orders import Aim, Order
 from edgegw.core.quote import Quote, quote
 from edgegw.core.state import Station
-from edgegw.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, interval_of
 from edgegw.web import formats
 from edgegw.web.charts.plan import plan
 from edgegw.web.charts.series import PlanLabels, PlanMarks, PlanRow
 from edgegw.web.charts.svg import Drawn
 from edgegw.web.charts.tables import Table, plan_table
-from edgegw.web.driver.order_forms import Asker
-from edgegw.web.driver.order_words import about_percent, about_tokens, refusal_words, remark_words
+from edgegw.web.driver.order_forms import OrderContext
+from edgegw.web.driver.order_messages import (
+    about_percent,
+    about_tokens,
+    refusal_words,
+    remark_words,
+)
 
 COUNTED_NS = 8 * INTERVAL_NS  # how far ahead a charge's prices must hold; a plan's must until the departure
 TOKEN_MTOK = 1000
@@ -52,24 +57,24 @@ class Offered:
 class _Told:
     """What is told: whose wish, and what the core expects of it."""
 
-    asker: Asker
+    context: OrderContext
     order: Order
     quote: Quote
     now_ns: int
 
     def tokens(self, amount_mtok: int) -> str:
-        return about_tokens(amount_mtok, self.asker.language)
+        return about_tokens(amount_mtok, self.context.language)
 
     def moment(self, at_ns: int) -> str:
-        zone = self.asker.site.settings.time_zone
-        return formats.moment(at_ns, now_ns=self.now_ns, zone=zone, language=self.asker.language)
+        zone = self.context.site.settings.time_zone
+        return formats.moment(at_ns, now_ns=self.now_ns, zone=zone, language=self.context.language)
 
 
-def offered(station: Station, asker: Asker, order: Order, *, available_mtok: int) -> Offered:
+def offered(station: Station, context: OrderContext, order: Order, *, available_mtok: int) -> Offered:
     """The quote of a wish for a driver with so many tokens."""
-    now_ns, word = asker.site.clock.now_ns(), asker.word
+    now_ns, word = context.site.clock.now_ns(), context.word
     made = quote(station, order, now_ns)
-    told = _Told(asker=asker, order=order, quote=made, now_ns=now_ns)
+    told = _Told(context=context, order=order, quote=made, now_ns=now_ns)
     needed_mtok = made.amount_mtok if order.aim is Aim.CHARGE else max(0, made.amount_mtok)
     short_mtok = max(0, needed_mtok - available_mtok)
     pays_first = order.aim is not Aim.SELL and available_mtok <= 0
@@ -86,13 +91,13 @@ def offered(station: Station, asker: Asker, order: Order, *, available_mtok: int
         is_short=short_mtok > 0,
         picture=picture,
         table=table,
-        until=formats.clock((interval_of(now_ns) + INTERVAL_S) * SECOND_NS, asker.site.settings.time_zone),
+        until=formats.clock((interval_of(now_ns) + INTERVAL_S) * SECOND_NS, context.site.settings.time_zone),
         seen=_seen(station, order, now_ns),
     )
 
 
 def _headline(told: _Told) -> str:
-    word, made = told.asker.word, told.quote
+    word, made = told.context.word, told.quote
     amount = told.tokens(abs(made.amount_mtok))
     if told.order.aim is Aim.CHARGE:
         return word("Charge %(energy)s for about %(tokens)s") % {
@@ -113,7 +118,7 @@ def _until(told: _Told, amount: str) -> dict[str, str]:
 
 
 def _facts(told: _Told) -> Iterable[tuple[str, str]]:
-    word, made, order = told.asker.word, told.quote, told.order
+    word, made, order = told.context.word, told.quote, told.order
     if made.import_wh:
         yield word("Charged"), formats.kwh(made.import_wh)
     if made.export_wh:
@@ -144,7 +149,7 @@ def _amount_fact(told: _Told, amount_mtok: int, *, cost: str, earnings: str) -> 
 
 def _terms(told: _Told) -> Iterable[str]:
     """What holds whatever happens."""
-    word, terms, language = told.asker.word, told.order.terms, told.asker.language
+    word, terms, language = told.context.word, told.order.terms, told.context.language
     most = {"price": formats.price(terms.price_mtok_per_kwh_max, language)}
     yield word("You can stop at any time and pay only what has flowed.")
     if told.order.aim is not Aim.CHARGE:
@@ -190,7 +195,7 @@ def _plan_rows(told: _Told, soc_bp: int | None) -> list[PlanRow]:
     for row in told.quote.rows:
         charge_wh, sale_wh = max(0, row.energy_wh), max(0, -row.energy_wh)
         if stored_wh is not None:
-            stored_wh += charge_wh * outlook.CHARGE_EFFICIENCY_BP // 10_000
+            stored_wh += charge_wh * forecast.CHARGE_EFFICIENCY_BP // 10_000
             stored_wh -= sale_wh * 10_000 // terms.discharge_efficiency_bp
             stored_wh = min(battery_wh, max(0, stored_wh))
         rows.append(
@@ -207,7 +212,7 @@ def _plan_rows(told: _Told, soc_bp: int | None) -> list[PlanRow]:
 def _picture(told: _Told, rows: list[PlanRow], soc_bp: int | None) -> tuple[Drawn | None, Table | None]:
     if not rows:
         return None, None
-    order, zone = told.order, told.asker.site.settings.time_zone
+    order, zone = told.order, told.context.site.settings.time_zone
     labels = _labels(told)
     marks = PlanMarks(
         soc_start_bp=soc_bp,
@@ -222,7 +227,7 @@ def _picture(told: _Told, rows: list[PlanRow], soc_bp: int | None) -> tuple[Draw
 
 
 def _labels(told: _Told) -> PlanLabels:
-    word, order, zone = told.asker.word, told.order, told.asker.site.settings.time_zone
+    word, order, zone = told.context.word, told.order, told.context.site.settings.time_zone
     leaves_ns = order.departure_ns or told.now_ns
     return PlanLabels(
         title=word("The plan"),
@@ -243,18 +248,18 @@ def _labels(told: _Told) -> PlanLabels:
 
 def _seen(station: Station, order: Order, now_ns: int) -> str:
     """A mark of the wish and of the prices it counts on: while both are the same, so is the mark."""
-    ahead = outlook.ahead_of(station)
+    ahead = forecast.ahead_of(station)
     first = interval_of(now_ns)
     last_ns = order.departure_ns if order.departure_ns is not None else now_ns + COUNTED_NS
     prices = [
         (
             interval,
-            _figure(outlook.buying(ahead, interval, order.terms)),
-            _figure(outlook.selling(ahead, interval, order.terms)),
+            _figure(forecast.buying(ahead, interval, order.terms)),
+            _figure(forecast.selling(ahead, interval, order.terms)),
         )
         for interval in range(first, interval_of(last_ns) + 1, INTERVAL_S)
     ]
-    wish = (
+    order_request = (
         order.aim,
         order.energy_wh,
         order.departure_ns,
@@ -262,8 +267,8 @@ def _seen(station: Station, order: Order, now_ns: int) -> str:
         order.soc_bp_told,
         order.terms,
     )
-    return sha256_hex(repr((wish, prices)))[:32]
+    return sha256_hex(repr((order_request, prices)))[:32]
 
 
-def _figure(expected: outlook.Expected | None) -> int | None:
+def _figure(expected: forecast.Expected | None) -> int | None:
     return None if expected is None else expected.mtok_per_kwh

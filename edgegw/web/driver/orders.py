@@ -17,16 +17,16 @@ from starlette.routing import BaseRoute
 from edgegw.core.events import OrderPlaced
 from edgegw.core.orders import Aim
 from edgegw.core.state import Station
-from edgegw.office import OfficeError
+from edgegw.ports.representative import RepresentativeError
 from edgegw.web.application import action_for_members, for_members, page
-from edgegw.web.driver import order_forms, presence
-from edgegw.web.driver.order_forms import NONCE, Asker, Wish
+from edgegw.web.driver import order_forms, screen_codes
+from edgegw.web.driver.evse_labels import Point, point_of
+from edgegw.web.driver.order_forms import NONCE, OrderContext, OrderRequest
 from edgegw.web.driver.order_quote import Offered, offered
-from edgegw.web.driver.points import Point, point_of
 from edgegw.web.forms import Form
+from edgegw.web.live_updates import TooManyStreamsError
 from edgegw.web.pages import Pages, see_other
-from edgegw.web.pulse import CrowdedError
-from edgegw.web.visitors import Visitor, remember, visitor_of
+from edgegw.web.visitor_login import Visitor, remember, visitor_of
 
 PLACED_MAX = 2_000
 PLANS_OF_ONE = 4  # of one member at once: who sends a form again and again keeps nobody else waiting
@@ -38,7 +38,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
     shared = Shared()
     found: list[BaseRoute] = []
     for aim in Aim:
-        way = _Way(pages, aim, shared)
+        way = OrderPages(pages, aim, shared)
         path = f"/evse/{{evse_id}}/{aim.value}"
         found += [
             page(path, for_members(pages, way.form)),
@@ -72,7 +72,7 @@ class Shared:
     async def plans_of(self, member_id: str) -> AsyncIterator[None]:
         """A member's turn to have a plan made; raises CrowdedError where some of its own wait already."""
         if self._planned_for[member_id] >= PLANS_OF_ONE:
-            raise CrowdedError
+            raise TooManyStreamsError
         self._planned_for[member_id] += 1
         try:
             async with self._one_plan:
@@ -83,7 +83,7 @@ class Shared:
                 del self._planned_for[member_id]
 
 
-class _Way:
+class OrderPages:
     """One of the three ways: its pages at any charging point."""
 
     def __init__(self, pages: Pages, aim: Aim, shared: Shared) -> None:
@@ -91,11 +91,11 @@ class _Way:
 
     async def form(self, request: Request) -> Response:
         """What the driver wants, beginning with what was wanted last."""
-        visitor, asker = await self._asker(request)
-        if asker is None:
+        visitor, context = await self._asker(request)
+        if context is None:
             return self._unknown(request)
-        return self._kept_out(request, visitor, asker) or self._draw_form(
-            request, visitor, order_forms.shown(self._aim, asker.profile.defaults)
+        return self._kept_out(request, visitor, context) or self._draw_form(
+            request, visitor, order_forms.shown(self._aim, context.profile.defaults)
         )
 
     async def back(self, request: Request) -> Response:
@@ -108,73 +108,79 @@ class _Way:
 
     async def change(self, request: Request, form: Form) -> Response:
         """Back from the quote, with everything that was entered."""
-        visitor, asker = await self._asker(request)
-        if asker is None:
+        visitor, context = await self._asker(request)
+        if context is None:
             return self._unknown(request)
         return self._draw_form(request, visitor, form)
 
     async def ask(self, request: Request, form: Form) -> Response:
         """What the wish would mean."""
-        visitor, asker = await self._asker(request)
-        if asker is None:
+        visitor, context = await self._asker(request)
+        if context is None:
             return self._unknown(request)
-        if kept_out := self._kept_out(request, visitor, asker):
+        if kept_out := self._kept_out(request, visitor, context):
             return kept_out
-        wish = order_forms.read(form, asker)
-        if isinstance(wish, Form):
-            return self._draw_form(request, visitor, wish, status=422)
-        return await self._draw_quote(request, asker, wish)
+        order_request = order_forms.read(form, context)
+        if isinstance(order_request, Form):
+            return self._draw_form(request, visitor, order_request, status=422)
+        return await self._draw_quote(request, context, order_request)
 
     async def confirm(self, request: Request, form: Form) -> Response:
         """Order what was quoted, once, if it still holds."""
-        visitor, asker = await self._asker(request)
-        if asker is None:
+        visitor, context = await self._asker(request)
+        if context is None:
             return self._unknown(request)
-        here = f"/evse/{quoted_path(asker.evse.evse_id)}"
-        if kept_out := self._kept_out(request, visitor, asker):
+        here = f"/evse/{quoted_path(context.evse.evse_id)}"
+        if kept_out := self._kept_out(request, visitor, context):
             return kept_out
-        wish = order_forms.read(form, asker)
-        if isinstance(wish, Form):
-            return self._draw_form(request, visitor, wish, status=422)
-        if self._is_placed(wish):
-            return see_other(f"{here}?placed={wish.order.order_id}")
-        offer = await self._offered(asker, wish)
+        order_request = order_forms.read(form, context)
+        if isinstance(order_request, Form):
+            return self._draw_form(request, visitor, order_request, status=422)
+        if self._is_placed(order_request):
+            return see_other(f"{here}?placed={order_request.order.order_id}")
+        offer = await self._offered(context, order_request)
         was_seen = form.text(NONCE) and form.text(SEEN) == offer.seen
         if not offer.can_order or not was_seen:
-            return self._draw_offer(request, wish, offer, has_changed=True)
-        if self._shared.enter(wish.order.order_id):
-            order, token = order_forms.with_token(wish.order, self._site)
+            return self._draw_offer(request, order_request, offer, has_changed=True)
+        if self._shared.enter(order_request.order.order_id):
+            order, token = order_forms.with_token(order_request.order, self._site)
             assert self._site.place is not None
             self._site.place(OrderPlaced(order=order, id_token=token))
-            await self._remember(asker, wish)
-        return see_other(f"{here}?placed={wish.order.order_id}")
+            await self._remember(context, order_request)
+        return see_other(f"{here}?placed={order_request.order.order_id}")
 
-    async def _remember(self, asker: Asker, wish: Wish) -> None:
+    async def _remember(self, context: OrderContext, order_request: OrderRequest) -> None:
         """Keep what was chosen; an order does not fail because that cannot be done now."""
         try:
-            await self._site.office.remember(asker.profile.member_id, wish.defaults)
-        except OfficeError:
+            await self._site.representative.remember(context.profile.member_id, order_request.defaults)
+        except RepresentativeError:
             self._site.log("web.failed", {"reason": "defaults not kept", "remedy": "edgegw support"})
 
-    def _is_placed(self, wish: Wish) -> bool:
-        return wish.order.order_id in self._station().orders
+    def _is_placed(self, order_request: OrderRequest) -> bool:
+        return order_request.order.order_id in self._station().orders
 
-    async def _draw_quote(self, request: Request, asker: Asker, wish: Wish) -> Response:
-        return self._draw_offer(request, wish, await self._offered(asker, wish), has_changed=False)
+    async def _draw_quote(
+        self, request: Request, context: OrderContext, order_request: OrderRequest
+    ) -> Response:
+        return self._draw_offer(
+            request, order_request, await self._offered(context, order_request), has_changed=False
+        )
 
-    async def _offered(self, asker: Asker, wish: Wish) -> Offered:
-        balance = await self._site.office.balance(asker.profile.member_id)
-        async with self._shared.plans_of(asker.profile.member_id):
+    async def _offered(self, context: OrderContext, order_request: OrderRequest) -> Offered:
+        balance = await self._site.representative.balance(context.profile.member_id)
+        async with self._shared.plans_of(context.profile.member_id):
             return await asyncio.to_thread(
                 offered,
                 self._station(),
-                asker,
-                wish.order,
+                context,
+                order_request.order,
                 available_mtok=balance.available_mtok,
             )
 
-    def _draw_offer(self, request: Request, wish: Wish, offer: Offered, *, has_changed: bool) -> Response:
-        evse_id = wish.order.evse_id
+    def _draw_offer(
+        self, request: Request, order_request: OrderRequest, offer: Offered, *, has_changed: bool
+    ) -> Response:
+        evse_id = order_request.order.evse_id
         return self._pages.draw(
             request,
             "driver/quote.html",
@@ -182,7 +188,7 @@ class _Way:
             aim=self._aim.value,
             evse_id=evse_id,
             offer=offer,
-            carried={**wish.typed, NONCE: wish.nonce, SEEN: offer.seen},
+            carried={**order_request.typed, NONCE: order_request.nonce, SEEN: offer.seen},
             has_changed=has_changed,
         )
 
@@ -203,21 +209,21 @@ class _Way:
         session = self._station().evses[evse_id].session
         return session is not None and session.soc_bp is not None
 
-    def _kept_out(self, request: Request, visitor: Visitor, asker: Asker) -> Response | None:
+    def _kept_out(self, request: Request, visitor: Visitor, context: OrderContext) -> Response | None:
         """To the charging point's page, where it is not the visitor's turn or the screen's code comes first."""
-        evse_id = asker.evse.evse_id
+        evse_id = context.evse.evse_id
         needs_code = self._site.settings.presence_required
-        if needs_code and not presence.is_present(request, self._site, visitor, evse_id=evse_id):
+        if needs_code and not screen_codes.is_present(request, self._site, visitor, evse_id=evse_id):
             return see_other(f"/evse/{quoted_path(evse_id)}")
         return None
 
-    async def _asker(self, request: Request) -> tuple[Visitor, Asker | None]:
+    async def _asker(self, request: Request) -> tuple[Visitor, OrderContext | None]:
         visitor = await visitor_of(request, self._site)
         assert visitor.profile is not None
         evse = self._station().settings.evses.get(request.path_params["evse_id"])
         if evse is None:
             return visitor, None
-        return visitor, Asker(
+        return visitor, OrderContext(
             site=self._site,
             profile=visitor.profile,
             evse=evse,

@@ -6,8 +6,8 @@ Decides limits and their words. Kept by the office; a card that is linked begins
 from collections.abc import Mapping
 from dataclasses import replace
 
-from edgegw.core.events import MemberTerms
-from edgegw.office import Defaults
+from edgegw.common.member_terms import MemberTerms
+from edgegw.ports.representative import Defaults
 from edgegw.web import formats
 from edgegw.web.formats import Flaw, Limits
 from edgegw.web.forms import Form

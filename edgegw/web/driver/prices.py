@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, cast, get_args
 
-from edgegw.office import Language, OfficeError, PriceShown, Product
-from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
+from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
+from edgegw.ports.representative import Language, PriceShown, Product, RepresentativeError
 from edgegw.web import formats
 from edgegw.web.charts.price_curve import price_curve
 from edgegw.web.charts.series import Period, PriceLabels, PricePoint
@@ -254,6 +254,6 @@ async def pair_of(site: Site, word: Word, language: Language) -> Pair:
     """Both prices of now, or that they cannot be told."""
     try:
         now = await now_of(site)
-    except OfficeError:
+    except RepresentativeError:
         now = None
     return pair(now, site, word=word, language=language)

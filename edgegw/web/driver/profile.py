@@ -12,18 +12,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from edgegw.common.throttle import Throttle
-from edgegw.office import Defaults, Profile, Refusal
+from edgegw.ports.representative import Defaults, Profile, RefusedRequest
 from edgegw.web.application import action_for_members, for_members, page
+from edgegw.web.catalogues import LANGUAGES
+from edgegw.web.driver.code_messages import refusal_text
 from edgegw.web.driver.login import entered, is_password
 from edgegw.web.driver.preferences import faults_of, filled_in, texts_of
 from edgegw.web.driver.signup import CONTACT_LENGTH_MAX, about_faults, password_fault, refused_fields
-from edgegw.web.driver.words import refusal_text
+from edgegw.web.formatting import member, shown_to, visitor
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, see_other
-from edgegw.web.shown import member, shown_to, visitor
 from edgegw.web.site import Site
-from edgegw.web.texts import LANGUAGES
-from edgegw.web.visitors import YEAR_S, address_of, set_cookie
+from edgegw.web.visitor_login import YEAR_S, address_of, set_cookie
 
 DONE = ("about", "password", "defaults")
 
@@ -91,7 +91,7 @@ class _Profile:
         chosen = filled_in(form, profile.defaults)
         if not isinstance(chosen, Defaults):
             return self._draw(request, {"defaults": form.faulty(**faults_of(chosen, word))})
-        await self._site.office.remember(profile.member_id, chosen)
+        await self._site.representative.remember(profile.member_id, chosen)
         return see_other("/profile?done=defaults")
 
 
@@ -109,8 +109,8 @@ async def _told(pages: Pages, request: Request, form: Form) -> tuple[dict[str, s
         language=language,
         version=_version(form, member(request)),
     )
-    answer = await pages.site.office.change(changed)
-    if not isinstance(answer, Refusal):
+    answer = await pages.site.representative.change(changed)
+    if not isinstance(answer, RefusedRequest):
         return {}, ""
     faults = refused_fields(answer, word)
     return faults, "" if faults else refusal_text(answer, word)
@@ -124,14 +124,14 @@ async def _new_password(pages: Pages, request: Request, form: Form) -> dict[str,
         return {"new_password": fault}
     if wrong := await is_password(request, pages.site, form.values.get("current", "")):
         return {"current": refusal_text(wrong, word)}
-    answer = await pages.site.office.change(member(request), password=new)
-    return {"new_password": refusal_text(answer, word)} if isinstance(answer, Refusal) else {}
+    answer = await pages.site.representative.change(member(request), password=new)
+    return {"new_password": refusal_text(answer, word)} if isinstance(answer, RefusedRequest) else {}
 
 
 async def _anew(site: Site, request: Request, password: str) -> Response:
     """All logins have ended: this browser's begins anew."""
-    opened = await site.office.log_in(member(request).login, password, source=address_of(request))
-    if isinstance(opened, Refusal):
+    opened = await site.representative.log_in(member(request).login, password, source=address_of(request))
+    if isinstance(opened, RefusedRequest):
         return see_other("/login")
     return await entered(request, site, opened, to="/profile?done=password")
 

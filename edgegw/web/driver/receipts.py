@@ -12,13 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.csv_text import receipt_csv
-from edgegw.office import Checked, OfficeError, Refusal, TradeShown
-from edgegw.receipts import LineStatus, Receipt, ReceiptLine, SessionsShown
+from edgegw.ports.receipts import LineStatus, Receipt, ReceiptLine, SessionsShown
+from edgegw.ports.representative import (
+    Checked,
+    RefusedRequest,
+    RepresentativeError,
+    TradeShown,
+)
 from edgegw.web.application import for_members, page
-from edgegw.web.driver.words import check_text, holds, line_text, reason_text
+from edgegw.web.csv_export import receipt_csv
+from edgegw.web.driver.code_messages import check_text, holds, line_text, reason_text
+from edgegw.web.formatting import csv_file, member, shown_to, visitor
 from edgegw.web.pages import Pages, Word
-from edgegw.web.shown import csv_file, member, shown_to, visitor
 from edgegw.web.site import Site
 
 PAGE = 10
@@ -116,7 +121,7 @@ async def _trades(site: Site, receipt: Receipt) -> Mapping[str, TradeShown]:
     ids = [one.trade_id for one in receipt.lines if one.status is LineStatus.COMMITTED]
     try:
         found = await asyncio.gather(*(site.ledger.trade(one) for one in ids[:TRADES_MAX]))
-    except OfficeError:
+    except RepresentativeError:
         return {}
     return {one.trade_id: one for one in found if one is not None}
 
@@ -137,7 +142,7 @@ async def _proofs(site: Site, receipt: Receipt, word: Word) -> Sequence[Proof]:
     found = []
     for line in committed:
         checked = await site.ledger.check(line.trade_id)
-        if isinstance(checked, Refusal):
+        if isinstance(checked, RefusedRequest):
             found.append(Proof(line=line, checked=None))
             continue
         checks = [(check_text(one.name, word), one.holds, one.detail) for one in checked.checks]

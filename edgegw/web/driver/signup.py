@@ -12,14 +12,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from edgegw.common.throttle import Throttle
-from edgegw.office import Kind, Newcomer, No, Refusal
+from edgegw.ports.representative import Kind, Newcomer, RefusalCode, RefusedRequest
 from edgegw.web.application import action, page
+from edgegw.web.driver.code_messages import refusal_text
 from edgegw.web.driver.login import HOME, PASSWORD_LENGTH_MAX, entered
-from edgegw.web.driver.words import refusal_text
+from edgegw.web.formatting import visitor
 from edgegw.web.forms import Form
 from edgegw.web.pages import Pages, Word, local, see_other
-from edgegw.web.shown import visitor
-from edgegw.web.visitors import address_of, visitor_of
+from edgegw.web.visitor_login import address_of, visitor_of
 
 PASSWORD_LENGTH_MIN = 10
 NAME_LENGTH_MAX = 100
@@ -76,12 +76,14 @@ class _SignUp:
             language=language,
             kind=self._kind,
         )
-        profile = await self._site.office.sign_up(newcomer)
-        if isinstance(profile, Refusal):
+        profile = await self._site.representative.sign_up(newcomer)
+        if isinstance(profile, RefusedRequest):
             faults = refused_fields(profile, word)
             return again(form.faulty(**faults), "" if faults else refusal_text(profile, word))
-        opened = await self._site.office.log_in(newcomer.login, newcomer.password, source=address_of(request))
-        if isinstance(opened, Refusal):
+        opened = await self._site.representative.log_in(
+            newcomer.login, newcomer.password, source=address_of(request)
+        )
+        if isinstance(opened, RefusedRequest):
             return see_other("/login")
         return await entered(request, self._site, opened, to=to)
 
@@ -115,13 +117,17 @@ def password_fault(password: str, word: Word) -> str:
     """What is wrong with a new password; empty where nothing is."""
     if len(password) > PASSWORD_LENGTH_MAX:
         return word("The password is too long: at most 256 characters.")
-    return refusal_text(Refusal(code=No.WEAK_PASSWORD), word) if len(password) < PASSWORD_LENGTH_MIN else ""
+    return (
+        refusal_text(RefusedRequest(code=RefusalCode.WEAK_PASSWORD), word)
+        if len(password) < PASSWORD_LENGTH_MIN
+        else ""
+    )
 
 
-def refused_fields(refusal: Refusal, word: Word) -> dict[str, str]:
+def refused_fields(refusal: RefusedRequest, word: Word) -> dict[str, str]:
     """The field that the office would not take, with its words; nothing where it is no field's fault."""
-    if refusal.code == No.WEAK_PASSWORD:
+    if refusal.code == RefusalCode.WEAK_PASSWORD:
         return {"password": refusal_text(refusal, word)}
-    if refusal.code == No.BAD_FIELD and refusal.detail in {"login", "name", "contact"}:
+    if refusal.code == RefusalCode.BAD_FIELD and refusal.detail in {"login", "name", "contact"}:
         return {refusal.detail: word("This cannot be taken as it is. Look at it again.")}
     return {}

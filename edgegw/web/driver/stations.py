@@ -12,14 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.units import INTERVAL_S, SECOND_NS
 from edgegw.core.state import Phase
-from edgegw.office import LedgerView, PriceShown, Product, StationFound
-from edgegw.units import INTERVAL_S, SECOND_NS
+from edgegw.ports.representative import LedgerView, PriceShown, Product, StationFound
 from edgegw.web.application import page
 from edgegw.web.charts import map as station_map
+from edgegw.web.formatting import shown_to
 from edgegw.web.forms import Form
 from edgegw.web.geography import (
-    Place,
+    GeoPoint,
     direction,
     distance_m,
     geohash_cell,
@@ -27,9 +28,8 @@ from edgegw.web.geography import (
     walking_min,
 )
 from edgegw.web.pages import Pages, Word
-from edgegw.web.shown import shown_to
 from edgegw.web.site import Site
-from edgegw.web.visitors import address_of, form_throttle, visitor_of
+from edgegw.web.visitor_login import address_of, form_throttle, visitor_of
 
 SHOWN_MAX = 20
 ENOUGH = 5
@@ -46,7 +46,7 @@ class Row:
 
     number: int
     found: StationFound
-    place: Place
+    place: GeoPoint
     away_m: int
     direction: str
     walk_min: int | None
@@ -96,31 +96,31 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
     return [page("/stations", search)]
 
 
-def _own_place(site: Site) -> Place | None:
+def _own_place(site: Site) -> GeoPoint | None:
     cell = geohash_cell(site.settings.geohash)
     return None if cell is None else cell.centre
 
 
-def _place(text: str) -> Place | None:
+def _place(text: str) -> GeoPoint | None:
     """What was typed as a place: a geohash, or latitude and longitude."""
     if len(text) > WHERE_LENGTH_MAX:
         return None
     if found := _COORDINATES.fullmatch(text):
         latitude, longitude = float(found[1]), float(found[2])
         is_place = abs(latitude) <= 90 and abs(longitude) <= 180
-        return Place(latitude_deg=latitude, longitude_deg=longitude) if is_place else None
+        return GeoPoint(latitude_deg=latitude, longitude_deg=longitude) if is_place else None
     cell = geohash_cell(text.lower())
     return None if cell is None else cell.centre
 
 
-def _around(origin: Place, length: int) -> set[str]:
+def _around(origin: GeoPoint, length: int) -> set[str]:
     """The geohash of a place and its eight neighbours, so that a place near an edge finds what lies beyond it."""
     cell = geohash_cell(geohash_of(origin, length))
     assert cell is not None
     high, wide = cell.north_deg - cell.south_deg, cell.east_deg - cell.west_deg
     return {
         geohash_of(
-            Place(
+            GeoPoint(
                 latitude_deg=max(-89.9, min(89.9, origin.latitude_deg + north * high)),
                 longitude_deg=(origin.longitude_deg + east * wide + 180) % 360 - 180,
             ),
@@ -131,7 +131,7 @@ def _around(origin: Place, length: int) -> set[str]:
     }
 
 
-async def _near(ledger: LedgerView, origin: Place, product: Product | None) -> Mapping[str, StationFound]:
+async def _near(ledger: LedgerView, origin: GeoPoint, product: Product | None) -> Mapping[str, StationFound]:
     """Stations around a place, farther away until there are enough."""
     found: dict[str, StationFound] = {}
     for length in LENGTHS:
@@ -142,7 +142,7 @@ async def _near(ledger: LedgerView, origin: Place, product: Product | None) -> M
     return found
 
 
-async def _rows(site: Site, origin: Place, *, product: Product | None, word: Word) -> Sequence[Row]:
+async def _rows(site: Site, origin: GeoPoint, *, product: Product | None, word: Word) -> Sequence[Row]:
     """The nearest stations, the nearest first; the own one stands first where it is as near as another."""
     own_id = site.station().settings.station_id if site.station is not None else ""
     placed = [
@@ -168,7 +168,14 @@ async def _rows(site: Site, origin: Place, *, product: Product | None, word: Wor
 
 
 def _row(
-    site: Site, origin: Place, *, number: int, found: StationFound, place: Place, is_own: bool, word: Word
+    site: Site,
+    origin: GeoPoint,
+    *,
+    number: int,
+    found: StationFound,
+    place: GeoPoint,
+    is_own: bool,
+    word: Word,
 ) -> Row:
     away_m = distance_m(origin, place)
     towards = direction(origin, place)
@@ -200,7 +207,7 @@ async def _prices(site: Site) -> Mapping[str, PriceShown | None]:
     }
 
 
-def _drawn(origin: Place, rows: Sequence[Row], word: Word, *, is_typed: bool) -> str:
+def _drawn(origin: GeoPoint, rows: Sequence[Row], word: Word, *, is_typed: bool) -> str:
     labels = station_map.MapLabels(
         title=word("Map of the stations"),
         description=word("The numbers are those of the list, which tells distance and direction in words."),
@@ -214,7 +221,7 @@ def _drawn(origin: Place, rows: Sequence[Row], word: Word, *, is_typed: bool) ->
         empty=word("No station was found here."),
     )
     stations = [
-        station_map.Station(
+        station_map.MapStation(
             number=row.number,
             place=row.place,
             name=row.found.station_id,

@@ -9,19 +9,19 @@ from starlette.routing import BaseRoute
 
 from edgegw.web.application import Area
 from edgegw.web.market import home, offers, trades
-from edgegw.web.market.book import MarketBook
-from edgegw.web.market.desk import Desk
+from edgegw.web.market.market_context import MarketContext
+from edgegw.web.market.market_port import MarketPort
 from edgegw.web.pages import Pages
 
 INSTEAD = {"driver/frame.html": "market/frame.html"}
 """Templates in whose place others are drawn: shared pages stand in this area's frame."""
 
 
-def market_area(book: MarketBook) -> Area:
+def market_area(book: MarketPort) -> Area:
     """The area over one organisation's book."""
 
     def routes(pages: Pages) -> Sequence[BaseRoute]:
-        desk = Desk(pages=pages, book=book)
-        return [*home.routes(desk), *offers.routes(desk), *trades.routes(desk)]
+        context = MarketContext(pages=pages, book=book)
+        return [*home.routes(context), *offers.routes(context), *trades.routes(context)]
 
     return routes

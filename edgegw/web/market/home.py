@@ -7,21 +7,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import PriceShown
-from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
+from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
+from edgegw.ports.representative import PriceShown
 from edgegw.web import formats
 from edgegw.web.application import page
-from edgegw.web.market.desk import Desk, Reader
+from edgegw.web.market.market_context import MarketContext, Reader
 
 SHOWN = 3  # quarter hours, the present one first
 
 
-def routes(desk: Desk) -> Sequence[BaseRoute]:
+def routes(context: MarketContext) -> Sequence[BaseRoute]:
     """The first page, for strangers too: they see prices."""
-    site = desk.pages.site
+    site = context.pages.site
 
     async def show(request: Request) -> Response:
-        reader = await desk.reader(request)
+        reader = await context.reader(request)
         known = reader.profile is not None and reader.profile.kind != "EV"
         now = interval_of(reader.now_ns)
         found = [
@@ -29,7 +29,7 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
             for number in range(SHOWN)
         ]
         member_id = reader.profile.member_id if known and reader.profile is not None else ""
-        return await desk.pages.answer(
+        return await context.pages.answer(
             request,
             "market/home.html",
             prices=[
@@ -37,9 +37,9 @@ def routes(desk: Desk) -> Sequence[BaseRoute]:
             ],
             reader=reader,
             known=known,
-            balance=await site.office.balance(member_id) if known else None,
-            offers=await desk.book.offers(member_id) if known else (),
-            notices=await site.office.notices(),
+            balance=await site.representative.balance(member_id) if known else None,
+            offers=await context.book.offers(member_id) if known else (),
+            notices=await site.representative.notices(),
             tokens=lambda amount: formats.tokens(amount, reader.language),
             kwh=lambda amount: formats.kwh(amount, places=3),
         )

@@ -10,12 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import LotShown, NewOffer, No, Profile, Refusal
-from edgegw.units import INTERVAL_S, SECOND_NS, interval_of
+from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
+from edgegw.ports.representative import (
+    LotShown,
+    NewOffer,
+    Profile,
+    RefusalCode,
+    RefusedRequest,
+)
 from edgegw.web import formats
 from edgegw.web.formats import Flaw, Limits
 from edgegw.web.forms import Form
-from edgegw.web.market.desk import Desk, Reader, trader
+from edgegw.web.market.market_context import MarketContext, Reader, trader
 from edgegw.web.pages import Word, see_other
 
 DAY_S = 86_400
@@ -26,22 +32,22 @@ TOKENS = Limits(minimum=1_000, maximum=10**12)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def routes(desk: Desk) -> Sequence[BaseRoute]:
+def routes(context: MarketContext) -> Sequence[BaseRoute]:
     """The list, making and closing."""
-    offers = _Offers(desk)
+    offers = _Offers(context)
     return [
-        desk.page("/offers", offers.show),
-        desk.action("/offers", offers.offer),
-        desk.action("/offers/close", offers.close),
+        context.page("/offers", offers.show),
+        context.action("/offers", offers.offer),
+        context.action("/offers/close", offers.close),
     ]
 
 
 class _Offers:
     """The list, and what its forms do."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._zone = desk.pages.site.settings.time_zone
+    def __init__(self, context: MarketContext) -> None:
+        self._desk = context
+        self._zone = context.pages.site.settings.time_zone
 
     async def show(self, request: Request, reader: Reader, _profile: Profile) -> Response:
         return await self._listed(request, reader, Form())
@@ -79,7 +85,7 @@ class _Offers:
         if isinstance(read, Form):
             return await self._listed(request, reader, read, status=422)
         made = await self._desk.book.offer(member_id, read)
-        if isinstance(made, Refusal):
+        if isinstance(made, RefusedRequest):
             problem = refusal_text(made, reader.word)
             return await self._listed(request, reader, form, problem=problem, status=422)
         return see_other("/offers")
@@ -148,10 +154,10 @@ def _energy(form: Form, word: Word, lots: Sequence[LotShown], *, faults: dict[st
     return lot.lot_id, energy
 
 
-def refusal_text(refusal: Refusal, word: Word) -> str:
+def refusal_text(refusal: RefusedRequest, word: Word) -> str:
     """Why representative or ledger said no."""
     known = {
-        No.NOT_YOURS: word("There is no such offer of yours."),
+        RefusalCode.NOT_YOURS: word("There is no such offer of yours."),
         "LOT_UNKNOWN": word("There is no such lot of yours."),
         "OFFER_UNKNOWN": word("There is no such offer of yours."),
         "ENERGY_EXPIRED": word("This lot has expired: what it had left was fed in unsold."),

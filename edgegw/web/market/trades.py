@@ -8,27 +8,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import LotShown, Profile, TradeShown
-from edgegw.units import INTERVAL_S, SECOND_NS
+from edgegw.common.units import INTERVAL_S, SECOND_NS
+from edgegw.ports.representative import LotShown, Profile, TradeShown
 from edgegw.web import formats
-from edgegw.web.market.desk import Desk, Reader
+from edgegw.web.market.market_context import MarketContext, Reader
 
 PAGE = 20
 BOOKMARK_MAX = 400
 
 
-def routes(desk: Desk) -> Sequence[BaseRoute]:
+def routes(context: MarketContext) -> Sequence[BaseRoute]:
     """Generation and trades."""
-    trades = _Trades(desk)
-    return [desk.page("/generation", trades.lots), desk.page("/sold", trades.sold)]
+    trades = _Trades(context)
+    return [context.page("/generation", trades.lots), context.page("/sold", trades.sold)]
 
 
 class _Trades:
     """The two lists."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._zone = desk.pages.site.settings.time_zone
+    def __init__(self, context: MarketContext) -> None:
+        self._desk = context
+        self._zone = context.pages.site.settings.time_zone
 
     def _quarter(self, interval: int, reader: Reader) -> str:
         begin_ns = interval * SECOND_NS

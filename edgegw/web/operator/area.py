@@ -11,48 +11,48 @@ from starlette.routing import BaseRoute
 
 from edgegw.web.application import Area, action, page
 from edgegw.web.forms import Form
-from edgegw.web.operator import approving, chargers, notices, overview, running
-from edgegw.web.operator.desk import StationDesk
-from edgegw.web.operator.login import LOGIN_S, Door, Entered
-from edgegw.web.operator.room import Room
+from edgegw.web.operator import activity, charger_approval, chargers, notices, overview
+from edgegw.web.operator.login import LOGIN_S, Entered, OperatorLogins
+from edgegw.web.operator.operator_context import OperatorContext
+from edgegw.web.operator.operator_port import OperatorPort
 from edgegw.web.pages import Pages, local, see_other
-from edgegw.web.visitors import set_cookie, visitor_of
+from edgegw.web.visitor_login import set_cookie, visitor_of
 
 COOKIE = "operator"
 
 
-def operator_area(desk: StationDesk, door: Door) -> Area:
+def operator_area(operator_port: OperatorPort, door: OperatorLogins) -> Area:
     """The area for a station's desk and its door."""
 
     def routes(pages: Pages) -> Sequence[BaseRoute]:
-        room = Room(pages=pages, desk=desk, door=door)
+        context = OperatorContext(pages=pages, operator_port=operator_port, door=door)
         return [
-            *_login(room),
-            *overview.routes(room),
-            *chargers.routes(room),
-            *approving.routes(room),
-            *running.routes(room),
-            *notices.routes(room),
+            *_login(context),
+            *overview.routes(context),
+            *chargers.routes(context),
+            *charger_approval.routes(context),
+            *activity.routes(context),
+            *notices.routes(context),
         ]
 
     return routes
 
 
-def _login(room: Room) -> Sequence[BaseRoute]:
-    login = _Login(room)
+def _login(context: OperatorContext) -> Sequence[BaseRoute]:
+    login = _Login(context)
     return [
         page("/login", login.show),
-        action(room.pages, "/login", login.enter),
-        room.action("/logout", login.leave),
+        action(context.pages, "/login", login.enter),
+        context.action("/logout", login.leave),
     ]
 
 
 class _Login:
     """Entering and leaving."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._site = room.pages.site
+    def __init__(self, context: OperatorContext) -> None:
+        self._room = context
+        self._site = context.pages.site
 
     async def show(self, request: Request) -> Response:
         visitor = await visitor_of(request, self._site)
@@ -83,7 +83,7 @@ class _Login:
         )
 
     async def _why(self, request: Request, entered: Entered) -> str:
-        word = (await self._room.tongue(request)).word
+        word = (await self._room.locale(request)).word
         if entered.fault:
             return word("There is no password yet. Set one on this machine: sudo edgegw operator password")
         if entered.wait_s:

@@ -10,80 +10,80 @@ from starlette.routing import BaseRoute
 from edgegw.common.qr import qr_svg
 from edgegw.web.charts.svg import Drawn
 from edgegw.web.forms import Form
-from edgegw.web.operator.desk import Refused
-from edgegw.web.operator.room import Room, Tongue
-from edgegw.web.operator.wording import PHASES, explained, said
+from edgegw.web.operator.operator_context import Locale, OperatorContext
+from edgegw.web.operator.operator_port import Refused
+from edgegw.web.operator.translations import PHASES, explained, said
 from edgegw.web.pages import see_other
 
 
-def routes(room: Room) -> Sequence[BaseRoute]:
+def routes(context: OperatorContext) -> Sequence[BaseRoute]:
     """The list, rejecting, refusals, and addresses."""
-    chargers = _Chargers(room)
+    chargers = _Chargers(context)
     return [
-        room.page("/chargers", chargers.show),
-        room.action("/chargers/{charger_id}/reject", chargers.reject),
-        room.page("/refusals", chargers.refused),
-        room.page("/addresses", chargers.addresses),
+        context.page("/chargers", chargers.show),
+        context.action("/chargers/{charger_id}/reject", chargers.reject),
+        context.page("/refusals", chargers.refused),
+        context.page("/addresses", chargers.addresses),
     ]
 
 
 class _Chargers:
     """The lists, and rejecting."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, context: OperatorContext) -> None:
+        self._room = context
 
     async def show(self, request: Request) -> Response:
-        tongue = await self._room.tongue(request)
-        found = await self._room.desk.chargers()
+        locale = await self._room.locale(request)
+        found = await self._room.operator_port.chargers()
         return await self._room.pages.answer(
             request,
             "operator/chargers.html",
             found=found,
             configured=sorted(found.configured, key=lambda one: one.online),
-            phases={phase: tongue.word(text) for phase, text in PHASES.items()},
-            refused=refusals(found.refused, tongue)[:10],
-            labels=self._room.desk.drivers_origin(),
-            moment=tongue.moment,
-            ago=tongue.ago,
+            phases={phase: locale.word(text) for phase, text in PHASES.items()},
+            refused=refusals(found.refused, locale)[:10],
+            labels=self._room.operator_port.drivers_origin(),
+            moment=locale.moment,
+            ago=locale.ago,
             quote=lambda text: quote(text, safe=""),
         )
 
     async def reject(self, request: Request, _form: Form) -> Response:
         charger_id = request.path_params["charger_id"]
-        if await self._room.desk.reject(charger_id):
+        if await self._room.operator_port.reject(charger_id):
             self._room.note("reject charger", charger_id)
         return see_other("/chargers")
 
     async def refused(self, request: Request) -> Response:
-        tongue = await self._room.tongue(request)
-        found = await self._room.desk.chargers()
-        tally = self._room.desk.station().tally["all"]
+        locale = await self._room.locale(request)
+        found = await self._room.operator_port.chargers()
+        tally = self._room.operator_port.station().tally["all"]
         return await self._room.pages.answer(
             request,
             "operator/refusals.html",
-            refused=refusals(found.refused, tongue),
+            refused=refusals(found.refused, locale),
             codes=sorted(tally.refused.items(), key=lambda one: -one[1]),
         )
 
     async def addresses(self, request: Request) -> Response:
-        tongue = await self._room.tongue(request)
+        locale = await self._room.locale(request)
         charger_id = request.query_params.get("charger", "").strip()[:48]
         places = [
-            (one.url, said(one.remark, tongue.word), Drawn(qr_svg(one.url)))
-            for one in self._room.desk.places(charger_id if charger_id.isprintable() else "")
+            (one.url, said(one.remark, locale.word), Drawn(qr_svg(one.url)))
+            for one in self._room.operator_port.places(charger_id if charger_id.isprintable() else "")
         ]
         return await self._room.pages.answer(
             request, "operator/addresses.html", places=places, charger_id=charger_id
         )
 
 
-def refusals(found: Sequence[Refused], tongue: Tongue) -> list[dict[str, object]]:
+def refusals(found: Sequence[Refused], locale: Locale) -> list[dict[str, object]]:
     """Refused connections, newest first, each with its remedy."""
     return [
         {
-            "when": tongue.moment(one.at_ns),
-            "why": explained(one.code, tongue.word).replace(
+            "when": locale.moment(one.at_ns),
+            "why": explained(one.code, locale.word).replace(
                 " ID", f" {one.charger_id}" if one.charger_id else " ID"
             ),
             "charger_id": one.charger_id,

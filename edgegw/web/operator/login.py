@@ -12,10 +12,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from edgegw.common.errors import EdgegwError
 from edgegw.common.passwords import password_fits
 from edgegw.common.throttle import Backoff, Throttle, client_network
-from edgegw.errors import EdgegwError
-from edgegw.office import Profile
+from edgegw.ports.representative import Profile
 
 LOGIN_S = 12 * 3600
 LOGINS_MAX = 16
@@ -41,7 +41,7 @@ class Entered:
     fault: str = ""
 
 
-class Door:
+class OperatorLogins:
     """Compares passwords and keeps logins; `stored` gives the password's hash, and raises EdgegwError."""
 
     def __init__(self, stored: Callable[[], str], now_s: Callable[[], float] = time.monotonic) -> None:

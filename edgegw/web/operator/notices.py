@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.office import Notice
-from edgegw.units import SECOND_NS
+from edgegw.common.units import SECOND_NS
+from edgegw.ports.representative import Notice
 from edgegw.web.forms import Form
-from edgegw.web.operator.room import Room, Tongue
+from edgegw.web.operator.operator_context import Locale, OperatorContext
 from edgegw.web.pages import see_other
 
 TITLE_MAX, TEXT_MAX = 80, 2000
@@ -19,64 +19,64 @@ FIELDS = (("title_ko", TITLE_MAX), ("title_en", TITLE_MAX), ("text_ko", TEXT_MAX
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def routes(room: Room) -> Sequence[BaseRoute]:
+def routes(context: OperatorContext) -> Sequence[BaseRoute]:
     """The list, writing and withdrawing."""
-    notices = _Notices(room)
+    notices = _Notices(context)
     return [
-        room.page("/notices", notices.show),
-        room.action("/notices", notices.publish),
-        room.action("/notices/withdraw", notices.withdraw),
+        context.page("/notices", notices.show),
+        context.action("/notices", notices.publish),
+        context.action("/notices/withdraw", notices.withdraw),
     ]
 
 
 class _Notices:
     """The list, and what its forms do."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._site = room.pages.site
+    def __init__(self, context: OperatorContext) -> None:
+        self._room = context
+        self._site = context.pages.site
 
     async def show(self, request: Request) -> Response:
         return await self._listed(request, Form())
 
     async def _listed(self, request: Request, form: Form, *, status: int = 200) -> Response:
-        tongue = await self._room.tongue(request)
+        locale = await self._room.locale(request)
         return await self._room.pages.answer(
             request,
             "operator/notices.html",
             status=status,
             form=form,
-            notices=await self._site.office.notices(),
-            moment=tongue.moment,
+            notices=await self._site.representative.notices(),
+            moment=locale.moment,
             title_max=TITLE_MAX,
             text_max=TEXT_MAX,
         )
 
     async def publish(self, request: Request, form: Form) -> Response:
-        tongue = await self._room.tongue(request)
+        locale = await self._room.locale(request)
         texts = {name: form.text(name, most + 1) for name, most in FIELDS}
         faults = {
-            name: tongue.word("Write at most %(most)s characters, and at least one.") % {"most": most}
+            name: locale.word("Write at most %(most)s characters, and at least one.") % {"most": most}
             for name, most in FIELDS
             if not 0 < len(texts[name]) <= most
         }
         until_ns = until(form.text("until"), self._site.settings.time_zone)
-        if form.text("until") and (until_ns is None or until_ns <= tongue.now_ns):
-            faults["until"] = tongue.word("A day and time that is still to come.")
+        if form.text("until") and (until_ns is None or until_ns <= locale.now_ns):
+            faults["until"] = locale.word("A day and time that is still to come.")
         if faults:
             return await self._listed(request, form.faulty(**faults), status=400)
-        await self._site.office.publish(_notice(texts, until_ns, tongue))
+        await self._site.representative.publish(_notice(texts, until_ns, locale))
         self._room.note("publish notice", texts["title_en"])
         return see_other("/notices")
 
     async def withdraw(self, _request: Request, form: Form) -> Response:
-        await self._site.office.withdraw(form.text("notice_id", 64))
+        await self._site.representative.withdraw(form.text("notice_id", 64))
         self._room.note("withdraw notice", form.text("notice_id", 64))
         return see_other("/notices")
 
 
-def _notice(texts: dict[str, str], until_ns: int | None, tongue: Tongue) -> Notice:
-    return Notice(notice_id=secrets.token_hex(8), at_ns=tongue.now_ns, until_ns=until_ns, **texts)
+def _notice(texts: dict[str, str], until_ns: int | None, locale: Locale) -> Notice:
+    return Notice(notice_id=secrets.token_hex(8), at_ns=locale.now_ns, until_ns=until_ns, **texts)
 
 
 def until(text: str, zone: tzinfo) -> int | None:

@@ -6,45 +6,45 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from edgegw.condition import Level, worst
+from edgegw.common.units import interval_of
 from edgegw.core.market import PRODUCTS, key
 from edgegw.core.state import Station
-from edgegw.units import interval_of
+from edgegw.ports.station_health import Level, worst
 from edgegw.web import formats
-from edgegw.web.operator.room import Room, Tongue
-from edgegw.web.operator.sentences import N_
-from edgegw.web.operator.wording import LEVELS, part_said
+from edgegw.web.operator.daemon_messages import N_
+from edgegw.web.operator.operator_context import Locale, OperatorContext
+from edgegw.web.operator.translations import LEVELS, part_said
 
 
-def routes(room: Room) -> Sequence[BaseRoute]:
+def routes(context: OperatorContext) -> Sequence[BaseRoute]:
     """The first page."""
 
     async def show(request: Request) -> Response:
-        tongue = await room.tongue(request)
-        parts = room.desk.parts()
-        told = [part_said(part, tongue.word) for part in parts]
+        locale = await context.locale(request)
+        parts = context.operator_port.parts()
+        told = [part_said(part, locale.word) for part in parts]
         level = worst(parts)
-        return await room.pages.answer(
+        return await context.pages.answer(
             request,
             "operator/overview.html",
             level=level,
-            level_word=tongue.word(LEVELS[level]),
+            level_word=locale.word(LEVELS[level]),
             alarms=[one for one in told if one.level is not Level.OK],
             well=[one for one in told if one.level is Level.OK],
-            figures=figures(room.desk.station(), tongue),
-            moment=tongue.moment,
-            ago=tongue.ago,
+            figures=figures(context.operator_port.station(), locale),
+            moment=locale.moment,
+            ago=locale.ago,
         )
 
-    return [room.page("/", show)]
+    return [context.page("/", show)]
 
 
-def figures(station: Station, tongue: Tongue) -> list[tuple[str, str]]:
+def figures(station: Station, locale: Locale) -> list[tuple[str, str]]:
     """The station in a few figures: name and figure."""
-    word = tongue.word
+    word = locale.word
     evses = station.evses.values()
     powers = [account.power_w for account in station.meters.values()]
-    interval = interval_of(tongue.now_ns)
+    interval = interval_of(locale.now_ns)
     found = [
         (word("Charging points online"), f"{sum(1 for evse in evses if evse.online)} / {len(evses)}"),
         (word("Running sessions"), str(sum(1 for evse in evses if evse.session))),
@@ -58,7 +58,7 @@ def figures(station: Station, tongue: Tongue) -> list[tuple[str, str]]:
         shown = (
             word("none")
             if price is None or price.price_mtok_per_kwh is None
-            else formats.price(price.price_mtok_per_kwh, tongue.language)
+            else formats.price(price.price_mtok_per_kwh, locale.language)
         )
         found.append((word(PRICE_NOW[product]), shown))
     return found

@@ -1,0 +1,100 @@
+"""The values that pass between a connection and the version modules. Pure; decides nothing.
+
+Source: OCPP-J 1.6 §4, OCPP 2.1 Part 4 §4 (CALL, CALLRESULT, CALLERROR).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from edgegw.chargers.settings import ChargerSettings, StationSettings
+from edgegw.common.errors import DeviceError
+from edgegw.core.effects import Answer
+from edgegw.core.events import CallRef, Event
+
+Payload = dict[str, Any]
+
+
+class Fault(StrEnum):
+    """What may be wrong with a charger's CALL; each version has its own word for it."""
+
+    UNREADABLE = "unreadable"
+    UNKNOWN_ACTION = "unknown action"
+    UNSUPPORTED_ACTION = "unsupported action"
+    MALFORMED = "malformed"
+    WRONG_TYPE = "wrong type"
+    BAD_ID = "message id too long or no text"
+    UNKNOWN_TYPE = "message type not supported"
+    REFUSED = "not yet accepted"
+    INCOMPLETE = "incomplete"
+
+
+class IncompleteCallError(DeviceError):
+    """A CALL that is no billing message lacks a field without which it means nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A charger's CALL with all that translating it needs; `frame` is its text without card numbers, `now_ns` its receipt."""
+
+    station: StationSettings
+    charger: ChargerSettings
+    version: str
+    call: CallRef
+    frame: str
+    payload: Payload
+    now_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    """What a CALL leads to. `answer` None: the core answers with AnswerCall."""
+
+    events: tuple[Event, ...] = ()
+    answer: Payload | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A CALL of ours."""
+
+    action: str
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """The charging profiles that a charger is known to hold for one EVSE.
+
+    `fallback_w` None: no fallback of this transaction is known to be there. `duration_s` None: no active profile is.
+    `updated_ns` is when the active one was last sent.
+    """
+
+    transaction_id: str
+    fallback_w: int | None = None
+    duration_s: int | None = None
+    updated_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileStep:
+    """The next CALL towards a setpoint; once accepted, `installed` holds, and `is_last` tells whether that was all.
+
+    One step at a time, because what is left of a setpoint's duration has to be read when its CALL is sent.
+    """
+
+    request: Request
+    installed: Installed
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetpointRefusal:
+    """A setpoint that this charger cannot be given."""
+
+    reason: str
+
+
+Handler = Callable[[Incoming], Reaction]
+AnswerTranslator = Callable[[Incoming, Answer], Payload]

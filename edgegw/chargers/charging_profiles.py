@@ -1,0 +1,73 @@
+"""Charging profiles: what 1.6, 2.0.1 and 2.1 share in turning a setpoint into limits with an end. Pure.
+
+Decides profile ids, stack levels, the wire's number of a limit and how long a profile lasts. The fallback lies below
+the active profile, never discharges and has no end, so that a gateway that dies leaves nothing that sells.
+Below both, a charger holds a default of 0 W for every transaction: nothing flows before its hold is there.
+Source: OCPP 1.6 §3.13 (stack levels, TxProfile), §7.8; OCPP 2.1 Part 2, K01, Q11.
+"""
+
+from dataclasses import replace
+
+from edgegw.chargers.call_types import Installed, SetpointRefusal
+from edgegw.chargers.settings import ChargerSettings
+from edgegw.chargers.timestamps import SECOND_NS
+from edgegw.core.effects import ApplySetpoint
+
+DEFAULT_LEVEL = 0
+FALLBACK_LEVEL = 1
+ACTIVE_LEVEL = 2
+
+Limit = tuple[str, int | float]  # chargingRateUnit, value
+
+
+def profile_id(evse_number: int, stack_level: int) -> int:
+    """One id per EVSE and level: a new profile replaces the old one (1.6 §5.16.2, K01.FR.05)."""
+    return evse_number * 10 + stack_level
+
+
+def evse_number(charger: ChargerSettings, evse_id: str) -> int:
+    """The charger's own number of an EVSE; KeyError for one that is not its own."""
+    return {evse: number for number, evse in charger.evses.items()}[evse_id]
+
+
+def duration_s(effect: ApplySetpoint, now_ns: int) -> int:
+    """Whole seconds from now (rounded down to a second, as profiles name it) that do not pass the setpoint's end."""
+    return effect.ends_ns // SECOND_NS - now_ns // SECOND_NS
+
+
+def limit(power_w: int, charger: ChargerSettings) -> Limit:
+    """A limit in the charger's unit: watts, or amperes per phase in exact tenths, rounded towards zero.
+
+    OCPP: at most one digit fraction. Towards zero, because a limit must not be passed in either direction.
+    """
+    if charger.dialect != "negative_limit_a":
+        return "W", power_w
+    tenths_a = abs(power_w) * 10 // (charger.voltage_v * charger.phases)
+    return "A", (tenths_a if power_w >= 0 else -tenths_a) / 10
+
+
+def after_fallback(effect: ApplySetpoint, installed: Installed | None) -> Installed | None:
+    """What is installed once the fallback is: None where it already is there as wanted."""
+    if installed is None or installed.transaction_id != effect.transaction_id:
+        return Installed(transaction_id=effect.transaction_id, fallback_w=effect.fallback_w)
+    if installed.fallback_w != effect.fallback_w:
+        return replace(installed, fallback_w=effect.fallback_w)
+    return None
+
+
+def after_active(effect: ApplySetpoint, *, duration_s: int, now_ns: int) -> Installed:
+    """What is installed once the active profile is."""
+    return Installed(
+        transaction_id=effect.transaction_id,
+        fallback_w=effect.fallback_w,
+        duration_s=duration_s,
+        updated_ns=now_ns,
+    )
+
+
+def refusal(effect: ApplySetpoint, charger: ChargerSettings, now_ns: int) -> SetpointRefusal | None:
+    """Why a 1.6 or 2.0.1 charger cannot be given this setpoint, or None."""
+    if effect.power_w < 0 and charger.dialect == "none":
+        return SetpointRefusal(reason="DischargeNotSupported")
+    # Its end has come, and a duration of 0 is no end at all.
+    return SetpointRefusal(reason="Expired") if duration_s(effect, now_ns) <= 0 else None

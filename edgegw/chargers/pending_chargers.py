@@ -1,0 +1,143 @@
+"""Chargers that nobody configured: what is known of each, who waits, who was rejected. No I/O.
+
+Decides how many may wait at once and what of their words is kept: bounded, made harmless. Nothing in here reaches the
+core or the journal.
+Source: docs/ocpp.md, Connections (unknown identity); OCPP 2.1 Part 2 B02 (Pending).
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from edgegw.chargers import json_values
+from edgegw.chargers.connection import Socket
+
+WAITING_MAX = 16
+RECORDS_MAX = 64
+EVSES_MAX = 16
+_EVSE_NUMBER_MAX = 999
+_TEXT_LENGTH_MAX = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingCharger:
+    """One unknown charger. `evses` are the numbers that its StatusNotifications named; `security_profile` 1 is plain, 2 TLS.
+
+    `password_hash` is of the password it presented: what it may be approved with.
+    """
+
+    charger_id: str
+    address: str
+    version: str
+    security_profile: int
+    password_hash: str = field(repr=False)
+    first_seen_ns: int
+    last_seen_ns: int
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+    evses: tuple[int, ...] = ()
+    connected: bool = True
+    rejected: bool = False
+
+
+class PendingChargers:
+    """All strangers by id, and the sockets of those that wait."""
+
+    def __init__(self) -> None:
+        self._strangers: dict[str, PendingCharger] = {}
+        self._sockets: dict[str, Socket] = {}
+
+    def all(self) -> tuple[PendingCharger, ...]:
+        """Everybody known, in the order they came."""
+        return tuple(self._strangers.values())
+
+    def is_full_for(self, charger_id: str) -> bool:
+        """True when no further charger may wait."""
+        return len(self._sockets) >= WAITING_MAX and charger_id not in self._sockets
+
+    def is_rejected(self, charger_id: str) -> bool:
+        """True for an id that an operator rejected."""
+        known = self._strangers.get(charger_id)
+        return known is not None and known.rejected
+
+    def socket_of(self, charger_id: str) -> Socket | None:
+        """The socket of a stranger that waits."""
+        return self._sockets.get(charger_id)
+
+    def enter(self, pending: PendingCharger, socket: Socket) -> None:
+        """Let one wait; who comes back with the password it had keeps what was known of it."""
+        known = self._strangers.pop(pending.charger_id, None)
+        if known is not None and known.password_hash == pending.password_hash:
+            pending = replace(
+                known,
+                address=pending.address,
+                version=pending.version,
+                security_profile=pending.security_profile,
+                last_seen_ns=pending.last_seen_ns,
+                connected=True,
+            )
+        self._strangers[pending.charger_id] = pending
+        self._sockets[pending.charger_id] = socket
+        self._forget_oldest()
+
+    def leave(self, charger_id: str, socket: Socket) -> None:
+        """A socket is gone; what was known stays."""
+        if self._sockets.get(charger_id) is socket:
+            del self._sockets[charger_id]
+            known = self._strangers.get(charger_id)
+            if known is not None:
+                self._strangers[charger_id] = replace(known, connected=False)
+
+    def heard(
+        self, charger_id: str, now_ns: int, *, boot: Mapping[str, Any] | None, evse: int | None
+    ) -> None:
+        """Note what a stranger told: its nameplate, or the number of an EVSE."""
+        known = self._strangers.get(charger_id)
+        if known is None:
+            return
+        known = replace(known, last_seen_ns=now_ns)
+        if boot is not None:
+            known = _with_nameplate(known, boot)
+        if evse is not None and 0 < evse <= _EVSE_NUMBER_MAX and len(known.evses) < EVSES_MAX:
+            known = replace(known, evses=tuple(sorted({*known.evses, evse})))
+        self._strangers[charger_id] = known
+
+    def reject(self, charger_id: str) -> bool:
+        """Refuse this id from now on; False for one that was never seen."""
+        known = self._strangers.get(charger_id)
+        if known is not None:
+            self._strangers[charger_id] = replace(known, rejected=True)
+        return known is not None
+
+    def release(self, charger_ids: Collection[str]) -> list[Socket]:
+        """Forget those that are strangers no more; their sockets, to be closed."""
+        for charger_id in charger_ids:
+            self._strangers.pop(charger_id, None)
+        return [self._sockets.pop(each) for each in list(self._sockets) if each in charger_ids]
+
+    def _forget_oldest(self) -> None:
+        """Keep the list short: who is neither here nor rejected goes first, then who was rejected longest ago."""
+        while len(self._strangers) > RECORDS_MAX:
+            away = [each for each in self._strangers.values() if not each.connected]
+            oldest = min(away, key=lambda each: (each.rejected, each.last_seen_ns))
+            del self._strangers[oldest.charger_id]
+
+
+def _with_nameplate(pending: PendingCharger, boot: Mapping[str, Any]) -> PendingCharger:
+    """BootNotification of either generation (1.6 §6.3; 2.x §1.6 with ChargingStationType)."""
+    station = boot.get("chargingStation")
+    told = station if isinstance(station, dict) else boot
+
+    def text(*names: str) -> str:
+        found = (json_values.text(told.get(name)) for name in names)
+        return json_values.shown(next((value for value in found if value), ""), _TEXT_LENGTH_MAX)
+
+    return replace(
+        pending,
+        vendor=text("vendorName", "chargePointVendor"),
+        model=text("model", "chargePointModel"),
+        serial=text("serialNumber", "chargePointSerialNumber", "chargeBoxSerialNumber"),
+        firmware=text("firmwareVersion"),
+    )

@@ -1,0 +1,71 @@
+"""What a charger that nobody configured is told while it waits, sans I/O.
+
+It is accepted on no account: BootNotification is answered Pending, so that it asks again; Heartbeat gets the time, and
+notifications that move nothing are acknowledged. Everything else is refused, billing messages too: SecurityError is
+what OCPP 2.x prescribes before a boot is accepted (B02.FR.09; OCTT TC_B_30, TC_B_31), GenericError the nearest that 1.6
+has. This does not break the rule that billing messages get no error: that rule keeps records of ours from being
+discarded, while a stranger's records are not ours, and a charger that is Pending keeps its queue for whoever accepts it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgegw.chargers import common_messages, json_values, timestamps
+from edgegw.chargers.call_types import Fault, Payload
+from edgegw.chargers.rpc import CallReceived, Rpc, SendText, bounded
+from edgegw.chargers.versions import Version
+
+ASK_AGAIN_S = 30
+SILENCE_S = 600.0  # real time; who says nothing for so long gives up its place
+PAUSE_S = 0.02  # real time between two answers: strangers are not worth more of the machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A frame's answer, and what it told of the charger."""
+
+    text: str | None = None
+    boot: Payload | None = None
+    evse: int | None = None
+
+
+class PendingDialogue:
+    """One waiting charger's dialogue."""
+
+    def __init__(self, version: Version) -> None:
+        self._version = version
+        self._rpc = Rpc(version.name)
+
+    def receive(self, text: str, now_ns: int) -> Heard:
+        """What a frame leads to; total over all texts."""
+        match self._rpc.receive(text):
+            case CallReceived(broken=None, payload=dict() as payload) as call:
+                return self._call(call, payload, now_ns)
+            case CallReceived(message_id=message_id):
+                return Heard(text=self._rpc.error(bounded(message_id), Fault.REFUSED))
+            case SendText(text=answer):
+                return Heard(text=answer)
+            case _:
+                return Heard()
+
+    def _call(self, call: CallReceived, payload: Payload, now_ns: int) -> Heard:
+        now = timestamps.render(now_ns)
+        if call.action == "BootNotification":
+            pending = {"currentTime": now, "interval": ASK_AGAIN_S, "status": "Pending"}
+            return Heard(text=self._result(call, pending), boot=payload)
+        if call.action == "Heartbeat":
+            return Heard(text=self._result(call, {"currentTime": now}))
+        if call.action == "StatusNotification":
+            return Heard(text=self._result(call, {}), evse=_evse_number(payload))
+        if self._version.handlers.get(call.action) is common_messages.acknowledged:
+            return Heard(text=self._result(call, {}))
+        return Heard(text=self._rpc.error(bounded(call.message_id), Fault.REFUSED))
+
+    def _result(self, call: CallReceived, payload: Payload) -> str:
+        self._version.schemas.assert_response(call.action, payload)
+        return self._rpc.result(call.message_id, payload)
+
+
+def _evse_number(payload: Payload) -> int | None:
+    value: Any = payload.get("evseId", payload.get("connectorId"))
+    return json_values.integer(value)

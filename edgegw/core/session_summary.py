@@ -1,0 +1,39 @@
+"""A session in one line: what it moved, how long it took, why it ended. For people; trades say what was paid."""
+
+from dataclasses import replace
+
+from edgegw.common.units import SECOND_NS
+from edgegw.core.state import Evse, Session
+from edgegw.core.step_context import StepContext
+
+
+def begun(context: StepContext, evse: Evse, session: Session) -> Session:
+    """The session at its first reading: its energy counts from these registers on."""
+    account = context.meters[context.settings.evses[evse.evse_id].meter_id]
+    assert account.last is not None
+    return replace(
+        session,
+        began=True,
+        first_epoch=account.epoch,
+        first_import_mwh=account.last.import_mwh,
+        first_export_mwh=account.last.export_mwh,
+    )
+
+
+def fields_of(context: StepContext, session: Session, evse_id: str) -> dict[str, int | str | bool | None]:
+    """The session in one line. Energy is None where it was never measured, or not by one epoch of the meter."""
+    account = context.meters[context.settings.evses[evse_id].meter_id]
+    import_wh = export_wh = None
+    if session.first_epoch == account.epoch:
+        assert account.last is not None
+        import_wh = account.last.import_mwh // 1000 - session.first_import_mwh // 1000
+        export_wh = account.last.export_mwh // 1000 - session.first_export_mwh // 1000
+    assert session.ended_ns is not None
+    return {
+        "import_wh": import_wh,
+        "export_wh": export_wh,
+        "duration_s": (session.ended_ns - session.started_ns) // SECOND_NS,
+        "soc_bp": session.soc_bp,
+        "end_reason": session.end_reason,
+        "disputed": session.disputed,
+    }

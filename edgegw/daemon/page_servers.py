@@ -1,0 +1,122 @@
+"""Page servers of a process, whoever's pages they are: opened, run beside everything else, looked at again, closed.
+
+Decides what a server is told of its tables, and that pages never end a process: a taken port or a certificate that cannot
+be used is logged (`web.failed`) and the rest goes on. Which pages there are is decided elsewhere.
+"""
+
+import hmac
+from collections.abc import Callable, Coroutine
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from starlette.types import ASGIApp
+
+from edgegw.commissioning.addresses import ANYWHERE, server_names
+from edgegw.common.errors import EdgegwError
+from edgegw.config.schema import ServedConfig, WebConfig
+from edgegw.ops.logs import log_event
+from edgegw.web.server import WebServer
+from edgegw.web.site import LOCAL_NAMES, WebSettings
+
+Run = Coroutine[Any, Any, None]
+
+
+def settings_of(
+    served: ServedConfig,
+    web: WebConfig,
+    *,
+    section: str,
+    told: str,
+    key: bytes,
+    title: str,
+    time_simulated: bool = False,
+    bank_simulated: bool,
+) -> WebSettings:
+    """A server at `served` with the title, zone and place of `web`; `told`: its name where it names none, `key`: for secrets."""
+    return WebSettings(
+        host=served.host,
+        port=served.port,
+        names=host_names(served, told),
+        certificate=served.certificate,
+        key_file=served.key_file,
+        title=web.title or title,
+        time_zone=ZoneInfo(web.time_zone),
+        geohash=web.geohash,
+        secret=hmac.digest(key, f"pages {section}".encode(), "sha256"),
+        time_simulated=time_simulated,
+        bank_simulated=bank_simulated,
+        presence_required=web.presence_required,
+        screens=tuple(map(str, web.screens)),
+        section=section,
+    )
+
+
+def host_names(served: ServedConfig, told: str) -> tuple[str, ...]:
+    """Every name the pages may be asked for under, the told one first, as a Host header has them."""
+    own = server_names(told, served.host) if served.host in ANYWHERE else [told, served.host]
+    return tuple(dict.fromkeys([*map(_bracketed, (own[0], *served.names, *own[1:])), *LOCAL_NAMES]))
+
+
+def _bracketed(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
+class PageServers:
+    """Servers that could be opened, by name; `runs` are their coroutines. `look` is told of a reload."""
+
+    def __init__(self) -> None:
+        self.servers: dict[str, WebServer] = {}
+        self.beside: dict[str, Callable[[], Run]] = {}
+        self._looks: list[Callable[[], None]] = []
+
+    def open(self, name: str, build: Callable[[], tuple[ASGIApp, WebSettings] | None]) -> None:
+        """Open a server, or say why not; `build` gives None where nobody wants one."""
+        try:
+            built = build()
+            if built is None:
+                return
+            server = WebServer(*built)
+        except EdgegwError as fault:
+            self._failed(fault)
+            return
+        self.servers[name] = server
+        self._looks.append(server.reload)
+        log_event("web.listening", {"pages": name, "origin": server.origin})
+
+    def origin(self, name: str) -> str:
+        """How a server's addresses begin; "": it is not served."""
+        server = self.servers.get(name)
+        return "" if server is None else server.origin
+
+    def watch(self, look: Callable[[], None]) -> None:
+        """Have `look` called at each reload."""
+        self._looks.append(look)
+
+    def look(self) -> None:
+        """Read certificates and the password again; what cannot be used is logged, and the old one holds."""
+        for look in self._looks:
+            try:
+                look()
+            except EdgegwError as fault:
+                self._failed(fault)
+
+    def runs(self) -> dict[str, Run]:
+        """What serves, to be run beside the daemon's other parts."""
+        serving = {f"pages for {name}": self._run(server) for name, server in self.servers.items()}
+        return serving | {name: run() for name, run in self.beside.items()}
+
+    def close(self) -> None:
+        """Take no connections any more, where nothing was run."""
+        for server in self.servers.values():
+            server.close()
+
+    async def _run(self, server: WebServer) -> None:
+        try:
+            await server.run()
+        except OSError as fault:
+            self._failed(fault)
+
+    @staticmethod
+    def _failed(fault: Exception) -> None:
+        hint = fault.hint if isinstance(fault, EdgegwError) else ""
+        log_event("web.failed", {"reason": str(fault), "remedy": hint or "edgegw check"}, level="error")

@@ -1,0 +1,140 @@
+"""How this station reaches its organisation's representative: beside the gateway, elsewhere, or not at all.
+
+Decides which office drivers' pages are given, how cards are hashed, and who tells the core whose card is whose.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgegw.common.clock import StationClock
+from edgegw.common.errors import JournalError
+from edgegw.common.pseudonyms import hash_token
+from edgegw.config.schema import (
+    Config,
+    OwnRepresentative,
+    RepresentativeConfig,
+    read_secret,
+)
+from edgegw.core.events import MembersChanged
+from edgegw.gateway.inbox import Inbox
+from edgegw.ledger.identity import Signer
+from edgegw.ops.logs import log_event
+from edgegw.ports.gateway import LoadReportPort
+from edgegw.ports.representative import Representative
+from edgegw.representative.client import RepresentativeClient, ServerConnection
+from edgegw.representative.currency_exchange import CurrencyExchange
+from edgegw.representative.ledger_port import LedgerPort
+from edgegw.representative.ledger_role import RepresentativeRole
+from edgegw.representative.members import MemberReader
+from edgegw.representative.posting_schedule import NEVER_S, Schedule
+from edgegw.representative.service import RepresentativeService
+from edgegw.representative.station_client import StationClient
+
+MEMBERS_EVERY_S = 1.0
+LINKS_FILE = "cards.json"
+Duties = Mapping[str, Coroutine[Any, Any, None]]
+
+
+async def _nothing() -> None:
+    """Nothing is open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepresentativeLink:
+    """`service`: None where nobody represents this station's drivers. `duties`: what runs beside the gateway."""
+
+    port: LoadReportPort
+    hash_token: Callable[[str], str]
+    representative: Representative | None = None
+    duties: Callable[[], Duties] = field(default=dict)
+    close: Callable[[], Awaitable[None]] = field(default=_nothing)
+
+
+def representation_of(
+    config: Config,
+    clock: StationClock,
+    inbox: Inbox,
+    *,
+    signer: Signer,
+    ledger: LedgerPort | None,
+    counter: CurrencyExchange | None = None,
+) -> RepresentativeLink:
+    """As the configuration says; `ledger`: the own representative's client, `counter`: its exchange. Raises ConfigError."""
+    own = config.own_representative
+    if own is not None and ledger is not None:
+        return _beside(config, own, clock, inbox=inbox, ledger=ledger, counter=counter)
+    if config.representative is not None and config.representative.url is not None:
+        return _elsewhere(config, config.representative, clock, inbox=inbox, signer=signer)
+    return RepresentativeLink(port=_Silent(), hash_token=lambda token: hash_token(b"", token))
+
+
+def _beside(
+    config: Config,
+    own: OwnRepresentative,
+    clock: StationClock,
+    *,
+    inbox: Inbox,
+    ledger: LedgerPort,
+    counter: CurrencyExchange | None,
+) -> RepresentativeLink:
+    key = read_secret(own.key_file)
+    schedule = Schedule(clock=clock, cutoff_s=config.ledger.cutoff_s, end_s=NEVER_S)
+    representative = RepresentativeRole(ledger, zone=config.station.zone, schedule=schedule)
+    service = RepresentativeService(own.store, key, ledger, now_ns=clock.now_ns, counter=counter)
+    return RepresentativeLink(
+        port=representative,
+        hash_token=lambda token: hash_token(key, token),
+        representative=service,
+        duties=lambda: {
+            "representative": representative.run(),
+            "members": _watch_members(own.store, inbox),
+            **({} if counter is None else {"exchange": counter.run()}),
+        },
+        close=service.close,
+    )
+
+
+def _elsewhere(
+    config: Config, place: RepresentativeConfig, clock: StationClock, *, inbox: Inbox, signer: Signer
+) -> RepresentativeLink:
+    service = RepresentativeClient(ServerConnection(str(place.url), signer, ca_file=place.ca_file))
+    station = StationClient(
+        service,
+        cache=config.station.data_dir / LINKS_FILE,
+        now_ns=clock.now_ns,
+        learned=lambda links: inbox.put(MembersChanged(links=links)),
+        log=log_event,
+    )
+    return RepresentativeLink(
+        port=station,
+        hash_token=station.hash_token,
+        representative=service,
+        duties=lambda: {"representative": station.run()},
+    )
+
+
+class _Silent:
+    """Stands in where nobody represents this station's drivers: reports go nowhere."""
+
+    def report(self, product: str, interval: int, energy_wh: int) -> None:
+        """See ports.RepresentativePort."""
+
+
+async def _watch_members(store: Path, inbox: Inbox) -> None:
+    """Tell the core whenever the representative's links change."""
+    reader = MemberReader(store)
+    seen = -1
+    try:
+        while True:
+            with contextlib.suppress(JournalError):  # the file is being made: what is known stays known
+                version = reader.version()
+                if version != seen:
+                    inbox.put(MembersChanged(links=reader.links()))
+                    seen = version
+            await asyncio.sleep(MEMBERS_EVERY_S)
+    finally:
+        reader.close()

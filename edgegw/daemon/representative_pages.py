@@ -1,0 +1,90 @@
+"""The pages of a representative on its own: its members', with the market's for producers and industrial members.
+
+Decides which pages an organisation's members have, and what their server is told. Drivers have their account here and
+nothing of a station. Pages never end the process (`served`).
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+from starlette.types import ASGIApp
+
+from edgegw.commissioning.addresses import public_host
+from edgegw.common import pseudonyms
+from edgegw.common.clock import StationClock
+from edgegw.common.errors import ConfigError
+from edgegw.config.schema import OcppConfig
+from edgegw.daemon.page_servers import PageServers, settings_of
+from edgegw.ops.logs import log_event
+from edgegw.ports.representative import Kind, LedgerView, Representative
+from edgegw.representative.settings import RepresentativeSettings
+from edgegw.representative.standing_offers import OfferBook
+from edgegw.web import driver
+from edgegw.web.application import Area, application
+from edgegw.web.market.area import INSTEAD, market_area
+from edgegw.web.market.market_port import MarketPort
+from edgegw.web.site import Site, WebSettings
+
+KINDS: Mapping[str, Kind] = {"EVUserMSP": "EV", "ProducerMSP": "PRODUCER", "IndustryMSP": "INDUSTRY"}
+"""Whom each organisation signs up."""
+
+
+def member_settings(
+    settings: RepresentativeSettings, *, key: bytes, msp_id: str, clock: StationClock
+) -> WebSettings | None:
+    """Where members' pages are served; None: nowhere. They say where times are simulated, and that the bank is: there is no other."""
+    web = settings.web
+    if web is None:
+        return None
+    return settings_of(
+        web,
+        web,
+        section="web",
+        told=public_host(OcppConfig(host=web.host, public_host=web.public_host)),
+        key=key,
+        title=msp_id.removesuffix("MSP"),
+        time_simulated=clock.mapping is not None,
+        bank_simulated=settings.exchange is not None,
+    )
+
+
+def serve_members(
+    settings: RepresentativeSettings,
+    representative: Representative,
+    ledger: LedgerView,
+    *,
+    clock: StationClock,
+    key: bytes,
+    msp_id: str,
+    book: OfferBook | None,
+) -> PageServers:
+    """The members' server; without a table in the file nothing is served. `key`: the organisation's secret."""
+    served = PageServers()
+
+    def for_members() -> tuple[ASGIApp, WebSettings] | None:
+        told = member_settings(settings, key=key, msp_id=msp_id, clock=clock)
+        if told is None:
+            return None
+        kind = KINDS.get(msp_id)
+        if kind is None:
+            raise ConfigError((f"web: {msp_id} signs nobody up, and so has no pages",))
+        site = Site(
+            settings=told,
+            clock=clock,
+            representative=representative,
+            ledger=ledger,
+            log=log_event,
+            hash_token=partial(pseudonyms.hash_token, key),
+        )
+        shared: Mapping[str, Area] = {"account": driver.shared(kind)}
+        if book is None:
+            return application(site, shared), told
+        return market_application(site, book, shared=shared), told
+
+    served.open("members", for_members)
+    return served
+
+
+def market_application(site: Site, book: MarketPort, *, shared: Mapping[str, Area]) -> ASGIApp:
+    """Producers' or industrial members' pages over their representative; `shared`: login, profile, history, exchange."""
+    return application(site, {"market": market_area(book), **shared}, instead=INSTEAD)

@@ -1,0 +1,1 @@
+"""What an operator runs when something is wrong: the doctor's checks and the support bundle."""

@@ -1,0 +1,53 @@
+"""What waits for the core: facts are never dropped, readings may be, oldest first, and are counted."""
+
+import asyncio
+from collections import deque
+
+from edgegw.common.errors import EdgegwError
+from edgegw.core.events import Event, MeterReadFailed, RegisterRead
+
+SAMPLES = (RegisterRead, MeterReadFailed)
+
+
+class InboxFullError(EdgegwError):
+    """Facts alone fill the inbox: the station must stop rather than forget."""
+
+
+class Inbox:
+    """At most `capacity` waiting events, taken all at once."""
+
+    def __init__(self, capacity: int = 20_000) -> None:
+        self._events: deque[Event] = deque()
+        self._capacity = capacity
+        self._not_empty = asyncio.Event()
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def put(self, event: Event) -> None:
+        """Add an event; a full inbox gives up its oldest reading."""
+        if len(self._events) >= self._capacity:
+            self._drop_oldest_sample()
+        self._events.append(event)
+        self._not_empty.set()
+
+    def wake(self) -> None:
+        """Let `take` return, with nothing where nothing waits."""
+        self._not_empty.set()
+
+    async def take(self, most: int) -> list[Event]:
+        """Wait for events or a `wake`, then take up to `most` in their order."""
+        await self._not_empty.wait()
+        taken = [self._events.popleft() for _ in range(min(most, len(self._events)))]
+        if not self._events:
+            self._not_empty.clear()
+        return taken
+
+    def _drop_oldest_sample(self) -> None:
+        for index, event in enumerate(self._events):
+            if isinstance(event, SAMPLES):
+                del self._events[index]
+                self.dropped += 1
+                return
+        raise InboxFullError(f"{len(self._events)} facts wait")

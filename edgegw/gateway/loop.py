@@ -1,0 +1,227 @@
+"""The loop, and the only meeting place of core and adapters: take the waiting events, step, journal, perform.
+
+Effects leave only after the commit of the very batch that decided them. Plain readings change rows but decide
+nothing: they ride on the next commit, or on one of their own every ten seconds. Nothing here judges anything.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgegw.common.canonical_json import canonical_json
+from edgegw.common.clock import Clock
+from edgegw.common.errors import ConfigError
+from edgegw.core import schedule, station
+from edgegw.core.correlation import TimerKey
+from edgegw.core.effects import (
+    AllowEnergyTransfer,
+    AnswerCall,
+    ApplySetpoint,
+    Effect,
+    EndorseSubmission,
+    LogEvent,
+    Query,
+    ReadMeter,
+    ReportLoad,
+    StartRemotely,
+    StartTimer,
+    StopRemotely,
+    SubmitEnvelope,
+)
+from edgegw.core.events import ClockTicked, DrainStarted, Event, TimerFired
+from edgegw.core.state import TABLES, Station
+from edgegw.core.step_context import FactNoted, StepOutcome
+from edgegw.gateway.inbox import Inbox
+from edgegw.gateway.row_codec import decode_row, encode_row
+from edgegw.ports.gateway import (
+    ChargerPort,
+    Fact,
+    Journal,
+    LedgerPort,
+    LoadReportPort,
+    MeterPort,
+)
+
+EVENTS_A_BATCH = 256
+READINGS_COMMIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """Everything the gateway can act through."""
+
+    clock: Clock
+    journal: Journal
+    chargers: ChargerPort
+    meters: MeterPort
+    ledger: LedgerPort
+    representative: LoadReportPort
+    log: Callable[[str, Mapping[str, object]], None]
+    sign_evidence: Callable[[str], str]  # canonical text -> signature, hex
+
+
+class Gateway:
+    """One station's loop."""
+
+    def __init__(self, restored: Station, adapters: Adapters, inbox: Inbox) -> None:
+        self.station = restored
+        self._adapters = adapters
+        self._inbox = inbox
+        self._unsaved: dict[str, object] = {}
+        self._timers: dict[TimerKey, asyncio.TimerHandle] = {}
+        self._settled = asyncio.Event()
+        self._probes: list[asyncio.Future[None]] = []
+        self.awake = asyncio.Event()
+        self._perform: Mapping[type, Callable[[Any], None]] = {
+            AnswerCall: adapters.chargers.answer,
+            ApplySetpoint: adapters.chargers.command,
+            AllowEnergyTransfer: adapters.chargers.command,
+            StartRemotely: adapters.chargers.command,
+            StopRemotely: adapters.chargers.command,
+            ReadMeter: lambda effect: adapters.meters.request(effect.meter_id),
+            EndorseSubmission: adapters.ledger.endorse,
+            SubmitEnvelope: adapters.ledger.submit,
+            Query: adapters.ledger.query,
+            ReportLoad: lambda effect: adapters.representative.report(
+                effect.product, effect.interval, effect.energy_wh
+            ),
+            StartTimer: self._start_timer,
+            LogEvent: lambda effect: adapters.log(effect.name, effect.fields),
+        }
+
+    async def run(self) -> None:
+        """Wake, then serve until cancelled."""
+        now_ns = self._adapters.clock.now_ns()
+        await self._settle([station.wake(self.station, now_ns)])
+        self.awake.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tick(), name="ticker")
+            group.create_task(self._save_readings(), name="readings saver")
+            while True:
+                events = await self._inbox.take(EVENTS_A_BATCH)
+                probes, self._probes = self._probes, []
+                if events:
+                    await self._settle([self._step(event) for event in events])
+                for probe in probes:
+                    probe.set_result(None)
+
+    async def prove(self) -> None:
+        """Return once the loop came round: whatever waited first has been decided, committed and performed."""
+        probe = asyncio.get_running_loop().create_future()
+        self._probes.append(probe)
+        self._inbox.wake()
+        await asyncio.shield(probe)
+
+    def adopt(self, fresh: Station) -> None:
+        """Go on under new settings, with the EVSEs and meters that came new, and new limits for those that were there."""
+        self.station = station.adopt(self.station, fresh)
+        for event in station.rerated(fresh):
+            self._inbox.put(event)
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Close the open segments and wait until all lines are settled; False when some had to be left for later."""
+        self._inbox.put(DrainStarted())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._settled.wait()
+                return True
+        return False
+
+    def _step(self, event: Event) -> StepOutcome:
+        outcome = station.step(self.station, event, self._adapters.clock.now_ns())
+        self.station = outcome.station
+        return outcome
+
+    async def _settle(self, outcomes: Sequence[StepOutcome]) -> None:
+        """Commit what a batch decided, then do it."""
+        self.station = outcomes[-1].station
+        facts = [self._fact(note) for outcome in outcomes for note in outcome.facts]
+        for outcome in outcomes:
+            self._unsaved.update(outcome.changes)
+        if not all(is_plain_reading(outcome) for outcome in outcomes):
+            changes, self._unsaved = self._unsaved, {}
+            await self._commit(facts, changes)
+        for outcome in outcomes:
+            for effect in outcome.effects:
+                self._do(effect)
+        if self.station.draining and station.is_settled(self.station):
+            self._settled.set()
+
+    async def _commit(self, facts: Sequence[Fact], changes: Mapping[str, object]) -> None:
+        rows = {key: None if row is None else encode_row(row) for key, row in changes.items()}
+        await self._adapters.journal.commit(facts, rows)
+
+    def _fact(self, note: FactNoted) -> Fact:
+        if "evidence" in note.body:
+            evidence = note.body["evidence"]
+            assert isinstance(evidence, dict)
+            signature = self._adapters.sign_evidence(canonical_json(evidence))
+            return Fact(kind=note.kind, body={**note.body, "signature": signature})
+        return Fact(kind=note.kind, body=note.body)
+
+    def _do(self, effect: Effect) -> None:
+        self._perform[type(effect)](effect)
+
+    def _start_timer(self, effect: StartTimer) -> None:
+        old = self._timers.pop(effect.key, None)
+        if old is not None:
+            old.cancel()
+        loop = asyncio.get_running_loop()
+        self._timers[effect.key] = loop.call_later(effect.after_s, self._fire, effect.key)
+
+    def _fire(self, key: TimerKey) -> None:
+        self._timers.pop(key, None)
+        self._inbox.put(TimerFired(key=key))
+
+    async def _tick(self) -> None:
+        while True:
+            now_ns = self._adapters.clock.now_ns()
+            await self._adapters.clock.sleep_until(schedule.next_tick_ns(self.station.settings, now_ns))
+            self._inbox.put(ClockTicked())
+
+    async def _save_readings(self) -> None:
+        while True:
+            await asyncio.sleep(READINGS_COMMIT_S)
+            if self._unsaved:
+                changes, self._unsaved = self._unsaved, {}
+                await self._commit((), changes)
+
+
+def is_plain_reading(outcome: StepOutcome) -> bool:
+    """Nothing but a meter's newest registers changed: losing them costs nothing, a later reading says it again."""
+    if outcome.facts or outcome.effects:
+        return False
+    return all(key.startswith("meters/") for key in outcome.changes)
+
+
+def restore(fresh: Station, rows: Callable[[str], Mapping[str, str]]) -> Station:
+    """The station as the journal's rows tell it; settings and members come from the configuration.
+
+    Args:
+        fresh: a new station of the same configuration; EVSEs and meters it names and rows do not know stay fresh.
+        rows: committed rows by key prefix.
+    """
+    tables: dict[str, dict[str, object]] = {}
+    for name, cls in TABLES.items():
+        stored = rows(f"{name}/")
+        known: dict[str, object] = {
+            key.removeprefix(f"{name}/"): decode_row(cls, text) for key, text in stored.items()
+        }
+        tables[name] = {**getattr(fresh, name), **known}
+    for name in ("evses", "meters"):
+        configured = getattr(fresh, name)
+        tables[name] = {key: row for key, row in tables[name].items() if key in configured}
+    _refuse_orphans(fresh, tables)
+    return Station(settings=fresh.settings, members=fresh.members, **tables)  # type: ignore[arg-type]  # by TABLES
+
+
+def _refuse_orphans(fresh: Station, tables: Mapping[str, Mapping[str, object]]) -> None:
+    """An EVSE or meter may leave the configuration only when nothing of it is open any more."""
+    open_evses = {getattr(row, "evse_id", "") for name in ("holds", "lines") for row in tables[name].values()}
+    open_meters = {getattr(row, "meter_id", "") for row in tables["lines"].values()}
+    gone = sorted(open_evses - set(fresh.evses)) + sorted(open_meters - set(fresh.meters))
+    if gone:
+        names = ", ".join(gone)
+        raise ConfigError((f"{names}: still has open holds or lines; start once with it, then take it out",))

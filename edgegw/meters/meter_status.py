@@ -1,0 +1,43 @@
+"""A meter in a few words, for `status`, `meter list` and metrics: what was last read, and what keeps it from being used.
+
+Decides the words for a meter's state. Never reads a meter.
+"""
+
+from edgegw.common.units import SECOND_NS
+from edgegw.core.metering import MeterAccount
+
+NEVER, OK, STALE, DOUBTED, FAULT, REPLACED = "never read", "ok", "stale", "doubted", "fault", "replaced"
+
+
+def state_of(account: MeterAccount, now_ns: int, stale_ns: int) -> str:
+    """One word: `replaced` and `fault` before `stale`, `doubted` while discarded readings may still be noise."""
+    if account.pending is not None:
+        return REPLACED
+    if account.trouble is not None and account.trouble.is_fault:
+        return FAULT
+    if account.last is None:
+        return NEVER
+    if now_ns - account.last.at_ns > stale_ns:
+        return STALE
+    return OK if account.trouble is None else DOUBTED
+
+
+def present(account: MeterAccount, now_ns: int, stale_ns: int) -> dict[str, object]:
+    """Everything that JSON can hold; None where nothing was measured."""
+    last, trouble = account.last, account.trouble
+    return {
+        "state": state_of(account, now_ns, stale_ns),
+        "serial": account.serial,
+        "stranger": account.pending,
+        "epoch": account.epoch,
+        "import_wh": None if last is None else last.import_mwh // 1000,
+        "export_wh": None if last is None else last.export_mwh // 1000,
+        "power_w": None if last is None else account.power_w,
+        "read_ns": None if last is None else last.at_ns,
+        "age_s": None if last is None else max(0, now_ns - last.at_ns) // SECOND_NS,
+        "accepted": account.accepted,
+        "quarantined": account.quarantined,
+        "code": None if trouble is None else trouble.code,
+        "detail": None if trouble is None else trouble.detail,
+        "since_ns": None if trouble is None else trouble.since_ns,
+    }

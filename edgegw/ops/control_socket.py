@@ -1,0 +1,97 @@
+"""The daemon's control socket: one JSON request a line, one JSON answer a line, for `edgegw` commands on this machine.
+
+Decides framing and who may ask: the socket's file mode (0600, its owner and root) is the whole of it. What a command does
+is decided by whoever registered it. Never carries a password or a key.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from edgegw.common.errors import EdgegwError
+
+SOCKET = "control.sock"
+
+
+class RunFolderError(EdgegwError):
+    """There is no place for the control socket."""
+
+    hint = "set station.run_dir to a folder that the daemon can write; until then edgegw commands cannot reach it"
+
+
+_LINE_BYTES_MAX = 1 << 20
+
+Command = Callable[[Mapping[str, Any]], Awaitable[object]]
+"""Takes the request's arguments and gives what JSON can hold; an EdgegwError becomes an answer with its words."""
+
+
+@contextlib.asynccontextmanager
+async def serve_control(run_dir: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
+    """Answer commands at `run_dir`/control.sock until the block is left; raises RunFolderError."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, ValueError, asyncio.IncompleteReadError):
+            while line := await reader.readline():
+                writer.write(json.dumps(await _answer(commands, line)).encode() + b"\n")
+                await writer.drain()
+        writer.close()
+
+    try:
+        door = _bound(run_dir)
+    except OSError as error:
+        raise RunFolderError(f"{run_dir}: {error.strerror}") from error
+    server = await asyncio.start_unix_server(handle, sock=door, limit=_LINE_BYTES_MAX)
+    try:
+        yield
+    finally:
+        server.close()
+        with contextlib.suppress(OSError):  # the next daemon replaces what is left
+            _remove(run_dir)
+
+
+def _bound(run_dir: Path) -> socket.socket:
+    """The socket, its owner's only from the first moment on; one that a dead daemon left is replaced."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    _remove(run_dir)
+    door = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        with reachable(run_dir) as path:
+            door.bind(str(path))
+    except OSError:
+        door.close()
+        raise
+    finally:
+        os.umask(before)
+    return door
+
+
+def _remove(run_dir: Path) -> None:
+    (run_dir / SOCKET).unlink(missing_ok=True)
+
+
+async def _answer(commands: Mapping[str, Command], line: bytes) -> dict[str, object]:
+    try:
+        request = json.loads(line)
+        command = commands[request.pop("command")]
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return {"error": "unknown command"}
+    try:
+        return {"answer": await command(request)}
+    except EdgegwError as fault:
+        return {"error": f"{fault}\n{fault.hint}".strip()}
+
+
+@contextlib.contextmanager
+def reachable(run_dir: Path) -> Iterator[Path]:
+    """A path of the socket that is short enough for AF_UNIX (107 bytes), however deep the folder lies."""
+    descriptor = os.open(run_dir, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield Path(f"/proc/self/fd/{descriptor}/{SOCKET}")
+    finally:
+        os.close(descriptor)

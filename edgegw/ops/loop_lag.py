@@ -1,0 +1,41 @@
+"""How late this process is: a probe that sleeps on the station's clock and measures by how much it overslept."""
+
+import asyncio
+from bisect import bisect_left, insort
+from collections import deque
+
+from edgegw.common.clock import Clock
+from edgegw.common.units import SECOND_NS
+
+PROBE_NS = 10 * SECOND_NS
+SAMPLES_MOST = 20_000
+
+
+class LagProbe:
+    """Overslept station time in ns of the latest probes, kept sorted for percentiles."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._latest: deque[int] = deque()
+        self._sorted: list[int] = []
+
+    async def run(self) -> None:
+        """Probe until cancelled; at least 20 ms of real time lie between two probes."""
+        while True:
+            due_ns = self._clock.now_ns() + PROBE_NS
+            await self._clock.sleep_until(due_ns)
+            self.note(self._clock.now_ns() - due_ns)
+            await asyncio.sleep(0.02)
+
+    def note(self, lag_ns: int) -> None:
+        """Take one probe's result; the oldest of SAMPLES_MOST gives way."""
+        if len(self._latest) == SAMPLES_MOST:
+            del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
+        self._latest.append(lag_ns)
+        insort(self._sorted, lag_ns)
+
+    def percentile_ns(self, percent: int) -> int:
+        """Lag that `percent` of the latest probes did not exceed; 0 without probes."""
+        if not self._sorted:
+            return 0
+        return max(0, self._sorted[min(len(self._sorted) - 1, len(self._sorted) * percent // 100)])

@@ -1,0 +1,1 @@
+"""Small Protocols between rooms: what the gateway needs of its adapters, and pages of representative and journal."""

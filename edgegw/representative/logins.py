@@ -1,0 +1,406 @@
+"""The part of the member store that knows persons: logins, personal data, cards as their owner sees them, notices.
+
+Decides what is kept and for how long. Everything personal is sealed (`vault`); names are found by keyed hashes; of a
+login's token only its hash is kept. Never speaks to the ledger, never sees a password in clear.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from edgegw.common.canonical_json import canonical_json
+from edgegw.common.member_terms import MemberTerms
+from edgegw.common.pseudonyms import (
+    commitment,
+    duplicate_tag,
+    hash_token,
+    new_member_id,
+    new_salt,
+)
+from edgegw.common.sqlite import faults_of, one, pragma
+from edgegw.ports.representative import Card, Defaults, Login, Notice, Profile, RefusalCode
+from edgegw.representative.encryption import FieldEncryption, new_login_token, token_digest
+from edgegw.representative.ledger_accounts import Enrolment
+from edgegw.representative.members import TERMS, MemberStatus, MemberStore, terms_of
+from edgegw.representative.person_fields import Person, folded_login
+
+CARDS_MAX = 20
+LOGINS_MAX = 20  # of one member; the oldest gives way
+NOTICES_MAX = 200
+_DAY_NS = 86_400 * 10**9
+LOGIN_NS = 30 * _DAY_NS  # from its last use
+LOGIN_NS_MAX = 90 * _DAY_NS
+_SLIDES_NS = 3_600 * 10**9  # a use writes at most once an hour
+_PERSON, _DEFAULTS = "person", "defaults"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entered:
+    """A person as entered, under which status, with the password that was given then."""
+
+    enrolment: Enrolment
+    status: MemberStatus
+    password_hash: str
+    same_login: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """Who is behind a login name."""
+
+    member_id: str
+    status: MemberStatus
+    password_hash: str
+
+
+class LoginStore(MemberStore):
+    """The same file and the same rules of writing; belongs to the thread that opened it."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        super().__init__(path, key)
+        self._vault = FieldEncryption(key)
+
+    # --- persons ----------------------------------------------------------------------------------------------------
+
+    def enter(self, person: Person, password_hash: str) -> Entered | RefusalCode:
+        """Enter a person as NEW and reserve the login; who is there already is given as entered then.
+
+        LOGIN_TAKEN, or DUPLICATE_MEMBER where the contact is a member's who did not sign up by a form.
+        """
+        tag, login_tag = self._tag(person), self._login_tag(person.login)
+        with self._writing():
+            known = one(
+                self._db,
+                "SELECT member_id FROM persons WHERE contact_tag = ?1 UNION SELECT member_id FROM members WHERE dup_tag = ?1",
+                (tag,),
+            )
+            if known is not None:
+                return self._entered(str(known[0]), login_tag) or RefusalCode.DUPLICATE_MEMBER
+            if one(self._db, "SELECT 1 FROM persons WHERE login_tag = ?", (login_tag,)) is not None:
+                return RefusalCode.LOGIN_TAKEN
+            member_id, salt = new_member_id(), new_salt()
+            self._db.execute(
+                "INSERT INTO members (member_id, salt, status, dup_tag) VALUES (?, ?, ?, ?)",
+                (member_id, salt, MemberStatus.NEW, tag),
+            )
+            row = {
+                "member_id": member_id,
+                "login_tag": login_tag,
+                "contact_tag": tag,
+                "password_hash": password_hash,
+                _PERSON: self._sealed(member_id, person),
+                _DEFAULTS: self._vault.seal(member_id, _DEFAULTS, canonical_json(asdict(Defaults()))),
+                "commitment": commitment(salt, person.committed),
+                "version": 1,
+            }
+            self._db.table("persons").insert(row)
+            entered = self._entered(member_id, login_tag)
+        assert entered is not None
+        return entered
+
+    def forget_new(self, member_id: str) -> None:
+        """The ledger refused the sign-up: nothing of it stays."""
+        with self._writing():
+            new = one(self._db, "SELECT 1 FROM members WHERE member_id = ? AND status = 'NEW'", (member_id,))
+            if new is not None:
+                self._db.execute("DELETE FROM persons WHERE member_id = ?", (member_id,))
+                self._db.execute("DELETE FROM members WHERE member_id = ?", (member_id,))
+        self._empty_log()
+
+    def profile(self, member_id: str) -> Profile | None:
+        """A person as the member sees it; None where there is none under this id."""
+        with faults_of(self._path):
+            row = one(
+                self._db, "SELECT person, defaults, version FROM persons WHERE member_id = ?", (member_id,)
+            )
+        if row is None:
+            return None
+        person, defaults, version = row
+        assert isinstance(person, bytes)
+        assert isinstance(defaults, bytes)
+        assert isinstance(version, int)
+        told = json.loads(self._vault.open(member_id, _PERSON, person))
+        chosen = Defaults(**json.loads(self._vault.open(member_id, _DEFAULTS, defaults)))
+        return Profile(member_id=member_id, version=version, defaults=chosen, **told)
+
+    def commitment(self, member_id: str, person: Person) -> tuple[str, str]:
+        """What the ledger holds of a member, and what it would hold of this person; in hex."""
+        with faults_of(self._path):
+            row = one(
+                self._db,
+                "SELECT commitment, salt FROM persons JOIN members USING (member_id) WHERE member_id = ?",
+                (member_id,),
+            )
+        assert row is not None
+        now, salt = row
+        assert isinstance(salt, bytes)
+        return str(now), commitment(salt, person.committed)
+
+    def is_taken(self, person: Person, member_id: str) -> bool:
+        """Whether the contact is another member's, now or at its sign-up, whose tag stays on the ledger."""
+        with faults_of(self._path):
+            other = one(
+                self._db,
+                "SELECT 1 FROM members LEFT JOIN persons USING (member_id)"
+                " WHERE (contact_tag = ?1 OR dup_tag = ?1) AND member_id != ?2",
+                (self._tag(person), member_id),
+            )
+        return other is not None
+
+    def change(self, member_id: str, person: Person, *, version: int) -> Profile | None:
+        """Keep what changed, under the ledger's version of the membership; None: the contact was taken meanwhile."""
+        _, new = self.commitment(member_id, person)
+        with self._writing():
+            if self.is_taken(person, member_id):
+                return None
+            self._db.execute(
+                "UPDATE persons SET person = ?, contact_tag = ?, commitment = ?, version = ? WHERE member_id = ?",
+                (self._sealed(member_id, person), self._tag(person), new, version, member_id),
+            )
+        return self.profile(member_id)
+
+    def follow(self, member_id: str, version: int, commitment: str) -> None:
+        """The membership as it stands on the ledger, where that ran ahead of ours."""
+        with self._writing():
+            self._db.execute(
+                "UPDATE persons SET version = ?, commitment = ? WHERE member_id = ?",
+                (version, commitment, member_id),
+            )
+
+    def set_password(self, member_id: str, password_hash: str) -> bool:
+        """A new password ends every login. False: no such person."""
+        with self._writing():
+            changed = self._db.execute(
+                "UPDATE persons SET password_hash = ? WHERE member_id = ?", (password_hash, member_id)
+            ).rowcount
+            self._db.execute("DELETE FROM logins WHERE member_id = ?", (member_id,))
+        return changed == 1
+
+    def remember(self, member_id: str, defaults: Defaults) -> None:
+        """What a driver last chose; nothing for whom there is no person."""
+        sealed = self._vault.seal(member_id, _DEFAULTS, canonical_json(asdict(defaults)))
+        with self._writing():
+            self._db.execute("UPDATE persons SET defaults = ? WHERE member_id = ?", (sealed, member_id))
+
+    def kept(self, member_id: str) -> dict[str, object] | None:
+        """Everything that is kept about a member, but the hash of the password; None: no such person."""
+        profile = self.profile(member_id)
+        if profile is None:
+            return None
+        with faults_of(self._path):
+            row = one(
+                self._db,
+                "SELECT status, lower(hex(salt)), dup_tag, contact_tag, commitment"
+                " FROM members JOIN persons USING (member_id) WHERE member_id = ?",
+                (member_id,),
+            )
+            logins = self._db.execute(
+                "SELECT opened_ns, expires_ns FROM logins WHERE member_id = ? ORDER BY opened_ns",
+                (member_id,),
+            ).fetchall()
+        assert row is not None
+        names = ("status", "salt", "dup_tag", "contact_tag", "commitment")
+        return {
+            **asdict(profile),
+            **dict(zip(names, row, strict=True)),
+            "logins": [{"opened_ns": opened, "expires_ns": expires} for opened, expires in logins],
+            "cards": [
+                {"card_id": card.card_id, "label": card.label, "terms": asdict(terms)}
+                for card, terms in self._cards(member_id)
+            ],
+        }
+
+    # --- logins -----------------------------------------------------------------------------------------------------
+
+    def known(self, login: str) -> Known | None:
+        """Who has this login name."""
+        with faults_of(self._path):
+            row = one(
+                self._db,
+                "SELECT member_id, status, password_hash FROM persons JOIN members USING (member_id) WHERE login_tag = ?",
+                (self._login_tag(login),),
+            )
+        if row is None:
+            return None
+        return Known(member_id=str(row[0]), status=MemberStatus(str(row[1])), password_hash=str(row[2]))
+
+    def open_login(self, member_id: str, now_ns: int) -> Login:
+        """A new token; ended logins and a member's oldest beyond its most give way."""
+        token, expires_ns = new_login_token(), now_ns + LOGIN_NS
+        with self._writing():
+            self._db.execute("DELETE FROM logins WHERE expires_ns <= ?", (now_ns,))
+            self._db.execute(
+                "INSERT INTO logins (token_hash, member_id, opened_ns, expires_ns) VALUES (?, ?, ?, ?)",
+                (token_digest(token), member_id, now_ns, expires_ns),
+            )
+            self._db.execute(
+                "DELETE FROM logins WHERE member_id = ?1 AND token_hash NOT IN (SELECT token_hash FROM logins"
+                " WHERE member_id = ?1 ORDER BY opened_ns DESC, rowid DESC LIMIT ?2)",
+                (member_id, LOGINS_MAX),
+            )
+        return Login(token=token, member_id=member_id, expires_ns=expires_ns)
+
+    def whose(self, token: str, now_ns: int) -> Profile | None:
+        """Who opened this login, if it is open; its end moves on as it is used."""
+        token_hash = token_digest(token)
+        with faults_of(self._path):
+            row = one(
+                self._db,
+                "SELECT member_id, opened_ns, expires_ns FROM logins JOIN members USING (member_id)"
+                " WHERE token_hash = ? AND status IN ('ACTIVE', 'SUSPENDED')",
+                (token_hash,),
+            )
+        if row is None:
+            return None
+        member_id, opened_ns, expires_ns = row
+        assert isinstance(opened_ns, int)
+        assert isinstance(expires_ns, int)
+        if now_ns >= expires_ns:
+            self.end_login(token)
+            return None
+        until_ns = min(now_ns + LOGIN_NS, opened_ns + LOGIN_NS_MAX)
+        if until_ns - expires_ns >= _SLIDES_NS:
+            with self._writing():
+                self._db.execute(
+                    "UPDATE logins SET expires_ns = ? WHERE token_hash = ?", (until_ns, token_hash)
+                )
+        return self.profile(str(member_id))
+
+    def end_login(self, token: str) -> None:
+        """The token is worth nothing any more."""
+        with self._writing():
+            self._db.execute("DELETE FROM logins WHERE token_hash = ?", (token_digest(token),))
+
+    # --- cards ------------------------------------------------------------------------------------------------------
+
+    def cards(self, member_id: str) -> Sequence[Card]:
+        """A member's cards, in the order of their ids."""
+        return [card for card, _ in self._cards(member_id)]
+
+    def add_card(self, id_token: str, label: str, terms: MemberTerms) -> Card | RefusalCode:
+        """Let an idToken lead to the member of `terms`: CARD_TAKEN where it leads to another, UNKNOWN_MEMBER, BAD_FIELD: too many."""
+        member_id, token_hash = terms.member_id, self.token_hash(id_token)
+        row = {
+            "id_token_hash": token_hash,
+            "shared_hash": hash_token(self.card_key, id_token),
+            "label": self._vault.seal(member_id, f"card {token_hash}", label),
+            **asdict(terms),
+        }
+        with self._writing():
+            owner = one(self._db, "SELECT member_id FROM links WHERE id_token_hash = ?", (token_hash,))
+            count = one(self._db, "SELECT count(*) FROM links WHERE member_id = ?", (member_id,))
+            active = one(
+                self._db, "SELECT 1 FROM members WHERE member_id = ? AND status = 'ACTIVE'", (member_id,)
+            )
+            if active is None:
+                return RefusalCode.UNKNOWN_MEMBER
+            if owner not in {None, (member_id,)}:
+                return RefusalCode.CARD_TAKEN
+            if owner is None and count is not None and int(str(count[0])) >= CARDS_MAX:
+                return RefusalCode.BAD_FIELD
+            self._db.table("links").upsert(row, pk="id_token_hash")
+        return Card(card_id=_card_id(token_hash), label=label)
+
+    def remove_card(self, member_id: str, card_id: str) -> bool:
+        """Forget a card of this member. False: it has none such."""
+        with self._writing():
+            rows = self._db.execute(
+                "SELECT id_token_hash FROM links WHERE member_id = ?", (member_id,)
+            ).fetchall()
+            found = [token_hash for (token_hash,) in rows if _card_id(token_hash) == card_id]
+            for token_hash in found:
+                self._db.execute("DELETE FROM links WHERE id_token_hash = ?", (token_hash,))
+        return bool(found)
+
+    def _cards(self, member_id: str) -> list[tuple[Card, MemberTerms]]:
+        with faults_of(self._path):
+            rows = self._db.execute(
+                f"SELECT id_token_hash, label, {TERMS} FROM links WHERE member_id = ?",  # noqa: S608 - our own names
+                (member_id,),
+            ).fetchall()
+        return sorted(
+            (
+                (Card(card_id=_card_id(row[0]), label=self._label(member_id, *row[:2])), terms_of(row[2:]))
+                for row in rows
+            ),
+            key=lambda pair: pair[0].card_id,
+        )
+
+    def _label(self, member_id: str, token_hash: str, sealed: bytes | None) -> str:
+        return "" if sealed is None else self._vault.open(member_id, f"card {token_hash}", sealed)
+
+    def state(self) -> tuple[int, int]:
+        """Changes with every write, of ours or of another process; cheap to ask again and again."""
+        with faults_of(self._path):
+            version = pragma(self._db, "data_version")
+            changes = one(self._db, "SELECT total_changes()")
+        assert isinstance(version, int)
+        assert changes is not None
+        return version, int(str(changes[0]))
+
+    # --- notices ----------------------------------------------------------------------------------------------------
+
+    def notices(self, now_ns: int) -> Sequence[Notice]:
+        """What holds now, newest first."""
+        with faults_of(self._path):
+            rows = self._db.execute(
+                "SELECT notice_id, at_ns, title_ko, title_en, text_ko, text_en, until_ns FROM notices"
+                " WHERE until_ns IS NULL OR until_ns > ? ORDER BY at_ns DESC, notice_id",
+                (now_ns,),
+            ).fetchall()
+        names = ("notice_id", "at_ns", "title_ko", "title_en", "text_ko", "text_en", "until_ns")
+        return [Notice(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def publish(self, notice: Notice) -> None:
+        """Keep a notice under its id; the oldest beyond the most give way."""
+        with self._writing():
+            self._db.table("notices").upsert(asdict(notice), pk="notice_id")
+            self._db.execute(
+                "DELETE FROM notices WHERE notice_id NOT IN (SELECT notice_id FROM notices ORDER BY at_ns DESC LIMIT ?)",
+                (NOTICES_MAX,),
+            )
+
+    def withdraw(self, notice_id: str) -> None:
+        """Keep it no longer."""
+        with self._writing():
+            self._db.execute("DELETE FROM notices WHERE notice_id = ?", (notice_id,))
+
+    # --- below ------------------------------------------------------------------------------------------------------
+
+    def _entered(self, member_id: str, login_tag: str) -> Entered | None:
+        row = one(
+            self._db,
+            "SELECT status, password_hash, commitment, dup_tag, login_tag FROM persons JOIN members USING (member_id)"
+            " WHERE member_id = ?",
+            (member_id,),
+        )
+        if row is None:
+            return None
+        profile = self.profile(member_id)
+        assert profile is not None
+        enrolment = Enrolment(
+            member_id=member_id, kind=profile.kind, commitment=str(row[2]), dup_tag=str(row[3])
+        )
+        return Entered(
+            enrolment=enrolment,
+            status=MemberStatus(str(row[0])),
+            password_hash=str(row[1]),
+            same_login=row[4] == login_tag,
+        )
+
+    def _sealed(self, member_id: str, person: Person) -> bytes:
+        told: Mapping[str, object] = asdict(replace(person, login=person.login.strip()))
+        return self._vault.seal(member_id, _PERSON, canonical_json(told))
+
+    def _tag(self, person: Person) -> str:
+        return duplicate_tag(self._key, person.identity)
+
+    def _login_tag(self, login: str) -> str:
+        return duplicate_tag(self._key, f"login {folded_login(login)}")
+
+
+def _card_id(token_hash: str) -> str:
+    """Names a card to its owner; says nothing of the hash by which stations know it."""
+    return hashlib.sha256(f"card {token_hash}".encode()).hexdigest()[:16]

@@ -1,0 +1,129 @@
+"""What the exchange asks of a bank (`PaymentProvider`), and a simulated one for the demo.
+
+Decides what a simulated bank asks and gives. Never touches the ledger. Won are whole; what does not come out even is
+rounded up where it is paid in and down where it is paid out, so that tokens are always covered.
+"""
+
+import asyncio
+from collections.abc import MutableSequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from edgegw.ports.representative import RefusalCode, RefusedRequest, RepresentativeError
+
+_MTOK = 1000
+_MILLI = 1000
+
+
+class Decision(StrEnum):
+    """A bank's answer to a payment."""
+
+    ACCEPTED = "ACCEPTED"
+    DECLINED = "DECLINED"
+    PENDING = "PENDING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What so many tokens cost or bring now; the fee is in `won` already."""
+
+    won: int
+    fee_won: int
+    won_per_token_milli: int
+
+
+class PaymentProvider(Protocol):
+    """A bank. Raises OfficeError where it cannot be asked: it may have paid all the same.
+
+    A payment is known by its reference: asked again it gives its first answer, or a later one where that was PENDING.
+    """
+
+    async def terms(self, *, buys: bool, tokens_mtok: int) -> Terms | RefusedRequest:
+        """Rate and fee; refused outside its limits (OUT_OF_LIMITS)."""
+
+    async def take_in(self, reference: str, member_id: str, won: int) -> Decision:
+        """Have the member pay."""
+
+    async def pay_out(self, reference: str, member_id: str, won: int) -> Decision:
+        """Pay the member."""
+
+
+class BankBehaviour(StrEnum):
+    """What a simulated bank is told to do with its next payments."""
+
+    WELL = "well"
+    DECLINE = "decline"
+    PENDING = "pending"
+    LOSE_QUESTION = "lose question"
+    LOSE_ANSWER = "lose answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One reference's payment."""
+
+    into: bool
+    member_id: str
+    won: int
+    decision: Decision
+
+
+@dataclass(slots=True, kw_only=True)
+class SimulatedBank:
+    """Accepts at once. Its books live as long as it does: money that is not real need not survive."""
+
+    won_per_token_milli: int = _MILLI
+    fee_bp: int = 0
+    tokens_mtok_min: int = 1_000
+    tokens_mtok_max: int = 1_000_000_000
+    delay_s: float = 0
+    moods: MutableSequence[BankBehaviour] = field(default_factory=list)  # for the next payments, in order
+    payments: dict[str, Payment] = field(default_factory=dict)
+
+    async def terms(self, *, buys: bool, tokens_mtok: int) -> Terms | RefusedRequest:
+        """See PaymentDesk."""
+        limits = f"{self.tokens_mtok_min}..{self.tokens_mtok_max}"
+        if not self.tokens_mtok_min <= tokens_mtok <= self.tokens_mtok_max:
+            return RefusedRequest(code=RefusalCode.OUT_OF_LIMITS, detail=limits)
+        worth = tokens_mtok * self.won_per_token_milli  # in millionths of a won
+        value_won = -(-worth // (_MTOK * _MILLI)) if buys else worth // (_MTOK * _MILLI)
+        fee_won = -(-value_won * self.fee_bp // 10_000)
+        won = value_won + fee_won if buys else value_won - fee_won
+        if won <= 0:
+            return RefusedRequest(code=RefusalCode.OUT_OF_LIMITS, detail=limits)
+        return Terms(won=won, fee_won=fee_won, won_per_token_milli=self.won_per_token_milli)
+
+    async def take_in(self, reference: str, member_id: str, won: int) -> Decision:
+        """See PaymentDesk."""
+        return await self._pay(reference, Payment(into=True, member_id=member_id, won=won, decision=_YES))
+
+    async def pay_out(self, reference: str, member_id: str, won: int) -> Decision:
+        """See PaymentDesk."""
+        return await self._pay(reference, Payment(into=False, member_id=member_id, won=won, decision=_YES))
+
+    async def _pay(self, reference: str, payment: Payment) -> Decision:
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        mood = self.moods.pop(0) if self.moods else BankBehaviour.WELL
+        if mood is BankBehaviour.LOSE_QUESTION:
+            raise RepresentativeError("the bank does not answer")
+        known = self.payments.get(reference)
+        if known is not None:
+            same = (known.into, known.member_id, known.won) == (payment.into, payment.member_id, payment.won)
+            assert same, f"{reference} stands for another payment"
+        if known is None or known.decision is Decision.PENDING:
+            decision = {
+                BankBehaviour.DECLINE: Decision.DECLINED,
+                BankBehaviour.PENDING: Decision.PENDING,
+            }.get(mood, _YES)
+            known = Payment(
+                into=payment.into, member_id=payment.member_id, won=payment.won, decision=decision
+            )
+            self.payments[reference] = known
+        if mood is BankBehaviour.LOSE_ANSWER:
+            raise RepresentativeError("the bank's answer was lost")
+        return known.decision
+
+
+_YES = Decision.ACCEPTED

@@ -1,0 +1,78 @@
+"""The highest OCPP security profile at which each charger proved who it is: a small file beside the journal.
+
+Decides durability only; that a lower one is refused is the door's. Every call opens and closes the file, because they
+are rare and a command may look at it beside the daemon. Blocks: never called on the loop.
+Source: OCPP 2.1 Part 2 A00.FR.002 and A05 (a profile is raised, and lowered by an operator only).
+"""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from edgegw.common.errors import JournalError
+from edgegw.common.sqlite import Schema, faults_of, one, open_writer
+
+PROFILES = Schema(
+    name="charger profiles",
+    application_id=0x45474350,  # "EGCP"
+    migrations=(
+        """
+        CREATE TABLE profiles (
+          charger_id TEXT PRIMARY KEY,
+          highest    INTEGER NOT NULL CHECK (highest BETWEEN 1 AND 3)
+        ) STRICT, WITHOUT ROWID;
+        """,
+    ),
+)
+
+
+class ChargerProfiles:
+    """`chargers.ProfileStore` over one SQLite file. Every method raises JournalError where the file cannot be used."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._seen: dict[str, int] = {}
+
+    def highest(self, charger_id: str) -> int:
+        """The highest profile of a charger; 0 for one that never proved itself.
+
+        Where the file cannot be opened (a full disk has no room for SQLite's own files beside it), what was read before.
+        """
+        try:
+            with self._open() as db:
+                row = one(db, "SELECT highest FROM profiles WHERE charger_id = ?", (charger_id,))
+        except JournalError:
+            if charger_id not in self._seen:
+                raise
+        else:
+            self._seen[charger_id] = 0 if row is None else int(str(row[0]))
+        return self._seen[charger_id]
+
+    def raise_to(self, charger_id: str, profile: int) -> None:
+        """Remember a profile durably; a lower one changes nothing. Until this process ends it holds whatever the disk says."""
+        self._seen[charger_id] = max(profile, self._seen.get(charger_id, 0))
+        with self._open() as db:
+            db.execute(
+                "INSERT INTO profiles VALUES (?, ?) "
+                "ON CONFLICT (charger_id) DO UPDATE SET highest = max(highest, excluded.highest)",
+                (charger_id, profile),
+            )
+
+    def lower(self, charger_id: str) -> None:
+        """Forget a charger's profile, so that the next one counts (`edgegw charger approve --lower-profile`)."""
+        with self._open() as db:
+            db.execute("DELETE FROM profiles WHERE charger_id = ?", (charger_id,))
+        self._seen[charger_id] = 0
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Database]:
+        with self._lock, faults_of(self._path):
+            db = open_writer(self._path, PROFILES)
+            try:
+                yield db
+            finally:
+                db.close()

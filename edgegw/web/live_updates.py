@@ -1,0 +1,109 @@
+"""Live updates: what many phones look at is drawn once a second for all of them, and sent when it changed.
+
+Decides when something is drawn and sent, never what: a channel has a function that draws. Server-sent events; a browser that
+lost its connection comes back by itself and is given the newest at once.
+Source: WHATWG HTML, server-sent events.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable
+from dataclasses import dataclass, field
+
+from starlette.responses import StreamingResponse
+
+EVERY_S = 1.0
+STILL_S = 15.0  # a comment after so long without news, so that a dead connection is noticed
+STREAMS_MAX = 512
+STREAMS_OF_ONE = 128  # of one address: a lot's guests may share one behind their router
+AGAIN_MS = 2_000
+
+Draw = Callable[[], str]
+
+
+class TooManyStreamsError(Exception):
+    """As many streams as there may be are open, of all or of one address."""
+
+
+@dataclass(slots=True)
+class _Channel:
+    draw: Draw
+    text: str = ""
+    viewers: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class LiveUpdates:
+    """All channels of one server; `run` is its clock."""
+
+    def __init__(self) -> None:
+        self._channels: dict[Hashable, _Channel] = {}
+        self._sources: Counter[str] = Counter()
+        self._is_over = False
+
+    async def run(self) -> None:
+        """Draw what somebody looks at, once a second, until cancelled; then every stream ends."""
+        try:
+            while True:
+                await asyncio.sleep(EVERY_S)
+                self.beat()
+        finally:
+            self._is_over = True
+            for channel in self._channels.values():
+                channel.changed.set()
+
+    def beat(self) -> None:
+        """Draw every channel; wake who looks at one that changed."""
+        for channel in list(self._channels.values()):
+            text = channel.draw()
+            if text != channel.text:
+                channel.text = text
+                channel.changed.set()
+                channel.changed = asyncio.Event()
+
+    @property
+    def viewers(self) -> int:
+        """How many streams are open."""
+        return sum(channel.viewers for channel in self._channels.values())
+
+    def stream(
+        self, key: Hashable, draw: Draw, *, event: str = "message", source: str = ""
+    ) -> StreamingResponse:
+        """A stream, for an address, of what `draw` gives for everybody with this key; raises CrowdedError."""
+        if self.viewers >= STREAMS_MAX or self._sources[source] >= STREAMS_OF_ONE:
+            raise TooManyStreamsError
+        return StreamingResponse(
+            self._news(key, draw, event, source=source),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},
+        )
+
+    async def _news(self, key: Hashable, draw: Draw, event: str, *, source: str) -> AsyncIterator[str]:
+        channel = self._channels.get(key)
+        if channel is None:
+            channel = self._channels[key] = _Channel(draw=draw, text=draw())
+        channel.viewers += 1
+        self._sources[source] += 1
+        try:
+            yield f"retry: {AGAIN_MS}\n\n{_worded(event, channel.text)}"
+            while not self._is_over:
+                sent, changed = channel.text, channel.changed
+                try:
+                    async with asyncio.timeout(STILL_S):
+                        await changed.wait()
+                except TimeoutError:
+                    yield ": still here\n\n"
+                if channel.text != sent:
+                    yield _worded(event, channel.text)
+        finally:
+            channel.viewers -= 1
+            self._sources[source] -= 1
+            if not self._sources[source]:
+                del self._sources[source]
+            if not channel.viewers and self._channels.get(key) is channel:
+                del self._channels[key]
+
+
+def _worded(event: str, text: str) -> str:
+    lines = "".join(f"data: {line}\n" for line in text.splitlines() or [""])
+    return f"event: {event}\n{lines}\n"

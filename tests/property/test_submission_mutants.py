@@ -1,0 +1,91 @@
+"""The oracle is not blind: two ways of breaking "exactly once" are caught by the check that real days pass."""
+
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from edgegw.contract import trades
+from edgegw.contract.call_state import CallState
+from edgegw.contract.metering import traded_key
+from edgegw.contract.records import Meter, Register
+from edgegw.contract.trade_checks import Reading
+from edgegw.core import ledger_replies
+from edgegw.core import submission as life
+from edgegw.core.effects import Effect
+from edgegw.core.events import CommitUnknown
+from edgegw.core.submission import State, Submission
+from tests.support.days import differences, play
+
+SEEDS = range(3)
+MOVES = cast("dict[type, object]", ledger_replies.MOVES)  # a test may change what the core may not
+FAULT_RATE = 0.25
+
+
+def wrong_days() -> dict[int, list[str]]:
+    return {seed: found for seed in SEEDS if (found := differences(play(seed, fault_rate=FAULT_RATE)))}
+
+
+def test_the_real_outbox_passes() -> None:
+    """The same seeds and faults as below, with nothing changed: no difference."""
+    assert wrong_days() == {}
+
+
+def _new_nonce(submission: Submission, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
+    """Mutant: nobody knows, so a new transaction is built."""
+    if submission.tx_id != event.tx_id:
+        return submission, []
+    again = replace(submission, state=State.NEW, attempt=submission.attempt + 1, tx_id="", envelope_hex="")
+    return again, []
+
+
+def _any_register(ledger: CallState, meter: Meter, reading: Reading) -> Register:
+    """Mutant: the contract does not look at the last register."""
+    key = traded_key(meter, reading.direction)
+    register = ledger.read(Register, key)
+    assert register is not None
+    return replace(register, wh=reading.end_wh, interval=reading.interval)
+
+
+def test_a_new_txid_on_each_retry_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new nonce while the old txid is undecided, and a contract that does not know its trades: doubled trades."""
+    monkeypatch.setitem(MOVES, CommitUnknown, _new_nonce)
+    monkeypatch.setattr(trades, "stored_trade", lambda _ledger, _line: None)
+    monkeypatch.setattr(trades, "next_register", _any_register)
+    found = [text for texts in wrong_days().values() for text in texts]
+    assert any("overlaps" in text for text in found)
+    assert any("metered" in text for text in found)
+
+
+def test_the_trade_id_check_alone_saves_a_new_txid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same outbox against the real contract: lines are KNOWN by their tradeId, nothing is doubled."""
+    monkeypatch.setitem(MOVES, CommitUnknown, _new_nonce)
+    assert not [
+        text for texts in wrong_days().values() for text in texts if "metered" in text or "overlaps" in text
+    ]
+
+
+def test_done_when_submit_returns_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An acknowledged and forgotten envelope counted as done: trades that stand in no block."""
+
+    def done(submission: Submission, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
+        if submission.tx_id != event.tx_id:
+            return submission, []
+        return replace(submission, state=State.COMMITTED, code="VALID"), []
+
+    monkeypatch.setitem(MOVES, CommitUnknown, done)
+    found = [text for texts in wrong_days().values() for text in texts]
+    assert any("metered" in text for text in found)
+
+
+def test_a_hold_given_up_in_doubt_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hold whose outcome nobody told, counted as expired, though a block may have it: open there, unknown here."""
+
+    def give_up(submission: Submission, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
+        if submission.function == "Hold" and submission.tx_id == event.tx_id:
+            return replace(submission, state=State.EXPIRED, code="EXPIRED"), []
+        return life.on_commit_unknown(submission, event)
+
+    monkeypatch.setitem(MOVES, CommitUnknown, give_up)
+    found = [text for texts in wrong_days().values() for text in texts]
+    assert any("the journal did not know it" in text for text in found)
