@@ -42,6 +42,7 @@ class ServedMeter:
     """A meter on the network: its bound port, its faults, and how many requests it has answered or ignored."""
 
     port: int
+    unit_id: int
     model: MeterModel
     faults: MeterFaults
     source: Source
@@ -60,6 +61,33 @@ class ServedMeter:
     def reset_counters(self) -> None:
         """Both registers restart at zero."""
         self.faults.base_import_mwh, self.faults.base_export_mwh, _ = self.source()
+
+    async def action(  # noqa: PLR0917 - pymodbus calls it so
+        self,
+        function_code: int,
+        start_address: int,
+        address: int,
+        count: int,
+        current_registers: list[int],
+        set_values: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        """Fill in what is read; a write is refused."""
+        if set_values:
+            return ExcCodes.ILLEGAL_FUNCTION
+        if self.faults.delay_s:
+            await asyncio.sleep(self.faults.delay_s)
+        first = address - start_address
+        current_registers[first : first + count] = self.model.words(
+            function_code, address, count, now=self.registers()
+        )
+        return None
+
+    def hear(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU | None:  # noqa: FBT001 - pymodbus calls it so
+        """Drop what a real meter would not answer: another unit's request, or any while it is silent."""
+        if sending:
+            return pdu
+        self.reads += 1
+        return None if self.faults.silent or pdu.dev_id != self.unit_id else pdu
 
     async def stop(self) -> None:
         """Hang up and free the port."""
@@ -80,39 +108,13 @@ async def serve_meter(
     rtu_frames: bool = False,
 ) -> ServedMeter:
     """Serve one meter; port 0 takes a free one, `rtu_frames` speaks RTU over TCP. `source()` gives (import mWh, export mWh, power W) at each read."""
-    meter = ServedMeter(port, MeterModel(profile_path, serial=serial), MeterFaults(), source)
-
-    async def action(  # noqa: PLR0917 - pymodbus calls it so
-        function_code: int,
-        start_address: int,
-        address: int,
-        count: int,
-        current_registers: list[int],
-        set_values: list[int] | list[bool] | None,
-    ) -> ExcCodes | None:
-        if set_values:
-            return ExcCodes.ILLEGAL_FUNCTION
-        if meter.faults.delay_s:
-            await asyncio.sleep(meter.faults.delay_s)
-        first = address - start_address
-        current_registers[first : first + count] = meter.model.words(
-            function_code, address, count, now=meter.registers()
-        )
-        return None
-
-    def hear(sending: bool, pdu: ModbusPDU) -> ModbusPDU | None:  # noqa: FBT001 - pymodbus calls it so
-        """Drop what a real meter would not answer: another unit's request, or any while it is silent."""
-        if sending:
-            return pdu
-        meter.reads += 1
-        return None if meter.faults.silent or pdu.dev_id != unit_id else pdu
-
-    device = SimDevice(unit_id, _layout(meter.model), action=action)
+    meter = ServedMeter(port, unit_id, MeterModel(profile_path, serial=serial), MeterFaults(), source)
+    device = SimDevice(unit_id, _layout(meter.model), action=meter.action)
     meter.server = ModbusTcpServer(
         device,
         address=(host, port),
         framer=FramerType.RTU if rtu_frames else FramerType.SOCKET,
-        trace_pdu=hear,  # type: ignore[arg-type]  # None means dropped, see ServerRequestHandler.callback_data
+        trace_pdu=meter.hear,  # type: ignore[arg-type]  # None means dropped, see ServerRequestHandler.callback_data
     )
     try:
         await meter.server.serve_forever(background=True)

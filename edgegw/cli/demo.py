@@ -18,6 +18,7 @@ from edgegw.common.errors import EdgegwError
 from edgegw.common.stop_signals import run_until_stopped
 
 if TYPE_CHECKING:
+    from edgegw.demo.plan import DayPlan
     from edgegw.demo.report import Settlement
     from edgegw.demo.run import Run
 
@@ -107,10 +108,7 @@ def demo(  # noqa: PLR0913 - one parameter an option
     as_json: bool,
 ) -> None:
     """Simulate a station day on this machine and settle it; exit status 0 only if all books agree."""
-    from edgegw.demo.documents import Places
-    from edgegw.demo.live_view import View, show
     from edgegw.demo.plan import Wishes, plan_day, read_sessions
-    from edgegw.demo.run import Run
 
     short = sessions is None and day is None
     root = _empty_folder(data)
@@ -129,6 +127,20 @@ def demo(  # noqa: PLR0913 - one parameter an option
         speed=speed or (SHORT_DAY_SPEED if short else SPEED),
     )
     plan = plan_day(found, wishes)
+    settlements = _play(plan, root, as_json=as_json)
+    agrees = bool(settlements) and settlements[0].agrees
+    if stay and agrees:
+        _host(root / "open-house", seed)
+    _leave(root, is_kept=data is not None or not agrees)
+    sys.exit(Exit.DONE if agrees else Exit.PROBLEMS if settlements else INTERRUPTED)
+
+
+def _play(plan: "DayPlan", root: Path, *, as_json: bool) -> list["Settlement"]:
+    """Run the day and show its settlement, which is all that is left; none where it was interrupted."""
+    from edgegw.demo.documents import Places
+    from edgegw.demo.live_view import View, show
+    from edgegw.demo.run import Run
+
     settlements: list[Settlement] = []
     with View(plan, to_stderr=as_json) as view:
 
@@ -140,11 +152,7 @@ def demo(  # noqa: PLR0913 - one parameter an option
                 click.echo(json.dumps(settlement.numbers, sort_keys=True))
 
         _run(Run(plan=plan, places=Places(root=root, configs=CONFIGS), view=view, settled=settled))
-    agrees = bool(settlements) and settlements[0].agrees
-    if stay and agrees:
-        _host(root / "open-house", seed)
-    _leave(root, is_kept=data is not None or not agrees)
-    sys.exit(Exit.DONE if agrees else Exit.PROBLEMS if settlements else INTERRUPTED)
+    return settlements
 
 
 def _leave(root: Path, *, is_kept: bool) -> None:

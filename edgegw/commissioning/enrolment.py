@@ -92,6 +92,12 @@ def request(wanted: Wanted, *, key_uri: str | None = None, keep_key: bool = Fals
         if keep_key:
             raise ConfigError((f"{wanted.folder}: contains no key to keep",))
         _write(pem, _fresh_key(), mode=0o600)
+    path = wanted.folder / REQUEST
+    _write(path, _signed_request(wanted, place).public_bytes(serialization.Encoding.PEM), mode=0o644)
+    return path
+
+
+def _signed_request(wanted: Wanted, key: Path) -> x509.CertificateSigningRequest:
     subject = x509.Name(
         [
             x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, wanted.msp_id),
@@ -99,15 +105,12 @@ def request(wanted: Wanted, *, key_uri: str | None = None, keep_key: bool = Fals
             x509.NameAttribute(x509.NameOID.COMMON_NAME, wanted.name),
         ]
     )
-    asked = (
+    return (
         x509.CertificateSigningRequestBuilder()
         .subject_name(subject)
         .add_extension(attributes_extension(wanted.attributes), critical=False)
-        .sign(open_key(place), hashes.SHA256())
+        .sign(open_key(key), hashes.SHA256())
     )
-    path = wanted.folder / REQUEST
-    _write(path, asked.public_bytes(serialization.Encoding.PEM), mode=0o644)
-    return path
 
 
 def install(wanted: Wanted, certificate_pem: bytes, roots: Roots, *, now: datetime | None = None) -> Identity:

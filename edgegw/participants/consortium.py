@@ -83,36 +83,25 @@ class Consortium:
         self._representatives = {
             msp: connect(msp, "representative") for msp, role in SEATS.items() if role in roles
         }
-        self._ev_users = (
-            RepresentativeRole(self._representatives["EVUserMSP"], zone=settings.zone, schedule=schedule)
-            if "representative" in roles
-            else None
-        )
-        self._teller = (
-            Teller(desk=ExchangeDesk(ledger=connect("EVUserMSP", "exchange")), listed=listed)
-            if "desk" in roles
-            else None
-        )
-        self._oracle = (
-            _oracle(settings, connect("ProducerMSP", "oracle"), schedule, tariff=tariff)
-            if "oracle" in roles
-            else None
-        )
-        self._producer = (
-            _producer(
-                settings,
-                self._representatives["ProducerMSP"],
-                schedule,
-                offset_and_begin_s=(_utc_offset_s(settings, tariff), span.begin_s),
-            )
-            if "producer" in roles
-            else None
-        )
-        self._industry = (
-            _industry(settings, self._representatives["IndustryMSP"], schedule, tariff=tariff)
-            if "industry" in roles
-            else None
-        )
+        self._ev_users: RepresentativeRole | None = None
+        self._teller: Teller | None = None
+        self._oracle: Oracle | None = None
+        self._producer: Producer | None = None
+        self._industry: Industry | None = None
+        if "representative" in roles:
+            ledger = self._representatives["EVUserMSP"]
+            self._ev_users = RepresentativeRole(ledger, zone=settings.zone, schedule=schedule)
+        if "desk" in roles:
+            self._teller = Teller(desk=ExchangeDesk(ledger=connect("EVUserMSP", "exchange")), listed=listed)
+        if "oracle" in roles:
+            self._oracle = _oracle(settings, connect("ProducerMSP", "oracle"), schedule, tariff=tariff)
+        if "producer" in roles:
+            since = _utc_offset_s(settings, tariff), span.begin_s
+            ledger = self._representatives["ProducerMSP"]
+            self._producer = _producer(settings, ledger, schedule, offset_and_begin_s=since)
+        if "industry" in roles:
+            ledger = self._representatives["IndustryMSP"]
+            self._industry = _industry(settings, ledger, schedule, tariff=tariff)
 
     @property
     def _traders(self) -> list[Oracle | Producer | Industry]:

@@ -13,9 +13,9 @@ from edgegw.fabric.block import delimited
 from edgegw.fabric.proto import common_pb2
 from edgegw.fabric.wire import decode, encode
 from firmware_sim.__main__ import main
+from firmware_sim.audit.blocks import split
 from firmware_sim.audit.report import Sources, audit
 from tests.support.audit_world import Run, tiny_day
-from tests.support.block_export import split_delimited
 from tests.support.contract_world import LIGHT
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -134,7 +134,7 @@ def missing_block(run: Run) -> None:
     """A block in the middle is gone, nothing else is changed."""
 
     def spoil(raw: bytes) -> bytes:
-        kept = list(split_delimited(raw))
+        kept = list(split(raw))
         del kept[20]
         return b"".join(delimited(block) for block in kept)
 

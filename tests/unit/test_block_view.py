@@ -8,8 +8,8 @@ import pytest
 from edgegw.ledger import BusinessRefusal
 from edgegw.ledger.block_view import draw_block
 from edgegw.ledger.client import LedgerClient
+from firmware_sim.audit.blocks import split
 from tests.support.audit_world import Run, tiny_day
-from tests.support.block_export import split_delimited
 from tests.support.contract_world import GATE, LIGHT, RefusedError
 
 MARKET, RETAIL, DIRECT = "M-GW1:0:import:1000", "M-GW1:0:import:2940", "PV:0:export:500"
@@ -21,7 +21,7 @@ class Peer(LedgerClient):
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.run = run
-        self.raw = list(split_delimited(run.write(folder)["blocks"].read_bytes()))
+        self.raw = list(split(run.write(folder)["blocks"].read_bytes()))
         self.asked: list[str] = []
 
     async def block(self, number: int) -> bytes:

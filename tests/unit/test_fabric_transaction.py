@@ -11,7 +11,8 @@ from edgegw.fabric import rwset, transaction
 from edgegw.fabric.proto import common_pb2, gateway_pb2, peer_pb2
 from edgegw.fabric.rwset import RangeRead, ReadWriteSet, Version
 from edgegw.fabric.wire import MalformedMessageError, decode, encode
-from tests.support.block_export import split_delimited
+from firmware_sim.audit.blocks import split
+from firmware_sim.audit.protobuf import MalformedError
 
 KEYS = st.text(min_size=1, max_size=8)
 VERSIONS = st.builds(Version, st.integers(0, 2**40), st.integers(0, 1000))
@@ -177,6 +178,9 @@ def test_blocks_bind_their_data_and_carry_codes() -> None:
 
 @given(st.lists(st.binary(max_size=300), max_size=5))
 def test_exports_are_split_again(raw: list[bytes]) -> None:
-    """Length-delimited blocks come back as they went in."""
+    """The auditor splits length-delimited blocks as they went in, and refuses an export that ends inside one."""
     data = b"".join(blocks.delimited(entry) for entry in raw)
-    assert list(split_delimited(data)) == raw
+    assert list(split(data)) == raw
+    if raw and raw[-1]:
+        with pytest.raises(MalformedError):
+            list(split(data[:-1]))

@@ -13,7 +13,7 @@ from edgegw.core.line_allocation import IMPORT
 from edgegw.core.market import PRODUCTS, Price, key
 from edgegw.core.metering import MeterAccount
 from edgegw.core.orders import OPEN, Aim, OrderState
-from edgegw.core.state import Evse, Station
+from edgegw.core.state import Evse, Station, TradeLine
 from edgegw.core.submission import ENDED, State
 from edgegw.web import formats
 from edgegw.web.operator.daemon_messages import N_
@@ -144,6 +144,19 @@ def _amount(product: str, amount: int, locale: Locale) -> str:
     return formats.tokens(amount, locale.language) if product == "CHARGE" else formats.kwh(amount)
 
 
+def _line_row(line: TradeLine, locale: Locale) -> dict[str, object]:
+    return {
+        "trade_id": line.trade_id,
+        "evse_id": line.evse_id,
+        "product": locale.word("charging") if line.direction == IMPORT else locale.word("discharging"),
+        "energy": formats.kwh(line.energy_wh, places=3),
+        "interval": locale.moment(line.interval * SECOND_NS),
+        "kind": line.kind,
+        "reason": line.reason or "",
+        "submitted": line.submission_id is not None,
+    }
+
+
 def outbox_values(station: Station, locale: Locale) -> dict[str, Any]:
     """Lines and submissions on their way, since when, and energy that was never traded, by reason."""
     word = locale.word
@@ -155,19 +168,7 @@ def outbox_values(station: Station, locale: Locale) -> dict[str, Any]:
         "oldest": locale.moment(min(locale.now_ns, (lines[0].interval + INTERVAL_S) * SECOND_NS))
         if lines
         else "",
-        "lines": [
-            {
-                "trade_id": line.trade_id,
-                "evse_id": line.evse_id,
-                "product": word("charging") if line.direction == IMPORT else word("discharging"),
-                "energy": formats.kwh(line.energy_wh, places=3),
-                "interval": locale.moment(line.interval * SECOND_NS),
-                "kind": line.kind,
-                "reason": line.reason or "",
-                "submitted": line.submission_id is not None,
-            }
-            for line in lines[:ROWS_MAX]
-        ],
+        "lines": [_line_row(line, locale) for line in lines[:ROWS_MAX]],
         "submissions": [
             {
                 "function": one.function,
