@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from firmware_sim.charger import Charger, Visit
+from firmware_sim.charger import Charger
 from firmware_sim.modbus_server import ServedMeter, serve_meter
 from firmware_sim.ocpp2_client import Dialect2
 from firmware_sim.ocpp16_client import Dialect16
 from firmware_sim.ocpp_client import OcppClient
 from firmware_sim.plans import EvsePlan, Scenario
 from firmware_sim.plant import Mark, Plant
+from firmware_sim.visit import Visit
 from firmware_sim.world import Clock, stream
 
 FIRST_SERIAL = 10_000_001

@@ -12,10 +12,11 @@ from typing import Any
 from ocpp.v16 import ChargePoint, call, call_result
 from websockets.asyncio.client import ClientConnection
 
-from firmware_sim.charger import MEASURANDS, Charger, Reading, TxEvent, Visit
+from firmware_sim.charger import MEASURANDS, Charger
 from firmware_sim.ocpp_client import OcppClient
 from firmware_sim.point import PointMixin
 from firmware_sim.profiles import ProfileRefused, read_profile
+from firmware_sim.visit import Reading, TxEvent, Visit
 from firmware_sim.world import iso
 
 STOP_REASONS = {"Reset": "HardReset"}

@@ -15,10 +15,11 @@ from ocpp.v21 import call as call21
 from ocpp.v201 import call as call201
 from websockets.asyncio.client import ClientConnection
 
-from firmware_sim.charger import Charger, Reading, TxEvent, Visit
+from firmware_sim.charger import Charger
 from firmware_sim.ocpp2_calls import Calls2
 from firmware_sim.ocpp_client import OcppClient
 from firmware_sim.point import Handler
+from firmware_sim.visit import Reading, TxEvent, Visit
 from firmware_sim.world import iso
 
 NEEDS_21 = {"AC": ("AC_three_phase", "AC_BPT"), "DC": ("DC", "DC_BPT")}

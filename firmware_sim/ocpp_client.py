@@ -23,7 +23,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 from websockets.typing import Subprotocol
 
-from firmware_sim.charger import ACCEPTED, Charger, TxEvent, Visit
+from firmware_sim.charger import ACCEPTED, Charger
+from firmware_sim.visit import TxEvent, Visit
 from firmware_sim.world import Clock
 
 ocpp.messages.ASYNC_VALIDATION = False  # executor hops would cost more than the validation

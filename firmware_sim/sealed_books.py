@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from firmware_sim import __version__
-from firmware_sim.charger import Visit
 from firmware_sim.ev import NJ_PER_MWH
 from firmware_sim.evse_rig import EvseRig
 from firmware_sim.plans import Scenario
 from firmware_sim.plant import Mark
+from firmware_sim.visit import Visit
 from firmware_sim.world import NS_PER_S, QUARTER_NS, Clock, iso
 
 
