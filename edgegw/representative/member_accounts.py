@@ -80,7 +80,7 @@ class MemberAccounts:
     async def _sweep(self, member_id: str) -> None:
         try:
             self.counts["swept"] += await ledger_accounts.sweep(self._ledger, member_id)
-        except LedgerError:  # whoever looks at the balance next tries again
+        except LedgerError:  # the next look at the balance tries again
             self.counts["not swept"] += 1
 
     async def history(self, member_id: str, *, bookmark: str = "", size: int = 20) -> History:

@@ -100,7 +100,7 @@ def _soc_keys(rows: Sequence[PlanRow], labels: PlanLabels, marks: PlanMarks) -> 
 
 
 def _up_and_down(charge: str, sale: str) -> list[Key]:
-    """What stands above zero and what below it, as arrows."""
+    """The legend of bars above and below zero: an arrow up and an arrow down."""
     up: Steps = [("M", (12, -1)), ("L", (20, 13)), ("L", (4, 13)), ("Z", ())]
     down: Steps = [("M", (12, 13)), ("L", (20, -1)), ("L", (4, -1)), ("Z", ())]
     return [
