@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from edgegw.core.state import Phase
 from tests.support.chargers_running import basic
 from tests.support.chargers_station import NOW
+from tests.support.patience import until
 from tests.support.whole_edge import TOKEN, Edge, answer_to, assert_clean, call, whole_edge
 
 
@@ -310,6 +311,7 @@ async def test_row18_a_register_that_went_back(edge: Edge) -> None:
     (line,) = edge.coded("EGW-1210")
     assert line["event"] == "session.disputed"
     assert (line["start_wh"], line["register_wh"]) == (5_000, 4_200)
+    await until(lambda: edge.lines("session.finished"))
     assert len(edge.lines("session.finished")) == 1
 
 

@@ -26,6 +26,7 @@ from tests.support.patience import PATIENCE_S
 METERS = Path(__file__).parents[2] / "configs" / "meters"
 CUT_NS = 1_560_150_000 // 900 * INTERVAL_NS
 Answer = Callable[[bytes], Awaitable[bytes | None]]
+PATIENT = BusSettings(poll_s=86_400, timeout_s=5.0)  # a busy machine must not look like an absent meter
 
 
 def _truth() -> tuple[int, int, int]:
@@ -70,7 +71,7 @@ async def running(
     port: int, *units: UnitSettings, clock: StationClock | None = None, settings: BusSettings | None = None
 ) -> AsyncIterator[Station]:
     """A bus that polls so rarely that only what the test asks for is read, unless settings say otherwise."""
-    settings = settings or BusSettings(poll_s=86_400, timeout_s=0.2)
+    settings = settings or PATIENT
     bus = MeterBus(clock or StationClock(), units, host="127.0.0.1", port=port, settings=settings)
     station = Station(bus)
     task = asyncio.create_task(bus.run(station.emit))
@@ -175,13 +176,13 @@ async def _late_answers(served: ServedMeter, station: Station, delay_s: float) -
 @pytest.mark.parametrize("framing", ["tcp", "rtu-tcp"])
 async def test_a_late_answer_is_never_taken_for_another(framing: Framing) -> None:
     """An answer later than the timeout is a failure, and every reading after it is right, with RTU frames too."""
-    settings = BusSettings(poll_s=86_400, timeout_s=0.15, framing=framing)
+    settings = BusSettings(poll_s=86_400, timeout_s=0.6, framing=framing)
     served = await serve_meter(
         METERS / "abb-b23.json", _truth, unit_id=1, serial="4711", rtu_frames=framing == "rtu-tcp"
     )
     try:
         async with running(served.port, _unit("m", "abb-b23"), settings=settings) as station:
-            await _late_answers(served, station, 0.2)
+            await _late_answers(served, station, 0.8)
     finally:
         await served.stop()
 
@@ -202,7 +203,7 @@ async def test_an_answer_of_another_shape_is_refused(change: Callable[[bytes], b
         return change(request)
 
     async with raw_server(answer) as port:
-        line = ModbusConnection("127.0.0.1", port, framing="tcp", timeout_s=0.2, gap_s=0.0)
+        line = ModbusConnection("127.0.0.1", port, framing="tcp", timeout_s=PATIENCE_S, gap_s=0.0)
         await line.connect()
         with pytest.raises(ReadError, match=reason):
             await line.request(1, Block(fc=4, start=801, count=12))
@@ -226,7 +227,7 @@ async def test_an_answer_of_another_unit_is_never_a_value() -> None:
 async def test_a_refusal_keeps_the_connection() -> None:
     """A Modbus exception is an answer: it is told with its code and the connection stays."""
     async with meter("abb-b23") as served:
-        line = ModbusConnection("127.0.0.1", served.port, framing="tcp", timeout_s=0.5, gap_s=0.0)
+        line = ModbusConnection("127.0.0.1", served.port, framing="tcp", timeout_s=PATIENCE_S, gap_s=0.0)
         await line.connect()
         with pytest.raises(RefusedError, match="exception_2"):
             await line.request(1, Block(fc=3, start=0, count=2))
@@ -252,8 +253,8 @@ async def test_a_hang_up_fails_the_request_at_once() -> None:
 async def test_a_cancelled_read_leaves_no_connection_behind() -> None:
     """A task cancelled between request and answer closes the connection, so the answer reaches nobody."""
     async with meter("abb-b23") as served:
-        served.faults.delay_s = 0.2
-        line = ModbusConnection("127.0.0.1", served.port, framing="tcp", timeout_s=1.0, gap_s=0.0)
+        served.faults.delay_s = 2.0
+        line = ModbusConnection("127.0.0.1", served.port, framing="tcp", timeout_s=PATIENCE_S, gap_s=0.0)
         await line.connect()
         task = asyncio.create_task(line.request(1, Block(fc=3, start=0x5000, count=8)))
         await asyncio.sleep(0.05)
@@ -292,9 +293,12 @@ async def test_a_silent_unit_is_probed_and_comes_back() -> None:
     """After two failures a unit is left alone, requests do not disturb it, and a later probe finds it again."""
     async with (
         meter("eastron-sdm630") as served,
-        running(served.port, _unit("m", "eastron-sdm630")) as station,
+        running(
+            served.port, _unit("m", "eastron-sdm630"), settings=BusSettings(poll_s=86_400, timeout_s=0.2)
+        ) as station,
     ):
-        station.bus._units[0].probe_s = 0.3
+        unit = station.bus._units[0]
+        unit.probe_s = PATIENCE_S
         served.faults.silent = True
         await station.until(lambda: len(station.reasons) == 2)
         asked = served.reads
@@ -303,6 +307,10 @@ async def test_a_silent_unit_is_probed_and_comes_back() -> None:
             await asyncio.sleep(0.02)
         assert served.reads == asked
         served.faults.silent = False
+        assert unit.timer is not None
+        assert unit.timer.when() > asyncio.get_running_loop().time()
+        unit.timer.cancel()
+        station.bus._probe(0)  # its time has come
         await station.until(lambda: bool(station.readings))
     assert station.readings[0].import_mwh == 1_234_567_000
 
@@ -312,7 +320,7 @@ async def test_a_dead_unit_leaves_the_bus_to_the_others() -> None:
     async with meter("eastron-sdm630") as served:
         units = (_unit("alive", "eastron-sdm630"), _unit("dead", "eastron-sdm630", 2))
         async with running(
-            served.port, *units, settings=BusSettings(poll_s=86_400, timeout_s=0.1)
+            served.port, *units, settings=BusSettings(poll_s=86_400, timeout_s=0.5)
         ) as station:
             await station.until(lambda: len(station.reasons) == 2)
             count = len(station.readings)
@@ -346,10 +354,9 @@ async def test_reconnects_and_notices_another_serial() -> None:
 
 async def test_a_meter_replaced_between_two_reads_is_noticed() -> None:
     """A connection that was lost while nobody asked costs no failure, and the serial is read anew on the next one."""
-    patient = BusSettings(poll_s=86_400, timeout_s=5.0)  # a busy machine must not look like an absent meter
     async with (
         meter("abb-b23", serial="1001") as served,
-        running(served.port, _unit("m", "abb-b23"), settings=patient) as station,
+        running(served.port, _unit("m", "abb-b23"), settings=PATIENT) as station,
     ):
         await station.until(lambda: bool(station.readings))
         port = served.port
@@ -408,7 +415,7 @@ async def test_a_counter_reset_is_passed_on_as_it_is() -> None:
 async def test_each_quarter_hour_lies_between_two_close_reads() -> None:
     """On an accelerated clock every cut has a reading wholly before it and one wholly after it, within the guards."""
     mapping = ClockMapping(
-        monotonic_origin_ns=time.monotonic_ns(), utc_origin_ns=CUT_NS - 120 * SECOND_NS, speed=600
+        monotonic_origin_ns=time.monotonic_ns(), utc_origin_ns=CUT_NS - 90 * SECOND_NS, speed=200
     )
     clock = StationClock(mapping)
     settings = BusSettings(poll_s=86_400, before_cut_s=60.0, after_cut_s=1.0, timeout_s=1.0)
@@ -416,7 +423,7 @@ async def test_each_quarter_hour_lies_between_two_close_reads() -> None:
         meter("eastron-sdm630") as served,
         running(served.port, _unit("m", "eastron-sdm630"), clock=clock, settings=settings) as station,
     ):
-        await station.until(lambda: clock.now_ns() > CUT_NS + INTERVAL_NS + 120 * SECOND_NS)
+        await station.until(lambda: clock.now_ns() > CUT_NS + INTERVAL_NS + 90 * SECOND_NS)
         counts = station.bus.counts("m")
     for cut in (CUT_NS, CUT_NS + INTERVAL_NS):
         assert [item for item in station.readings if cut - 60 * SECOND_NS <= item.t0_ns and item.t1_ns < cut]

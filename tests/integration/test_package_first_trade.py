@@ -55,6 +55,7 @@ def settled(trades: Any) -> bool:
     return bool(trades) and all(one["status"] != "OPEN" for one in trades)
 
 
+@pytest.mark.nightly
 def test_the_page_is_walked_to_a_committed_trade() -> None:
     """Each command of the page works as it stands there; what the meter counted is recorded on the ledger, Wh for Wh."""
     if reason := unbootable():

@@ -106,7 +106,7 @@ async def check_kills(folder: Path, killer: Killer) -> Aftermath:
     return after
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.nightly)])
 async def test_ten_kills(tmp_path: Path, seed: int) -> None:
     """Ten kills in a day of five EVSEs, one of them long: the books agree, no trade twice, no sale without a gateway.
 

@@ -81,7 +81,7 @@ def willing(event: Waiting) -> Answer:
 async def running(*chargers: ChargerSettings, **more: Any) -> AsyncIterator[Station]:
     """A station on a free port, with the chargers CP1 and "CP|2" unless told others."""
     profiles = more.pop("profiles", None)
-    given: dict[str, Any] = {"call_timeout_s": 1.0, "probe_timeout_s": 0.3, **more}
+    given: dict[str, Any] = {"call_timeout_s": 10.0, "probe_timeout_s": 1.0, **more}
     station = Station()
     both = (charger_settings("CP1"), charger_settings("CP|2", evses={1: "evse-9"}))
     settings = station_settings(*(chargers or both), **given)
