@@ -80,7 +80,7 @@ nightly: $(DEVELOPMENT) tools
 	@$(PYTEST) -n 2 --dist worksteal --durations=12 -m nightly
 
 soak: $(DEVELOPMENT)
-	@$(BIN)/python -m pytest -m soak -o timeout=7200
+	@$(BIN)/python -m pytest -m soak
 
 bench: $(DEVELOPMENT)
 	@$(BIN)/python -m tests.bench $(addprefix --only ,$(ONLY))

@@ -5,7 +5,6 @@ run at full speed.
 """
 
 import os
-from collections.abc import Sequence
 
 import coverage
 import hypothesis
@@ -24,20 +23,29 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("short")
 
 LONG_S = {
-    "browser/": 45,
+    "scenario/test_peer_outage.py": 120,
     "scenario/": 60,
-    "integration/test_package_": 60,
-    "integration/test_power_cut.py": 40,
-    "integration/test_first_trade.py": 35,
+    "integration/test_package_deb.py": 100,
+    "integration/test_package_": 20,
+    "browser/test_pages.py": 60,
+    "browser/": 40,
+    "integration/test_power_cut.py": 45,
+    "integration/test_service.py": 45,
+    "integration/test_first_trade.py": 40,
 }
-"""Seconds of a test, or of a group's set-up, that mostly waits; in files that begin so, below tests/."""
+"""Seconds of a whole file whose tests mostly wait, by how its path below tests/ begins; the first that fits counts."""
 
 LONG_LIMIT_S = 1200
-"""The time limit of those tests; pyproject.toml has that of all others."""
+SOAK_LIMIT_S = 7200
+"""The time limit of a test in those files, and of a long form; pyproject.toml has that of all others."""
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker begins with its share of the long tests, so that none of them is left alone at the end."""
+    """Each worker begins with its share of the long tests, so that none of them is left alone at the end.
+
+    Last of all hooks: what a marker deselects has no place in a share.
+    """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
@@ -45,14 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
     spent_s = [0] * workers
     short: list[pytest.Item] = []
-    for name, tests in sorted(files.items(), key=lambda one: -_long_s(*one)):
-        seconds = _long_s(name, tests)
+    for name, tests in sorted(files.items(), key=lambda one: -_long_s(one[0])):
+        seconds = _long_s(name)
         if not seconds:
             short += tests
             continue
-        for item in tests:
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(LONG_LIMIT_S))
         least = spent_s.index(min(spent_s))
         shares[least] += tests
         spent_s[least] += seconds
@@ -63,12 +68,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ordered += [*share, *short[:taken]]
         short = short[taken:]
     items[:] = [*ordered, *short]
+    for item in items:
+        limit_s = _limit_s(item)
+        if limit_s and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(limit_s))
 
 
-def _long_s(name: str, tests: Sequence[pytest.Item]) -> int:
-    """Seconds that a file's tests take, where they are long; at most so many of its tests wait."""
-    each_s = next((seconds for prefix, seconds in LONG_S.items() if name.startswith(f"tests/{prefix}")), 0)
-    return each_s * min(len(tests), 2)
+def _limit_s(item: pytest.Item) -> int:
+    """A test's own time limit, where it is not the common one; else 0."""
+    if item.get_closest_marker("soak"):
+        return SOAK_LIMIT_S
+    return LONG_LIMIT_S if _long_s(item.nodeid) else 0
+
+
+def _long_s(name: str) -> int:
+    """Seconds of a file, where it is long."""
+    return next((seconds for prefix, seconds in LONG_S.items() if name.startswith(f"tests/{prefix}")), 0)
 
 
 def pytest_sessionfinish() -> None:

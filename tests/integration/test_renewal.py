@@ -90,8 +90,8 @@ async def test_a_renewal_between_proposal_and_envelope(tmp_path: Path) -> None:
 async def test_an_expired_identity_is_the_one_exception(tmp_path: Path) -> None:
     """Its envelope is refused for ever; once renewed, and only then, the call may be endorsed anew."""
     async with running_peer(tmp_path) as peer:
-        ends = time.time() + 1
-        renew(peer, lasts=timedelta(seconds=1))
+        ends = time.time() + 5
+        renew(peer, lasts=timedelta(seconds=5))
         signer = renewable(peer)
         async with client_with(peer, signer) as client:
             endorsed = await client.endorse("Add", {"key": "k", "n": 1})

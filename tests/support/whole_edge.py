@@ -162,7 +162,7 @@ async def whole_edge(
         fresh_transaction_id=lambda: next(numbers),
         fresh_message_id=lambda: secrets.token_hex(4),
         log=log_event,
-        probe_timeout_s=0.3,
+        probe_timeout_s=1.0,
     )
     edge = Chargers(station_settings, inbox.put, clock, profiles=profiles)
     accounts = {

@@ -32,6 +32,7 @@ from edgegw.gateway.loop import Adapters, Gateway, restore
 from edgegw.gateway.row_codec import encode_row
 from tests.support.core_bench import MEMBERS, T0_S, Bench, S, settings
 from tests.support.gateway_fakes import Everything, FakeClock, FakeJournal
+from tests.support.patience import until
 
 
 class Loop:
@@ -165,7 +166,7 @@ async def test_readings_alone_are_saved_from_time_to_time(monkeypatch: pytest.Mo
         await loop.clock.set(61)
         await loop.send(loop.read(1_001))
         count = len(loop.journal.commits)
-        await asyncio.sleep(0.05)
+        await until(lambda: len(loop.journal.commits) > count)
         assert len(loop.journal.commits) == count + 1
         assert list(loop.journal.commits[-1][1]) == ["meters/MA1"]
 
@@ -218,6 +219,7 @@ async def test_timers_fire_once_and_a_newer_one_replaces_an_older(monkeypatch: p
         monkeypatch.setattr(loop.inbox, "put", fired.append)
         for _ in range(2):
             loop.gateway._do(StartTimer(key=StartAnswerDue(evse_id="A1", session_id="x"), after_s=0))
+        await until(lambda: fired)
         await asyncio.sleep(0.01)
         assert fired == [TimerFired(key=StartAnswerDue(evse_id="A1", session_id="x"))]
 
