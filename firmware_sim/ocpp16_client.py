@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection
 
 from firmware_sim.charger import MEASURANDS, Charger
 from firmware_sim.ocpp_client import OcppClient
-from firmware_sim.point import PointMixin
+from firmware_sim.point import Handler, PointMixin
 from firmware_sim.profiles import ProfileRefused, read_profile
 from firmware_sim.visit import Reading, TxEvent, Visit
 from firmware_sim.world import iso
@@ -151,22 +151,24 @@ class Point16(PointMixin, ChargePoint):  # type: ignore[misc]  # the package is 
         self._charger = charger
         self._client = client
         self._settings = settings
-        self.install(
-            {
-                "ChangeConfiguration": self._change_configuration,
-                "GetConfiguration": self._get_configuration,
-                "SetChargingProfile": self._set_profile,
-                "ClearChargingProfile": self._clear_profile,
-                "RemoteStartTransaction": self._remote_start,
-                "RemoteStopTransaction": self._remote_stop,
-                "TriggerMessage": self._trigger,
-                "Reset": self._reset,
-                "ClearCache": lambda: call_result.ClearCache(status="Accepted"),
-                "ChangeAvailability": lambda **_: call_result.ChangeAvailability(status="Rejected"),
-                "UnlockConnector": lambda **_: call_result.UnlockConnector(status="NotSupported"),
-                "DataTransfer": lambda **_: call_result.DataTransfer(status="UnknownVendorId"),
-            }
-        )
+        self.install(self.handlers())
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the table of the calls that are answered."""
+        return {
+            "ChangeConfiguration": self._change_configuration,
+            "GetConfiguration": self._get_configuration,
+            "SetChargingProfile": self._set_profile,
+            "ClearChargingProfile": self._clear_profile,
+            "RemoteStartTransaction": self._remote_start,
+            "RemoteStopTransaction": self._remote_stop,
+            "TriggerMessage": self._trigger,
+            "Reset": self._reset,
+            "ClearCache": lambda: call_result.ClearCache(status="Accepted"),
+            "ChangeAvailability": lambda **_: call_result.ChangeAvailability(status="Rejected"),
+            "UnlockConnector": lambda **_: call_result.UnlockConnector(status="NotSupported"),
+            "DataTransfer": lambda **_: call_result.DataTransfer(status="UnknownVendorId"),
+        }
 
     def _change_configuration(self, key: str, value: str) -> Any:
         return call_result.ChangeConfiguration(status=self._change(key, value))

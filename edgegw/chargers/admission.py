@@ -9,6 +9,7 @@ import contextlib
 import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import assert_never
 from urllib.parse import unquote
 
 from edgegw.chargers.pending_chargers import PendingChargers
@@ -143,6 +144,8 @@ class AdmissionControl:
                 return Denial(code="EGW-1005", charger_id=charger_id)
             case Verdict.ADMITTED:
                 pass
+            case unhandled:
+                assert_never(unhandled)
         if not await asyncio.to_thread(self._keeps_profile, charger_id, attempt.profile):
             return Denial(code="EGW-1106", charger_id=charger_id)
         return Admission(charger_id=charger_id, address=attempt.address, profile=attempt.profile)

@@ -3,15 +3,17 @@
 Source: OCPP-J 1.6 §4, OCPP 2.1 Part 4 §4 (CALL, CALLRESULT, CALLERROR).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.common.errors import DeviceError
-from edgegw.core.effects import Answer
+from edgegw.core.effects import Answer, ChargerCommand
 from edgegw.core.events import CallRef, Event
+
+C = TypeVar("C", bound=ChargerCommand)
 
 Payload = dict[str, Any]
 
@@ -91,10 +93,38 @@ class ProfileStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetpointRefusal:
-    """A setpoint that this charger cannot be given."""
+    """A command that this charger cannot be given."""
 
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandContext:
+    """What a command's next CALL depends on besides the command: read again before each CALL."""
+
+    charger: ChargerSettings
+    installed: Installed | None
+    now_ns: int
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots: Python 3.11 sets __orig_class__ on a generic
+class Outgoing(Generic[C]):
+    """How one version sends one command of the core. `actions`: every CALL that `build` may make; pure.
+
+    A Request is the whole command; a ProfileStep may be followed by others.
+    """
+
+    actions: frozenset[str]
+    build: Callable[[C, CommandContext], Request | ProfileStep | SetpointRefusal]
+
+
+def unsupported(_command: ChargerCommand, _context: CommandContext) -> SetpointRefusal:
+    """Refuse a command that a version of OCPP has no message for."""
+    return SetpointRefusal(reason="NotSupported")
+
+
+UNSUPPORTED = Outgoing[ChargerCommand](actions=frozenset(), build=unsupported)
+
+Commands = Mapping[type[ChargerCommand], Outgoing[Any]]
 Handler = Callable[[Incoming], Reaction]
 AnswerTranslator = Callable[[Incoming, Answer], Payload]

@@ -6,7 +6,10 @@ start-up configuration. Never sends.
 
 import asyncio
 import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Generic, TypeVar
 
 from edgegw.chargers.call_types import Request
 from edgegw.core.effects import (
@@ -27,38 +30,97 @@ class Configuration:
 
 
 Command = ChargerCommand | Configuration
+C = TypeVar("C", bound=Command)
+
+
+class Urgency(IntEnum):
+    """The order of CALLs: a lower one goes first."""
+
+    STOP = 0
+    DISCHARGE = 1  # what ends, limits or allows one
+    CHARGE = 2
+    CONFIGURE = 3
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots: Python 3.11 sets __orig_class__ on a generic
+class CommandRule(Generic[C]):
+    """How one kind of command waits and ends.
+
+    `subject`: what it is about; a newer command of the same kind and subject takes its place. `answered`: the event
+    that reports its end to the core, with the reason ("" for accepted), or None where the core asks for none.
+    """
+
+    subject: Callable[[C], object]
+    urgency: Callable[[C], Urgency]
+    answered: Callable[[C, str], Event] | None
+
+
+def _setpoint_answered(command: ApplySetpoint, reason: str) -> SetpointAnswered:
+    return SetpointAnswered(
+        evse_id=command.evse_id, setpoint_id=command.setpoint_id, accepted=not reason, reason=reason
+    )
+
+
+def _start_answered(command: StartRemotely, reason: str) -> RemoteStartAnswered:
+    return RemoteStartAnswered(
+        evse_id=command.evse_id, remote_start_id=command.remote_start_id, accepted=not reason, reason=reason
+    )
+
+
+def _first_request(command: Configuration) -> object:
+    first = command.alternatives[0]
+    return first.action, str(first.payload)
+
+
+RULES: Mapping[type[Command], CommandRule[Any]] = {
+    ApplySetpoint: CommandRule[ApplySetpoint](
+        subject=lambda command: command.evse_id,
+        urgency=lambda command: Urgency.DISCHARGE if command.power_w <= 0 else Urgency.CHARGE,
+        answered=_setpoint_answered,
+    ),
+    AllowEnergyTransfer: CommandRule[AllowEnergyTransfer](
+        subject=lambda command: command.transaction_id,
+        urgency=lambda _command: Urgency.DISCHARGE,  # before the discharge it allows
+        answered=None,
+    ),
+    StartRemotely: CommandRule[StartRemotely](
+        subject=lambda command: command.evse_id,
+        urgency=lambda _command: Urgency.CHARGE,
+        answered=_start_answered,
+    ),
+    StopRemotely: CommandRule[StopRemotely](
+        subject=lambda command: command.transaction_id,
+        urgency=lambda _command: Urgency.STOP,
+        answered=None,
+    ),
+    Configuration: CommandRule[Configuration](
+        subject=_first_request,
+        urgency=lambda _command: Urgency.CONFIGURE,
+        answered=None,
+    ),
+}
 
 
 def answered(command: Command | None, reason: str) -> tuple[Event, ...]:
-    """What the core is told of a command's end; "" means accepted. Only setpoints and starts are answered for."""
-    match command:
-        case ApplySetpoint(evse_id=evse_id, setpoint_id=number):
-            return (
-                SetpointAnswered(evse_id=evse_id, setpoint_id=number, accepted=not reason, reason=reason),
-            )
-        case StartRemotely(evse_id=evse_id, remote_start_id=number):
-            return (
-                RemoteStartAnswered(
-                    evse_id=evse_id, remote_start_id=number, accepted=not reason, reason=reason
-                ),
-            )
-        case _:
-            return ()
+    """What the core is told of a command's end; "" means accepted."""
+    event_of = None if command is None else RULES[type(command)].answered
+    return () if event_of is None else (event_of(command, reason),)
 
 
 class CommandQueue:
     """Bounded by its keys: one entry per EVSE, transaction or start-up request."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[int, int, Command]] = {}
+        self._waiting: dict[tuple[type[Command], object], tuple[Urgency, int, Command]] = {}
         self._counter = itertools.count()
         self._filled: asyncio.Future[None] | None = None  # while somebody waits
 
     def put(self, command: Command) -> Command | None:
         """Queue a command; returns the one it takes the place of."""
-        key = _key(command)
+        rule = RULES[type(command)]
+        key = type(command), rule.subject(command)
         _, _, superseded = self._waiting.pop(key, (0, 0, None))
-        self._waiting[key] = (_rank(command), next(self._counter), command)
+        self._waiting[key] = (rule.urgency(command), next(self._counter), command)
         if self._filled is not None and not self._filled.done():
             self._filled.set_result(None)
         return superseded
@@ -76,32 +138,3 @@ class CommandQueue:
         commands = [command for _, _, command in self._waiting.values()]
         self._waiting.clear()
         return commands
-
-
-def _key(command: Command) -> str:
-    match command:
-        case ApplySetpoint():
-            return f"setpoint:{command.evse_id}"
-        case AllowEnergyTransfer():
-            return f"allow:{command.transaction_id}"
-        case StartRemotely():
-            return f"start:{command.evse_id}"
-        case StopRemotely():
-            return f"stop:{command.transaction_id}"
-        case Configuration():
-            first = command.alternatives[0]
-            return f"configuration:{first.action}:{first.payload}"
-
-
-def _rank(command: Command) -> int:
-    match command:
-        case StopRemotely():
-            return 0
-        case ApplySetpoint() if command.power_w <= 0:
-            return 1
-        case AllowEnergyTransfer():  # before the discharge it allows
-            return 1
-        case ApplySetpoint() | StartRemotely():
-            return 2
-        case Configuration():
-            return 3

@@ -7,9 +7,15 @@ Source: OCPP-J §4.1.1 (one outstanding CALL); OCPP 1.6 §4.2, 2.x B01 (a boot f
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, assert_never
 
-from edgegw.chargers.call_types import Installed, Request, SetpointRefusal
+from edgegw.chargers.call_types import (
+    CommandContext,
+    Installed,
+    ProfileStep,
+    Request,
+    SetpointRefusal,
+)
 from edgegw.chargers.command_queue import Command, CommandQueue, Configuration, answered
 from edgegw.chargers.dialogue import Dialogue, DialogueOutcome
 from edgegw.chargers.rpc import CallEnded
@@ -19,14 +25,7 @@ from edgegw.chargers.versions import Version, is_accepted
 from edgegw.common.clock import Clock
 from edgegw.common.error_codes import REMEDIES
 from edgegw.common.rate_limited_log import RateLimitedLog
-from edgegw.core.effects import (
-    AllowEnergyTransfer,
-    AnswerCall,
-    ApplySetpoint,
-    ChargerCommand,
-    StartRemotely,
-    StopRemotely,
-)
+from edgegw.core.effects import AnswerCall, ChargerCommand
 from edgegw.core.events import ChargerConnected, ChargerDisconnected, Violation
 from edgegw.ports.gateway import Emit
 
@@ -204,46 +203,42 @@ class Connection:
             self._current = None
 
     async def _perform(self, command: Command) -> None:
-        match command:
-            case ApplySetpoint():
-                await self._apply(command)
-            case StartRemotely():
-                await self._start(command)
-            case StopRemotely():
-                await self._send_one(self._version.stop_remotely(command))
-            case AllowEnergyTransfer():
-                await self._send_one(self._version.allow_energy_transfer(command))
-            case Configuration():
-                for request in command.alternatives:
-                    if await self._request(request) in {"", "timeout"}:
-                        break
+        if isinstance(command, Configuration):
+            for request in command.alternatives:
+                if await self._request(request) in {"", "timeout"}:
+                    break
+        else:
+            self._report(command, await self._carry_out(command))
 
-    async def _apply(self, effect: ApplySetpoint) -> None:
-        """Take the steps towards a setpoint; after any failure nothing is taken to be installed."""
+    async def _carry_out(self, command: ChargerCommand) -> str:
+        """Take the steps of a command; "" once the charger accepted the last one, else why it did not."""
+        outgoing = self._version.commands[type(command)]
         while True:
-            installed = self._installed.get(effect.evse_id)
-            now_ns = self._clock.now_ns()
-            step = self._version.apply_setpoint(effect, self._charger, installed, now_ns=now_ns)
-            if isinstance(step, SetpointRefusal):
-                self._report(effect, step.reason)
-                return
-            self._installed.pop(effect.evse_id, None)
-            reason = await self._request(step.request)
-            if reason:
-                self._report(effect, reason)
-                return
-            self._installed[effect.evse_id] = step.installed
-            if step.is_last:
-                self._report(effect, "")
-                return
+            context = CommandContext(
+                charger=self._charger,
+                installed=self._installed.get(command.evse_id),
+                now_ns=self._clock.now_ns(),
+            )
+            step = outgoing.build(command, context)
+            match step:
+                case SetpointRefusal(reason=reason):
+                    return reason
+                case Request():
+                    return await self._request(step)
+                case ProfileStep():
+                    reason = await self._install(command.evse_id, step)
+                    if reason or step.is_last:
+                        return reason
+                case _:
+                    assert_never(step)
 
-    async def _start(self, effect: StartRemotely) -> None:
-        request = self._version.start_remotely(effect, self._charger)
-        self._report(effect, "TokenTooLong" if request is None else await self._request(request))
-
-    async def _send_one(self, request: Request | None) -> None:
-        if request is not None:
-            await self._request(request)
+    async def _install(self, evse_id: str, step: ProfileStep) -> str:
+        """Send a charging profile; after any failure nothing is taken to be installed."""
+        self._installed.pop(evse_id, None)
+        reason = await self._request(step.request)
+        if not reason:
+            self._installed[evse_id] = step.installed
+        return reason
 
     async def _request(self, request: Request) -> str:
         """Send one CALL and wait for its end; "" when accepted, else why not."""

@@ -7,6 +7,7 @@ cannot be understood is kept as a frame with its flaw, and acknowledged.
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from edgegw.chargers import json_values
 from edgegw.chargers.call_types import (
@@ -99,6 +100,8 @@ class Dialogue:
             case Ignored(reason=reason, flaw=flaw):
                 self._counts[f"frame.{reason}"] += 1
                 return DialogueOutcome(flaw=None if flaw is None else self._shown(flaw, text))
+            case unhandled:
+                assert_never(unhandled)
 
     def answer(self, effect: AnswerCall) -> str | None:
         """The text of the core's answer; None for a CALL that does not wait (any more).

@@ -16,11 +16,14 @@ from edgegw.chargers import (
     meter_values as measured,
 )
 from edgegw.chargers.call_types import (
+    UNSUPPORTED,
     AnswerTranslator,
+    CommandContext,
+    Commands,
     Handler,
     Incoming,
     IncompleteCallError,
-    Installed,
+    Outgoing,
     Payload,
     ProfileStep,
     Reaction,
@@ -199,13 +202,6 @@ HANDLERS: Mapping[str, Handler] = {
     "StopTransaction": stop_transaction,
 }
 BILLING = frozenset({"StartTransaction", "StopTransaction", "MeterValues"})
-SENT = frozenset({
-    "ChangeConfiguration",
-    "RemoteStartTransaction",
-    "RemoteStopTransaction",
-    "SetChargingProfile",
-    "TriggerMessage",
-})  # fmt: skip
 
 
 def authorize_answer(_call: Incoming, answer: Answer) -> Payload:
@@ -241,6 +237,9 @@ ANSWERS: Mapping[str, AnswerTranslator] = {
     "StartTransaction": start_answer,
     "StopTransaction": stop_answer,
 }
+
+
+CONFIGURED = frozenset({"ChangeConfiguration", "SetChargingProfile", "TriggerMessage"})
 
 
 def configuration(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
@@ -279,14 +278,13 @@ def _rest_by_default(number: int, charger: ChargerSettings) -> Request:
     )
 
 
-def apply_setpoint(
-    effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
-) -> ProfileStep | SetpointRefusal:
+def apply_setpoint(effect: ApplySetpoint, context: CommandContext) -> ProfileStep | SetpointRefusal:
     """SetChargingProfile: first the fallback where it is not there yet, then the setpoint with its end."""
+    charger, now_ns = context.charger, context.now_ns
     refused = charging_profiles.refusal(effect, charger, now_ns)
     if refused is not None or not effect.transaction_id.isdecimal():
         return refused or SetpointRefusal(reason="UnknownTransaction")
-    fallback = charging_profiles.after_fallback(effect, installed)
+    fallback = charging_profiles.after_fallback(effect, context.installed)
     if fallback is not None:
         request = _profile(effect, charger, charging_profiles.FALLBACK_LEVEL, kind="Relative", timing={})
         return ProfileStep(request=request, installed=fallback, is_last=False)
@@ -299,24 +297,29 @@ def apply_setpoint(
     return ProfileStep(request=request, installed=active, is_last=True)
 
 
-def start_remotely(effect: StartRemotely, charger: ChargerSettings) -> Request | None:
-    """§5.11: RemoteStartTransaction, without word of its id; None for a token longer than an idTag may be."""
+def start_remotely(effect: StartRemotely, context: CommandContext) -> Request | SetpointRefusal:
+    """§5.11: RemoteStartTransaction, without word of its id; not for a token longer than an idTag may be."""
     if len(effect.id_token) > _ID_TAG_LENGTH_MAX:
-        return None
-    number = charging_profiles.evse_number(charger, effect.evse_id)
+        return SetpointRefusal(reason="TokenTooLong")
+    number = charging_profiles.evse_number(context.charger, effect.evse_id)
     return Request(action="RemoteStartTransaction", payload={"connectorId": number, "idTag": effect.id_token})
 
 
-def stop_remotely(effect: StopRemotely) -> Request | None:
-    """RemoteStopTransaction; None for an id that 1.6 cannot name."""
+def stop_remotely(effect: StopRemotely, _context: CommandContext) -> Request | SetpointRefusal:
+    """RemoteStopTransaction; not for an id that 1.6 cannot name."""
     if not effect.transaction_id.isdecimal():
-        return None
+        return SetpointRefusal(reason="UnknownTransaction")
     return Request(action="RemoteStopTransaction", payload={"transactionId": int(effect.transaction_id)})
 
 
-def allow_energy_transfer(_effect: AllowEnergyTransfer) -> Request | None:
-    """1.6 has no such message."""
-    return None
+COMMANDS: Commands = {
+    ApplySetpoint: Outgoing[ApplySetpoint](actions=frozenset({"SetChargingProfile"}), build=apply_setpoint),
+    StartRemotely: Outgoing[StartRemotely](
+        actions=frozenset({"RemoteStartTransaction"}), build=start_remotely
+    ),
+    StopRemotely: Outgoing[StopRemotely](actions=frozenset({"RemoteStopTransaction"}), build=stop_remotely),
+    AllowEnergyTransfer: UNSUPPORTED,
+}
 
 
 def _profile(

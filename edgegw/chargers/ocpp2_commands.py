@@ -7,7 +7,11 @@ Source: OCPP 2.0.1 and 2.1 Part 2: B05, F01, F03, F06, J02, K01, K28 (with errat
 
 from edgegw.chargers import charging_profiles, timestamps
 from edgegw.chargers.call_types import (
+    UNSUPPORTED,
+    CommandContext,
+    Commands,
     Installed,
+    Outgoing,
     Payload,
     ProfileStep,
     Request,
@@ -18,14 +22,7 @@ from edgegw.chargers.settings import ChargerSettings, StationSettings
 from edgegw.chargers.timestamps import SECOND_NS
 from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StartRemotely, StopRemotely
 
-SENT = frozenset({
-    "RequestStartTransaction",
-    "RequestStopTransaction",
-    "SetChargingProfile",
-    "SetVariables",
-    "TriggerMessage",
-})  # fmt: skip
-SENT_21 = SENT | {"NotifyAllowedEnergyTransfer", "UpdateDynamicSchedule"}
+CONFIGURED = frozenset({"SetChargingProfile", "SetVariables", "TriggerMessage"})
 
 _ID_TOKEN_LENGTH_MAX = 36  # 2.0.1; 2.1 takes 255, but a token should do for both
 _REGISTERS = "Energy.Active.Import.Register,Energy.Active.Export.Register"
@@ -68,14 +65,13 @@ def configuration_21(station: StationSettings, charger: ChargerSettings) -> tupl
     return (*configuration_201(station, charger), *by_mode)
 
 
-def apply_limit(
-    effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
-) -> ProfileStep | SetpointRefusal:
+def apply_limit(effect: ApplySetpoint, context: CommandContext) -> ProfileStep | SetpointRefusal:
     """2.0.1: first the fallback where it is not there yet, then an Absolute schedule; negative by dialect."""
+    charger, now_ns = context.charger, context.now_ns
     refused = charging_profiles.refusal(effect, charger, now_ns)
     if refused is not None:
         return refused
-    fallback = charging_profiles.after_fallback(effect, installed)
+    fallback = charging_profiles.after_fallback(effect, context.installed)
     if fallback is not None:
         request = _limit_profile(
             effect, charger, charging_profiles.FALLBACK_LEVEL, kind="Relative", timing={}
@@ -90,11 +86,10 @@ def apply_limit(
     return ProfileStep(request=request, installed=active, is_last=True)
 
 
-def apply_setpoint(
-    effect: ApplySetpoint, charger: ChargerSettings, installed: Installed | None, *, now_ns: int
-) -> ProfileStep | SetpointRefusal:
+def apply_setpoint(effect: ApplySetpoint, context: CommandContext) -> ProfileStep | SetpointRefusal:
     """2.1: setpoint only (Q03.FR.02), for charging and discharging alike; an update where its restart fits the end."""
-    number = charging_profiles.evse_number(charger, effect.evse_id)
+    installed, now_ns = context.installed, context.now_ns
+    number = charging_profiles.evse_number(context.charger, effect.evse_id)
     # Rounded down from now to the end: the charger counts from when it has the profile.
     duration_s = (effect.ends_ns - now_ns) // SECOND_NS
     if duration_s <= 0:
@@ -121,36 +116,50 @@ def apply_setpoint(
     return ProfileStep(request=request, installed=active, is_last=True)
 
 
-def start_remotely(effect: StartRemotely, charger: ChargerSettings) -> Request | None:
-    """F01: RequestStartTransaction; None for a token longer than an idToken may be.
+def start_remotely(effect: StartRemotely, context: CommandContext) -> Request | SetpointRefusal:
+    """F01: RequestStartTransaction; not for a token longer than an idToken may be.
 
     Type Central (C05): the token does not come from a card at the charger, which need not ask us about it again.
     """
     if len(effect.id_token) > _ID_TOKEN_LENGTH_MAX:
-        return None
+        return SetpointRefusal(reason="TokenTooLong")
     payload: Payload = {
-        "evseId": charging_profiles.evse_number(charger, effect.evse_id),
+        "evseId": charging_profiles.evse_number(context.charger, effect.evse_id),
         "idToken": {"idToken": effect.id_token, "type": "Central"},
         "remoteStartId": effect.remote_start_id,
     }
     return Request(action="RequestStartTransaction", payload=payload)
 
 
-def stop_remotely(effect: StopRemotely) -> Request | None:
+def stop_remotely(effect: StopRemotely, _context: CommandContext) -> Request:
     """F03: RequestStopTransaction."""
     return Request(action="RequestStopTransaction", payload={"transactionId": effect.transaction_id})
 
 
-def allow_nothing(_effect: AllowEnergyTransfer) -> Request | None:
-    """2.0.1 has no such message."""
-    return None
-
-
-def allow_energy_transfer(effect: AllowEnergyTransfer) -> Request | None:
+def allow_energy_transfer(effect: AllowEnergyTransfer, _context: CommandContext) -> Request:
     """Q02.FR.05: NotifyAllowedEnergyTransfer makes the EV renegotiate its service."""
     modes = BOTH_WAYS_TRANSFER if effect.bidirectional else ONE_WAY_TRANSFER
     payload: Payload = {"transactionId": effect.transaction_id, "allowedEnergyTransfer": list(modes)}
     return Request(action="NotifyAllowedEnergyTransfer", payload=payload)
+
+
+COMMANDS_201: Commands = {
+    ApplySetpoint: Outgoing[ApplySetpoint](actions=frozenset({"SetChargingProfile"}), build=apply_limit),
+    StartRemotely: Outgoing[StartRemotely](
+        actions=frozenset({"RequestStartTransaction"}), build=start_remotely
+    ),
+    StopRemotely: Outgoing[StopRemotely](actions=frozenset({"RequestStopTransaction"}), build=stop_remotely),
+    AllowEnergyTransfer: UNSUPPORTED,
+}
+COMMANDS_21: Commands = {
+    **COMMANDS_201,
+    ApplySetpoint: Outgoing[ApplySetpoint](
+        actions=frozenset({"SetChargingProfile", "UpdateDynamicSchedule"}), build=apply_setpoint
+    ),
+    AllowEnergyTransfer: Outgoing[AllowEnergyTransfer](
+        actions=frozenset({"NotifyAllowedEnergyTransfer"}), build=allow_energy_transfer
+    ),
+}
 
 
 def _update_fits(effect: ApplySetpoint, installed: Installed, now_ns: int) -> bool:

@@ -8,11 +8,11 @@ discarded, while a stranger's records are not ours, and a charger that is Pendin
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from edgegw.chargers import common_messages, json_values, timestamps
 from edgegw.chargers.call_types import Fault, Payload
-from edgegw.chargers.rpc import CallReceived, Rpc, SendText, bounded
+from edgegw.chargers.rpc import CallEnded, CallReceived, Ignored, Rpc, SendText, bounded
 from edgegw.chargers.versions import Version
 
 ASK_AGAIN_S = 30
@@ -45,8 +45,10 @@ class PendingDialogue:
                 return Heard(text=self._rpc.error(bounded(message_id), Fault.REFUSED))
             case SendText(text=answer):
                 return Heard(text=answer)
-            case _:
+            case CallEnded() | Ignored():
                 return Heard()
+            case unhandled:
+                assert_never(unhandled)
 
     def _call(self, call: CallReceived, payload: Payload, now_ns: int) -> Heard:
         now = timestamps.render(now_ns)

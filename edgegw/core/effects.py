@@ -94,7 +94,7 @@ class StopRemotely:
     transaction_id: str
 
 
-# What waits its turn on a charger's socket.
+# Closed: what waits its turn on a charger's socket. `tests/support/outgoing_commands.py` lists what each member takes.
 ChargerCommand = ApplySetpoint | AllowEnergyTransfer | StartRemotely | StopRemotely
 
 
@@ -159,6 +159,7 @@ class LogEvent:
     fields: Mapping[str, object]
 
 
+# Closed: `gateway.loop.Gateway` performs every member.
 Effect = (
     AnswerCall
     | ChargerCommand

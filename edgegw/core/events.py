@@ -345,31 +345,28 @@ class DrainStarted:
     """SIGTERM: close what can be closed, take nothing new."""
 
 
+TransactionMessage = TransactionStarted | TransactionUpdated | TransactionEnded
+EvseMessage = ConnectorStatusChanged | ChargingStateChanged | EvNeedsReported | SetpointAnswered
+MeterReading = RegisterRead | MeterReadFailed  # the only events that a full inbox may drop
+LedgerAnswer = Endorsed | EndorseFailed | CommitKnown | CommitUnknown
+
+# Closed: `core.station.HANDLERS` has a row for every member.
 Event = (
     ChargerConnected
     | ChargerDisconnected
     | ChargerBooted
-    | ConnectorStatusChanged
-    | ChargingStateChanged
+    | EvseMessage
     | AuthorizeRequested
-    | TransactionStarted
-    | TransactionUpdated
-    | TransactionEnded
-    | EvNeedsReported
-    | SetpointAnswered
+    | TransactionMessage
     | OrderPlaced
     | OrderStopped
     | RemoteStartAnswered
-    | RegisterRead
-    | MeterReadFailed
+    | MeterReading
     | MeterAdopted
     | MeterRerated
     | ClockTicked
     | TimerFired
-    | Endorsed
-    | EndorseFailed
-    | CommitKnown
-    | CommitUnknown
+    | LedgerAnswer
     | LedgerEventSeen
     | QueryAnswered
     | MembersChanged

@@ -55,6 +55,7 @@ from edgegw.core.events import (
     EndorseFailed,
     Event,
     EvNeedsReported,
+    EvseMessage,
     LedgerEventSeen,
     MembersChanged,
     MeterAdopted,
@@ -71,6 +72,7 @@ from edgegw.core.events import (
     StorageLevel,
     TimerFired,
     TransactionEnded,
+    TransactionMessage,
     TransactionStarted,
     TransactionUpdated,
 )
@@ -203,9 +205,7 @@ def _forget_setpoints(context: StepContext, charger_id: str, *, online: bool) ->
             control.replan(context, context.put_evse(replace(evse, online=online, setpoint=None)))
 
 
-def _on_transaction(
-    context: StepContext, event: TransactionStarted | TransactionUpdated | TransactionEnded
-) -> None:
+def _on_transaction(context: StepContext, event: TransactionMessage) -> None:
     """Store the frame, answer a repeat as before, place the message; what has no place is acknowledged."""
     evse = _place(context, event)
     if context.storage < StorageLevel.NO_TELEMETRY or not _is_telemetry(event):
@@ -230,7 +230,7 @@ def _on_transaction(
     _transition(context, evse, event)
 
 
-def _is_telemetry(event: TransactionStarted | TransactionUpdated | TransactionEnded) -> bool:
+def _is_telemetry(event: TransactionMessage) -> bool:
     """Samples on the way tell nothing that bills: the meter does. What begins, ends or names a driver does."""
     return isinstance(event, TransactionUpdated) and event.id_token_hash is None
 
@@ -245,9 +245,7 @@ def _is_stranger(context: StepContext, evse: Evse, event: TransactionUpdated) ->
     )
 
 
-def _answer_unplaced(
-    context: StepContext, event: TransactionStarted | TransactionUpdated | TransactionEnded
-) -> None:
+def _answer_unplaced(context: StepContext, event: TransactionMessage) -> None:
     answer: Answer = Acknowledge()
     if isinstance(event, TransactionStarted):
         answer = StartAnswer(status=IdTokenStatus.INVALID, transaction_id=event.transaction_id)
@@ -273,9 +271,7 @@ def _repeat_start(context: StepContext, event: TransactionStarted) -> bool:
     return True
 
 
-def _place(
-    context: StepContext, event: TransactionStarted | TransactionUpdated | TransactionEnded
-) -> Evse | None:
+def _place(context: StepContext, event: TransactionMessage) -> Evse | None:
     """The EVSE of a message: of its transaction on this very charger, else the one it names."""
     charger_id = event.call.charger_id
     named = None if event.evse_id is None else context.evses.get(event.evse_id)
@@ -303,22 +299,18 @@ def _place(
     return None
 
 
-def _on_evse_event(
-    context: StepContext,
-    event: ConnectorStatusChanged | ChargingStateChanged | EvNeedsReported | SetpointAnswered,
-) -> None:
+def _on_evse_event(context: StepContext, event: EvseMessage) -> None:
     evse = context.evses.get(event.evse_id)
     if evse is not None:
         _transition(context, evse, event)
 
 
-def _transition(context: StepContext, evse: Evse, event: Any) -> None:
+def _transition(context: StepContext, evse: Evse, event: TransactionMessage | EvseMessage) -> None:
     """Look the pair up; an absent one is a device's disorder: acknowledged and counted."""
     transition = session.TRANSITIONS.get((evse.phase, type(event)))
     if transition is None:
-        call = getattr(event, "call", None)
-        if call is not None:
-            context.emit(AnswerCall(call=call, answer=Acknowledge()))
+        if isinstance(event, TransactionMessage):
+            context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
         context.put_evse(replace(evse, quarantined=evse.quarantined + 1))
         return
     transition(context, evse, event)
@@ -394,7 +386,7 @@ def _on_drain(context: StepContext, _event: DrainStarted) -> None:
     context.draining = True
 
 
-HANDLERS: Mapping[type, Callable[[StepContext, Any], None]] = {
+HANDLERS: Mapping[type[Event], Callable[[StepContext, Any], None]] = {
     ChargerConnected: _on_connected,
     ChargerDisconnected: _on_disconnected,
     ChargerBooted: _on_booted,

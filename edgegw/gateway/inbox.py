@@ -4,9 +4,7 @@ import asyncio
 from collections import deque
 
 from edgegw.common.errors import EdgegwError
-from edgegw.core.events import Event, MeterReadFailed, RegisterRead
-
-SAMPLES = (RegisterRead, MeterReadFailed)
+from edgegw.core.events import Event, MeterReading
 
 
 class InboxFullError(EdgegwError):
@@ -46,7 +44,7 @@ class Inbox:
 
     def _drop_oldest_sample(self) -> None:
         for index, event in enumerate(self._events):
-            if isinstance(event, SAMPLES):
+            if isinstance(event, MeterReading):
                 del self._events[index]
                 self.dropped += 1
                 return

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import assert_never
 
 from edgegw.common.canonical_json import canonical_json
 from edgegw.common.clock import Clock
@@ -16,18 +16,15 @@ from edgegw.common.errors import ConfigError
 from edgegw.core import schedule, station
 from edgegw.core.correlation import TimerKey
 from edgegw.core.effects import (
-    AllowEnergyTransfer,
     AnswerCall,
-    ApplySetpoint,
+    ChargerCommand,
     Effect,
     EndorseSubmission,
     LogEvent,
     Query,
     ReadMeter,
     ReportLoad,
-    StartRemotely,
     StartTimer,
-    StopRemotely,
     SubmitEnvelope,
 )
 from edgegw.core.events import ClockTicked, DrainStarted, Event, TimerFired
@@ -74,22 +71,6 @@ class Gateway:
         self._settled = asyncio.Event()
         self._probes: list[asyncio.Future[None]] = []
         self.awake = asyncio.Event()
-        self._perform: Mapping[type, Callable[[Any], None]] = {
-            AnswerCall: adapters.chargers.answer,
-            ApplySetpoint: adapters.chargers.command,
-            AllowEnergyTransfer: adapters.chargers.command,
-            StartRemotely: adapters.chargers.command,
-            StopRemotely: adapters.chargers.command,
-            ReadMeter: lambda effect: adapters.meters.request(effect.meter_id),
-            EndorseSubmission: adapters.ledger.endorse,
-            SubmitEnvelope: adapters.ledger.submit,
-            Query: adapters.ledger.query,
-            ReportLoad: lambda effect: adapters.representative.report(
-                effect.product, effect.interval, effect.energy_wh
-            ),
-            StartTimer: self._start_timer,
-            LogEvent: lambda effect: adapters.log(effect.name, effect.fields),
-        }
 
     async def run(self) -> None:
         """Wake, then serve until cancelled."""
@@ -162,7 +143,30 @@ class Gateway:
         return Fact(kind=note.kind, body=note.body)
 
     def _do(self, effect: Effect) -> None:
-        self._perform[type(effect)](effect)
+        """Hand an effect to the adapter that performs it."""
+        adapters = self._adapters
+        if isinstance(effect, ChargerCommand):
+            adapters.chargers.command(effect)
+            return
+        match effect:
+            case AnswerCall():
+                adapters.chargers.answer(effect)
+            case ReadMeter(meter_id=meter_id):
+                adapters.meters.request(meter_id)
+            case EndorseSubmission():
+                adapters.ledger.endorse(effect)
+            case SubmitEnvelope():
+                adapters.ledger.submit(effect)
+            case Query():
+                adapters.ledger.query(effect)
+            case ReportLoad(product=product, interval=interval, energy_wh=energy_wh):
+                adapters.representative.report(product, interval, energy_wh)
+            case StartTimer():
+                self._start_timer(effect)
+            case LogEvent(name=name, fields=fields):
+                adapters.log(name, fields)
+            case _:
+                assert_never(effect)
 
     def _start_timer(self, effect: StartTimer) -> None:
         old = self._timers.pop(effect.key, None)

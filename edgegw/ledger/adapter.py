@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Coroutine
+from typing import assert_never
 
 from edgegw.common.validation_codes import IDENTITY_EXPIRED
 from edgegw.core.effects import EndorseSubmission, Query, SubmitEnvelope
@@ -105,11 +106,13 @@ class LedgerAdapter:
                 self._know(effect, code="VALID", block=block)
             case Invalid(code=code):
                 self._know(effect, code=code)
-            case _ if self._client.outlived(envelope):
+            case Unknown() if self._client.outlived(envelope):
                 # The one exception: under a new identity the old envelope can only be refused, whoever asks.
                 self._know(effect, code=IDENTITY_EXPIRED)
-            case _:
+            case Unknown():
                 self._emit(CommitUnknown(submission_id=effect.submission_id, tx_id=effect.tx_id))
+            case _:
+                assert_never(outcome)
 
     def _know(self, effect: SubmitEnvelope, *, code: str, block: int = -1) -> None:
         self._emit(

@@ -7,11 +7,12 @@ emits into events of the core. Never judges a reading; what keeps a meter from b
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from edgegw.common.clock import Clock
 from edgegw.common.errors import ConfigError
 from edgegw.common.units import SECOND_NS
-from edgegw.core.events import MeterReadFailed, RegisterRead
+from edgegw.core.events import MeterReadFailed, MeterReading, RegisterRead
 from edgegw.meters.bus import BusSettings, MeterBus, UnitSettings
 from edgegw.meters.profile import Profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
@@ -111,19 +112,22 @@ class Meters:
         group.create_task(bus.run(self._emit), name="meter bus")
 
     def _emit(self, reading: RegisterReading | ReadFailed) -> None:
-        if isinstance(reading, ReadFailed):
-            self._emit_event(
-                MeterReadFailed(
-                    meter_id=reading.meter_id,
-                    at_ns=reading.at_ns,
-                    reason=reading.reason,
-                    code=reading.code,
-                    detail=reading.detail,
-                )
+        self._emit_event(_event(reading))
+
+
+def _event(reading: RegisterReading | ReadFailed) -> MeterReading:
+    """The event of the core that a bus's reading or failure is."""
+    match reading:
+        case ReadFailed():
+            return MeterReadFailed(
+                meter_id=reading.meter_id,
+                at_ns=reading.at_ns,
+                reason=reading.reason,
+                code=reading.code,
+                detail=reading.detail,
             )
-            return
-        self._emit_event(
-            RegisterRead(
+        case RegisterReading():
+            return RegisterRead(
                 meter_id=reading.meter_id,
                 t0_ns=reading.t0_ns,
                 t1_ns=reading.t1_ns,
@@ -132,4 +136,5 @@ class Meters:
                 power_w=reading.power_w,
                 serial=reading.serial,
             )
-        )
+        case _:
+            assert_never(reading)

@@ -5,7 +5,7 @@ Decides which answers of a broker end a command. Raises BrokerError with a code 
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, assert_never
 
 from edgegw.common.error_codes import REMEDIES
 from edgegw.common.errors import DeviceError
@@ -51,8 +51,10 @@ async def probe(settings: PublisherSettings) -> bool:
                         return answer.heard
                     case Acknowledged(refused=reason):
                         raise BrokerError(NOT_ALLOWED, f"{message.topic}: {reason}")
-                    case _:
+                    case Lost() | Subscribed() | Arrived():
                         pass
+                    case unhandled:
+                        assert_never(unhandled)
     except TimeoutError as fault:
         raise BrokerError(AWAY, f"{_place(settings)}: no answer in {ANSWER_S:.0f} s") from fault
     finally:

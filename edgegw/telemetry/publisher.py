@@ -10,7 +10,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from edgegw.common.clock import Clock
 from edgegw.common.error_codes import REMEDIES
@@ -165,6 +165,8 @@ class Publisher:
             case Subscribed(refused=reasons):
                 for reason in reasons:
                     self._say_refused("subscription", reason)
+            case _:
+                assert_never(happening)
         self._wake.set()
 
     def _on_connected(self) -> None:

@@ -129,8 +129,8 @@ async def serve() -> None:
                 await phones.watch(count)
             case {"leave": _}:
                 await phones.leave()
-            case other:
-                raise ValueError(other)
+            case order:
+                raise ValueError(f"unknown order: {order}")
         say(updates=phones.updates)
         phones.updates = 0
 

@@ -1,1 +1,1 @@
-"""x."""
+"""What tests share."""

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from edgegw.chargers import versions
+from edgegw.chargers.call_types import CommandContext, Installed
 from edgegw.chargers.dialogue import Dialogue, DialogueOutcome
 from edgegw.chargers.settings import ChargerSettings, Dialect, ListenerSettings, StationSettings
 from edgegw.chargers.timestamps import parse
@@ -47,6 +48,13 @@ def charger_settings(
     """A charger with two EVSEs, evse-1 and evse-2."""
     given: dict[str, Any] = {"evses": {1: "evse-1", 2: "evse-2"}, **more}
     return ChargerSettings(charger_id=charger_id, password_hash=password_hash(), dialect=dialect, **given)
+
+
+def command_context(
+    charger: ChargerSettings | None = None, *, installed: Installed | None = None, now_ns: int = NOW_NS
+) -> CommandContext:
+    """What a command meets at NOW on a charger that holds `installed`."""
+    return CommandContext(charger=charger or charger_settings(), installed=installed, now_ns=now_ns)
 
 
 def station_settings(*chargers: ChargerSettings, **more: Any) -> StationSettings:

@@ -10,21 +10,20 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from edgegw.common.member_terms import MemberTerms
 from edgegw.core import schedule, station
 from edgegw.core.effects import (
-    AllowEnergyTransfer,
     AnswerCall,
     ApplySetpoint,
+    ChargerCommand,
     Effect,
     EndorseSubmission,
     LogEvent,
     Query,
     ReadMeter,
     ReportLoad,
-    StartRemotely,
     StartTimer,
     StopRemotely,
     SubmitEnvelope,
@@ -313,15 +312,12 @@ class Universe(ChargerSide):
     # --- adapters ---------------------------------------------------------------------------------------------------
 
     def _perform(self, effect: Effect) -> None:
+        if isinstance(effect, ChargerCommand):
+            self._command(effect)
+            return
         match effect:
             case AnswerCall():
                 self._answered(effect)
-            case ApplySetpoint():
-                self._apply(effect)
-            case StopRemotely():
-                if self._visits[effect.evse_id].transaction_id == effect.transaction_id:
-                    self.plugs[effect.evse_id].advance(self.now_ns)
-                    self.plugs[effect.evse_id].command(0, self.now_ns)
             case ReadMeter():
                 generation, meter_id = self.generation, effect.meter_id
                 self.at(
@@ -338,13 +334,26 @@ class Universe(ChargerSide):
                 self._later(TimerFired(key=effect.key), effect.after_s * S)
             case LogEvent():
                 self.logged[effect.name] += 1
-            case ReportLoad() | AllowEnergyTransfer() | StartRemotely():
+            case ReportLoad():
                 pass
+            case _:
+                assert_never(effect)
+
+    def _command(self, command: ChargerCommand) -> None:
+        """A plug obeys setpoints and stops; no other command moves energy."""
+        if isinstance(command, ApplySetpoint):
+            self._apply(command)
+        elif isinstance(command, StopRemotely) and self._runs(command):
+            self.plugs[command.evse_id].advance(self.now_ns)
+            self.plugs[command.evse_id].command(0, self.now_ns)
+
+    def _runs(self, command: ApplySetpoint | StopRemotely) -> bool:
+        return self._visits[command.evse_id].transaction_id == command.transaction_id
 
     def _apply(self, effect: ApplySetpoint) -> None:
         self.commands.append((self.now_ns, effect))
         accepted = self.rng.random() >= self.fault_rate
-        if accepted and self._visits[effect.evse_id].transaction_id == effect.transaction_id:
+        if accepted and self._runs(effect):
             self.plugs[effect.evse_id].advance(self.now_ns)
             self.plugs[effect.evse_id].command(effect.power_w, effect.ends_ns)
         self._later(

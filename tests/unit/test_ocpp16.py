@@ -38,6 +38,7 @@ from tests.support.chargers_station import (
     Talk,
     at,
     charger_settings,
+    command_context,
     frame,
     loaded,
     station_settings,
@@ -282,7 +283,8 @@ def steps(effect: ApplySetpoint, **charger: Any) -> list[Any]:
     installed = None
     while True:
         step = ocpp16.apply_setpoint(
-            effect, charger_settings(**charger), installed, now_ns=NOW_NS + 300_000_000
+            effect,
+            command_context(charger_settings(**charger), installed=installed, now_ns=NOW_NS + 300_000_000),
         )
         assert isinstance(step, ProfileStep)
         loaded()["1.6"].schemas.assert_request(step.request.action, step.request.payload)
@@ -312,15 +314,14 @@ def test_setpoint_has_a_fallback_and_an_end() -> None:
 
 def test_known_fallback_is_not_sent_again() -> None:
     """With the fallback in place a setpoint costs one CALL; another power below or another transaction sends it anew."""
-    charger = charger_settings()
-    first = ocpp16.apply_setpoint(setpoint(), charger, None, now_ns=NOW_NS)
+    first = ocpp16.apply_setpoint(setpoint(), command_context())
     assert isinstance(first, ProfileStep)
     for effect, is_last in [
         (setpoint(power_w=11_000), True),
         (setpoint(fallback_w=0), False),
         (setpoint(transaction_id="8"), False),
     ]:
-        step = ocpp16.apply_setpoint(effect, charger, first.installed, now_ns=NOW_NS)
+        step = ocpp16.apply_setpoint(effect, command_context(installed=first.installed))
         assert isinstance(step, ProfileStep)
         assert step.is_last is is_last
 
@@ -348,31 +349,34 @@ def test_amperes_are_exact_tenths(power_w: int, limit: float) -> None:
 def test_refused_setpoints(effect: ApplySetpoint, reason: str) -> None:
     """Without a dialect nothing discharges; a setpoint without time left or without number cannot be sent."""
     assert ocpp16.apply_setpoint(
-        effect, charger_settings(dialect="none"), None, now_ns=NOW_NS
+        effect, command_context(charger_settings(dialect="none"))
     ) == SetpointRefusal(reason=reason)
 
 
 def test_other_commands() -> None:
     """A remote stop is a number; 1.6 has no energy transfer to allow."""
     stop = StopRemotely(evse_id="evse-1", transaction_id="100042")
-    assert ocpp16.stop_remotely(stop) == Request(
+    assert ocpp16.stop_remotely(stop, command_context()) == Request(
         action="RemoteStopTransaction", payload={"transactionId": 100042}
     )
-    assert ocpp16.stop_remotely(StopRemotely(evse_id="evse-1", transaction_id="x")) is None
+    unknown = StopRemotely(evse_id="evse-1", transaction_id="x")
+    assert ocpp16.stop_remotely(unknown, command_context()) == SetpointRefusal(reason="UnknownTransaction")
     allow = AllowEnergyTransfer(evse_id="evse-1", transaction_id="1", bidirectional=True)
-    assert ocpp16.allow_energy_transfer(allow) is None
+    assert ocpp16.COMMANDS[AllowEnergyTransfer].build(allow, command_context()) == SetpointRefusal(
+        reason="NotSupported"
+    )
 
 
 def test_remote_start() -> None:
     """A remote start names connector and idTag; a token that no idTag can hold is not cut short but not sent."""
     effect = StartRemotely(evse_id="evse-2", id_token="T" * 20, remote_start_id=7)
-    request = ocpp16.start_remotely(effect, charger_settings())
+    request = ocpp16.start_remotely(effect, command_context())
     assert request == Request(
         action="RemoteStartTransaction", payload={"connectorId": 2, "idTag": effect.id_token}
     )
     loaded()["1.6"].schemas.assert_request(request.action, request.payload)
     too_long = replace(effect, id_token="T" * 21)
-    assert ocpp16.start_remotely(too_long, charger_settings()) is None
+    assert ocpp16.start_remotely(too_long, command_context()) == SetpointRefusal(reason="TokenTooLong")
 
 
 def test_configuration_asks_for_both_registers() -> None:

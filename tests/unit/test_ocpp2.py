@@ -41,6 +41,7 @@ from tests.support.chargers_station import (
     Talk,
     at,
     charger_settings,
+    command_context,
     frame,
     loaded,
     station_settings,
@@ -323,7 +324,7 @@ def setpoint(**more: Any) -> ApplySetpoint:
 
 def step_21(effect: ApplySetpoint, installed: Installed | None, now_ns: int = NOW_NS) -> ProfileStep:
     """The next step on 2.1, checked against the schema."""
-    step = ocpp2_commands.apply_setpoint(effect, charger_settings(), installed, now_ns=now_ns)
+    step = ocpp2_commands.apply_setpoint(effect, command_context(installed=installed, now_ns=now_ns))
     assert isinstance(step, ProfileStep)
     loaded()["2.1"].schemas.assert_request(step.request.action, step.request.payload)
     return step
@@ -390,7 +391,7 @@ def test_limits_of_201() -> None:
     found = []
     installed = None
     for _ in range(2):
-        step = ocpp2_commands.apply_limit(setpoint(), charger_settings(), installed, now_ns=NOW_NS)
+        step = ocpp2_commands.apply_limit(setpoint(), command_context(installed=installed))
         assert isinstance(step, ProfileStep)
         loaded()["2.0.1"].schemas.assert_request(step.request.action, step.request.payload)
         found.append(step.request.payload["chargingProfile"])
@@ -405,33 +406,33 @@ def test_limits_of_201() -> None:
 def test_refused_setpoints() -> None:
     """Nothing discharges without a dialect on 2.0.1, and no profile without an end is sent."""
     mute = charger_settings(dialect="none")
-    refused = ocpp2_commands.apply_limit(setpoint(), mute, None, now_ns=NOW_NS)
+    refused = ocpp2_commands.apply_limit(setpoint(), command_context(mute))
     assert refused == SetpointRefusal(reason="DischargeNotSupported")
     for apply in (ocpp2_commands.apply_limit, ocpp2_commands.apply_setpoint):
-        assert apply(setpoint(power_w=1, ends_ns=NOW_NS), mute, None, now_ns=NOW_NS) == SetpointRefusal(
+        assert apply(setpoint(power_w=1, ends_ns=NOW_NS), command_context(mute)) == SetpointRefusal(
             reason="Expired"
         )
 
 
 def test_other_commands() -> None:
     """Stops name the charger's own id; energy transfer is allowed on 2.1 only; all is valid."""
-    stop = ocpp2_commands.stop_remotely(StopRemotely(evse_id="evse-1", transaction_id=TX))
-    assert stop is not None
+    stop = ocpp2_commands.stop_remotely(StopRemotely(evse_id="evse-1", transaction_id=TX), command_context())
     assert stop.payload == {"transactionId": TX}
     for bidirectional in (True, False):
         allow = AllowEnergyTransfer(evse_id="evse-1", transaction_id=TX, bidirectional=bidirectional)
-        request = ocpp2_commands.allow_energy_transfer(allow)
-        assert request is not None
+        request = ocpp2_commands.allow_energy_transfer(allow, command_context())
         loaded()["2.1"].schemas.assert_request(request.action, request.payload)
         assert ("DC_BPT" in request.payload["allowedEnergyTransfer"]) == bidirectional
-        assert ocpp2_commands.allow_nothing(allow) is None
+        assert loaded()["2.0.1"].commands[AllowEnergyTransfer].build(
+            allow, command_context()
+        ) == SetpointRefusal(reason="NotSupported")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_remote_start(version: str) -> None:
     """A remote start names EVSE, token and its own number; a token that is too long is not cut short but not sent."""
     effect = StartRemotely(evse_id="evse-2", id_token="T" * 36, remote_start_id=7)
-    request = loaded()[version].start_remotely(effect, charger_settings())
+    request = loaded()[version].commands[StartRemotely].build(effect, command_context())
     assert request is not None
     assert request.action == "RequestStartTransaction"
     assert request.payload == {
@@ -441,7 +442,9 @@ def test_remote_start(version: str) -> None:
     }
     loaded()[version].schemas.assert_request(request.action, request.payload)
     too_long = replace(effect, id_token="T" * 37)
-    assert loaded()[version].start_remotely(too_long, charger_settings()) is None
+    assert loaded()[version].commands[StartRemotely].build(too_long, command_context()) == SetpointRefusal(
+        reason="TokenTooLong"
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from google.protobuf.message import Message  # type: ignore[import-untyped]  # it ships no stubs
 
@@ -154,6 +154,8 @@ class Session:
                 return reason
             case None:
                 pass
+            case unhandled:
+                assert_never(unhandled)
         return ""
 
     def close(self) -> None:
