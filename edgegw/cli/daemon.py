@@ -2,10 +2,13 @@
 
 import json
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgegw.cli.console import Ended, Exit
 from edgegw.config.schema import Config
+
+if TYPE_CHECKING:
+    from edgegw.ops.control_socket import ControlCommand
 
 ANSWER_S = 30.0
 
@@ -14,7 +17,7 @@ class DaemonAwayError(Ended):
     """Nobody listens at the control socket."""
 
 
-def ask_daemon(config: Config, command: str, **arguments: object) -> Any:
+def ask_daemon(config: Config, command: "ControlCommand", **arguments: object) -> Any:
     """The daemon's answer to one command.
 
     Raises DaemonAwayError (69, not running), Ended (77, another user's daemon; 1, refused by the daemon).

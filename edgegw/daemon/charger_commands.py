@@ -14,7 +14,7 @@ from edgegw.chargers.pending_chargers import PendingCharger
 from edgegw.common.errors import EdgegwError
 from edgegw.config.schema import Config
 from edgegw.core.state import Station
-from edgegw.ops.control_socket import Command
+from edgegw.ops.control_socket import Command, ControlCommand
 from edgegw.store.security_profiles import ChargerProfiles
 
 
@@ -31,7 +31,9 @@ class ChargerCommands:
         self._chargers = chargers
         self._profiles = profiles
 
-    def commands(self, config: Callable[[], Config], station: Callable[[], Station]) -> Mapping[str, Command]:
+    def commands(
+        self, config: Callable[[], Config], station: Callable[[], Station]
+    ) -> Mapping[ControlCommand, Command]:
         """By name; `config` and `station` give the present ones."""
 
         async def chargers(_arguments: Mapping[str, Any]) -> object:

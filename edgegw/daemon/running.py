@@ -31,7 +31,7 @@ from edgegw.meters.adopt import adopt_command
 from edgegw.meters.meter_port import Meters
 from edgegw.ops import logs
 from edgegw.ops.adjtime import clock_state
-from edgegw.ops.control_socket import Command
+from edgegw.ops.control_socket import Command, ControlCommand
 from edgegw.ops.logs import log_event
 from edgegw.ops.loop_lag import LagProbe
 from edgegw.ops.metrics import Counts
@@ -173,7 +173,7 @@ class Daemon:
 
     # --- what it is told --------------------------------------------------------------------------------------------
 
-    def commands(self) -> Mapping[str, Command]:
+    def commands(self) -> Mapping[ControlCommand, Command]:
         """What the control socket answers."""
         about_chargers = ChargerCommands(self.chargers, self.profiles)
         return {

@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from edgegw.common.errors import EdgegwError
 
@@ -26,12 +26,16 @@ class RunFolderError(EdgegwError):
 
 _LINE_BYTES_MAX = 1 << 20
 
+ControlCommand = Literal["adopt", "chargers", "lower_profile", "reject", "reload", "status", "stranger"]
+"""The commands of a daemon, a closed list: `daemon.running` answers each, and `cli.daemon.ask_daemon` asks no other."""
+
+Name = TypeVar("Name", bound=str)
 Command = Callable[[Mapping[str, Any]], Awaitable[object]]
 """Takes the request's arguments and gives what JSON can hold; an EdgegwError becomes an answer with its words."""
 
 
 @contextlib.asynccontextmanager
-async def serve_control(run_dir: Path, commands: Mapping[str, Command]) -> AsyncIterator[None]:
+async def serve_control(run_dir: Path, commands: Mapping[Name, Command]) -> AsyncIterator[None]:
     """Answer commands at `run_dir`/control.sock until the block is left; raises RunFolderError."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +79,7 @@ def _remove(run_dir: Path) -> None:
     (run_dir / SOCKET).unlink(missing_ok=True)
 
 
-async def _answer(commands: Mapping[str, Command], line: bytes) -> dict[str, object]:
+async def _answer(commands: Mapping[Any, Command], line: bytes) -> dict[str, object]:
     try:
         request = json.loads(line)
         command = commands[request.pop("command")]

@@ -10,6 +10,8 @@ import pytest
 
 from edgegw.chargers import command_queue
 from edgegw.core import correlation, effects, events, ledger_replies, session, station
+from firmware_sim import faults
+from firmware_sim.plans import FAULT_KINDS
 from tests.support.closed_unions import table_faults, unlisted
 from tests.unit.test_tidy import CODE, name_of
 
@@ -45,6 +47,11 @@ def test_effects_are_commands_or_the_gateways_own() -> None:
     """A command is an effect, and an effect names nothing that is not one."""
     assert set(get_args(effects.ChargerCommand)) < set(get_args(effects.Effect))
     assert set(get_args(events.MeterReading)) < set(get_args(events.Event))
+
+
+def test_the_simulator_has_every_fault_of_a_scenario() -> None:
+    """A fault that a scenario may name has a function that makes it happen."""
+    assert faults.STRIKES.keys() == set(FAULT_KINDS)
 
 
 @pytest.mark.parametrize("path", CODE, ids=name_of)

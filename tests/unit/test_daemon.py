@@ -4,7 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -16,6 +16,8 @@ from edgegw.common.sqlite import NewerSchemaError
 from edgegw.config.schema import load
 from edgegw.core.station import new_station
 from edgegw.daemon.running import Daemon, ReloadRefusedError
+from edgegw.gateway.inbox import Inbox
+from edgegw.ops.control_socket import ControlCommand
 from edgegw.ops.loop_lag import LagProbe
 from edgegw.ops.sd_notify import ServiceManager
 from tests.support.core_bench import settings
@@ -94,6 +96,14 @@ def with_charger(path: Path, number: int) -> None:
     (path.parent / "conf.d").mkdir(exist_ok=True)
     charger = CHARGER.format(number=number)
     (path.parent / "conf.d" / f"{number}.toml").write_text(charger)
+
+
+async def test_the_control_socket_answers_every_command(place: Path) -> None:
+    """The daemon answers each command of the closed list that the command line may ask, and no other."""
+    daemon = running(place, Parts())
+    daemon.inbox = Inbox()
+    commands = daemon.commands()
+    assert set(commands) == set(get_args(ControlCommand))
 
 
 async def test_core_and_meters_learn_of_each_other_in_one_go(place: Path) -> None:
