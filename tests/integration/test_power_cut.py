@@ -148,7 +148,7 @@ def test_a_migration_is_old_or_new_after_any_cut(tmp_path: Path) -> None:
     before, events = record(
         home,
         "-c",
-        "import sys; from pathlib import Path; from edgegw import database; from tests.unit.test_migrations import KEEP, LATER;"
+        "import sys; from pathlib import Path; from edgegw.common import sqlite as database; from tests.unit.test_migrations import KEEP, LATER;"
         "database.open_writer(Path(sys.argv[1]), LATER, backups=KEEP).close()",
         str(home / "station.db"),
     )  # fmt: skip
@@ -185,7 +185,7 @@ def test_a_restore_is_old_or_new_after_any_cut(tmp_path: Path) -> None:
     before, events = record(
         home,
         "-c",
-        "import sys; from pathlib import Path; from edgegw.store import copies;"
+        "import sys; from pathlib import Path; from edgegw.store import backups as copies;"
         "copies.put_back(Path(sys.argv[1]), Path(sys.argv[2]))",
         str(home / "station.db"),
         str(made),

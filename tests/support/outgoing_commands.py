@@ -234,13 +234,13 @@ PLACES = (
     Place(
         name="simulator16",
         where="firmware_sim/ocpp16_client.py",
-        what="the simulated charger's answer, in `Point16.handlers`.",
+        what="the simulated charger's answer, in `firmware_sim.ocpp16_client.Point16.handlers`.",
         check=lambda: simulator_faults("1.6"),
     ),
     Place(
         name="simulator2",
         where="firmware_sim/ocpp2_calls.py",
-        what="the simulated charger's answer, in `Calls2.handlers`, or in `handlers21` for 2.1 alone.",
+        what="the simulated charger's answer, in `firmware_sim.ocpp2_calls.Calls2.handlers`, or in `handlers21` for 2.1 alone.",
         check=lambda: simulator_faults("2.0.1", "2.1"),
     ),
     Place(

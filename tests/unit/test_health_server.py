@@ -112,4 +112,4 @@ def test_who_hangs_up_is_not_worth_a_word_and_a_view_that_fails_is_one_line(
     out, errors = capsys.readouterr()
     (line,) = (json.loads(text) for text in out.splitlines())
     assert (line["event"], errors) == ("health.failed", "")
-    assert line["reason"].startswith("KeyError: 'x' (test_health.py:")
+    assert line["reason"].startswith("KeyError: 'x' (test_health_server.py:")

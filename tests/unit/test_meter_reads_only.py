@@ -67,8 +67,8 @@ def writing_names() -> set[str]:
 def test_pymodbus_is_seen_in_one_file_and_there_only_reads() -> None:
     """One file of edgegw imports pymodbus, and of its requests only the two that read registers."""
     imports = pymodbus_modules()
-    assert set(imports) == {"line.py"}
-    assert {name for name in imports["line.py"] if name.endswith("Request")} == {
+    assert set(imports) == {"modbus_connection.py"}
+    assert {name for name in imports["modbus_connection.py"] if name.endswith("Request")} == {
         "ReadHoldingRegistersRequest",
         "ReadInputRegistersRequest",
     }
@@ -77,7 +77,7 @@ def test_pymodbus_is_seen_in_one_file_and_there_only_reads() -> None:
 def test_nothing_that_writes_is_named() -> None:
     """No source names a request or a call that writes, nor sends a frame past the one place that sends."""
     names = writing_names()
-    source = (EDGEGW / "meters" / "line.py").read_text()
+    source = (EDGEGW / "meters" / "modbus_connection.py").read_text()
     assert not [name for name in names if re.search(rf"\b{name}\b", source)]
     sent = [
         node.attr

@@ -158,7 +158,7 @@ def test_a_newer_file_is_refused_with_what_to_do(path: Path) -> None:
 MIGRATE = textwrap.dedent("""
     import os, signal, sys
     from pathlib import Path
-    from edgegw import database
+    from edgegw.common import sqlite as database
     from tests.unit.test_migrations import KEEP, LATER
 
     point, number = sys.argv[2], int(sys.argv[3])
