@@ -31,7 +31,7 @@ REMEDIES: Mapping[str, Remedy] = {
         "the charger id contains characters other than A-Z a-z 0-9 * - _ = : + | @ .",
         "set an id of these characters in the charger",
     ),
-    "EGW-1004": _remedy("the charger offers no supported OCPP subprotocol", "set the charger to OCPP 1.6J, 2.0.1 or 2.1"),
+    "EGW-1004": _remedy("the charger requests no supported OCPP subprotocol", "set the charger to OCPP 1.6J, 2.0.1 or 2.1"),
     "EGW-1005": _remedy("no charger with this id is configured", "run edgegw charger list, then edgegw charger approve ID"),
     "EGW-1006": _remedy("too many unknown chargers wait for approval", "approve or reject some of them: edgegw charger list"),
     "EGW-1007": _remedy(

@@ -124,7 +124,7 @@ def _daemon(signs: Signs) -> Iterator[Part]:
     elif signs.station.draining:
         yield Part(part="daemon", level=Level.DEGRADED, reason="drains before shutdown")
     else:
-        yield Part(part="daemon", level=Level.OK, reason="running")
+        yield Part(part="daemon", level=Level.OK, reason="operational")
 
 
 def _storage(signs: Signs) -> Iterator[Part]:

@@ -204,11 +204,13 @@ async def test_a_producer_sells_at_its_own_representative(tmp_path: Path, market
             assert other.status == 200, (path, words)
             assert ("2.500" in words, "4.000" in words, offer_id in other.text) == (False, False, False)
         await other.get("/")
-        assert "There is no such offer of yours." in await other.send("/offers/close", offer_id=offer_id)
+        assert "This offer does not exist or is not yours." in await other.send(
+            "/offers/close", offer_id=offer_id
+        )
 
         assert "2.500 kWh" in await person.get("/offers")
         assert "no open offer" in await person.send("/offers/close", offer_id=offer_id)
-        assert "5,000 tokens are yours" in await exchange(person, "buy", "5000")
+        assert "You received 5,000 tokens" in await exchange(person, "buy", "5000")
         assert "on their way to you" in await exchange(person, "sell", "2000")
         assert "3,000 tokens" in await person.get("/")
         seen = await everything(person)
@@ -228,7 +230,7 @@ async def test_an_industrial_member_buys_at_its_own_representative(tmp_path: Pat
     async with service(place.config) as running:
         person = Person(await origin(running))
         await person.log_in(PLAYERS["IndustryMSP"].login)
-        assert "9,000 tokens are yours" in await exchange(person, "buy", "9000")
+        assert "You received 9,000 tokens" in await exchange(person, "buy", "9000")
         await person.get("/offers")
         begin, end = (person.value(name) for name in ("valid_from", "valid_to"))
         offered = await person.send("/offers", tokens="5000", price="180", valid_from=begin, valid_to=end)
@@ -254,7 +256,7 @@ async def test_drivers_have_their_account_and_nothing_of_a_station(tmp_path: Pat
         pending = Person(driver.origin)
         assert "Log in" in await pending.get("/")
         assert "card works without" not in pending.words
-        assert "To the first page" in await pending.get("/evse/BAY-1")
+        assert "Home page" in await pending.get("/evse/BAY-1")
         assert pending.status == 404
 
 

@@ -63,7 +63,7 @@ class Driver:
         await self.look("exchange")
         await self.field("way", value="buy").check()
         await self.fill(tokens=str(tokens))
-        await self.press("Show me the quote")
+        await self.press("Show the quote")
         await self.look("exchange-quote")
         await self.press("Confirm")
         await self.arrives("/exchange/confirm")
@@ -114,7 +114,7 @@ class Driver:
 
     async def has_sold(self, kwh: int) -> None:
         """The page shows by itself that so many kWh, or a part of one more, were sold."""
-        tile = self.there.page.locator(".live .tiles > div", has_text=self.word("Sold"))
+        tile = self.there.page.locator(".live .tiles > div", has_text=self.word("Energy sold"))
         try:
             await expect(tile.locator("dd")).to_have_text(
                 re.compile(rf"^{kwh}\.\d+ kWh"), timeout=PATIENCE_MS

@@ -41,7 +41,7 @@ ALARMS = (
         hint="EGW-1103 the password is wrong: set a new password on both sides: edgegw charger approve ID --new-password",
         since_ns=NOW_NS - 7_200_000_000_000,
     ),
-    Part(part="daemon", level=Level.OK, reason="running", since_ns=NOW_NS),
+    Part(part="daemon", level=Level.OK, reason="operational", since_ns=NOW_NS),
 )
 STRANGER = Waiting(
     charger_id="CP-9",

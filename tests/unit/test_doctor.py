@@ -203,7 +203,7 @@ PRESENT = {
     "station_id": "S-1", "level": "degraded", "version": "0.1.0", "pid": 7,
     "parts": [
         {"part": "meter M-1", "level": "down", "reason": "EGW-2005 no answer", "hint": "check", "since_ns": 0},
-        {"part": "daemon", "level": "ok", "reason": "running", "hint": "", "since_ns": 0},
+        {"part": "daemon", "level": "ok", "reason": "operational", "hint": "", "since_ns": 0},
     ],
     "evses": [
         {"evse_id": "E-1", "charger_id": "CP-1", "state": "free", "power_w": -7_000, "soc_bp": 5_500,
@@ -249,7 +249,7 @@ def test_status_puts_the_worst_first_and_says_it_by_its_exit_status(place: Path)
     assert lines[0] == "S-1: degraded (edgegw 0.1.0, pid 7)"
     assert lines[1].startswith("FAIL  meter M-1: EGW-2005 no answer")
     assert lines[-2].split() == ["E-1", "CP-1", "free", "-7.0", "kW", "55", "%", "1.234", "kWh", "-"]
-    assert lines[-1] == "trades: 3 committed, 1 on their way; price now: charge 120.5 token/kWh"
+    assert lines[-1] == "trades: 3 committed, 1 waiting; price now: charge 120.5 token/kWh"
     assert told == PRESENT
 
 

@@ -124,7 +124,7 @@ async def test_from_the_form_to_the_running_daemon(place: Path, parts: Waiting) 
     }
     form |= {"meter_port": "502", "rated_w": "22000", "discharge_w": "0", "version": "", "dialect": ""}
     answer = await browser.send("/chargers/CP-9/approve", **form)
-    assert "CP-9 is let in" in answer.words
+    assert "CP-9 is approved" in answer.words
     assert [one.id for one in load(place).chargers] == ["CP-9"]
 
 

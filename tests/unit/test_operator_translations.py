@@ -73,7 +73,7 @@ def test_every_sentence_of_a_condition_is_known(text: str) -> None:
 def test_the_sentences_are_found() -> None:
     """The list that is checked is what condition.py says, not an empty one."""
     assert {
-        "running",
+        "operational",
         "7 connected",
         "not read yet: 7",
         "no connection to the broker",

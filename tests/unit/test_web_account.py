@@ -154,10 +154,10 @@ async def test_a_receipt_tells_every_line(world: World, book: FakeBook, browser:
         "No producer offered energy for this quarter hour.",
         "committed in block 41",
         "committed in block 43",  # of which only the ledger knew
-        "More energy flowed than tokens were set aside for.",
-        "Nothing was set aside for it.",
+        "More energy flowed than the held tokens cover.",
+        "There was no hold for it.",
         "… waiting",
-        "Network fees come on top of what was paid: 2.345 tokens.",
+        "Network fees in addition to the amount paid: 2.345 tokens.",
         "paid 414.955 tokens",
         "earned 825 tokens",
         "10:00\N{EN DASH}10:15",
@@ -226,10 +226,10 @@ async def test_a_receipt_is_recomputed(world: World, book: FakeBook, browser: Br
     receipt = receipt_of(profile.member_id, world.ledger)
     book.add(receipt)
     answer = await browser.get("/receipts/BAY-1.77?check=1")
-    assert answer.text.count("Everything holds") == 3
-    for text in ("The link to the block before", "Prev_Hash", "edgegw ledger verify --block 41"):
+    assert answer.text.count("Everything matches") == 3
+    for text in ("Link to the previous block", "Prev_Hash", "edgegw ledger verify --block 41"):
         assert text in answer.words
-    assert "you trust that program here" in answer.words
+    assert "so you rely on that program" in answer.words
 
 
 async def test_what_does_not_hold_is_not_hidden(world: World, book: FakeBook, browser: Browser) -> None:
@@ -248,10 +248,10 @@ async def test_what_does_not_hold_is_not_hidden(world: World, book: FakeBook, br
     world.ledger.check = check  # type: ignore[method-assign]  # this ledger's blocks do not hold
     answer = await browser.get("/receipts/BAY-1.77?check=1")
     assert third
-    assert "Everything holds" not in answer.text
-    assert answer.words.count("Something does not hold") == 3
-    assert "The ledger knows no such trade." in answer.words
-    assert "✗ does not hold <new>" in answer.words
+    assert "Everything matches" not in answer.text
+    assert answer.words.count("Something does not match") == 3
+    assert "The ledger does not contain this trade." in answer.words
+    assert "✗ does not match <new>" in answer.words
     assert "<i>" not in answer.text
 
 
@@ -263,8 +263,8 @@ async def test_a_session_that_has_only_begun(world: World, book: FakeBook, brows
     book.add(replace(whole, session=session, meters=(), lines=(), disputed=True))
     words = (await browser.get("/receipts/BAY-1.77?check=1")).words
     assert "running" in words
-    assert "The meter was not read yet." in words
-    assert "there is nothing to recompute" in words
+    assert "There is no meter reading yet." in words
+    assert ": nothing to recompute" in words
     assert "The charger and the meter disagree" in words
     assert "running" in (await browser.get("/receipts")).words
 
@@ -327,19 +327,19 @@ async def test_tokens_are_sold(world: World, browser: Browser) -> None:
     await browser.get("/exchange")
     over = await browser.send("/exchange/quote", way="sell", tokens="7001")
     assert over.status == 422
-    assert "You do not have so many tokens available." in over.words
+    assert "You do not have enough available tokens." in over.words
     late = await browser.send("/exchange/quote", way="sell", tokens="7000")
     quote_id = re.findall(r'name="quote_id" value="(\w+)"', late.text)[0]
     world.representative.tokens[profile.member_id] = 6_999_000
     late = await browser.send("/exchange/confirm", quote_id=quote_id)
     assert (late.status, world.representative.tokens) == (422, {profile.member_id: 6_999_000})
-    assert "You do not have so many tokens available." in late.words
+    assert "You do not have enough available tokens." in late.words
     world.representative.tokens[profile.member_id] = 7_000_000
     await browser.get("/exchange")
     quote = await browser.send("/exchange/quote", way="sell", tokens="7000")
     quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
     done = await browser.send("/exchange/confirm", quote_id=quote_id)
-    assert "7,000 KRW are on their way to you." in done.words
+    assert "7,000 KRW are pending." in done.words
     assert world.representative.tokens == {profile.member_id: 0}
 
 
@@ -360,15 +360,18 @@ async def test_quotes_are_the_members_own_and_end(world: World, browser: Browser
     other = Browser(browser.app)
     await other.sign_up(world.representative, "nari")
     await browser.get("/exchange")
-    assert "Choose what you want to do." in (await browser.send("/exchange/quote", tokens="5")).words
+    assert (
+        "Choose whether to buy tokens or to exchange them for won."
+        in (await browser.send("/exchange/quote", tokens="5")).words
+    )
     quote = await browser.send("/exchange/quote", way="buy", tokens="5000")
     quote_id = re.findall(r'name="quote_id" value="(\w+)"', quote.text)[0]
     await other.get("/exchange")
-    assert "no such quote of yours" in (await other.send("/exchange/confirm", quote_id=quote_id)).words
+    assert "This quote is unknown" in (await other.send("/exchange/confirm", quote_id=quote_id)).words
     assert (await browser.send("/exchange/confirm", quote_id="")).status == 422
     world.clock.at_ns += 301 * 10**9
     late = await browser.send("/exchange/confirm", quote_id=quote_id)
-    assert (late.status, "no longer valid" in late.words) == (422, True)
+    assert (late.status, "This quote has expired" in late.words) == (422, True)
     assert world.representative.tokens == {}
 
 
@@ -410,7 +413,7 @@ async def test_an_exchange_that_is_not_decided_can_be_asked_for_again(world: Wor
     await browser.get("/exchange")
     answer = await browser.send("/exchange/confirm", quote_id="q1")
     assert answer.status == 202
-    assert "not decided yet" in answer.words
+    assert "not complete yet" in answer.words
     assert 'name="quote_id" value="q1"' in answer.text
 
 
@@ -425,7 +428,7 @@ async def test_the_nearest_stations_are_found(browser: Browser) -> None:
     for text in (
         "2 free now",
         "4.1 km",
-        "how many are free: not known here",
+        "free chargers: unknown",
         "125 tokens/kWh",
         "min on foot",
     ):
@@ -445,7 +448,7 @@ async def test_a_place_may_be_typed(browser: Browser) -> None:
     assert "far-<b>" not in selling.words
     assert '<option value="sell" selected>' in selling.text
     for where in ("-33.9,151.2", "-90,0", "90,180", "0,-180"):
-        assert "No station was found here." in (await browser.get(f"/stations?where={where}")).words, where
+        assert "No station found here." in (await browser.get(f"/stations?where={where}")).words, where
 
 
 @pytest.mark.parametrize(
@@ -463,11 +466,11 @@ async def test_a_station_that_tells_no_place(world: World) -> None:
     world.settings = replace(world.settings, geohash="", host="192.0.2.7")
     browser = world.browser(driver=driver.routes)
     answer = await browser.get("/stations")
-    assert "Type a place." in answer.words
+    assert "Enter a location." in answer.words
     assert "place.js" not in answer.text
     site = replace(world.site(), station=None)
     pages = Browser(application(site, {"driver": driver.routes}))
-    assert "not known here" in (await pages.get("/stations?where=wydm9")).words
+    assert "free chargers: unknown" in (await pages.get("/stations?where=wydm9")).words
 
 
 async def test_a_place_at_the_edge_of_the_earth(world: World, browser: Browser) -> None:

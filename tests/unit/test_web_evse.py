@@ -25,8 +25,17 @@ def place() -> Place:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ["BAY-1", "match the label", "Free", "Let it work for me", "a card works as always"]),
-        ("ko", ["BAY-1", "붙은 이름", "이용 가능", "알아서 맡기기", "카드 충전은 평소처럼"]),
+        (
+            "en",
+            [
+                "BAY-1",
+                "match the label",
+                "Free",
+                "Charge and sell automatically",
+                "You can also charge with a card",
+            ],
+        ),
+        ("ko", ["BAY-1", "라벨의 이름", "이용 가능", "자동 충·방전", "카드로도 충전할 수 있습니다"]),
     ],
 )
 async def test_the_page_names_the_point_and_three_ways(place: Place, language: str, words: list[str]) -> None:
@@ -88,7 +97,7 @@ async def test_the_driver_sees_what_runs(place: Place) -> None:
     )
     words = (await browser.get("/evse/BAY-1")).words
     assert "↑ Selling 9.0 kW" in words
-    assert "Never below 30%" in words
+    assert "Lowest state of charge 30%" in words
 
 
 async def test_a_stranger_sees_only_that_it_is_in_use(place: Place) -> None:
@@ -214,7 +223,7 @@ async def test_what_became_of_an_order_is_told(place: Place) -> None:
     told = {
         OrderState.ASKED: ("", "Waiting for the charger"),
         OrderState.REFUSED: ("NO_START", "The charger did not start"),
-        OrderState.DONE: ("", "Your session is over"),
+        OrderState.DONE: ("", "Your session has ended"),
     }
     for state, (code, words) in told.items():
         order = ordered(profile.member_id, state=state, code=code)
@@ -223,16 +232,16 @@ async def test_what_became_of_an_order_is_told(place: Place) -> None:
     assert 'href="/receipts/BAY-1.t1"' in (await browser.get("/evse/BAY-1")).text
     order = ordered(profile.member_id, state=OrderState.DONE, code="STOPPED")
     place.world.present = replace(free, orders={order.order_id: order})
-    assert "You stopped it. The receipt" in (await browser.get("/evse/BAY-1")).words
+    assert "You stopped the session. The receipt" in (await browser.get("/evse/BAY-1")).words
     order = replace(order, session_id=None)
     place.world.present = replace(free, orders={order.order_id: order})
     answer = await browser.get("/evse/BAY-1")
-    assert "You stopped it before anything had started" in answer.words
+    assert "You stopped the order before the session started" in answer.words
     assert 'href="/receipts/' not in answer.text
     async with listening(browser, "/evse/BAY-1/live") as sent:
-        assert "You stopped it" in await heard(sent)
+        assert "You stopped the order" in await heard(sent)
     place.world.clock.at_ns += 13 * 3600 * SECOND_NS
-    assert "You stopped it" not in (await browser.get("/evse/BAY-1")).words
+    assert "You stopped" not in (await browser.get("/evse/BAY-1")).words
 
 
 async def test_why_nothing_flows_is_told(place: Place) -> None:
@@ -246,9 +255,9 @@ async def test_why_nothing_flows_is_told(place: Place) -> None:
     paused = replace(one.session, charging_state=ChargingState.SUSPENDED_EV)
     commanded = replace(one.setpoint, power_w=5_000)
     cases = {
-        "The first meter reading is taken": replace(one, phase=Phase.STARTING),
+        "The station takes the first meter reading": replace(one, phase=Phase.STARTING),
         "Your car has paused": replace(one, session=paused, setpoint=commanded),
-        "it waits for a price": one,
+        "waits for a price": one,
         "cannot reach the charger": replace(one, online=False),
     }
     for words, changed in cases.items():
@@ -270,8 +279,8 @@ async def test_a_card_session_is_its_members_too(place: Place) -> None:
     )
     words = (await browser.get("/evse/BAY-1")).words
     assert "Your session" in words
-    assert "not told by the car" in words
-    assert "not known yet" in words
+    assert "not reported by the car" in words
+    assert "unknown yet" in words
 
 
 async def test_what_is_wrong_with_a_point_is_told(place: Place) -> None:

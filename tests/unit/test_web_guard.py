@@ -78,7 +78,7 @@ async def test_a_form_from_elsewhere_is_refused(browser: Browser, origin: str | 
     headers = {**FORM, "origin": origin} if origin else {"content-type": FORM["content-type"]}
     answer = await browser.ask("POST", "/echo", headers=headers, body=f"form_token={browser.token}".encode())
     assert answer.status == 403
-    assert "Scan the code on the screen again" in answer.words
+    assert "Open the page again by its code or address" in answer.words
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, "é"])

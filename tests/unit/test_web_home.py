@@ -55,7 +55,7 @@ async def test_who_has_logged_in_sees_their_tokens_and_their_session(place: Plac
     place.world.present = running(place.world.present, ordered(profile.member_id))
     answer = await browser.get("/")
     assert "12,345 tokens" in answer.words
-    assert "Watch your session" in answer.words
+    assert "Show your session" in answer.words
     pending = (await place.browser().get("/")).words
     assert "12,345" not in pending
     assert "Your session" not in pending
@@ -70,7 +70,7 @@ async def test_each_state_has_its_words(place: Place) -> None:
     evses["D"] = replace(evses["D"], online=False)
     place.world.present = replace(present, evses=evses)
     words = (await place.browser().get("/")).words
-    for word in ("Free", "Cable in, not started", "Out of order", "Not connected"):
+    for word in ("Free", "Plugged in, not started", "Out of order", "Not connected"):
         assert word in words
 
 
@@ -114,7 +114,7 @@ async def test_without_ledger_and_office_it_still_says_what_is_free(place: Place
     await place.driver(browser)
     answer = await browser.get("/")
     assert answer.status == 200
-    assert "Prices cannot be shown right now" in answer.words
+    assert "Prices cannot be shown yet" in answer.words
     assert "Your balance cannot be shown right now" in answer.words
     assert "Charge or sell here" in answer.words
 
@@ -167,7 +167,7 @@ async def test_a_day_without_prices_is_told(place: Place) -> None:
     place.world.ledger = ledger
     answer = await place.browser().get("/")
     assert "No prices yet" in answer.words
-    assert "charging costs the retail tariff" in answer.words
+    assert "you charge at the retail price" in answer.words
     assert "nothing can be sold" in answer.words
 
 

@@ -168,7 +168,9 @@ async def test_a_bad_code_is_gone(place: Place, monkeypatch: pytest.MonkeyPatch,
     code = await used(browser, place, drawn, how)
     answer = await browser.get(f"/go/BAY-1?code={code}")
     assert (answer.status, "EGW-3003" in answer.text) == (410, True)
-    assert "This code was used or is older than 60 seconds." in answer.words
+    assert (
+        "This code is used or older than 60 seconds. Scan the code that the screen shows now." in answer.words
+    )
     assert 'href="/evse/BAY-1"' in answer.text
     assert "edgegw_present" not in browser.cookies
 

@@ -68,7 +68,7 @@ async def test_a_stranger_signs_up_and_is_in(world: World, browser: Browser) -> 
     """Sign-up opens the account and a login, and leads to where the visitor wanted to go."""
     page = await browser.get("/signup?next=/cards")
     assert 'autocomplete="new-password"' in page.text
-    assert "A random number instead of your name" in page.words
+    assert "A random member id instead of your name" in page.words
     answer = await browser.send("/signup", **FORM | {"next": "/cards"})
     assert (answer.status, "No card is linked yet." in answer.words) == (200, True)
     ((profile, _),) = world.representative.people.values()
@@ -109,7 +109,7 @@ async def test_nobody_signs_up_twice_or_learns_who_did(world: World, browser: Br
     taken_login = await browser.send("/signup", **FORM | {"contact": "other@example.org"})
     taken_contact = await browser.send("/signup", **FORM | {"login": "other"})
     assert taken_login.status == taken_contact.status == 422
-    told = "An account cannot be made with this login name and contact."
+    told = "An account with this login name and contact cannot be opened."
     assert told in taken_login.words
     assert told in taken_contact.words
 
@@ -168,7 +168,7 @@ async def test_a_wrong_login_tells_nothing(world: World, browser: Browser) -> No
         await browser.send("/login", login="mina", password="wrong wrong wrong")
     answer = await browser.send("/login", login="mina", password=PASSWORD)
     assert answer.status == 429
-    assert "Too many tries" in answer.words
+    assert "Too many attempts" in answer.words
 
 
 async def test_an_address_has_so_many_tries(browser: Browser) -> None:
@@ -190,7 +190,7 @@ async def test_other_members_share_these_pages(world: World, kind: Kind) -> None
     ((profile, _),) = world.representative.people.values()
     assert profile.kind == kind
     page = await browser.get("/profile")
-    assert "Battery of the car" not in page.words
+    assert "Battery capacity" not in page.words
     assert "About you" in page.words
     for path in ("/exchange", "/history", "/notices", "/leave", "/export"):
         assert (await browser.get(path)).status == 200
@@ -287,7 +287,7 @@ async def test_a_new_password_needs_the_old_one(world: World, browser: Browser) 
     assert faulty(weak, "new_password")
     assert world.representative.people[profile.member_id][1] == PASSWORD
     answer = await browser.send("/profile/password", current=PASSWORD, new_password=NEW)
-    assert "The password is changed." in answer.words
+    assert "Your password is changed." in answer.words
     assert world.representative.people[profile.member_id][1] == NEW
     assert other.token not in world.representative.logins
 
@@ -424,7 +424,7 @@ async def test_who_still_has_tokens_cannot_leave(world: World, browser: Browser)
     world.representative.tokens[profile.member_id] = 5
     await browser.get("/leave")
     answer = await browser.send("/leave/now", password=PASSWORD, sure="1")
-    assert (answer.status, "Something of yours is still open" in answer.words) == (422, True)
+    assert (answer.status, "Your account still has a running session" in answer.words) == (422, True)
     assert len(world.representative.people) == 1
 
 

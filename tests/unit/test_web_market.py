@@ -251,7 +251,7 @@ async def test_another_members_offer_is_neither_seen_nor_closed(market: Market) 
     other, _ = await market.browser("INDUSTRY")
     assert offer.offer_id not in (await other.get("/offers")).text
     answer = await other.send("/offers/close", offer_id=offer.offer_id)
-    assert (answer.status, "There is no such offer of yours." in answer.words) == (422, True)
+    assert (answer.status, "This offer does not exist or is not yours." in answer.words) == (422, True)
     assert await market.world.representative.offers(profile.member_id)
 
 
@@ -274,7 +274,7 @@ async def test_lots_that_are_sold_or_over_are_not_offered(market: Market) -> Non
     browser, _ = await market.browser("PRODUCER")
     assert "no generated energy" in (await browser.get("/offers")).words
     assert (await browser.send("/offers", **SELLING)).status == 422
-    assert "(over)" in (await browser.get("/generation")).words
+    assert "(expired)" in (await browser.get("/generation")).words
 
 
 async def test_trades_are_the_members_own_page_by_page(market: Market) -> None:
@@ -289,7 +289,7 @@ async def test_trades_are_the_members_own_page_by_page(market: Market) -> None:
     assert 'href="/sold?from=next%26page"' in answer.text
     older = await browser.get("/sold?from=next%26page")
     assert market.book.asked[-1] == ("sold next&page 20", profile.member_id)
-    assert "To the newest" in older.words
+    assert "Newest" in older.words
 
 
 async def test_shared_pages_stand_in_this_frame(market: Market) -> None:

@@ -210,7 +210,7 @@ async def test_every_page_in_both_languages(operator: Operator, path: str, langu
 async def test_the_worst_comes_first_with_its_remedy(operator: Operator) -> None:
     """As `edgegw status` tells it: what is down, since when and what to do, before what is in order."""
     words = (await (await operator.inside()).get("/")).words
-    order = [words.index(text) for text in ("meter M-BAY-1", "chargers", "daemon running")]
+    order = [words.index(text) for text in ("meter M-BAY-1", "chargers", "daemon operational")]
     assert order == sorted(order)
     assert "EGW-2005 the meter does not answer timed out after 3 tries" in words
     assert "check cable, address and port: edgegw meter read M-BAY-1 since 11:50 (10 min ago)" in words
@@ -228,7 +228,7 @@ async def test_what_runs_is_told_in_figures(operator: Operator) -> None:
     for text in (
         "BAY-1",
         "in a session",
-        "Order charge when cheap, sell when dear (runs)",
+        "Order charge and sell automatically (running)",
         "7.4 kW charging",
         "55.5%",
         "012345…",
@@ -248,7 +248,7 @@ async def test_what_runs_is_told_in_figures(operator: Operator) -> None:
         "1 trades wait",
         "1.500 kWh",
         "LATE_PRICE",
-        "SubmitTrades waits for its turn 3",
+        "SubmitTrades waits 3",
         "import:NO_SESSION 0.345 kWh",
     ):
         assert text in outbox

@@ -31,7 +31,7 @@ async def test_a_charger_is_let_in_as_the_form_says(operator: Operator) -> None:
     assert '<option value="M-FREE" selected>' in shown.text
     assert '<option value="new" selected>' in shown.text
     answer = await browser.send("/chargers/CP-9/approve", **APPROVAL)
-    assert "CP-9 is let in" in answer.words
+    assert "CP-9 is approved" in answer.words
     (approval,) = operator.operator_port.wishes
     assert [(one.number, one.evse_id, one.meter_id) for one in approval.evses] == [
         (1, "BAY-8", "M-FREE"),
@@ -126,7 +126,7 @@ async def test_notices_are_told_and_withdrawn(operator: Operator) -> None:
     assert notice.until_ns == (NOW_S + 6 * 3600 + 1800) * 1_000_000_000
     answer = await browser.send("/notices/withdraw", notice_id=notice.notice_id)
     assert operator.world.representative.told == {}
-    assert "told nothing" in answer.words
+    assert "no notices for drivers" in answer.words
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ async def test_a_wrong_energy_is_told_beside_its_field(place: Place, typed: str)
         ("kwh", "0.4", "Enter kWh between 0.5 and 100, e.g. 5.5"),
         ("soc_min", "101", "Enter a percentage between 0 and 100, e.g. 40"),
         ("soc_wanted", "-1", "Enter a percentage between 0 and 100, e.g. 80"),
-        ("soc_wanted", "39", "This is below your lowest percentage."),
+        ("soc_wanted", "39", "This is below your lowest state of charge."),
         ("ready_by", "24:00", "Enter a time of day, e.g. 07:30"),
         ("ready_by", "", "Enter a time of day, e.g. 07:30"),
         ("price_min", "1e3", "Enter tokens per kWh between 0 and 2,000, e.g. 140"),
@@ -192,22 +192,22 @@ async def test_a_charge_is_quoted(place: Place) -> None:
     assert answer.status == 200
     for word in (
         "Charge 20 kWh for about 2,500 tokens",
-        "Cost, at worst 8,000 tokens",
+        "Maximum cost 8,000 tokens",
         "Ready about 13:4",
         "full cycles",
         "stop at any time",
-        "charging goes on at the retail tariff, never above 400 tokens/kWh",
-        "holds until 12:15",
+        "charging continues at the retail price, never above 400 tokens/kWh",
+        "valid until 12:15",
         "12:15 2.750 kWh",
     ):
         assert word in answer.words
     assert place.world.placed == []
     paused = await quoted(browser, Aim.CHARGE, accept_retail="0")
-    assert "charging pauses until there is one" in paused.words
+    assert "charging pauses; the price is never above" in paused.words
 
 
 @pytest.mark.parametrize(
-    ("aim", "headline"), [(Aim.SELL, "최대 12 kWh 판매"), (Aim.WORK, "내일 07:30까지 자동 운전")]
+    ("aim", "headline"), [(Aim.SELL, "최대 12 kWh 판매"), (Aim.WORK, "내일 07:30까지 자동 충·방전")]
 )
 async def test_a_plan_is_shown_before_it_is_accepted(place: Place, aim: Aim, headline: str) -> None:
     """A sale and "let it work" show their plan as a picture and as a table, and what is never undercut."""
@@ -215,8 +215,8 @@ async def test_a_plan_is_shown_before_it_is_accepted(place: Place, aim: Aim, hea
     await place.driver(browser)
     answer = await quoted(browser, aim)
     assert headline in answer.words
-    assert "최저 잔량 40%" in answer.words
-    assert "차량이 아직 배터리 잔량을 알리지 않았습니다" in answer.words
+    assert "최저 배터리 잔량 40%" in answer.words
+    assert "차량이 아직 배터리 잔량을 보내지 않았습니다" in answer.words
     assert answer.text.count("<svg") >= 2
     assert "140 토큰/kWh 미만으로는 판매하지 않습니다" in answer.words
 
@@ -226,7 +226,7 @@ async def test_what_is_unknown_is_said(place: Place) -> None:
     browser = place.browser()
     await place.driver(browser)
     answer = await quoted(browser, Aim.WORK, soc_told="")
-    assert "has not told its state of charge" in answer.words
+    assert "has not reported its state of charge" in answer.words
     assert "The plan" not in answer.words
     profile_session = running(
         place.world.present, ordered((await place.driver(place.browser(), "jun")).member_id)
@@ -241,7 +241,7 @@ async def test_a_car_that_tells_needs_no_typing(place: Place) -> None:
     place.world.present = running(place.world.present, ordered(profile.member_id))
     answer = await browser.get("/evse/BAY-1/work")
     assert 'name="soc_told"' not in answer.text
-    assert "tells its state of charge by itself" in answer.words
+    assert "reports its state of charge" in answer.words
     answer = await quoted(browser, Aim.WORK, soc_told="")
     assert "64%" in answer.text or "64" in answer.text
     assert "has not told" not in answer.words
@@ -253,7 +253,7 @@ async def test_an_order_is_followed_before_the_station_took_it_in(place: Place) 
     await place.driver(browser)
     fields = carried(await quoted(browser, Aim.CHARGE))
     answer = await browser.send("/evse/BAY-1/charge/confirm", **fields)
-    assert "Your order was handed to the station" in answer.words
+    assert "The station received your order" in answer.words
     assert 'action="/evse/BAY-1/stop"' in answer.text
     assert 'href="/evse/BAY-1/charge"' not in answer.text
     order_id = placed(place).order_id
@@ -266,7 +266,7 @@ async def test_an_order_is_followed_before_the_station_took_it_in(place: Place) 
     assert "handed to the station" not in (await browser.get(f"/evse/BAY-1?placed={order_id}")).words
     await browser.send("/evse/BAY-1/stop")
     place.take_in()
-    assert "You stopped it" in (await browser.get("/evse/BAY-1")).words
+    assert "You stopped" in (await browser.get("/evse/BAY-1")).words
 
 
 @pytest.mark.parametrize("aim", list(Aim))
@@ -327,7 +327,7 @@ async def test_a_changed_price_is_shown_again(place: Place) -> None:
     place.world.present = repriced(place.world.present, 139_000)
     answer = await browser.send("/evse/BAY-1/charge/confirm", **fields)
     assert answer.status == 409
-    assert "Something changed since you looked" in answer.words
+    assert "A price or the charger changed in the meantime" in answer.words
     assert place.world.placed == []
     assert (await browser.send("/evse/BAY-1/charge/confirm", **carried(answer))).status == 200
     assert placed(place).energy_wh == 20_000
@@ -353,7 +353,7 @@ async def test_a_point_taken_meanwhile_is_told(place: Place) -> None:
     place.world.present = running(place.world.present, ordered("somebody-else"))
     answer = await browser.send("/evse/BAY-1/charge/confirm", **fields)
     assert answer.status == 409
-    assert "Somebody else is using this charging point" in answer.words
+    assert "Another driver uses this charger" in answer.words
     assert '/confirm">' not in answer.text
     assert place.world.placed == []
     form = await browser.get("/evse/BAY-1/charge")
@@ -379,13 +379,13 @@ async def test_without_tokens_there_is_a_way_to_some(place: Place) -> None:
     browser = place.browser()
     profile = await place.driver(browser, tokens=0)
     answer = await quoted(browser, Aim.CHARGE)
-    assert "Get at least 2500 first" in answer.words
+    assert "Buy at least 2500 first" in answer.words
     assert 'href="/exchange?tokens=2500' in answer.text
     assert '/confirm">' not in answer.text
     assert '/confirm">' in (await quoted(browser, Aim.SELL)).text
     place.world.representative.tokens[profile.member_id] = 1_000_000
     short = await quoted(browser, Aim.CHARGE)
-    assert "do not cover all of it" in short.words
+    assert "enough tokens for the whole order" in short.words
     fields = carried(short)
     place.world.representative.tokens[profile.member_id] = 0
     assert (await browser.send("/evse/BAY-1/charge/confirm", **fields)).status == 409

@@ -96,7 +96,7 @@ def _faults(number: str, label: str, word: Word) -> dict[str, str]:
             "Enter the number as the card or the charger shows it: 4 to 36 letters and digits."
         )
     if not 0 < len(label) <= LABEL_LENGTH_MAX or not label.isprintable():
-        faults["label"] = word("Give the card a name of at most 40 characters, for example White car.")
+        faults["label"] = word("Enter a card name of at most 40 characters, for example White car.")
     return faults
 
 
@@ -105,6 +105,6 @@ def _refused(refusal: RefusedRequest, word: Word) -> dict[str, str]:
     if refusal.code != RefusalCode.BAD_FIELD:
         return {"number": refusal_text(refusal, word)}
     if refusal.detail == "cards":
-        return {"number": word("You have linked as many cards as you may. Unlink one first.")}
+        return {"number": word("You have linked the maximum number of cards. Unlink a card first.")}
     field = "label" if refusal.detail == "label" else "number"
-    return {field: word("This cannot be taken as it is. Look at it again.")}
+    return {field: word("This value is not valid. Correct it.")}

@@ -70,7 +70,7 @@ def state_words(word: Word) -> dict[State, str]:
     """Words of states."""
     return {
         State.FREE: word("Free"),
-        State.PLUGGED: word("Cable in, not started"),
+        State.PLUGGED: word("Plugged in, not started"),
         State.IN_USE: word("In use"),
         State.OUT_OF_ORDER: word("Out of order"),
         State.OFFLINE: word("Not connected"),
@@ -80,8 +80,8 @@ def state_words(word: Word) -> dict[State, str]:
 def _plug(word: Word, state: State) -> str:
     return {
         State.FREE: word("Plug the cable into your car, before or after you order."),
-        State.PLUGGED: word("The cable is plugged in. Nothing has been started yet."),
+        State.PLUGGED: word("The cable is plugged in. No session has started yet."),
         State.IN_USE: word("A session is running here."),
-        State.OUT_OF_ORDER: word("This charging point reports a fault. Please use another one."),
-        State.OFFLINE: word("The station cannot reach this charging point right now. A card may still work."),
+        State.OUT_OF_ORDER: word("This charger reports a fault. Use another charger."),
+        State.OFFLINE: word("The station cannot reach this charger right now. A card may still work."),
     }[state]

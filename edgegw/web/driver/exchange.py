@@ -54,7 +54,7 @@ class _Exchange:
         if isinstance(amount, Flaw):
             faults["tokens"] = word("Enter tokens between 1 and 1,000,000, for example 5000 or 5000.5.")
         if form.text("way") not in {_BUY, _SELL}:
-            faults["way"] = word("Choose what you want to do.")
+            faults["way"] = word("Choose whether to buy tokens or to exchange them for won.")
         if isinstance(amount, Flaw) or faults:
             return await _asked(self._pages, request, form.faulty(**faults), status=422)
         quoted = await _quoted(self._pages, request, amount, buys=form.text("way") == _BUY)

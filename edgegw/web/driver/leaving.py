@@ -78,7 +78,7 @@ async def _doubts(pages: Pages, request: Request, form: Form) -> dict[str, str]:
     word = pages.word(visitor(request).language)
     found = {}
     if form.values.get("sure") != "1":
-        found["sure"] = word("Tick the box if you really want to leave.")
+        found["sure"] = word("Tick the box to confirm that you leave.")
     if wrong := await is_password(request, pages.site, form.values.get("password", "")):
         found["password"] = refusal_text(wrong, word)
     return found

@@ -95,7 +95,7 @@ def read(form: Form, context: OrderContext) -> OrderRequest | Form:
         else:
             parsed[name] = value
     if not faults and parsed.get("soc_wanted", 10_000) < parsed.get("soc_min", 0):
-        faults["soc_wanted"] = context.word("This is below your lowest percentage.")
+        faults["soc_wanted"] = context.word("This is below your lowest state of charge.")
     if faults:
         return form.faulty(**faults)
     return _wish(form, parsed, context)

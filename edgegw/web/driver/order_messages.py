@@ -13,40 +13,38 @@ HUNDRED_MTOK = 100_000
 def refusal_words(word: Word, code: str) -> str:
     """Why something was refused; each code of `core.orders.REFUSALS` has words."""
     return {
-        "NO_ENERGY": word("Enter how much energy you want."),
+        "NO_ENERGY": word("Enter the energy to charge or to sell."),
         "ENERGY_TOO_SMALL": word("A sale is at least 0.5 kWh."),
-        "NO_DEPARTURE": word("Enter when the car must be ready."),
-        "DEPARTURE_PAST": word("The time at which the car must be ready is over."),
-        "DEPARTURE_TOO_FAR": word("The station plans at most 48 hours ahead."),
-        "NO_BATTERY": word("Enter the size of your battery."),
-        "NO_DISCHARGE": word("This charging point cannot take energy out of a car."),
-        "UNKNOWN_EVSE": word("This station has no such charging point."),
-        "CHARGER_OFFLINE": word(
-            "The station cannot reach this charging point right now. A card may still work."
+        "NO_DEPARTURE": word("Enter the departure time."),
+        "DEPARTURE_PAST": word("The departure time has passed. Enter a later time."),
+        "DEPARTURE_TOO_FAR": word(
+            "The station plans at most 48 hours ahead. Enter an earlier departure time."
         ),
-        "OUT_OF_ORDER": word("This charging point reports a fault. Please use another one."),
-        "EVSE_BUSY": word("Somebody else is using this charging point."),
-        "ORDER_OPEN": word("An order is already waiting at this charging point."),
-        "DISK_FULL": word("The station takes no new sessions right now. Please tell the operator."),
-        "DRAINING": word("The station is about to restart. Please try again in a few minutes."),
+        "NO_BATTERY": word("Enter the battery capacity."),
+        "NO_DISCHARGE": word("This charger cannot discharge a car. Choose another charger to sell."),
+        "UNKNOWN_EVSE": word("This station has no such charger."),
+        "CHARGER_OFFLINE": word("The station cannot reach this charger right now. A card may still work."),
+        "OUT_OF_ORDER": word("This charger reports a fault. Use another charger."),
+        "EVSE_BUSY": word("Another driver uses this charger."),
+        "ORDER_OPEN": word("An order already waits at this charger."),
+        "DISK_FULL": word("The station accepts no new sessions right now. Inform the operator."),
+        "DRAINING": word("The station is about to restart. Try again in a few minutes."),
         "CHARGER_REFUSED": word(
-            "The charger refused the start. Check that the cable is plugged in, then order again."
+            "The charger refuses to start. Check that the cable is plugged in, then order again."
         ),
         "NO_START": word("The charger did not start. Check that the cable is plugged in, then order again."),
-        "EXPIRED": word(
-            "The ledger could not be reached in time, so nothing was started. Try again in a moment."
+        "EXPIRED": word("The ledger was unreachable, so no session started. Try again in a moment."),
+        "STOPPED": word("You stopped the order."),
+        "JOURNAL_RESTORED": word("The station was restored from a backup without this order. Order again."),
+        "METER_TIMEOUT": word("The meter did not answer in time. You pay nothing. Order again."),
+        "LEDGER_TIMEOUT": word("The ledger did not answer in time. You pay nothing. Order again."),
+        "UNKNOWN_TOKEN": word(
+            "The charger started with another id token than that of this order. Order again."
         ),
-        "STOPPED": word("You stopped it."),
-        "JOURNAL_RESTORED": word(
-            "The station was restored from a backup, and this order was not in it any more."
-        ),
-        "METER_TIMEOUT": word("The meter did not answer in time. Nothing was charged."),
-        "LEDGER_TIMEOUT": word("The ledger did not answer in time. Nothing was charged."),
-        "UNKNOWN_TOKEN": word("The charger started with another identification than the one of this order."),
-        "LEFT_EARLY": word("The cable was pulled before anything could start."),
-        "INSUFFICIENT_TOKENS": word("You have too few tokens for this."),
-        "ZERO_TOKENS": word("You have no tokens."),
-    }.get(code, word("The station refused this (%(code)s).") % {"code": code})
+        "LEFT_EARLY": word("The cable was unplugged before the session started. Order again."),
+        "INSUFFICIENT_TOKENS": word("You do not have enough tokens for this. Buy tokens first."),
+        "ZERO_TOKENS": word("You have no tokens. Buy tokens first."),
+    }.get(code, word("The station refused the order (%(code)s).") % {"code": code})
 
 
 def flaw_words(word: Word, flaw: Flaw, *, unit: str, example: str) -> str:
@@ -69,16 +67,17 @@ def remark_words(word: Word, remark: str) -> str:
     """What is uncertain of a quote."""
     told = {
         "NO_PRICE": word(
-            "Not for all of it a price is known that you would accept: it may take longer or become less."
+            "No acceptable price is known yet for part of the energy: the order may take longer "
+            "or deliver less."
         ),
         "NO_SOC": word(
-            "The car has not told its state of charge yet. Charging works without; a sale begins only when the car "
-            "tells it, whatever you type in."
+            "The car has not reported its state of charge yet. You can charge without it; a sale "
+            "starts only when the car reports it, whatever you enter."
         ),
         "SOC_NOT_REACHED": word(
-            "The percentage you want cannot be reached by then; the plan comes as near as it can."
+            "The wanted state of charge is not reachable by then; the plan comes as close as possible."
         ),
-        "NOTHING_TO_SELL": word("At the prices and the state of charge known now nothing would be sold."),
+        "NOTHING_TO_SELL": word("Nothing would be sold at the known prices and state of charge."),
     }
     return told.get(remark, remark)
 

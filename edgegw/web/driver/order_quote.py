@@ -109,8 +109,10 @@ def _headline(told: _Told) -> str:
             "energy": formats.kwh(told.order.energy_wh or made.export_wh, places=None)
         }
     if made.amount_mtok < 0:
-        return word("Work until %(time)s and earn about %(tokens)s") % _until(told, amount)
-    return word("Work until %(time)s for about %(tokens)s") % _until(told, amount)
+        return word("Charge and sell automatically until %(time)s, earn about %(tokens)s") % _until(
+            told, amount
+        )
+    return word("Charge and sell automatically until %(time)s, for about %(tokens)s") % _until(told, amount)
 
 
 def _until(told: _Told, amount: str) -> dict[str, str]:
@@ -120,27 +122,23 @@ def _until(told: _Told, amount: str) -> dict[str, str]:
 def _facts(told: _Told) -> Iterable[tuple[str, str]]:
     word, made, order = told.context.word, told.quote, told.order
     if made.import_wh:
-        yield word("Charged"), formats.kwh(made.import_wh)
+        yield word("Energy charged"), formats.kwh(made.import_wh)
     if made.export_wh:
-        yield word("Sold"), formats.kwh(made.export_wh)
-    yield _amount_fact(
-        told, made.amount_mtok, cost=word("Cost, expected"), earnings=word("Earnings, expected")
-    )
-    yield _amount_fact(
-        told, made.worst_mtok, cost=word("Cost, at worst"), earnings=word("Earnings, at least")
-    )
+        yield word("Energy sold"), formats.kwh(made.export_wh)
+    yield _amount_fact(told, made.amount_mtok, cost=word("Expected cost"), earnings=word("Expected earnings"))
+    yield _amount_fact(told, made.worst_mtok, cost=word("Maximum cost"), earnings=word("Minimum earnings"))
     if made.begin_ns is not None:
         yield word("Begins"), told.moment(made.begin_ns)
     if made.ready_ns is not None:
         at = told.moment(made.ready_ns)
         yield word("Ready"), at if order.departure_ns else word("about %(time)s") % {"time": at}
     if made.soc_bp is not None:
-        yield word("Battery then"), about_percent(made.soc_bp)
+        yield word("Battery at the end"), about_percent(made.soc_bp)
     if order.aim is not Aim.CHARGE:
-        yield word("Never below"), formats.percent(order.terms.soc_bp_min)
+        yield word("Lowest state of charge"), formats.percent(order.terms.soc_bp_min)
     if made.cycle_bp is not None and (made.import_wh or made.export_wh):
         share = formats.decimal(made.cycle_bp, scale=4, places=2)
-        yield word("Wear of the battery"), word("about %(share)s full cycles") % {"share": share}
+        yield word("Battery use"), word("about %(share)s full cycles") % {"share": share}
 
 
 def _amount_fact(told: _Told, amount_mtok: int, *, cost: str, earnings: str) -> tuple[str, str]:
@@ -151,19 +149,14 @@ def _terms(told: _Told) -> Iterable[str]:
     """What holds whatever happens."""
     word, terms, language = told.context.word, told.order.terms, told.context.language
     most = {"price": formats.price(terms.price_mtok_per_kwh_max, language)}
-    yield word("You can stop at any time and pay only what has flowed.")
+    yield word("You can stop at any time and pay only for the energy that flowed.")
     if told.order.aim is not Aim.CHARGE:
         least = {"price": formats.price(terms.price_mtok_per_kwh_min, language)}
-        yield (
-            word(
-                "Nothing is sold below %(price)s. If no price is fixed for a quarter of an hour, nothing is sold in it."
-            )
-            % least
-        )
+        yield (word("Nothing is sold below %(price)s, or in a quarter hour without a fixed price.") % least)
     if terms.accept_retail:
         yield (
             word(
-                "If no market price is fixed for a quarter of an hour, charging goes on at the retail tariff, "
+                "In a quarter hour without a market price, charging continues at the retail price, "
                 "never above %(price)s."
             )
             % most
@@ -171,8 +164,8 @@ def _terms(told: _Told) -> Iterable[str]:
     else:
         yield (
             word(
-                "If no market price is fixed for a quarter of an hour, charging pauses until there is one, "
-                "never above %(price)s."
+                "In a quarter hour without a market price, charging pauses; the price is never above "
+                "%(price)s."
             )
             % most
         )
@@ -232,13 +225,13 @@ def _labels(told: _Told) -> PlanLabels:
     return PlanLabels(
         title=word("The plan"),
         description=word(
-            "What would be charged and sold in every quarter of an hour. It is made anew as prices are fixed."
+            "Energy to charge and to sell in each quarter hour. The plan is updated when prices are fixed."
         ),
         charge=word("charged"),
         sale=word("sold"),
         soc=word("battery"),
         soc_min=word("at least %(share)s") % {"share": formats.percent(order.terms.soc_bp_min)},
-        departure=word("leaving %(time)s") % {"time": formats.clock(leaves_ns, zone)},
+        departure=word("departure %(time)s") % {"time": formats.clock(leaves_ns, zone)},
         now=word("now %(time)s") % {"time": formats.clock(told.now_ns, zone)},
         unit=word("kWh per quarter hour"),
         empty=word("No plan"),

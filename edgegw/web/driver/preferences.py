@@ -71,7 +71,7 @@ def faults_of(faults: Mapping[str, str], word: Word) -> dict[str, str]:
         "price_min": word("Enter tokens per kWh between 1 and 2,000, for example 140.5."),
         "price_max": word("Enter tokens per kWh between 1 and 2,000, for example 140.5."),
     }
-    order = word("This is below the lowest charge that you allow.")
+    order = word("This is below your lowest state of charge.")
     return {name: order if fault == _ORDER else texts[name] for name, fault in faults.items()}
 
 

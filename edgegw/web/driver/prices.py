@@ -145,9 +145,7 @@ def price_labels(word: Word, now: str) -> PriceLabels:
     """Words of the day's picture and table."""
     return PriceLabels(
         title=word("Prices today"),
-        description=word(
-            "What a kWh costs when you charge and earns when you sell, for every quarter of an hour."
-        ),
+        description=word("Cost of a kWh when you charge, and earnings when you sell, for each quarter hour."),
         buy=word("Buy (charge)"),
         sell=word("Sell (discharge)"),
         fixed=word("fixed"),
@@ -191,7 +189,7 @@ def said(shown: PriceShown | None, product: Product, *, word: Word, language: La
 
 def _absent(product: Product, word: Word) -> str:
     if product == "CHARGE":
-        return word("No market price now: charging costs the retail tariff.")
+        return word("No market price now: you charge at the retail price.")
     return word("No market price now: nothing can be sold.")
 
 
@@ -201,8 +199,8 @@ def _origin(shown: PriceShown, word: Word) -> str:
         return word("The price lies between floor and ceiling, so that both sides gain.")
     share = formats.percent(shown.weight_ppm // 100)
     text = word(
-        "The price lies between floor and ceiling, so that both sides gain. The more is wanted of what is on offer, "
-        "the nearer it comes to the ceiling: here by %(share)s."
+        "The price lies between floor and ceiling, so that both sides gain. Higher demand for "
+        "the supply moves it towards the ceiling: here by %(share)s."
     )
     return text % {"share": share}
 
@@ -216,10 +214,10 @@ def _facts(shown: PriceShown | None, word: Word) -> tuple[tuple[str, str], ...]:
     periods = price_labels(word, "").periods
     rows = [
         (word("Load period"), periods[_period(shown.period)]),
-        (word("Floor: what the grid would pay"), f"{floor} {word('tokens/kWh')}"),
-        (word("Ceiling: what the tariff would ask"), f"{ceiling} {word('tokens/kWh')}"),
-        (word("Supply on offer"), formats.kwh(shown.supply_wh)),
-        (word("Demand asked for"), formats.kwh(shown.demand_wh)),
+        (word("Floor: price that the grid pays"), f"{floor} {word('tokens/kWh')}"),
+        (word("Ceiling: retail price of the tariff"), f"{ceiling} {word('tokens/kWh')}"),
+        (word("Supply"), formats.kwh(shown.supply_wh)),
+        (word("Demand"), formats.kwh(shown.demand_wh)),
     ]
     if shown.weight_ppm is not None:
         rows.append((word("Weight between floor and ceiling"), formats.percent(shown.weight_ppm // 100)))

@@ -101,7 +101,7 @@ async def _told(pages: Pages, request: Request, form: Form) -> tuple[dict[str, s
     faults = about_faults(form, word)
     language = next((one for one in LANGUAGES if one == form.text("language")), None)
     if faults or language is None:
-        return faults, "" if faults else word("This did not work.")
+        return faults, "" if faults else word("The request failed.")
     changed = replace(
         member(request),
         name=form.text("name"),

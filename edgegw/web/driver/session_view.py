@@ -104,23 +104,26 @@ def _asked(word: Word) -> Progress:
         stage="asked",
         title=word("Waiting for the charger"),
         text=word(
-            "Your order is placed. Plug in the cable now if you have not; the charger starts by itself."
+            "Your order is placed. Plug in the cable now if it is not plugged in; the charger "
+            "starts automatically."
         ),
     )
 
 
 def _ended(word: Word, order: Order) -> Progress:
     if order.state is OrderState.REFUSED:
-        return Progress(
-            stage="refused", title=word("This did not start"), text=refusal_words(word, order.code)
-        )
+        return Progress(stage="refused", title=word("Not started"), text=refusal_words(word, order.code))
     if order.session_id is None:
         return Progress(
-            stage="done", title=word("Done"), text=word("You stopped it before anything had started.")
+            stage="done", title=word("Done"), text=word("You stopped the order before the session started.")
         )
-    text = word("Your session is over. The receipt fills up while the ledger takes the last trades.")
+    text = word(
+        "Your session has ended. The receipt is complete when the ledger has committed the last trades."
+    )
     if order.code == "STOPPED":
-        text = word("You stopped it. The receipt fills up while the ledger takes the last trades.")
+        text = word(
+            "You stopped the session. The receipt is complete when the ledger has committed the last trades."
+        )
     receipt = f"/receipts/{quote(order.session_id)}"
     return Progress(stage="done", title=word("Done"), text=text, receipt=receipt)
 
@@ -129,13 +132,13 @@ def _running(reader: _Reader) -> Progress:
     word, here = reader.word, reader.here
     stages = {Standing.STARTING: "asked", Standing.FINISHING: "ending", Standing.OFFLINE: "offline"}
     texts = {
-        Standing.STARTING: word("The first meter reading is taken and your tokens are being set aside."),
-        Standing.FINISHING: word("What you ordered is done, or it was stopped. You can unplug in a moment."),
+        Standing.STARTING: word("The station takes the first meter reading and holds your tokens."),
+        Standing.FINISHING: word("The order is complete or stopped. You can unplug in a moment."),
         Standing.OFFLINE: word(
-            "The station cannot reach the charger right now. What flows is still measured."
+            "The station cannot reach the charger right now. The meter still measures the energy."
         ),
-        Standing.PAUSED_BY_CAR: word("Your car has paused: it takes nothing right now."),
-        Standing.RESTING: word("Nothing flows right now: it waits for a price, a buyer, or its plan."),
+        Standing.PAUSED_BY_CAR: word("Your car has paused charging."),
+        Standing.RESTING: word("The session waits for a price, a buyer or its plan."),
     }
     titles = {
         Standing.STARTING: word("Starting"),
@@ -157,7 +160,7 @@ def _title(word: Word, order: Order | None) -> str:
     return {
         Aim.CHARGE: word("Charging order"),
         Aim.SELL: word("Sale"),
-        Aim.WORK: word("Working for you"),
+        Aim.WORK: word("Automatic charging and selling"),
     }[order.aim]
 
 
@@ -175,9 +178,9 @@ def _facts(reader: _Reader, order: Order) -> tuple[tuple[str, str], ...]:
         )
         rows.append((word("Ready by"), at))
     if order.soc_bp_wanted is not None:
-        rows.append((word("Battery then"), formats.percent(order.soc_bp_wanted)))
+        rows.append((word("Battery at the end"), formats.percent(order.soc_bp_wanted)))
     if order.aim is not Aim.CHARGE:
-        rows.append((word("Never below"), formats.percent(order.terms.soc_bp_min)))
+        rows.append((word("Lowest state of charge"), formats.percent(order.terms.soc_bp_min)))
     return tuple(rows)
 
 

@@ -92,11 +92,11 @@ def _faults(form: Form, word: Word) -> dict[str, str]:
     """What is wrong before the office is asked, by field."""
     found = about_faults(form, word)
     if not _LOGIN.fullmatch(form.values.get("login", "").strip()):
-        found["login"] = word("Choose a login name of 3 to 64 letters or digits, without spaces.")
+        found["login"] = word("Enter a login name of 3 to 64 letters or digits, without spaces.")
     if fault := password_fault(form.values.get("password", ""), word):
         found["password"] = fault
     if form.values.get("consent") != "1":
-        found["consent"] = word("Without your consent no account can be opened.")
+        found["consent"] = word("To open an account, give your consent.")
     return found
 
 
@@ -116,7 +116,7 @@ def about_faults(form: Form, word: Word) -> dict[str, str]:
 def password_fault(password: str, word: Word) -> str:
     """What is wrong with a new password; empty where nothing is."""
     if len(password) > PASSWORD_LENGTH_MAX:
-        return word("The password is too long: at most 256 characters.")
+        return word("Enter a password of at most 256 characters.")
     return (
         refusal_text(RefusedRequest(code=RefusalCode.WEAK_PASSWORD), word)
         if len(password) < PASSWORD_LENGTH_MIN
@@ -129,5 +129,5 @@ def refused_fields(refusal: RefusedRequest, word: Word) -> dict[str, str]:
     if refusal.code == RefusalCode.WEAK_PASSWORD:
         return {"password": refusal_text(refusal, word)}
     if refusal.code == RefusalCode.BAD_FIELD and refusal.detail in {"login", "name", "contact"}:
-        return {refusal.detail: word("This cannot be taken as it is. Look at it again.")}
+        return {refusal.detail: word("This value is not valid. Correct it.")}
     return {}

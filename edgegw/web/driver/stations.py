@@ -210,15 +210,15 @@ async def _prices(site: Site) -> Mapping[str, PriceShown | None]:
 def _drawn(origin: GeoPoint, rows: Sequence[Row], word: Word, *, is_typed: bool) -> str:
     labels = station_map.MapLabels(
         title=word("Map of the stations"),
-        description=word("The numbers are those of the list, which tells distance and direction in words."),
-        origin=word("your place") if is_typed else word("here"),
+        description=word("The numbers match the list, which gives distance and direction in words."),
+        origin=word("your location") if is_typed else word("here"),
         own=word("this station"),
         free=word("free"),
         occupied=word("occupied"),
-        unknown=word("not known"),
+        unknown=word("unknown"),
         north=word("N"),
-        unnumbered=word("{count} more stand too close to be numbered"),
-        empty=word("No station was found here."),
+        unnumbered=word("{count} more stations are too close to number"),
+        empty=word("No station found here."),
     )
     stations = [
         station_map.MapStation(

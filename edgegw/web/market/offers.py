@@ -104,13 +104,13 @@ def _read(form: Form, reader: Reader, lots: Sequence[LotShown], *, zone: tzinfo)
     faults: dict[str, str] = {}
     price = formats.parse_price(form.text("price"), PRICE)
     if isinstance(price, Flaw):
-        faults["price"] = reader.word("Tokens per kWh, for example 140 or 140.5.")
+        faults["price"] = reader.word("Enter tokens per kWh, for example 140 or 140.5.")
         price = 0
     begin_s, end_s = _validity(form, reader, faults, zone=zone)
     lot_id, energy_wh = _energy(form, reader.word, lots, faults=faults) if reader.sells else ("", 0)
     tokens = 0 if reader.sells else formats.parse_tokens(form.text("tokens"), TOKENS)
     if isinstance(tokens, Flaw):
-        faults["tokens"] = reader.word("Tokens, for example 5000.")
+        faults["tokens"] = reader.word("Enter tokens, for example 5000.")
         tokens = 0
     if faults:
         return form.faulty(**faults)
@@ -130,13 +130,13 @@ def _validity(form: Form, reader: Reader, faults: dict[str, str], *, zone: tzinf
     begin_s, end_s = (_seconds(form.text(name), zone) for name in ("valid_from", "valid_to"))
     for name, at_s in (("valid_from", begin_s), ("valid_to", end_s)):
         if at_s is None or at_s % INTERVAL_S:
-            faults[name] = word("A day and a time at a full quarter hour.")
+            faults[name] = word("Enter a day and a time at a full quarter hour.")
     if begin_s is None or end_s is None or faults.keys() & {"valid_from", "valid_to"}:
         return 0, 0
     if not 0 < end_s - begin_s <= LONGEST_S:
-        faults["valid_to"] = word("Later than its begin, by 31 days at most.")
+        faults["valid_to"] = word("Enter a time after the start, at most 31 days later.")
     elif end_s * SECOND_NS <= reader.now_ns:
-        faults["valid_to"] = word("This time has passed.")
+        faults["valid_to"] = word("This time has passed. Enter a later time.")
     return begin_s, end_s
 
 
@@ -144,12 +144,12 @@ def _energy(form: Form, word: Word, lots: Sequence[LotShown], *, faults: dict[st
     """A lot of the member's own, and how much of it."""
     lot = next((one for one in lots if one.lot_id == form.text("lot")), None)
     if lot is None:
-        faults["lot"] = word("Choose one of the list.")
+        faults["lot"] = word("Choose an entry of the list.")
         return "", 0
     energy = formats.parse_kwh(form.text("energy"), Limits(minimum=1, maximum=lot.unsold_wh))
     if isinstance(energy, Flaw):
         most = {"most": formats.kwh(lot.unsold_wh, places=3)}
-        faults["energy"] = word("kWh, at most %(most)s of this lot.") % most
+        faults["energy"] = word("Enter kWh, at most %(most)s of this lot.") % most
         return "", 0
     return lot.lot_id, energy
 
@@ -157,15 +157,15 @@ def _energy(form: Form, word: Word, lots: Sequence[LotShown], *, faults: dict[st
 def refusal_text(refusal: RefusedRequest, word: Word) -> str:
     """Why representative or ledger said no."""
     known = {
-        RefusalCode.NOT_YOURS: word("There is no such offer of yours."),
-        "LOT_UNKNOWN": word("There is no such lot of yours."),
-        "OFFER_UNKNOWN": word("There is no such offer of yours."),
-        "ENERGY_EXPIRED": word("This lot has expired: what it had left was fed in unsold."),
-        "INSUFFICIENT_ENERGY": word("There is not so much left of this lot."),
-        "INSUFFICIENT_TOKENS": word("You do not have so many tokens."),
+        RefusalCode.NOT_YOURS: word("This offer does not exist or is not yours."),
+        "LOT_UNKNOWN": word("This lot does not exist or is not yours."),
+        "OFFER_UNKNOWN": word("This offer does not exist or is not yours."),
+        "ENERGY_EXPIRED": word("This lot has expired; its unsold energy was fed into the grid."),
+        "INSUFFICIENT_ENERGY": word("This lot does not have enough energy left."),
+        "INSUFFICIENT_TOKENS": word("You do not have enough tokens."),
         "MEMBER_SUSPENDED": word("Your membership is suspended."),
     }
-    return known.get(refusal.code) or f"{word('This did not work.')} ({refusal.code})"
+    return known.get(refusal.code) or f"{word('The request failed.')} ({refusal.code})"
 
 
 def _lot_words(lot: LotShown, reader: Reader, zone: tzinfo) -> str:

@@ -27,14 +27,14 @@ PRODUCT_WORDS = {"CHARGE": N_("buying"), "DISCHARGE": N_("selling")}
 AIM_WORDS = {
     Aim.CHARGE: N_("charge"),
     Aim.SELL: N_("sell"),
-    Aim.WORK: N_("charge when cheap, sell when dear"),
+    Aim.WORK: N_("charge and sell automatically"),
 }
-ORDER_WORDS = {OrderState.ASKED: N_("waits for its session"), OrderState.RUNNING: N_("runs")}
+ORDER_WORDS = {OrderState.ASKED: N_("waits for its session"), OrderState.RUNNING: N_("running")}
 STATE_WORDS = {
-    State.NEW: N_("waits for its turn"),
+    State.NEW: N_("waits"),
     State.ENDORSING: N_("is being endorsed"),
-    State.PREPARED: N_("is being sent"),
-    State.IN_DOUBT: N_("is asked after"),
+    State.PREPARED: N_("is being submitted"),
+    State.IN_DOUBT: N_("in doubt, asking the peer"),
     State.COMMITTED: N_("committed"),
     State.REFUSED: N_("refused"),
     State.EXPIRED: N_("too late"),
@@ -84,9 +84,9 @@ def meter_row(account: MeterAccount, station: Station, locale: Locale) -> dict[s
     if trouble is not None:
         why = explained(trouble.code, word).replace(" ID", f" {account.meter_id}")
     elif last is None:
-        why = word("It has not been read yet.")
+        why = word("There is no reading yet.")
     elif locale.now_ns - last.at_ns > station.settings.stale_ns:
-        why = word("It has been silent for too long: its charging point is at 0 W.")
+        why = word("The meter does not answer: its EVSE is at 0 W.")
     return {
         "meter_id": account.meter_id,
         "evse_id": station.settings.meter_evse.get(account.meter_id, ""),
@@ -184,7 +184,7 @@ def outbox_values(station: Station, locale: Locale) -> dict[str, Any]:
         "sums": [
             (word("Bought from the market"), formats.kwh(tally.market_wh)),
             (word("Bought at retail"), formats.kwh(tally.retail_wh)),
-            (word("Sold"), formats.kwh(tally.sold_wh)),
+            (word("Energy sold"), formats.kwh(tally.sold_wh)),
         ],
     }
 

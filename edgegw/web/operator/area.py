@@ -85,10 +85,10 @@ class _Login:
     async def _why(self, request: Request, entered: Entered) -> str:
         word = (await self._room.locale(request)).word
         if entered.fault:
-            return word("There is no password yet. Set one on this machine: sudo edgegw operator password")
+            return word("No password is set yet. Set it on this machine: sudo edgegw operator password")
         if entered.wait_s:
-            return word("Too many tries. Wait %(seconds)s seconds.") % {"seconds": entered.wait_s}
-        return word("This is not the password.")
+            return word("Too many attempts. Wait %(seconds)s seconds.") % {"seconds": entered.wait_s}
+        return word("The password is wrong.")
 
     async def leave(self, request: Request, _form: Form) -> Response:
         visitor = await visitor_of(request, self._site)

@@ -146,14 +146,14 @@ class _Reader:
         ):
             for number, name in zip(numbers, names, strict=True):
                 if names.count(name) > 1:
-                    faults.setdefault(f"{kind}_{number}", self.word("This is named twice."))
+                    faults.setdefault(f"{kind}_{number}", self.word("This name is used twice."))
         rated_w = self._number("rated_w", faults, least=1, most=POWER_W_MAX)
         discharge_w = self._number("discharge_w", faults, least=0, most=POWER_W_MAX)
         dialect, version = self.form.text("dialect"), self.form.text("version")
         if dialect not in {"", *DIALECTS}:
-            faults["dialect"] = self.word("Choose one of the list.")
+            faults["dialect"] = self.word("Choose an entry of the list.")
         if version not in {"", *VERSIONS}:
-            faults["version"] = self.word("Choose one of the list.")
+            faults["version"] = self.word("Choose an entry of the list.")
         if faults:
             return None, faults
         approval_request = ApprovalRequest(
@@ -170,15 +170,17 @@ class _Reader:
     def _evse(self, number: int, faults: dict[str, str]) -> NewEvse:
         name, meter = self.form.text(f"name_{number}", 60), self.form.text(f"meter_{number}", 60)
         if not _NAME.fullmatch(name):
-            faults[f"name_{number}"] = self.word("At most 48 letters, digits and * - _ . : without spaces.")
+            faults[f"name_{number}"] = self.word(
+                "Enter at most 48 letters, digits and * - _ . : without spaces."
+            )
         if meter and meter != NEW:
             return NewEvse(number=number, evse_id=name, meter_id=meter)
         host = self.form.text("meter_host", 253)
         if not _HOST.fullmatch(host):
-            faults["meter_host"] = self.word("A host name or an IP address.")
+            faults["meter_host"] = self.word("Enter a host name or an IP address.")
         profile = self.form.text("meter_map", 60)
         if not profile:
-            faults["meter_map"] = self.word("Choose one of the list.")
+            faults["meter_map"] = self.word("Choose an entry of the list.")
         new = NewMeter(
             profile=profile,
             host=host,
@@ -192,5 +194,5 @@ class _Reader:
         number = int(text) if text.isascii() and text.isdecimal() else -1
         if not least <= number <= most:
             limits = {"least": least, "most": most}
-            faults[name] = self.word("A whole number from %(least)s to %(most)s.") % limits
+            faults[name] = self.word("Enter a whole number from %(least)s to %(most)s.") % limits
         return number

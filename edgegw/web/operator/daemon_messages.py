@@ -51,7 +51,7 @@ PARTS = (
 )
 
 CONDITIONS = (
-    N_("running"),
+    N_("operational"),
     N_("drains before shutdown"),
     N_("enough space"),
     N_("no charger is configured"),
@@ -79,7 +79,7 @@ REMEDIES_SHOWN = (
     N_("set a shorter id in the charger"),
     N_("the charger id contains characters other than A-Z a-z 0-9 * - _ = : + | @ ."),
     N_("set an id of these characters in the charger"),
-    N_("the charger offers no supported OCPP subprotocol"),
+    N_("the charger requests no supported OCPP subprotocol"),
     N_("set the charger to OCPP 1.6J, 2.0.1 or 2.1"),
     N_("no charger with this id is configured"),
     N_("run edgegw charger list, then edgegw charger approve ID"),

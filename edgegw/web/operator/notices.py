@@ -56,13 +56,13 @@ class _Notices:
         locale = await self._room.locale(request)
         texts = {name: form.text(name, most + 1) for name, most in FIELDS}
         faults = {
-            name: locale.word("Write at most %(most)s characters, and at least one.") % {"most": most}
+            name: locale.word("Enter 1 to %(most)s characters.") % {"most": most}
             for name, most in FIELDS
             if not 0 < len(texts[name]) <= most
         }
         until_ns = until(form.text("until"), self._site.settings.time_zone)
         if form.text("until") and (until_ns is None or until_ns <= locale.now_ns):
-            faults["until"] = locale.word("A day and time that is still to come.")
+            faults["until"] = locale.word("Enter a day and time in the future.")
         if faults:
             return await self._listed(request, form.faulty(**faults), status=400)
         await self._site.representative.publish(_notice(texts, until_ns, locale))

@@ -46,10 +46,10 @@ def figures(station: Station, locale: Locale) -> list[tuple[str, str]]:
     powers = [account.power_w for account in station.meters.values()]
     interval = interval_of(locale.now_ns)
     found = [
-        (word("Charging points online"), f"{sum(1 for evse in evses if evse.online)} / {len(evses)}"),
+        (word("EVSEs online"), f"{sum(1 for evse in evses if evse.online)} / {len(evses)}"),
         (word("Running sessions"), str(sum(1 for evse in evses if evse.session))),
-        (word("Charging now"), formats.kilowatts(sum(power for power in powers if power > 0))),
-        (word("Discharging now"), formats.kilowatts(-sum(power for power in powers if power < 0))),
+        (word("Charging power now"), formats.kilowatts(sum(power for power in powers if power > 0))),
+        (word("Discharging power now"), formats.kilowatts(-sum(power for power in powers if power < 0))),
         (word("Trades waiting for the ledger"), str(len(station.lines))),
         (word("Trades committed"), str(station.tally["all"].trades)),
     ]

@@ -12,12 +12,12 @@ from edgegw.ports.station_health import Level, Part
 from edgegw.web.operator.daemon_messages import N_, PATTERNS
 from edgegw.web.pages import Word
 
-LEVELS = {Level.DOWN: N_("Broken"), Level.DEGRADED: N_("Needs attention"), Level.OK: N_("In order")}
+LEVELS = {Level.DOWN: N_("Fault"), Level.DEGRADED: N_("Needs attention"), Level.OK: N_("OK")}
 PHASES = {
     "vacant": N_("free"),
     "starting": N_("waits for its hold"),
     "active": N_("in a session"),
-    "stopping": N_("refused, is being stopped"),
+    "stopping": N_("refused, stopping"),
 }
 _CODE = re.compile(r"(EGW-\d{4}) ?(.*)", re.DOTALL)
 
