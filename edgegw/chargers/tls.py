@@ -58,7 +58,9 @@ def _load(context: ssl.SSLContext, certificate: Path, key_file: Path) -> str:
     """Add a pair; what is wrong with it, or ""."""
     try:
         if key_file.stat().st_mode & _READABLE_BY_OTHERS:
-            return explained("EGW-4002", f"{key_file}: mode {key_file.stat().st_mode & 0o777:04o}, want 0600")
+            return explained(
+                "EGW-4002", f"{key_file}: mode {key_file.stat().st_mode & 0o777:04o}, expected 0600"
+            )
         # alone first: beside another pair OpenSSL holds a key of the other kind against the other certificate
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key_file, password="")
         context.load_cert_chain(certificate, key_file, password="")

@@ -53,7 +53,7 @@ def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("is no time zone; one is Asia/Seoul") from error
+        raise ValueError("is not a time zone such as Asia/Seoul") from error
     return name
 
 
@@ -216,12 +216,12 @@ class RepresentativeConfig(Section):
         beside = {"store": self.store, "key_file": self.key_file, "identity": self.identity}
         elsewhere = {"url": self.url, "ca_file": self.ca_file}
         if any(beside.values()) and any(elsewhere.values()):
-            raise ValueError("either store, key_file and identity, or url and ca_file: not both")
+            raise ValueError("set either store, key_file and identity, or url and ca_file")
         if any(elsewhere.values()):
             if self.url is None:
                 raise ValueError("ca_file needs url")
         elif missing := [name for name, path in beside.items() if path is None]:
-            raise ValueError(f"needs {' and '.join(missing)}; or url, where the representative is elsewhere")
+            raise ValueError(f"needs {' and '.join(missing)}; or url, if the representative runs elsewhere")
         return self
 
 
@@ -382,7 +382,7 @@ def _read_private(path: Path) -> str:
     text = read_text(path).strip()
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
-        raise ConfigError((f"{path}: mode {mode:04o}, want 0600: chmod 600 {path}",))
+        raise ConfigError((f"{path}: mode {mode:04o}, expected 0600: chmod 600 {path}",))
     return text
 
 
@@ -403,7 +403,7 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
     if isinstance(ocpp, Mapping) and isinstance(tls, Mapping):
         port = ocpp.get("port", OcppConfig.model_fields["port"].default)
         if port and port == tls.get("port", TlsConfig.model_fields["port"].default):
-            yield ("ocpp", "tls", "port"), f"{port} is ocpp.port already: TLS has a port of its own"
+            yield ("ocpp", "tls", "port"), f"{port} is ocpp.port already; set another port for TLS"
     yield from _half_pairs(raw)
     yield from _unrepresented(raw)
     meters = {name for _, name in _values(raw, "meters", "*", "id")}
@@ -412,7 +412,7 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
         if name not in meters:
             yield location, f"no [[meters]] has the id {name!r}"
         elif serving.setdefault(name, location) != location:
-            yield location, f"meter {name!r} serves another EVSE already"
+            yield location, f"meter {name!r} bills another EVSE already"
 
 
 def _half_pairs(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
@@ -421,7 +421,7 @@ def _half_pairs(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
         table = raw.get(name)
         given = {key for key in ("certificate", "key_file") if isinstance(table, Mapping) and key in table}
         if len(given) == 1:
-            yield (name, *given), "certificate and key_file come together, or neither"
+            yield (name, *given), "set both certificate and key_file, or neither"
 
 
 def _unrepresented(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
@@ -430,9 +430,9 @@ def _unrepresented(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
     if service is None:
         for name in ("web", "operator", "exchange"):
             if name in raw:
-                yield (name,), "needs [representative], which knows the drivers"
+                yield (name,), "needs [representative]"
     elif "exchange" in raw and isinstance(service, Mapping) and "url" in service:
-        yield ("exchange",), "belongs to the representative at representative.url"
+        yield ("exchange",), "configure it at the representative of representative.url"
 
 
 def _values(node: object, *path: str, at: Location = ()) -> Iterator[tuple[Location, str]]:

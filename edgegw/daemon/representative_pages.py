@@ -67,7 +67,7 @@ def serve_members(
             return None
         kind = KINDS.get(msp_id)
         if kind is None:
-            raise ConfigError((f"web: {msp_id} signs nobody up, and so has no pages",))
+            raise ConfigError((f"web: {msp_id} has no members that sign up, so it has no pages",))
         site = Site(
             settings=told,
             clock=clock,

@@ -166,7 +166,7 @@ def read_sessions(path: Path, day: str | None = None) -> list[Session]:
     except (ValueError, TypeError, InvalidOperation, csv.Error) as error:
         raise ConfigError((f"{path}: not a table of sessions: {error}",)) from error
     if not sessions:
-        raise ConfigError((f"{path}: nobody arrives" + (f" on {day}" if day else ""),))
+        raise ConfigError((f"{path}: no session starts" + (f" on {day}" if day else ""),))
     if any(session.wanted_wh < 0 for session in sessions):
         raise ConfigError((f"{path}: delivered_energy_kwh below zero",))
     return sorted(sessions, key=lambda session: session.arrival)

@@ -186,7 +186,7 @@ def _unused_functions(evidence: Evidence) -> list[str]:
     used = {**evidence.asked, **evidence.audit.get("functions", {})}
     faults = [f"{name} was never used" for name in sorted(evidence.required - used.keys())]
     if TRANSFER in evidence.required and not evidence.audit.get("direct_wh"):
-        faults.append("there was a sunny noon, and the producer sold nothing directly")
+        faults.append("the producer made no direct sale at a sunny noon")
     return faults
 
 
@@ -198,4 +198,4 @@ def _speed_faults(evidence: Evidence) -> list[str]:
         faults.append(f"{polls['lost']} of {polls['done'] + polls['lost']} polls were lost")
     if evidence.boundaries.beyond:
         faults.append(f"{evidence.boundaries.beyond} quarter-hour cuts lie beyond their error bound")
-    return [f"{fault}: the machine was too slow for this speed (try a lower --speed)" for fault in faults]
+    return [f"{fault}: the machine is too slow for this speed; use a lower --speed" for fault in faults]

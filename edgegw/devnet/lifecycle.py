@@ -38,7 +38,7 @@ def package_id(package: Path) -> str:
             assert member is not None
             label = json.loads(member.read())["label"]
     except (OSError, tarfile.TarError, KeyError, ValueError, AssertionError) as fault:
-        raise DevnetError(f"{package} is no chaincode package: {fault}") from fault
+        raise DevnetError(f"{package} is not a chaincode package: {fault}") from fault
     return f"{label}:{hashlib.sha256(package.read_bytes()).hexdigest()}"
 
 

@@ -57,7 +57,7 @@ class Network:
             layout = lay_out(definition, place, said["ports"])
             major, minor = said["fabric"]
         except OSError as fault:
-            raise NoNetworkError(f"{place}: no network") from fault
+            raise NoNetworkError(f"{place}: no network exists") from fault
         except (ValueError, KeyError, TypeError, AssertionError) as fault:
             raise NoNetworkError(f"{place / _NETWORK_FILE}: cannot be used: {fault}") from fault
         return cls(layout=layout, processes=Processes(place, tied), fabric=(major, minor))
@@ -211,7 +211,7 @@ def make(definition: Definition, folder: Path, programs: Programs, *, tied: bool
     """Make a network's files below a folder that has none; the note of what it is comes last."""
     place = folder.absolute()
     if any((place / name).exists() for name in (_NETWORK_FILE, "pids")):
-        raise DevnetError(f"{place} holds a network already")
+        raise DevnetError(f"{place} contains a network already")
     for leftover in ("crypto", "nodes", "identities"):
         shutil.rmtree(place / leftover, ignore_errors=True)
     ports = choose_ports(definition)

@@ -52,7 +52,7 @@ class Programs:
         said = self.call("peer", ("version",))
         found = re.search(r"Version: *v?(\d+)\.(\d+)", said)
         if found is None:
-            raise DevnetError(f"{self.path('peer')} does not tell its version")
+            raise DevnetError(f"{self.path('peer')} does not report its version")
         return int(found[1]), int(found[2])
 
     def call(
@@ -102,7 +102,7 @@ def find_programs(environment: Mapping[str, str] | None = None) -> Programs:
             return Programs(place.absolute())
         if named:
             raise NoProgramsError(f"{place} has no {', '.join(missing)}")
-    raise NoProgramsError("Hyperledger Fabric's programs are not built")
+    raise NoProgramsError("the programs of Hyperledger Fabric are missing")
 
 
 def _built() -> tuple[Path, ...]:

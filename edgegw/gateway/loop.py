@@ -228,4 +228,4 @@ def _refuse_orphans(fresh: Station, tables: Mapping[str, Mapping[str, object]]) 
     gone = sorted(open_evses - set(fresh.evses)) + sorted(open_meters - set(fresh.meters))
     if gone:
         names = ", ".join(gone)
-        raise ConfigError((f"{names}: still has open holds or lines; start once with it, then take it out",))
+        raise ConfigError((f"{names}: still has open holds or lines; start once with it, then remove it",))

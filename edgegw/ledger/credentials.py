@@ -16,7 +16,7 @@ def check_private(path: Path) -> None:
     """Raises ConfigError where others than the file's owner may read it, OSError where it is not there."""
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
-        raise ConfigError((f"{path}: mode {mode:04o}, want 0600: chmod 600 {path}",))
+        raise ConfigError((f"{path}: mode {mode:04o}, expected 0600: chmod 600 {path}",))
 
 
 def read_credential(name: str, place: Path) -> bytes:
@@ -29,5 +29,5 @@ def read_credential(name: str, place: Path) -> bytes:
             )
         )
     if "/" in name or name in {"", ".", ".."}:
-        raise ConfigError((f"{place}: {name!r} cannot name a credential",))
+        raise ConfigError((f"{place}: {name!r} is not a credential name",))
     return (Path(folder) / name).read_bytes()

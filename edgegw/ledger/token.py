@@ -44,7 +44,7 @@ class TokenPlace:
         pairs = [part.partition("=") for part in (*path.split(";"), *query.split("&")) if part]
         found = {name: unquote(value) for name, _, value in pairs}
         if "pin-value" in found:
-            raise ConfigError(("pkcs11: a PIN does not belong in the URI: pin-source=file:PATH (mode 0600)",))
+            raise ConfigError(("pkcs11: the URI contains a PIN; use pin-source=file:PATH (mode 0600)",))
         missing = [name for name in ("token", "object", "module-path", "pin-source") if not found.get(name)]
         if missing:
             raise ConfigError((f"pkcs11: the URI lacks {', '.join(missing)}",))

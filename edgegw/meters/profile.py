@@ -108,7 +108,9 @@ def named_profile(name: str) -> Profile:
         return load_profile(path)
     shipped = configs() / "meters" / f"{name}.json"
     if not shipped.is_file():
-        raise ConfigError((f"profile {name!r}: edgegw brings {', '.join(shipped_profiles())}",))
+        raise ConfigError(
+            (f"meter profile {name!r} is unknown; edgegw includes {', '.join(shipped_profiles())}",)
+        )
     return load_profile(shipped)
 
 

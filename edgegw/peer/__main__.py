@@ -48,22 +48,41 @@ async def run(options: Options) -> None:
 
 @click.command()
 @click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the network."
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the embedded network.",
 )
-@click.option("--listen", default="127.0.0.1:0", show_default=True, help="Address; port 0 takes a free one.")
-@click.option("--channel", default=CHANNEL, show_default=True)
-@click.option("--chaincode", default=CHAINCODE, show_default=True)
 @click.option(
-    "--contract", default="edgegw.contract:invoke", show_default=True, help="MODULE:FUNCTION to host."
+    "--listen", default="127.0.0.1:0", show_default=True, help="Listen address; port 0 selects a free port."
 )
-@click.option("--batch-timeout-ms", type=click.IntRange(0), default=2, show_default=True)
-@click.option("--batch-max", type=click.IntRange(1), default=50, show_default=True)
-@click.option("--enrol", multiple=True, help="MSP:NAME:ROLE[:GATEWAY]: a further identity; may be repeated.")
+@click.option("--channel", default=CHANNEL, show_default=True, help="Name of the channel.")
+@click.option("--chaincode", default=CHAINCODE, show_default=True, help="Name of the chaincode.")
 @click.option(
-    "--faults", envvar="EDGEGW_PEER_FAULTS", help="JSON fault switches; also opens the admin method."
+    "--contract", default="edgegw.contract:invoke", show_default=True, help="Contract as MODULE:FUNCTION."
 )
-@click.option("--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--tls-key", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--batch-timeout-ms",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    help="Longest wait before a block is cut.",
+)
+@click.option(
+    "--batch-max", type=click.IntRange(1), default=50, show_default=True, help="Most transactions in a block."
+)
+@click.option("--enrol", multiple=True, help="Issue a further identity, MSP:NAME:ROLE[:GATEWAY]; repeatable.")
+@click.option(
+    "--faults", envvar="EDGEGW_PEER_FAULTS", help="Fault injection as JSON; also enables the admin method."
+)
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Server certificate."
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Private key of the server certificate.",
+)
 def main(  # noqa: PLR0913 - one parameter an option
     *,
     data: Path,

@@ -62,7 +62,9 @@ class ServerConnection:
         if parts.scheme not in {"http", "https"} or not parts.hostname or not bare:
             raise ConfigError((f"representative.url: {url!r}: expected https://HOST:PORT",))
         if parts.scheme == "http" and not is_loopback(parts.hostname):
-            raise ConfigError((f"representative.url: {url}: without TLS only on this machine: https://...",))
+            raise ConfigError(
+                (f"representative.url: {url}: use https:// for an address other than loopback",)
+            )
         self.url = url
         self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
         self._signer = signer

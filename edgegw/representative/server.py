@@ -173,7 +173,7 @@ async def served(app: Starlette, place: Listening) -> AsyncIterator[int]:
     Raises ConfigError (no TLS beyond loopback, or a certificate that cannot be used) and AddressTakenError.
     """
     if place.certificate is None and not is_loopback(place.host):
-        raise ConfigError((f"listen.host: {place.host} is not this machine alone: TLS is needed there",))
+        raise ConfigError((f"listen.host: {place.host} is not a loopback address; configure TLS",))
     config = uvicorn.Config(
         app,
         http=bounded(Bounds(most=_AT_ONCE, most_of_one=_AT_ONCE_OF_ONE, request_s=_REQUEST_S)),

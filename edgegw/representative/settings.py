@@ -49,7 +49,7 @@ class ListenConfig(Section):
         if (self.certificate is None) != (self.key_file is None):
             raise ValueError("certificate and key_file go together")
         if self.certificate is None and not is_loopback(self.host):
-            raise ValueError(f"{self.host} is not this machine alone: needs certificate and key_file")
+            raise ValueError(f"{self.host} is not a loopback address: needs certificate and key_file")
         return self
 
 
@@ -61,7 +61,7 @@ class PagesConfig(WebConfig):
     @model_validator(mode="after")
     def _paired(self) -> Self:
         if (self.certificate is None) != (self.key_file is None):
-            raise ValueError("certificate and key_file come together, or neither")
+            raise ValueError("set both certificate and key_file, or neither")
         return self
 
 

@@ -43,7 +43,7 @@ class PublisherSettings:
 def publisher_settings(config: Config, mqtt: MqttConfig) -> PublisherSettings:
     """The settings of `[mqtt]`, secrets read; raises ConfigError."""
     if mqtt.password_file is not None and mqtt.username is None:
-        raise ConfigError(("mqtt.password_file: needs mqtt.username beside it",))
+        raise ConfigError(("mqtt.password_file: needs mqtt.username",))
     return PublisherSettings(
         broker=BrokerSettings(
             host=_host(mqtt),
@@ -64,7 +64,7 @@ def _host(mqtt: MqttConfig) -> str:
     try:
         mqtt.host.encode("idna")
     except UnicodeError as fault:
-        raise ConfigError((f"mqtt.host: {mqtt.host!r} is no name of a host",)) from fault
+        raise ConfigError((f"mqtt.host: {mqtt.host!r} is not a host name",)) from fault
     if not mqtt.host:
         raise ConfigError(("mqtt.host: is empty",))
     return mqtt.host

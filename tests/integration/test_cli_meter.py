@@ -291,7 +291,7 @@ def test_watching_goes_on_through_a_failure(
         (
             ("read", "--profile", "nothing", "--host", "127.0.0.1"),
             Exit.CONFIGURATION,
-            "edgegw brings abb-b23",
+            "edgegw includes abb-b23",
         ),
         (("scan",), Exit.USAGE, "only addresses that you name are scanned"),
         (("scan", "--network", "10.0.0.0/8"), Exit.CONFIGURATION, "at most 256"),

@@ -195,7 +195,7 @@ def test_settings_that_cannot_work_are_told_at_once(tmp_path: Path) -> None:
     assert "No such file" in fault('ca_file = "absent.pem"')
     (tmp_path / "empty.pem").write_text("")
     assert "no certificate" in fault('ca_file = "empty.pem"')
-    assert "no name of a host" in fault('host = "a..b"')
+    assert "is not a host name" in fault('host = "a..b"')
     assert "is empty" in fault('host = ""')
 
 

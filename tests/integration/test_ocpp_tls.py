@@ -208,7 +208,7 @@ def test_bad_pairs_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as both:
         server_context(settings(Pair(other.certificate, good.key_file), other))
     assert [fault[:8] for fault in both.value.faults] == ["EGW-4003", "EGW-4002"]
-    assert "want 0600" in both.value.faults[1]
+    assert "expected 0600" in both.value.faults[1]
 
 
 async def test_the_profile_only_rises(tmp_path: Path) -> None:

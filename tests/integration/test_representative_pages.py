@@ -211,7 +211,7 @@ async def test_a_producer_sells_at_its_own_representative(tmp_path: Path, market
         assert "2.500 kWh" in await person.get("/offers")
         assert "no open offer" in await person.send("/offers/close", offer_id=offer_id)
         assert "You received 5,000 tokens" in await exchange(person, "buy", "5000")
-        assert "on their way to you" in await exchange(person, "sell", "2000")
+        assert "are pending." in await exchange(person, "sell", "2000")
         assert "3,000 tokens" in await person.get("/")
         seen = await everything(person)
         assert {"/offers", "/generation", "/sold", "/history", "/exchange", "/profile", "/leave"} <= seen

@@ -276,7 +276,7 @@ def test_an_approval_that_breaks_the_configuration_is_refused(config: Path) -> N
         done = charger(config, "approve", "CP-1", "--evse", "1=E-0", "--meter", "M-0", "--rated-w", "1")
     assert done.exit_code == Exit.CONFIGURATION
     assert "named more than once" in done.stderr
-    assert "serves another EVSE" in done.stderr
+    assert "bills another EVSE" in done.stderr
     assert [command for command, _ in daemon.asked] == ["stranger"]
     assert list((config.parent / "conf.d").iterdir()) == []
 

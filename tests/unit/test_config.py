@@ -112,10 +112,10 @@ def test_a_representative_is_beside_the_gateway_or_elsewhere(tmp_path: Path) -> 
         assert config.representative.url == keys.get("url")
     line = line_of(text(), "[representative]")
     for keys, fault in (
-        (beside | elsewhere, "either store, key_file and identity, or url and ca_file: not both"),
+        (beside | elsewhere, "set either store, key_file and identity, or url and ca_file"),
         ({"ca_file": "ca.pem"}, "ca_file needs url"),
-        ({"store": "m.db"}, "needs key_file and identity; or url, where the representative is elsewhere"),
-        ({}, "needs store and key_file and identity; or url, where the representative is elsewhere"),
+        ({"store": "m.db"}, "needs key_file and identity; or url, if the representative runs elsewhere"),
+        ({}, "needs store and key_file and identity; or url, if the representative runs elsewhere"),
     ):
         assert faults_of(tmp_path, text(**keys)) == [f"{line}: representative: {fault}"]
     assert len(faults_of(tmp_path, text(url="https://members.example/path"))) == 1
@@ -151,7 +151,7 @@ def test_every_fault_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ('id = "M-2"', 'id = "M-1"', "meter 'M-1' is named more than once"),
-        ('meter = "M-2"', 'meter = "M-1"', "meter 'M-1' serves another EVSE already"),
+        ('meter = "M-2"', 'meter = "M-1"', "meter 'M-1' bills another EVSE already"),
         ('id = "E-2"', 'id = "E-1"', "EVSE 'E-1' is named more than once"),
         ('"$argon2id$second"', '"secret"', "String should match pattern"),
         ("rated_w = 22000", "rated_w = 22000.0", "valid integer"),

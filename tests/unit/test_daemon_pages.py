@@ -161,10 +161,10 @@ def test_what_the_servers_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "fault"),
     [
-        ('[web]\ncertificate = "a.pem"\n', "web.certificate: certificate and key_file come together"),
-        (OPERATOR + 'key_file = "a.key"\n', "operator.key_file: certificate and key_file come together"),
-        ('[web]\ntime_zone = "Mars/Base"\n', "is no time zone"),
-        ('[web]\ntime_zone = "../../etc/passwd"\n', "is no time zone"),
+        ('[web]\ncertificate = "a.pem"\n', "web.certificate: set both certificate and key_file"),
+        (OPERATOR + 'key_file = "a.key"\n', "operator.key_file: set both certificate and key_file"),
+        ('[web]\ntime_zone = "Mars/Base"\n', "is not a time zone"),
+        ('[web]\ntime_zone = "../../etc/passwd"\n', "is not a time zone"),
         ('[web]\ngeohash = "Seoul"\n', "web.geohash"),
         ('[web]\nnames = ["a b"]\n', "web.names"),
         ("[operator]\nport = 1\n", "operator.password_file: is required"),

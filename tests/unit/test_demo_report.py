@@ -121,7 +121,7 @@ def test_each_of_the_seven_functions_is_used(missing: str) -> None:
 def test_a_sunny_noon_has_a_direct_sale() -> None:
     """A transfer of the direct sale that moved nothing fails the run, unless there was no noon."""
     idle = replace(GOOD, audit={**GOOD.audit, "direct_wh": 0})
-    assert "directly" in settle(idle).faults[0]
+    assert "direct sale" in settle(idle).faults[0]
     assert settle(replace(idle, required=SEVEN - {TRANSFER})).agrees
 
 

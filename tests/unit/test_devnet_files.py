@@ -290,5 +290,5 @@ def test_a_program_that_fails_or_hangs_is_a_fault_with_its_words(tmp_path: Path)
     with pytest.raises(NoProgramsError):
         programs.call("osnadmin", ())
     (folder / "peer").write_text("#!/bin/sh\necho nothing\n")
-    with pytest.raises(DevnetError, match="does not tell its version"):
+    with pytest.raises(DevnetError, match="does not report its version"):
         _ = programs.version

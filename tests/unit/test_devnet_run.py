@@ -101,7 +101,7 @@ def test_a_second_start_does_nothing_twice(running: Network, stand_ins: Path) ->
     Network.at(running.layout.folder, tied=True).start(Programs(stand_ins))
     assert {name: running.processes.pid(name) for name in NODES} == before
     assert [line for line in calls(stand_ins) if line != "peer version"] == said
-    with pytest.raises(DevnetError, match="holds a network already"):
+    with pytest.raises(DevnetError, match="contains a network already"):
         make(definition(), running.layout.folder, Programs(stand_ins))
     with pytest.raises(DevnetError, match="orderer0 runs already"):
         running.start_node(Programs(stand_ins), running.layout.orderers[0])
@@ -331,11 +331,11 @@ def test_a_package_becomes_a_contract(running: Network, stand_ins: Path, tmp_pat
 def test_a_file_that_is_no_package_is_refused(tmp_path: Path) -> None:
     """A package without metadata, or no archive at all, is named."""
     (tmp_path / "x").write_text("no")
-    with pytest.raises(DevnetError, match="is no chaincode package"):
+    with pytest.raises(DevnetError, match="is not a chaincode package"):
         package_id(tmp_path / "x")
     with tarfile.open(tmp_path / "y", "w:gz"):
         pass
-    with pytest.raises(DevnetError, match="is no chaincode package"):
+    with pytest.raises(DevnetError, match="is not a chaincode package"):
         package_id(tmp_path / "y")
 
 

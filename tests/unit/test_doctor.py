@@ -113,7 +113,11 @@ def test_a_complete_configuration_passes(place: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "check", "words"),
     [
-        (lambda root: (root / "station.key").chmod(0o644), "station key", "mode 0644, want 0600: chmod 600"),
+        (
+            lambda root: (root / "station.key").chmod(0o644),
+            "station key",
+            "mode 0644, expected 0600: chmod 600",
+        ),
         (lambda root: (root / "station.key").unlink(), "station key", "No such file"),
         (
             lambda root: (root / "EVUserMSP/gateway1/key.pem").chmod(0o644),

@@ -211,7 +211,7 @@ def test_a_key_in_a_credential(
     assert identity.verify(PROBE.message, load_signer(wanted.folder).sign(PROBE))
     renewed = install(wanted, sign(crypto, request(wanted, keep_key=True)), roots)
     assert renewed.public_key.public_numbers() == identity.public_key.public_numbers()
-    for wrong, says in (("credential:../ledger.key", "cannot name a credential"), ("else:where", "expected")):
+    for wrong, says in (("credential:../ledger.key", "is not a credential name"), ("else:where", "expected")):
         (wanted.folder / "key.uri").write_text(wrong)
         with pytest.raises(ConfigError, match=says):
             load_signer(wanted.folder)

@@ -79,7 +79,7 @@ def test_without_a_table_nothing_is_served(tmp_path: Path, logged: list[Any]) ->
     ("table", "msp_id", "reason"),
     [
         ('certificate = "no.pem"\nkey_file = "no.key"\n', "EVUserMSP", "web.certificate, web.key_file: "),
-        ("", "OtherMSP", "web: OtherMSP signs nobody up"),
+        ("", "OtherMSP", "web: OtherMSP has no members that sign up"),
     ],
 )
 def test_what_cannot_be_served_is_logged_and_no_more(

@@ -39,7 +39,7 @@ def test_profiles_by_name_and_by_file() -> None:
     """One that edgegw brings goes by its name, any other by its file; a name that is none lists those there are."""
     assert shipped_profiles() == [path.stem for path in PROFILES]
     assert named_profile("abb-b23") == named_profile(str(ABB)) == load_profile(ABB)
-    with pytest.raises(ConfigError, match=r"profile 'abb': edgegw brings abb-b23, carlo"):
+    with pytest.raises(ConfigError, match=r"meter profile 'abb' is unknown; edgegw includes abb-b23, carlo"):
         named_profile("abb")
 
 

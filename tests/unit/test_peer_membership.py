@@ -64,7 +64,7 @@ def test_a_key_that_others_may_read_is_not_used(tmp_path: Path, mode: int) -> No
     folder = network.crypto / "EVUserMSP" / "gateway1"
     key = folder / "key.pem"
     key.chmod(mode)
-    with pytest.raises(ConfigError, match=f"mode {mode:04o}, want 0600: chmod 600"):
+    with pytest.raises(ConfigError, match=f"mode {mode:04o}, expected 0600: chmod 600"):
         load_signer(folder)
     key.chmod(0o400)
     assert load_signer(folder).identity.msp_id == "EVUserMSP"

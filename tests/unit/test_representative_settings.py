@@ -87,7 +87,7 @@ def test_commented_tables_can_be_used_as_they_stand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('[web]\ncertificate = "a.pem"', "web: certificate and key_file come together, or neither"),
+        ('[web]\ncertificate = "a.pem"', "web: set both certificate and key_file, or neither"),
         ('[web]\ngeohash = "Seoul"', "web.geohash"),
         ('[exchange]\nidentity = "e"', "exchange.store: is required"),
         ('[exchange]\nidentity = "e"\nstore = "s"\nbank = "real"', "exchange.bank"),
@@ -104,7 +104,7 @@ def test_faults_of_the_pages_and_the_exchange(tmp_path: Path, text: str, fault: 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('host = "0.0.0.0"', "listen: 0.0.0.0 is not this machine alone: needs certificate and key_file"),
+        ('host = "0.0.0.0"', "listen: 0.0.0.0 is not a loopback address: needs certificate and key_file"),
         ('certificate = "a.pem"', "listen: certificate and key_file go together"),
         ("prot = 1", "listen.prot: unknown key (did you mean port?)"),
         ("port = 70000", "listen.port: Input should be less than or equal to 65535, not 70000"),
