@@ -11,9 +11,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DIST := build/dist
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
+# Hundreds of processes are started by tests: each compiles the package again where byte code may not be written.
+export PYTHONDONTWRITEBYTECODE :=
 STEP = @printf '\n== %s\n'
 
-.PHONY: help setup demo tools lint check test nightly soak bench pictures format wheel deb fabric-bin fabric-up fabric-down
+.PHONY: help setup demo tools lint check compiled test nightly soak bench pictures format wheel deb fabric-bin fabric-up fabric-down
 
 help:
 	@printf '%s\n' 'make demo    a simulated station day, with its settlement' \
@@ -66,10 +68,15 @@ check: lint
 	$(STEP) 'pytest: unit and property tests'
 	@$(PYTEST) tests/unit tests/property -n 2 --dist worksteal -m 'not soak and not nightly'
 
-test: lint tools
+# pytest compiles each file of tests for its asserts: once, beside lint, and not in each worker.
+compiled: $(DEVELOPMENT)
+	@$(BIN)/python -m pytest --collect-only -p no:xdist -p no:cacheprovider >/dev/null 2>&1 || true
+
+test: $(DEVELOPMENT) tools
+	@$(MAKE) -j2 lint compiled
 	$(STEP) 'pytest'
 	@rm -f .coverage .coverage.*
-	@EDGEGW_COVERAGE=1 $(PYTEST) -n 3 --dist worksteal --durations=12 -m 'not soak and not nightly' | tee .venv/pytest.txt
+	@EDGEGW_COVERAGE=1 $(PYTEST) -n 4 --dist worksteal --durations=12 -m 'not soak and not nightly' | tee .venv/pytest.txt
 	$(STEP) 'coverage: 100 % in contract and core, 90 % over all'
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --skip-covered --include='edgegw/contract/*,edgegw/core/*' --fail-under=100

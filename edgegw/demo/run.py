@@ -27,7 +27,7 @@ from edgegw.demo.report import Evidence, Settlement, settle
 class Run:
     """What a run is: a plan, its places, who watches and who hears of the settlement.
 
-    `beside`: what else happens while the day runs.
+    `beside`: what else happens while the day runs. `tries`: how many times the estimated set-up each try has.
     """
 
     plan: DayPlan
@@ -35,16 +35,21 @@ class Run:
     view: View
     settled: Callable[[Settlement], None]
     beside: Callable[[Orchestrator], Awaitable[None]] | None = None
+    tries: tuple[int, ...] = (1, 2)
 
     async def run(self) -> None:
         """The whole run; raises ChildFailedError, TooSlowError and whatever the ledger refuses."""
         setup_s, started_at = setup_estimate_s(self.plan), time.monotonic()
-        try:
-            await self._attempt(setup_s, started_at)
-        except TooSlowError as late:
-            self.view.tell(f"{late}; once more with twice the time")
-            empty(self.places)
-            await self._attempt(2 * setup_s, started_at)
+        *early, last = self.tries
+        for times in early:
+            try:
+                await self._attempt(times * setup_s, started_at)
+            except TooSlowError as late:
+                self.view.tell(f"{late}; once more with twice the time")
+                empty(self.places)
+            else:
+                return
+        await self._attempt(last * setup_s, started_at)
 
     async def _attempt(self, setup_s: float, started_at: float) -> None:
         async with nursery(self.places.root / "logs") as children:

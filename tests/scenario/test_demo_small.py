@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tests.support.background import in_background
 from tests.support.patience import LONG_PATIENCE_S, PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
+TRIES = 3
 SESSIONS = """arrival,departure,requested_energy_kwh,delivered_energy_kwh,evse
 2019-06-10 13:30:00-07:00,2019-06-10 16:10:00-07:00,10.0,3.512,A
 2019-06-10 13:40:00-07:00,2019-06-10 16:05:00-07:00,10.0,4.250,B
@@ -35,6 +37,19 @@ def command(folder: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "edgegw.cli", "demo", *arguments, *options]
 
 
+def played(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """The demo in `folder`; again where the machine could not set it up in time, which says nothing about the demo."""
+    for number in range(1, TRIES + 1):
+        run = subprocess.run(
+            command(folder, *options),
+            cwd=ROOT, capture_output=True, text=True, timeout=LONG_PATIENCE_S, check=False,
+        )  # fmt: skip
+        if run.returncode == 0 or "the set-up took" not in run.stderr or number == TRIES:
+            return run
+        shutil.rmtree(folder / "run")
+    raise AssertionError
+
+
 def children_of(folder: Path) -> list[int]:
     """Processes whose command line names the folder."""
     found = []
@@ -51,14 +66,7 @@ def children_of(folder: Path) -> list[int]:
 
 def test_a_small_day_agrees(tmp_path: Path) -> None:
     """Four cars, three versions, half of them sell: exit status 0, every key, every equation, nobody left behind."""
-    run = subprocess.run(
-        command(tmp_path, "--v2g-share", "0.5", "--speed", "480"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=LONG_PATIENCE_S,
-        check=False,
-    )
+    run = played(tmp_path, "--v2g-share", "0.5", "--speed", "480")
     assert run.returncode == 0, run.stderr[-3000:]
     numbers: dict[str, Any] = json.loads(run.stdout)
     assert set(numbers) == KEYS
