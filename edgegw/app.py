@@ -26,7 +26,7 @@ from edgegw.core.events import Event, StorageChanged, StorageLevel
 from edgegw.core.state import Tally
 from edgegw.daemon import wiring
 from edgegw.daemon.child_processes import hosted_participants, hosted_peer
-from edgegw.daemon.currency_exchange import counter_of
+from edgegw.daemon.currency_exchange_factory import counter_of
 from edgegw.daemon.pages import serve_pages
 from edgegw.daemon.price_estimates import PriceEstimates
 from edgegw.daemon.representative_link import RepresentativeLink, representation_of

@@ -12,9 +12,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import assert_never
 from urllib.parse import unquote
 
+from edgegw.chargers.basic_authentication import (
+    Gatekeeper,
+    Presented,
+    Verdict,
+    basic_password,
+)
 from edgegw.chargers.pending_chargers import PendingChargers
 from edgegw.chargers.rejection_log import RejectionLog
-from edgegw.chargers.security import Gatekeeper, Presented, Verdict, basic_password
 from edgegw.chargers.settings import ListenerSettings, ProfileStore
 from edgegw.common.errors import EdgegwError
 

@@ -13,13 +13,13 @@ from collections import Counter
 
 from edgegw.chargers import command_queue, pending_dialogue, versions
 from edgegw.chargers.admission import Admission, AdmissionControl, RememberedProfiles
+from edgegw.chargers.basic_authentication import Gatekeeper
 from edgegw.chargers.connection import Connection, Socket
 from edgegw.chargers.dialogue import Dialogue
 from edgegw.chargers.duplicates import Duplicates
 from edgegw.chargers.listener import ListenerContext, listen
 from edgegw.chargers.pending_chargers import PendingCharger, PendingChargers
 from edgegw.chargers.rejection_log import Rejection, RejectionLog
-from edgegw.chargers.security import Gatekeeper
 from edgegw.chargers.settings import ChargerSettings, ProfileStore, StationSettings, VersionName
 from edgegw.chargers.tls import Tls
 from edgegw.common.clock import Clock

@@ -17,7 +17,7 @@ from edgegw.common.clock import StationClock
 from edgegw.common.rate_limited_log import RateLimitedLog
 from edgegw.common.stop_signals import on_stop
 from edgegw.config.schema import ExchangeConfig, LedgerPlace, read_secret
-from edgegw.daemon.currency_exchange import counter_of
+from edgegw.daemon.currency_exchange_factory import counter_of
 from edgegw.daemon.representative_pages import KINDS, serve_members
 from edgegw.ledger import LedgerClient
 from edgegw.ledger.client_factory import open_client

@@ -21,11 +21,11 @@ from edgegw.participants.producer import Plant, Producer, WallBox
 from edgegw.participants.settings import ConstantsSettings, Settings
 from edgegw.participants.tariff_file import Tariff, read_tariff
 from edgegw.representative import ledger_accounts
-from edgegw.representative.exchange_desk import Deposit, ExchangeDesk, Teller
 from edgegw.representative.ledger_accounts import KIND_MSP
 from edgegw.representative.ledger_port import LedgerPort
 from edgegw.representative.ledger_role import RepresentativeRole
 from edgegw.representative.posting_schedule import DAY_S, NEVER_S, Schedule
+from edgegw.representative.token_issuance import Deposit, ExchangeDesk, Teller
 
 AT_ONCE = 8
 Role = Literal["representative", "oracle", "producer", "industry", "desk"]

@@ -25,8 +25,8 @@ from edgegw.ledger.identity import load_signer, load_trust
 from edgegw.participants.consortium import ROLES, Connect, Consortium, Role, Span
 from edgegw.participants.retrying_ledger import RetryingLedger
 from edgegw.participants.settings import Settings, read_settings
-from edgegw.representative.exchange_desk import Deposit
 from edgegw.representative.ledger_port import LedgerPort
+from edgegw.representative.token_issuance import Deposit
 
 TRUST_FILE = "trust.json"
 

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edgegw.common.bundled_files import configs
 from edgegw.common.errors import ConfigError
-from edgegw.representative.exchange_desk import Deposit
 from edgegw.representative.ledger_accounts import Enrolment
 from edgegw.representative.ledger_role import StationListing
+from edgegw.representative.token_issuance import Deposit
 
 PERFORMANCE_BP = 8_500
 SUN = "scenarios/data/tmy3_723170_june_week_ghi.csv"

@@ -29,7 +29,6 @@ from edgegw.ports.representative import (
     RefusedRequest,
     RepresentativeError,
 )
-from edgegw.representative.exchange_desk import ExchangeDesk
 from edgegw.representative.exchange_store import (
     ENDED,
     ExchangeRecord,
@@ -37,6 +36,7 @@ from edgegw.representative.exchange_store import (
     ExchangeStore,
 )
 from edgegw.representative.payment_provider import Decision, PaymentProvider
+from edgegw.representative.token_issuance import ExchangeDesk
 
 T = TypeVar("T")
 Step = Callable[[ExchangeRecord], Awaitable[ExchangeRecord]]

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from edgegw.chargers.charger_port import Chargers
-from edgegw.chargers.security import (
+from edgegw.chargers.basic_authentication import (
     ADDRESS_FAILURES_MAX,
     FAILURES_MAX,
     ID_FAILURES_MAX,
@@ -20,6 +19,7 @@ from edgegw.chargers.security import (
     Verdict,
     basic_password,
 )
+from edgegw.chargers.charger_port import Chargers
 from edgegw.chargers.settings import ListenerSettings, TlsSettings
 from edgegw.common.errors import AddressTakenError
 from edgegw.common.passwords import hash_password

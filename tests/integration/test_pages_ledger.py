@@ -31,9 +31,9 @@ from edgegw.ports.representative import (
     StandingOffer,
 )
 from edgegw.representative.currency_exchange import CurrencyExchange
-from edgegw.representative.exchange_desk import ExchangeDesk
 from edgegw.representative.payment_provider import SimulatedBank
 from edgegw.representative.standing_offers import OfferBook
+from edgegw.representative.token_issuance import ExchangeDesk
 from tests.support.conformance_network import MARKET, Embedded, _peer, client_of
 from tests.support.contract_world import DAY0, summer_tariff
 from tests.support.exchange_world import won_in, won_out

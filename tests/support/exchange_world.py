@@ -11,13 +11,13 @@ from typing import Any
 from edgegw.ledger import LedgerError, Unavailable, Undecided
 from edgegw.ports.representative import RefusedRequest
 from edgegw.representative.currency_exchange import CurrencyExchange
-from edgegw.representative.exchange_desk import ExchangeDesk
 from edgegw.representative.exchange_store import (
     ExchangeRecord,
     ExchangeState,
     ExchangeStore,
 )
 from edgegw.representative.payment_provider import Decision, SimulatedBank, Terms
+from edgegw.representative.token_issuance import ExchangeDesk
 from tests.support.contract_world import digest
 from tests.support.participants_host import MONDAY_S, MemoryPeer, MemoryPort, StepClock
 

@@ -15,9 +15,9 @@ from edgegw.ports.representative import (
     Representative,
 )
 from edgegw.representative.currency_exchange import CurrencyExchange
-from edgegw.representative.exchange_desk import ExchangeDesk
 from edgegw.representative.payment_provider import SimulatedBank
 from edgegw.representative.standing_offers import OfferBook
+from edgegw.representative.token_issuance import ExchangeDesk
 from tests.support.representative_fake import FakeOffice
 from tests.support.representative_world import (
     PASSWORD,

@@ -13,11 +13,11 @@ from edgegw.chargers.admission import (
     RememberedProfiles,
     charger_id_of,
 )
+from edgegw.chargers.basic_authentication import Gatekeeper
 from edgegw.chargers.duplicates import KEPT_CHARACTERS_MAX, KEPT_MAX, Duplicates
 from edgegw.chargers.masking import masked_broken
 from edgegw.chargers.pending_chargers import PendingChargers
 from edgegw.chargers.rejection_log import RejectionLog
-from edgegw.chargers.security import Gatekeeper
 from edgegw.chargers.settings import ListenerSettings
 
 

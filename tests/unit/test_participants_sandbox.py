@@ -13,9 +13,9 @@ from edgegw.participants.producer import Plant
 from edgegw.participants.retrying_ledger import RetryingLedger
 from edgegw.participants.runner import Changes
 from edgegw.participants.settings import Settings
-from edgegw.representative.exchange_desk import Deposit, ExchangeDesk, Teller
 from edgegw.representative.ledger_port import LedgerPort
 from edgegw.representative.posting_schedule import NEVER_S
+from edgegw.representative.token_issuance import Deposit, ExchangeDesk, Teller
 from tests.support.participants_host import (
     MONDAY_S,
     OFFSET_S,

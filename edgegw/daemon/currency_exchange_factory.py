@@ -7,8 +7,8 @@ from edgegw.common.clock import Clock
 from edgegw.config.schema import ExchangeConfig
 from edgegw.ledger import LedgerClient
 from edgegw.representative.currency_exchange import CurrencyExchange
-from edgegw.representative.exchange_desk import ExchangeDesk
 from edgegw.representative.payment_provider import SimulatedBank
+from edgegw.representative.token_issuance import ExchangeDesk
 
 
 def counter_of(config: ExchangeConfig, client: LedgerClient, clock: Clock) -> CurrencyExchange:
