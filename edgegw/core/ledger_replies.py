@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 from edgegw.common.units import amount_mtok
 from edgegw.core import control, line_allocation, sale, schedule, session_end, session_start
@@ -15,7 +15,16 @@ from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFail
 from edgegw.core.market import CHARGE, DISCHARGE, SliceState, key
 from edgegw.core.state import Evse, HoldState, Phase, SaleStage, TradeLine
 from edgegw.core.step_context import StepContext
-from edgegw.core.submission import State, Submission
+from edgegw.core.submission import (
+    Committed,
+    Ended,
+    Expired,
+    New,
+    Open,
+    Purpose,
+    Refused,
+    Submission,
+)
 
 TRADES_LANE = "trades"
 
@@ -27,26 +36,41 @@ def on_answer(context: StepContext, event: Endorsed | EndorseFailed | CommitKnow
         return
     moved, effects = MOVES[type(event)](submission, event)
     context.emit(*effects)
-    if moved.state is State.NEW and moved.attempt > submission.attempt:
+    if isinstance(moved, New) and moved.attempt > submission.attempt:
         context.log("submission.retried", function=moved.function, code=moved.code, attempt=moved.attempt)
     _store(context, moved)
 
 
 def _store(context: StepContext, submission: Submission) -> None:
-    if submission.state not in life.ENDED:
+    if not isinstance(submission, Ended):
         context.submissions.put(submission.submission_id, submission)
         return
     context.submissions.drop(submission.submission_id)
+    _note_end(context, submission)
+    READERS[submission.purpose](context, submission)
+
+
+def _note_end(context: StepContext, submission: Ended) -> None:
+    tx_id, block = "", -1
+    match submission:
+        case Committed():
+            tx_id, block = submission.envelope.tx_id, submission.block
+        case Refused():
+            tx_id = "" if submission.envelope is None else submission.envelope.tx_id
+        case Expired():
+            pass
+        case _:
+            assert_never(submission)
     context.note(
         "submission",
         function=submission.function,
         subject=submission.subject,
         state=submission.state.value,
         code=submission.code,
-        tx_id=submission.tx_id,
-        block=submission.block,
+        tx_id=tx_id,
+        block=block,
     )
-    if submission.state is State.REFUSED:
+    if isinstance(submission, Refused):
         context.log(
             "submission.rejected",
             function=submission.function,
@@ -54,14 +78,13 @@ def _store(context: StepContext, submission: Submission) -> None:
             code=submission.code,
             detail=submission.detail,
         )
-    READERS[submission.purpose](context, submission)
 
 
 def move_lanes(context: StepContext) -> None:
     """Start what stands at the head of its lane; a stale head ends and the next one moves up."""
     _gather_lines(context)
     while True:
-        waiting = [item for item in life.heads(context.submissions.rows) if item.state is State.NEW]
+        waiting = [item for item in life.heads(context.submissions.rows) if isinstance(item, New)]
         if not waiting:
             return
         ended = False
@@ -69,7 +92,7 @@ def move_lanes(context: StepContext) -> None:
             moved, effects = life.start(submission, context.now_ns)
             context.emit(*effects)
             _store(context, moved)
-            ended = ended or moved.state in life.ENDED
+            ended = ended or isinstance(moved, Expired)
         if not ended:
             return
 
@@ -90,7 +113,7 @@ def _gather_lines(context: StepContext) -> None:
         "RecordTrades",
         {"lines": [_argument(line) for line in batch]},
         lane=TRADES_LANE,
-        purpose="trades",
+        purpose=Purpose.TRADES,
         subject=f"{len(batch)} lines",
     )
     for line in batch:
@@ -120,7 +143,7 @@ def _argument(line: TradeLine) -> dict[str, object]:
 # --- readers of ended submissions -----------------------------------------------------------------------------------
 
 
-def _read_hold(context: StepContext, submission: Submission) -> None:
+def _read_hold(context: StepContext, submission: Ended) -> None:
     hold = context.holds.get(submission.subject)
     if hold is None:
         return
@@ -129,7 +152,7 @@ def _read_hold(context: StepContext, submission: Submission) -> None:
         evse.session.charge_hold_id,
         evse.session.sale_hold_id,
     }
-    if submission.state is State.COMMITTED:
+    if isinstance(submission, Committed):
         total = _quantity(submission, "reserved")  # milli-token or gross Wh
         state = HoldState.CLOSING if hold.state is HoldState.CLOSING else HoldState.OPEN
         context.holds.put(hold.hold_id, replace(hold, total=total, state=state))
@@ -151,22 +174,22 @@ def _read_hold(context: StepContext, submission: Submission) -> None:
         session_start.hold_refused(context, evse, code=submission.code)
 
 
-def _quantity(submission: Submission, name: str) -> int:
+def _quantity(submission: Committed, name: str) -> int:
     """A quantity of the record that the contract answered with."""
-    value = (submission.result or {}).get(name)
+    value = submission.envelope.result.get(name)
     assert isinstance(value, str), f"{submission.function} tells its {name}"
     return int(value)
 
 
-def _read_release(context: StepContext, submission: Submission) -> None:
+def _read_release(context: StepContext, submission: Ended) -> None:
     context.holds.drop(submission.subject)
 
 
-def _read_slice(context: StepContext, submission: Submission) -> None:
+def _read_slice(context: StepContext, submission: Ended) -> None:
     item = context.slices.get(submission.subject)
     if item is None:
         return
-    if submission.state is not State.COMMITTED:
+    if not isinstance(submission, Committed):
         context.slices.drop(item.slice_id)
         return
     context.slices.put(item.slice_id, replace(item, state=SliceState.OPEN))
@@ -174,13 +197,13 @@ def _read_slice(context: StepContext, submission: Submission) -> None:
         sale.consider(context, evse)
 
 
-def _read_return(context: StepContext, submission: Submission) -> None:
+def _read_return(context: StepContext, submission: Ended) -> None:
     context.slices.drop(submission.subject)
 
 
-def _read_price(context: StepContext, submission: Submission) -> None:
-    if submission.state is State.COMMITTED and submission.result is not None:
-        schedule.learn_price(context, submission.result)
+def _read_price(context: StepContext, submission: Ended) -> None:
+    if isinstance(submission, Committed):
+        schedule.learn_price(context, submission.envelope.result)
 
 
 def _evse_of_session(context: StepContext, session_id: str) -> Evse | None:
@@ -190,11 +213,11 @@ def _evse_of_session(context: StepContext, session_id: str) -> Evse | None:
     return None
 
 
-def _read_sweep(context: StepContext, submission: Submission) -> None:
+def _read_sweep(context: StepContext, submission: Ended) -> None:
     evse = _evse_of_session(context, submission.subject)
     if evse is None or evse.session is None:
         return
-    if submission.state is State.COMMITTED:
+    if isinstance(submission, Committed):
         # More credits may have come, or the page was full: ask again until none is left.
         if evse.session.sale is SaleStage.SWEEPING:
             sale.ask_balance(context, evse_id=evse.evse_id, session=evse.session)
@@ -202,35 +225,36 @@ def _read_sweep(context: StepContext, submission: Submission) -> None:
         sale.close(context, evse, stage=SaleStage.NONE)
 
 
-def _read_attest(context: StepContext, submission: Submission) -> None:
+def _read_attest(context: StepContext, submission: Ended) -> None:
     evse = _evse_of_session(context, submission.subject)
     if evse is None:
         return
-    if submission.state is State.COMMITTED:
+    if isinstance(submission, Committed):
         sale.open_hold(context, evse, attested_wh=_quantity(submission, "dischargeableWh"))
     else:
         sale.close(context, evse, stage=_stage_after(submission))
 
 
-def _stage_after(submission: Submission) -> SaleStage:
+def _stage_after(submission: Ended) -> SaleStage:
     """A sale that the contract refused is over for this session; one that found no time, or a busy account, is not."""
-    refused = submission.state is State.REFUSED and submission.code != "ENERGY_BUSY"
+    refused = isinstance(submission, Refused) and submission.code != "ENERGY_BUSY"
     return SaleStage.OVER if refused else SaleStage.NONE
 
 
-def _read_meter(context: StepContext, submission: Submission) -> None:
+def _read_meter(context: StepContext, submission: Ended) -> None:
     meter_id, epoch = submission.subject.rsplit("/", 1)
     account = context.meters.get(meter_id)
     if account is None or account.epoch != int(epoch):
         return
     # An epoch that was registered before, otherwise: the contract judges each line by its register (METER_OVERLAP).
-    if submission.state is State.COMMITTED or submission.code == "ID_CONFLICT":
+    if isinstance(submission, Committed) or submission.code == "ID_CONFLICT":
         context.meters.put(meter_id, replace(account, registered=True))
 
 
-def _read_trades(context: StepContext, submission: Submission) -> None:
+def _read_trades(context: StepContext, submission: Ended) -> None:
     """Each line by itself: recorded, or refused with a code and then retail or untraded."""
-    raw = (submission.result or {}).get("results")
+    envelope = None if isinstance(submission, Expired) else submission.envelope
+    raw = None if envelope is None else envelope.result.get("results")
     results = raw if isinstance(raw, list) else []
     by_id: dict[str, Mapping[str, object]] = {str(item["tradeId"]): item for item in results}
     for line in context.lines.values():
@@ -238,7 +262,7 @@ def _read_trades(context: StepContext, submission: Submission) -> None:
             continue
         context.lines.drop(line.trade_id)
         answer = by_id.get(line.trade_id, {"status": "REFUSED", "code": submission.code})
-        if submission.state is State.COMMITTED and answer["status"] in {"RECORDED", "KNOWN"}:
+        if isinstance(submission, Committed) and answer["status"] in {"RECORDED", "KNOWN"}:
             _record(context, line, answer=answer, submission=submission)
         else:
             _line_refused(context, line, str(answer.get("code", submission.code)))
@@ -246,7 +270,7 @@ def _read_trades(context: StepContext, submission: Submission) -> None:
 
 
 def _record(
-    context: StepContext, line: TradeLine, *, answer: Mapping[str, object], submission: Submission
+    context: StepContext, line: TradeLine, *, answer: Mapping[str, object], submission: Committed
 ) -> None:
     tally = context.tally
     reasons = dict(tally.retail_reasons)
@@ -282,7 +306,7 @@ def _record(
         price_mtok_per_kwh=_price_of(context, line),
         amount_mtok=amount_paid,
         evidence_hash=line.evidence_hash,
-        tx_id=submission.tx_id,
+        tx_id=submission.envelope.tx_id,
         block=submission.block,
         status=str(answer["status"]),
     )
@@ -373,7 +397,8 @@ def release_holds(context: StepContext) -> None:
     drawn = {line.hold_id for line in context.lines.values()}
     for hold in closing:
         asked = any(
-            item.purpose == "hold" and item.subject == hold.hold_id for item in context.submissions.values()
+            item.purpose is Purpose.HOLD and item.subject == hold.hold_id
+            for item in context.submissions.values()
         )
         cut = context.meters[context.settings.evses[hold.evse_id].meter_id].cut
         uncut = cut is None or cut.at_ns < hold.release_after_ns
@@ -384,25 +409,25 @@ def release_holds(context: StepContext) -> None:
             "Release",
             {"holdId": hold.hold_id},
             lane=f"acc~{hold.member_id}",
-            purpose="release",
+            purpose=Purpose.RELEASE,
             subject=hold.hold_id,
         )
 
 
-MOVES: Mapping[type, Callable[[Submission, Any], tuple[Submission, list[Effect]]]] = {
+MOVES: Mapping[type, Callable[[Open, Any], tuple[Submission, list[Effect]]]] = {
     Endorsed: life.on_endorsed,
     EndorseFailed: life.on_endorse_failed,
     CommitKnown: life.on_commit_known,
     CommitUnknown: life.on_commit_unknown,
 }
-READERS: Mapping[str, Callable[[StepContext, Submission], None]] = {
-    "hold": _read_hold,
-    "release": _read_release,
-    "slice": _read_slice,
-    "return": _read_return,
-    "price": _read_price,
-    "sweep": _read_sweep,
-    "attest": _read_attest,
-    "meter": _read_meter,
-    "trades": _read_trades,
+READERS: Mapping[Purpose, Callable[[StepContext, Ended], None]] = {
+    Purpose.HOLD: _read_hold,
+    Purpose.RELEASE: _read_release,
+    Purpose.SLICE: _read_slice,
+    Purpose.RETURN: _read_return,
+    Purpose.PRICE: _read_price,
+    Purpose.SWEEP: _read_sweep,
+    Purpose.ATTEST: _read_attest,
+    Purpose.METER: _read_meter,
+    Purpose.TRADES: _read_trades,
 }

@@ -14,6 +14,7 @@ from edgegw.core.market import SliceState
 from edgegw.core.metering import MeterAccount, Registers, Segment
 from edgegw.core.state import Evse, HoldBook, HoldState, Phase, Session, TradeLine
 from edgegw.core.step_context import StepContext
+from edgegw.core.submission import Purpose
 
 IMPORT = "import"
 EXPORT = "export"
@@ -52,7 +53,7 @@ def register_meter(context: StepContext, account: MeterAccount) -> None:
             "ratedW": str(account.power_w_max),
         },
         lane=f"meter~{account.meter_id}",
-        purpose="meter",
+        purpose=Purpose.METER,
         subject=f"{account.meter_id}/{account.epoch}",
     )
 

@@ -17,6 +17,7 @@ from edgegw.core.market import DISCHARGE
 from edgegw.core.orders import SALE_WH_MIN
 from edgegw.core.state import Evse, HoldBook, HoldState, Phase, SaleStage, Session
 from edgegw.core.step_context import StepContext
+from edgegw.core.submission import Purpose
 
 
 def dischargeable_wh(session: Session) -> int:
@@ -121,7 +122,7 @@ def on_balance(context: StepContext, evse: Evse, result: Mapping[str, object] | 
             "Sweep",
             {"memberId": session.terms.member_id, "creditIds": sorted(credit_ids)},
             lane=f"acc~{session.terms.member_id}",
-            purpose="sweep",
+            purpose=Purpose.SWEEP,
             subject=session.session_id,
             expires_ns=context.now_ns + context.settings.start_expiry_ns,
         )
@@ -156,7 +157,7 @@ def _attest(context: StepContext, evse: Evse, session: Session) -> None:
             "evidenceHash": sha256_hex(canonical_json(evidence)),
         },
         lane=f"acc~{session.terms.member_id}",
-        purpose="attest",
+        purpose=Purpose.ATTEST,
         subject=session.session_id,
         expires_ns=context.now_ns + context.settings.start_expiry_ns,
     )
@@ -194,7 +195,7 @@ def open_hold(context: StepContext, evse: Evse, *, attested_wh: int) -> None:
             "acceptRetail": False,
         },
         lane=f"acc~{hold.member_id}",
-        purpose="hold",
+        purpose=Purpose.HOLD,
         subject=hold.hold_id,
         expires_ns=context.now_ns + context.settings.start_expiry_ns,
     )

@@ -15,6 +15,7 @@ from edgegw.core.line_allocation import register_meter
 from edgegw.core.market import CHARGE, DISCHARGE, PRODUCTS, Price, Slice, SliceState
 from edgegw.core.state import Phase, SaleStage, Settings
 from edgegw.core.step_context import StepContext
+from edgegw.core.submission import Purpose
 
 FIX_AFTER_CUTOFF_NS = SECOND_NS
 RESERVE_PERCENT = 115
@@ -85,7 +86,7 @@ def _fix(context: StepContext, interval: int) -> None:
             "FixPrice",
             {"zone": context.settings.zone, "product": product, "interval": interval},
             lane=f"price~{product}",
-            purpose="price",
+            purpose=Purpose.PRICE,
             subject=market.key(product, interval),
             expires_ns=interval * SECOND_NS,
         )
@@ -250,7 +251,7 @@ def _reserve(context: StepContext, price: Price, *, offer_id: str, amount: int) 
             "amount": str(amount),
         },
         lane=f"offer~{offer_id}",
-        purpose="slice",
+        purpose=Purpose.SLICE,
         subject=item.slice_id,
         expires_ns=price.interval * SECOND_NS,
     )
@@ -269,7 +270,7 @@ def return_slices(context: StepContext) -> None:
             "Return",
             {"sliceId": item.slice_id},
             lane=f"offer~{item.offer_id}",
-            purpose="return",
+            purpose=Purpose.RETURN,
             subject=item.slice_id,
         )
 

@@ -14,6 +14,7 @@ from edgegw.core.line_allocation import settle_segment
 from edgegw.core.metering import cut_at_last
 from edgegw.core.state import Evse, HoldState, Phase, Session
 from edgegw.core.step_context import StepContext
+from edgegw.core.submission import Purpose
 
 
 def end_session(context: StepContext, evse: Evse, *, reason: str) -> Evse:
@@ -72,5 +73,5 @@ def close_hold(context: StepContext, hold_id: str | None) -> None:
 def _expire_request(context: StepContext, hold_id: str) -> None:
     """A hold nobody waits for is not asked for any more, unless it may already have left the station."""
     for submission in context.submissions.values():
-        if submission.purpose == "hold" and submission.subject == hold_id:
+        if submission.purpose is Purpose.HOLD and submission.subject == hold_id:
             context.submissions.put(submission.submission_id, replace(submission, expires_ns=context.now_ns))

@@ -23,6 +23,7 @@ from edgegw.core.market import CHARGE
 from edgegw.core.orders import Aim
 from edgegw.core.state import Evse, HoldBook, HoldState, Phase, Session, with_sample
 from edgegw.core.step_context import StepContext
+from edgegw.core.submission import Purpose
 
 HOLD_WH_SPARE = 1_000  # above an order's energy: control ends a charge before its hold is used up
 NO_TOKENS = frozenset({"ZERO_TOKENS", "INSUFFICIENT_TOKENS"})
@@ -125,7 +126,7 @@ def open_charge_hold(context: StepContext, evse: Evse) -> None:
             "acceptRetail": session.terms.accept_retail,
         },
         lane=f"acc~{hold.member_id}",
-        purpose="hold",
+        purpose=Purpose.HOLD,
         subject=hold.hold_id,
         expires_ns=context.now_ns + context.settings.start_expiry_ns,
     )

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from edgegw.common.member_terms import MemberTerms
 from edgegw.common.units import SECOND_NS
+from edgegw.core import submission as life
 from edgegw.core.correlation import QueryKey
 from edgegw.core.effects import IdTokenStatus
 from edgegw.core.events import (
@@ -22,7 +23,6 @@ from edgegw.core.market import Price, Slice
 from edgegw.core.metering import MeterAccount
 from edgegw.core.orders import Order
 from edgegw.core.planning import KeptPlan
-from edgegw.core.submission import Submission
 
 
 class Phase(StrEnum):
@@ -266,7 +266,7 @@ class Station:
     slices: Mapping[str, Slice] = field(default_factory=dict)
     prices: Mapping[str, Price] = field(default_factory=dict)
     lines: Mapping[str, TradeLine] = field(default_factory=dict)
-    submissions: Mapping[str, Submission] = field(default_factory=dict)
+    submissions: Mapping[str, life.Open] = field(default_factory=dict)
     answers: Mapping[str, CachedAnswer] = field(default_factory=dict)
     tally: Mapping[str, Tally] = field(default_factory=lambda: {"all": Tally()})
     restores: Mapping[str, Restore] = field(default_factory=dict)
@@ -287,7 +287,7 @@ TABLES: Mapping[str, type] = {
     "slices": Slice,
     "prices": Price,
     "lines": TradeLine,
-    "submissions": Submission,
+    "submissions": life.Payload,
     "answers": CachedAnswer,
     "tally": Tally,
     "restores": Restore,

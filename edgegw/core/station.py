@@ -93,7 +93,7 @@ def is_settled(station: Station) -> bool:
     A meter's registration of which nothing left the station does not count: others hold it up, and it is asked again.
     """
     return not station.lines and all(
-        item.purpose == "meter" and item.state in {life.State.NEW, life.State.ENDORSING}
+        item.purpose is life.Purpose.METER and isinstance(item, life.New | life.Endorsing)
         for item in station.submissions.values()
     )
 

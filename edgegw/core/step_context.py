@@ -12,7 +12,7 @@ from edgegw.common.canonical_json import canonical_json
 from edgegw.core.effects import Effect, LogEvent
 from edgegw.core.events import StorageLevel
 from edgegw.core.state import NOT_JOURNALLED, TABLES, Evse, Session, Settings, Station, Tally
-from edgegw.core.submission import Submission
+from edgegw.core.submission import New, Open, Purpose
 from edgegw.core.table import Table
 
 
@@ -47,7 +47,7 @@ class StepContext:
         self.slices = Table(station.slices)
         self.prices = Table(station.prices)
         self.lines = Table(station.lines)
-        self.submissions = Table(station.submissions)
+        self.submissions = Table[Open](station.submissions)
         self.answers = Table(station.answers)
         self._tally = Table(station.tally)
         self.restores = Table(station.restores)
@@ -129,13 +129,13 @@ class StepContext:
         arguments: Mapping[str, object],
         *,
         lane: str,
-        purpose: str,
+        purpose: Purpose,
         subject: str,
         expires_ns: int | None = None,
-    ) -> Submission:
+    ) -> New:
         """Freeze a payload and put it at the end of its lane."""
         number = self.number()
-        submission = Submission(
+        submission = New(
             submission_id=f"{number:010d}",
             number=number,
             lane=lane,

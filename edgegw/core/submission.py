@@ -1,14 +1,18 @@
-"""The life of one submission to the ledger, exactly once: NEW -> PREPARED -> IN_DOUBT -> done or refused.
+"""The life of one submission to the ledger, exactly once: each state is a type, and a transition makes the next one.
 
-A payload never changes after NEW. The signed envelope is journalled (PREPARED) before its first Submit; after any
+```
+New -> Endorsing -> Prepared -> InDoubt -> Committed | Refused
+```
+A payload never changes after New. The signed envelope is journalled (Prepared) before its first Submit; after any
 Submit the outcome is unknown until CommitStatus says otherwise; the same bytes are sent until it does. A new nonce is
 made only after a definite invalid code. Submissions that touch one shared key share a lane: one at a time, in order.
 Source: docs/reliability.md, A submission.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Any, ClassVar, assert_never
 
 from edgegw.common.validation_codes import ENDORSE_AGAIN
 from edgegw.core.effects import Effect, EndorseSubmission, SubmitEnvelope
@@ -23,7 +27,7 @@ HEALED_BY_OTHERS = frozenset({"NOT_CONFIGURED", "GATEWAY_UNKNOWN"})
 
 
 class State(StrEnum):
-    """Where a submission stands; only PREPARED and IN_DOUBT may have left the station."""
+    """The word for each state in rows, facts and pages; only PREPARED and IN_DOUBT may have left the station."""
 
     NEW = "new"
     ENDORSING = "endorsing"
@@ -34,108 +38,227 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
-ENDED = frozenset({State.COMMITTED, State.REFUSED, State.EXPIRED})
+class Purpose(StrEnum):
+    """What the core waits for: `ledger_replies` has one reader for each."""
+
+    HOLD = "hold"
+    RELEASE = "release"
+    SLICE = "slice"
+    RETURN = "return"
+    PRICE = "price"
+    SWEEP = "sweep"
+    ATTEST = "attest"
+    METER = "meter"
+    TRADES = "trades"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """A frozen payload on its way to a block. `purpose` and `subject` tell the core what waits for it."""
+class Payload:
+    """What is submitted, and for what: the same in every state. `subject` is the id of what waits for it."""
 
     submission_id: str
     number: int
     lane: str
-    purpose: str
+    purpose: Purpose
     subject: str
     function: str
     arguments_json: str
     expires_ns: int | None = None  # not worth endorsing after this instant
-    state: State = State.NEW
-    tx_id: str = ""
-    envelope_hex: str = ""
-    result: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One endorsement: the signed bytes, their transaction id and what the contract answered."""
+
+    tx_id: str
+    envelope_hex: str
+    result: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open(Payload):
+    """Not decided yet: how many attempts failed, and the code of the last one."""
+
     attempt: int = 0
     code: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New(_Open):
+    """Waits for its turn in its lane."""
+
+    state: ClassVar[State] = State.NEW
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsing(_Open):
+    """Proposed to the peers; nothing that could be committed exists."""
+
+    state: ClassVar[State] = State.ENDORSING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared(_Open):
+    """Endorsed and signed; the envelope is journalled before it is sent."""
+
+    state: ClassVar[State] = State.PREPARED
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InDoubt(_Open):
+    """Sent, outcome unknown: the same envelope is sent until its commit status is known."""
+
+    state: ClassVar[State] = State.IN_DOUBT
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed(Payload):
+    """Valid in a block."""
+
+    state: ClassVar[State] = State.COMMITTED
+    code: ClassVar[str] = "VALID"
+    envelope: Envelope
+    block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Payload):
+    """Refused by the contract (no envelope), or marked invalid in a block (its envelope)."""
+
+    state: ClassVar[State] = State.REFUSED
+    code: str
     detail: str = ""
-    block: int = -1
+    envelope: Envelope | None = None
 
 
-def heads(submissions: Mapping[str, Submission]) -> list[Submission]:
-    """The oldest open submission of each lane: the only ones that may move."""
-    oldest: dict[str, Submission] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired(Payload):
+    """Too late to be worth endorsing; nothing of it left the station."""
+
+    state: ClassVar[State] = State.EXPIRED
+    code: ClassVar[str] = "EXPIRED"
+
+
+Open = New | Endorsing | Prepared | InDoubt
+Ended = Committed | Refused | Expired
+Submission = Open | Ended
+
+
+def heads(submissions: Mapping[str, Open]) -> list[Open]:
+    """The oldest submission of each lane: the only ones that may move."""
+    oldest: dict[str, Open] = {}
     for submission in submissions.values():
         known = oldest.get(submission.lane)
-        if submission.state not in ENDED and (known is None or submission.number < known.number):
+        if known is None or submission.number < known.number:
             oldest[submission.lane] = submission
     return sorted(oldest.values(), key=lambda submission: submission.number)
 
 
-def start(submission: Submission, now_ns: int) -> tuple[Submission, list[Effect]]:
-    """Move a lane's head out of NEW; a stale one ends here, because nothing of it ever left the station."""
-    assert submission.state is State.NEW
+def start(submission: New, now_ns: int) -> tuple[Endorsing | Expired, list[Effect]]:
+    """Have a lane's head endorsed; a stale one ends here, because nothing of it ever left the station."""
     if submission.expires_ns is not None and now_ns >= submission.expires_ns:
-        return replace(submission, state=State.EXPIRED, code="EXPIRED"), []
-    return replace(submission, state=State.ENDORSING), [_endorse(submission)]
+        return Expired(**_payload(submission)), []
+    endorsing = Endorsing(**_payload(submission), attempt=submission.attempt, code=submission.code)
+    return endorsing, [_endorse(submission)]
 
 
-def resume(submission: Submission) -> tuple[Submission, list[Effect]]:
-    """After a restart: what was being endorsed starts anew, what may have been sent is sent again as it was."""
-    if submission.state is State.ENDORSING:
-        return replace(submission, state=State.NEW), []
-    if submission.state in {State.PREPARED, State.IN_DOUBT}:
-        return replace(submission, state=State.IN_DOUBT), [_submit(submission)]
-    return submission, []
+def resume(submission: Open) -> tuple[Open, list[Effect]]:
+    """After a restart: what was being endorsed starts again, what may have been sent is sent again as it was."""
+    match submission:
+        case New():
+            return submission, []
+        case Endorsing():
+            return New(**_payload(submission), attempt=submission.attempt, code=submission.code), []
+        case Prepared() | InDoubt():
+            return _doubt(submission, attempt=submission.attempt), [_submit(submission)]
+        case _:
+            assert_never(submission)
 
 
-def on_endorsed(submission: Submission, event: Endorsed) -> tuple[Submission, list[Effect]]:
+def on_endorsed(submission: Open, event: Endorsed) -> tuple[Open, list[Effect]]:
     """Keep {txid, signed envelope}; the gateway commits this before it performs the Submit."""
-    if submission.state is not State.ENDORSING:
-        return submission, []  # an answer to a question that a restart forgot: nothing was sent
-    prepared = replace(
-        submission,
-        state=State.PREPARED,
-        tx_id=event.tx_id,
-        envelope_hex=event.envelope_hex,
-        result=event.result,
-    )
-    return prepared, [_submit(prepared)]
+    match submission:
+        case Endorsing():
+            envelope = Envelope(tx_id=event.tx_id, envelope_hex=event.envelope_hex, result=event.result)
+            prepared = Prepared(
+                **_payload(submission), attempt=submission.attempt, code=submission.code, envelope=envelope
+            )
+            return prepared, [_submit(prepared)]
+        case New() | Prepared() | InDoubt():
+            return submission, []  # an answer to a question that a restart forgot: nothing was sent
+        case _:
+            assert_never(submission)
 
 
-def on_endorse_failed(submission: Submission, event: EndorseFailed) -> tuple[Submission, list[Effect]]:
+def on_endorse_failed(submission: Open, event: EndorseFailed) -> tuple[Open | Refused, list[Effect]]:
     """The contract's refusal ends it; anything else is asked again later, under the same payload."""
-    if submission.state is not State.ENDORSING:
-        return submission, []
-    healed = HEALED_BY_TIME | HEALED_BY_OTHERS if submission.purpose == "meter" else HEALED_BY_TIME
-    if event.kind == "business" and event.code not in healed:
-        return replace(submission, state=State.REFUSED, code=event.code, detail=event.detail), []
-    return _again(submission, code=event.code or event.kind)
+    match submission:
+        case Endorsing():
+            meter = submission.purpose is Purpose.METER
+            healed = HEALED_BY_TIME | HEALED_BY_OTHERS if meter else HEALED_BY_TIME
+            if event.kind == "business" and event.code not in healed:
+                return Refused(**_payload(submission), code=event.code, detail=event.detail), []
+            return _again(submission, code=event.code or event.kind), []
+        case New() | Prepared() | InDoubt():
+            return submission, []
+        case _:
+            assert_never(submission)
 
 
-def on_commit_known(submission: Submission, event: CommitKnown) -> tuple[Submission, list[Effect]]:
+def on_commit_known(submission: Open, event: CommitKnown) -> tuple[Submission, list[Effect]]:
     """VALID ends it; a definite invalid code makes a new nonce possible."""
-    if submission.tx_id != event.tx_id or submission.state not in {State.PREPARED, State.IN_DOUBT}:
-        return submission, []
-    if event.code == "VALID":
-        return replace(submission, state=State.COMMITTED, block=event.block, code="VALID"), []
-    if event.code in ENDORSE_AGAIN:
-        cleared = replace(submission, tx_id="", envelope_hex="", result=None)
-        return _again(cleared, code=event.code)
-    return replace(submission, state=State.REFUSED, code=event.code), []
+    match submission:
+        case Prepared() | InDoubt():
+            envelope = submission.envelope
+            if envelope.tx_id != event.tx_id:
+                return submission, []
+            if event.code == "VALID":
+                return Committed(**_payload(submission), envelope=envelope, block=event.block), []
+            if event.code in ENDORSE_AGAIN:
+                return _again(submission, code=event.code), []
+            return Refused(**_payload(submission), code=event.code, envelope=envelope), []
+        case New() | Endorsing():
+            return submission, []
+        case _:
+            assert_never(submission)
 
 
-def on_commit_unknown(submission: Submission, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
-    """Nobody knows: the same bytes again, never a new nonce."""
-    if submission.tx_id != event.tx_id or submission.state not in {State.PREPARED, State.IN_DOUBT}:
-        return submission, []
-    doubt = replace(submission, state=State.IN_DOUBT, attempt=submission.attempt + 1)
-    return doubt, [_submit(doubt, wait_ms=_wait_ms(doubt.attempt))]
+def on_commit_unknown(submission: Open, event: CommitUnknown) -> tuple[Open, list[Effect]]:
+    """The outcome is not known yet: the same bytes again, never a new nonce."""
+    match submission:
+        case Prepared() | InDoubt():
+            if submission.envelope.tx_id != event.tx_id:
+                return submission, []
+            doubt = _doubt(submission, attempt=submission.attempt + 1)
+            return doubt, [_submit(doubt, wait_ms=_wait_ms(doubt.attempt))]
+        case New() | Endorsing():
+            return submission, []
+        case _:
+            assert_never(submission)
 
 
-def _again(submission: Submission, *, code: str) -> tuple[Submission, list[Effect]]:
-    later = replace(submission, state=State.NEW, attempt=submission.attempt + 1, code=code)
-    return later, []
+_PAYLOAD = tuple(item.name for item in fields(Payload))
 
 
-def _endorse(submission: Submission) -> Effect:
+def _payload(submission: Payload) -> dict[str, Any]:
+    """The fields that no transition changes."""
+    return {name: getattr(submission, name) for name in _PAYLOAD}
+
+
+def _again(submission: Endorsing | Prepared | InDoubt, *, code: str) -> New:
+    """Back to the lane, without the envelope: its txid can never become valid, or there was none."""
+    return New(**_payload(submission), attempt=submission.attempt + 1, code=code)
+
+
+def _doubt(submission: Prepared | InDoubt, *, attempt: int) -> InDoubt:
+    return InDoubt(
+        **_payload(submission), attempt=attempt, code=submission.code, envelope=submission.envelope
+    )
+
+
+def _endorse(submission: New) -> Effect:
     return EndorseSubmission(
         submission_id=submission.submission_id,
         function=submission.function,
@@ -144,11 +267,11 @@ def _endorse(submission: Submission) -> Effect:
     )
 
 
-def _submit(submission: Submission, *, wait_ms: int = 0) -> Effect:
+def _submit(submission: Prepared | InDoubt, *, wait_ms: int = 0) -> Effect:
     return SubmitEnvelope(
         submission_id=submission.submission_id,
-        tx_id=submission.tx_id,
-        envelope_hex=submission.envelope_hex,
+        tx_id=submission.envelope.tx_id,
+        envelope_hex=submission.envelope.envelope_hex,
         wait_ms=wait_ms,
     )
 

@@ -1,6 +1,7 @@
 """State rows as JSON text: frozen dataclasses to text and back, by their type hints. Integers only, no defaults lost.
 
 Decides nothing about the state. A field that a newer version added takes its default; one that is gone is ignored.
+A submission is stored in the flat form of `SubmissionRow`, whatever its state.
 """
 
 import json
@@ -10,6 +11,9 @@ from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from edgegw.core.submission import Open, Payload
+from edgegw.core.submission_rows import SubmissionRow, row_of, submission_of
 
 T = TypeVar("T")
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -31,6 +35,9 @@ def _plain(value: object) -> object:
     kind: type = type(value)
     if value is None or kind in _PLAIN:
         return value
+    if isinstance(value, Payload):
+        value = row_of(cast("Open", value))
+        kind = SubmissionRow
     names = _names(kind)
     if names is not None:
         return {name: _plain(getattr(value, name)) for name in names}
@@ -52,6 +59,9 @@ def _names(kind: type) -> tuple[str, ...] | None:
 
 @cache
 def _decoder(hint: Any) -> Callable[[Any], Any]:
+    if hint is Payload:
+        row = _dataclass_decoder(SubmissionRow)
+        return lambda value: submission_of(row(value))
     if is_dataclass(hint):
         return _dataclass_decoder(cast("type", hint))
     origin, arguments = get_origin(hint), get_args(hint)

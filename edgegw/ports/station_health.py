@@ -13,7 +13,7 @@ from edgegw.common.error_codes import REMEDIES
 from edgegw.common.units import SECOND_NS
 from edgegw.core.meter_condition import MeterCondition
 from edgegw.core.state import Station
-from edgegw.core.submission import State
+from edgegw.core.submission import InDoubt
 
 ATTEMPTS_TOLERATED = 2
 CERTIFICATE_WARN_DAYS = 30  # of a server's certificate
@@ -193,10 +193,10 @@ def _meters(signs: Signs) -> Iterator[Part]:
 def _ledger(signs: Signs) -> Iterator[Part]:
     station = signs.station
     stuck = [item for item in station.submissions.values() if item.attempt > ATTEMPTS_TOLERATED]
-    doubt = sum(1 for item in station.submissions.values() if item.state is State.IN_DOUBT)
+    doubt = sum(1 for item in station.submissions.values() if isinstance(item, InDoubt))
     waiting = f"{len(station.lines)} trades and {len(station.submissions)} submissions wait"
     if stuck:
-        why = stuck[0].detail or stuck[0].code or ("no commit status" if doubt else "no answer")
+        why = stuck[0].code or ("no commit status" if doubt else "no answer")
         hint = "check that the peer runs: edgegw ledger supply; waiting trades are not lost"
         yield Part(part="ledger", level=Level.DEGRADED, reason=f"{waiting}: {why}", hint=hint)
     else:

@@ -1,7 +1,7 @@
 """The oracle is not blind: two ways of breaking "exactly once" are caught by the check that real days pass."""
 
-from dataclasses import replace
-from typing import cast
+from dataclasses import fields, replace
+from typing import Any, cast
 
 import pytest
 
@@ -14,7 +14,16 @@ from edgegw.core import ledger_replies
 from edgegw.core import submission as life
 from edgegw.core.effects import Effect
 from edgegw.core.events import CommitUnknown
-from edgegw.core.submission import State, Submission
+from edgegw.core.submission import (
+    Committed,
+    Expired,
+    InDoubt,
+    New,
+    Open,
+    Payload,
+    Prepared,
+    Submission,
+)
 from tests.support.days import differences, play
 
 SEEDS = range(3)
@@ -31,12 +40,20 @@ def test_the_real_outbox_passes() -> None:
     assert wrong_days() == {}
 
 
-def _new_nonce(submission: Submission, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
-    """Mutant: nobody knows, so a new transaction is built."""
-    if submission.tx_id != event.tx_id:
+def _asks(submission: Open, event: CommitUnknown) -> bool:
+    """Whether the event is about the envelope that this submission sent."""
+    return isinstance(submission, Prepared | InDoubt) and submission.envelope.tx_id == event.tx_id
+
+
+def _payload(submission: Open) -> dict[str, Any]:
+    return {field.name: getattr(submission, field.name) for field in fields(Payload)}
+
+
+def _new_nonce(submission: Open, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
+    """Mutant: the outcome is unknown, so a new transaction is built."""
+    if not _asks(submission, event):
         return submission, []
-    again = replace(submission, state=State.NEW, attempt=submission.attempt + 1, tx_id="", envelope_hex="")
-    return again, []
+    return New(**_payload(submission), attempt=submission.attempt + 1), []
 
 
 def _any_register(ledger: CallState, meter: Meter, reading: Reading) -> Register:
@@ -68,10 +85,10 @@ def test_the_trade_id_check_alone_saves_a_new_txid(monkeypatch: pytest.MonkeyPat
 def test_done_when_submit_returns_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """An acknowledged and forgotten envelope counted as done: trades that stand in no block."""
 
-    def done(submission: Submission, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
-        if submission.tx_id != event.tx_id:
-            return submission, []
-        return replace(submission, state=State.COMMITTED, code="VALID"), []
+    def done(submission: Open, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
+        if isinstance(submission, Prepared | InDoubt) and _asks(submission, event):
+            return Committed(**_payload(submission), envelope=submission.envelope, block=-1), []
+        return submission, []
 
     monkeypatch.setitem(MOVES, CommitUnknown, done)
     found = [text for texts in wrong_days().values() for text in texts]
@@ -81,9 +98,9 @@ def test_done_when_submit_returns_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_hold_given_up_in_doubt_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hold whose outcome nobody told, counted as expired, though a block may have it: open there, unknown here."""
 
-    def give_up(submission: Submission, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
-        if submission.function == "Hold" and submission.tx_id == event.tx_id:
-            return replace(submission, state=State.EXPIRED, code="EXPIRED"), []
+    def give_up(submission: Open, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
+        if submission.function == "Hold" and _asks(submission, event):
+            return Expired(**_payload(submission)), []
         return life.on_commit_unknown(submission, event)
 
     monkeypatch.setitem(MOVES, CommitUnknown, give_up)

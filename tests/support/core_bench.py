@@ -27,7 +27,7 @@ from edgegw.core.market import Price, Slice, SliceState, key
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Evse, EvseSettings, HoldBook, HoldState, Phase, Session, Settings, Station
 from edgegw.core.step_context import StepContext, StepOutcome
-from edgegw.core.submission import State, Submission
+from edgegw.core.submission import Endorsing, Open, Prepared
 
 S = 1_000_000_000
 T0_S = 1_784_041_200  # a quarter hour
@@ -149,26 +149,28 @@ class Bench:
 
     # --- the ledger's answers ---------------------------------------------------------------------------------------
 
-    def waiting(self, function: str) -> list[Submission]:
+    def waiting(self, function: str) -> list[Open]:
         """Open submissions of a function, oldest first."""
         found = [item for item in self.station.submissions.values() if item.function == function]
         return sorted(found, key=lambda item: item.number)
 
-    def endorse(self, function: str, **result: Any) -> Submission:
+    def endorse(self, function: str, **result: Any) -> Prepared:
         """The oldest submission of a function that is being endorsed comes back."""
-        item = next(item for item in self.waiting(function) if item.state is State.ENDORSING)
+        item = next(item for item in self.waiting(function) if isinstance(item, Endorsing))
         self.send(
             Endorsed(
                 submission_id=item.submission_id, tx_id=f"tx{item.number}", envelope_hex="00", result=result
             )
         )
-        return self.station.submissions[item.submission_id]
+        prepared = self.station.submissions[item.submission_id]
+        assert isinstance(prepared, Prepared)
+        return prepared
 
     def commit(self, function: str, **result: Any) -> StepOutcome:
         """The oldest submission of a function is endorsed with `result` and commits."""
         item = self.endorse(function, **result)
         return self.send(
-            CommitKnown(submission_id=item.submission_id, tx_id=item.tx_id, code="VALID", block=5)
+            CommitKnown(submission_id=item.submission_id, tx_id=item.envelope.tx_id, code="VALID", block=5)
         )
 
     def refuse(self, function: str, code: str) -> StepOutcome:

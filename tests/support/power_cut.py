@@ -17,6 +17,7 @@ from edgegw.common.errors import EdgegwError
 from edgegw.common.sqlite import open_reader
 from edgegw.core.state import Station
 from edgegw.core.station import new_station
+from edgegw.core.submission import InDoubt, Prepared
 from edgegw.daemon.wiring import accounts, station_settings
 from edgegw.gateway.loop import restore
 from edgegw.store.hash_chain import require_chain
@@ -129,7 +130,7 @@ def book_faults(station: Station, facts: list[tuple[str, dict[str, Any]]]) -> It
     if station.tally["all"].trades != trades:
         yield f"{station.tally['all'].trades} trades counted, {trades} noted"
     for item in station.submissions.values():
-        if item.state in {"prepared", "in_doubt"} and not (item.tx_id and item.envelope_hex):
+        if isinstance(item, Prepared | InDoubt) and not (item.envelope.tx_id and item.envelope.envelope_hex):
             yield f"submission {item.submission_id} may have left without being kept"
 
 

@@ -11,7 +11,7 @@ from edgegw.core.effects import AnswerCall, EndorseSubmission, LogEvent, ReadMet
 from edgegw.core.events import CommitKnown, CommitUnknown, DrainStarted, EndorseFailed, LedgerEventSeen
 from edgegw.core.market import CHARGE, DISCHARGE, SliceState
 from edgegw.core.state import HoldState, Phase, TradeLine
-from edgegw.core.submission import State
+from edgegw.core.submission import Purpose, State
 from tests.support.core_bench import T0_S, Bench, S
 
 
@@ -79,10 +79,10 @@ def test_a_doubt_sends_the_same_bytes() -> None:
     bench.start()
     item = bench.endorse("Hold", reserved="5")
     (sent,) = bench.of(SubmitEnvelope)
-    bench.send(CommitUnknown(submission_id=item.submission_id, tx_id=item.tx_id))
+    bench.send(CommitUnknown(submission_id=item.submission_id, tx_id=item.envelope.tx_id))
     assert [replace(again, wait_ms=0) for again in bench.of(SubmitEnvelope)] == [sent]
     conflict = CommitKnown(
-        submission_id=item.submission_id, tx_id=item.tx_id, code="MVCC_READ_CONFLICT", block=1
+        submission_id=item.submission_id, tx_id=item.envelope.tx_id, code="MVCC_READ_CONFLICT", block=1
     )
     bench.send(conflict)
     assert [effect.wait_ms for effect in bench.of(EndorseSubmission)] == [200]
@@ -219,7 +219,9 @@ def test_answers_for_holds_and_slices_that_are_gone() -> None:
     assert (bench.station.holds, bench.evse().phase) == ({}, Phase.STARTING)
     bench.start(transaction_id="t2", business_key="2")
     (hold,) = bench.waiting("Hold")
-    reserve = replace(hold, submission_id="r", function="Reserve", purpose="slice", subject="gone", lane="o")
+    reserve = replace(
+        hold, submission_id="r", function="Reserve", purpose=Purpose.SLICE, subject="gone", lane="o"
+    )
     bench.put(submissions={"r": reserve})
     bench.commit("Reserve")
     assert bench.station.slices == {}
@@ -303,10 +305,10 @@ def test_waking_up() -> None:
     """Sockets are gone, envelopes are sent again, waiting starts get new time, every meter is read."""
     bench = Bench()
     bench.start()
-    bench.endorse("Hold", reserved="5")
+    item = bench.endorse("Hold", reserved="5")
     bench.active("mkt", evse_id="B1", transaction_id="t2", business_key="2", call=bench.call("B"))
     bench.wake()
-    assert [effect.tx_id for effect in bench.of(SubmitEnvelope)] == [bench.waiting("Hold")[0].tx_id]
+    assert [effect.tx_id for effect in bench.of(SubmitEnvelope)] == [item.envelope.tx_id]
     assert [timer.key for timer in bench.of(StartTimer)] == [StartAnswerDue(evse_id="A1", session_id="A1.t1")]
     assert [effect.meter_id for effect in bench.of(ReadMeter)] == ["MA1", "MA2", "MB1"]
     assert {evse.online for evse in bench.station.evses.values()} == {False}
@@ -316,8 +318,10 @@ def test_waking_up() -> None:
     repeat = bench.start()
     bench.go(62)
     bench.read("MA1", 1_000)
-    item = bench.waiting("Hold")[0]
-    bench.send(CommitKnown(submission_id=item.submission_id, tx_id=item.tx_id, code="VALID", block=1))
+    assert bench.waiting("Hold")[0].submission_id == item.submission_id
+    bench.send(
+        CommitKnown(submission_id=item.submission_id, tx_id=item.envelope.tx_id, code="VALID", block=1)
+    )
     assert [effect.call for effect in bench.of(AnswerCall)] == [repeat.call]
 
 

@@ -109,7 +109,7 @@ def test_a_late_start_is_refused_and_its_hold_given_back(read: bool) -> None:
     """After 8 s without hold or reading: BLOCKED; a hold that commits all the same is released at once."""
     bench = Bench()
     start = bench.start()
-    bench.endorse("Hold", reserved="500")
+    hold = bench.endorse("Hold", reserved="500")
     bench.go(61)
     if read:
         bench.read("MA1", 1_000)
@@ -121,8 +121,10 @@ def test_a_late_start_is_refused_and_its_hold_given_back(read: bool) -> None:
     assert bench.session().began
     assert bench.evse().phase is Phase.STOPPING
     bench.hold(HoldState.CLOSING)
-    (hold,) = bench.waiting("Hold")
-    bench.send(CommitKnown(submission_id=hold.submission_id, tx_id=hold.tx_id, code="VALID", block=1))
+    assert [item.submission_id for item in bench.waiting("Hold")] == [hold.submission_id]
+    bench.send(
+        CommitKnown(submission_id=hold.submission_id, tx_id=hold.envelope.tx_id, code="VALID", block=1)
+    )
     bench.hold(HoldState.RELEASING)
     bench.commit("Release")
     assert bench.station.holds == {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -10,8 +10,18 @@ from edgegw.common.validation_codes import ENDORSE_AGAIN
 from edgegw.core.effects import EndorseSubmission, SubmitEnvelope
 from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFailed
 from edgegw.core.submission import (
-    ENDED,
     HEALED_BY_TIME,
+    Committed,
+    Ended,
+    Endorsing,
+    Envelope,
+    Expired,
+    InDoubt,
+    New,
+    Open,
+    Prepared,
+    Purpose,
+    Refused,
     State,
     Submission,
     heads,
@@ -23,15 +33,16 @@ from edgegw.core.submission import (
     start,
 )
 
-NEW = Submission(
-    submission_id="1", number=1, lane="a", purpose="hold", subject="h", function="Hold", arguments_json="{}"
-)
-
-
-def at(state: State, **changes: Any) -> Submission:
-    sent = state in {State.PREPARED, State.IN_DOUBT}
-    envelope = {"tx_id": "t", "envelope_hex": "00", "result": {"a": "1"}} if sent else {}
-    return replace(NEW, state=state, **{**envelope, **changes})
+PAYLOAD: dict[str, Any] = {
+    "submission_id": "1", "number": 1, "lane": "a", "purpose": Purpose.HOLD, "subject": "h", "function": "Hold",
+    "arguments_json": "{}",
+}  # fmt: skip
+ENVELOPE = Envelope(tx_id="t", envelope_hex="00", result={"a": "1"})
+NEW = New(**PAYLOAD)
+ENDORSING = Endorsing(**PAYLOAD)
+PREPARED = Prepared(**PAYLOAD, envelope=ENVELOPE)
+IN_DOUBT = InDoubt(**PAYLOAD, envelope=ENVELOPE)
+OPEN: dict[State, Open] = {item.state: item for item in (NEW, ENDORSING, PREPARED, IN_DOUBT)}
 
 
 ENDORSED = Endorsed(submission_id="1", tx_id="t", envelope_hex="00", result={"a": "1"})
@@ -60,7 +71,7 @@ TABLE = {
     (State.PREPARED, "unknown"): (State.IN_DOUBT, 1, True),
     (State.IN_DOUBT, "unknown"): (State.IN_DOUBT, 1, True),
 }
-ANSWERS: dict[str, tuple[Callable[[Submission, Any], Any], object]] = {
+ANSWERS: dict[str, tuple[Callable[[Open, Any], Any], object]] = {
     "endorsed": (on_endorsed, ENDORSED),
     "refused": (on_endorse_failed, REFUSED),
     "healing": (on_endorse_failed, HEALING),
@@ -75,25 +86,26 @@ ANSWERS: dict[str, tuple[Callable[[Submission, Any], Any], object]] = {
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("state", [state for state in State if state not in ENDED])
+@pytest.mark.parametrize("state", OPEN)
 def test_every_state_against_every_answer(state: State, answer: str) -> None:
     """The table above is the whole machine; an answer out of place moves and sends nothing."""
     function, event = ANSWERS[answer]
-    before = at(state)
+    before = OPEN[state]
     after, effects = function(before, event)
     if (state, answer) not in TABLE:
         assert (after, effects) == (before, [])
         return
     expected, attempts, sends = TABLE[state, answer]
     assert after.state is expected
-    assert after.attempt == before.attempt + attempts
+    if not isinstance(after, Ended):
+        assert after.attempt == before.attempt + attempts
     assert [type(effect) for effect in effects] == ([SubmitEnvelope] if sends else [])
 
 
 def test_the_envelope_is_kept_before_it_is_sent() -> None:
     """PREPARED holds txid and bytes, and the very same bytes go out, then and after every doubt."""
-    prepared, (first,) = on_endorsed(at(State.ENDORSING), ENDORSED)
-    assert (prepared.tx_id, prepared.envelope_hex, prepared.result) == ("t", "00", {"a": "1"})
+    prepared, (first,) = on_endorsed(ENDORSING, ENDORSED)
+    assert prepared == PREPARED
     doubt, (second,) = on_commit_unknown(prepared, UNKNOWN)
     _, (third,) = resume(doubt)
     assert isinstance(first, SubmitEnvelope)
@@ -106,16 +118,31 @@ def test_the_envelope_is_kept_before_it_is_sent() -> None:
 @pytest.mark.parametrize("code", sorted(ENDORSE_AGAIN))
 def test_a_definite_invalid_code_forgets_the_envelope(code: str) -> None:
     """Only after a code that makes the old txid void for ever may a new nonce be made."""
-    again, _ = on_commit_known(at(State.IN_DOUBT), replace(CONFLICT, code=code))
-    assert (again.state, again.tx_id, again.envelope_hex, again.result) == (State.NEW, "", "", None)
+    again, _ = on_commit_known(IN_DOUBT, replace(CONFLICT, code=code))
+    assert again == New(**PAYLOAD, attempt=1, code=code)
 
 
 def test_a_refusal_keeps_its_code_and_detail() -> None:
     """The contract's word ends it; who waits can read why."""
-    ended, _ = on_endorse_failed(at(State.ENDORSING), REFUSED)
-    assert (ended.code, ended.detail) == ("ZERO_TOKENS", "none")
-    assert on_commit_known(at(State.PREPARED), INVALID)[0].code == "BAD_PAYLOAD"
-    assert on_endorse_failed(at(State.ENDORSING), AWAY)[0].code == "unavailable"
+    ended, _ = on_endorse_failed(ENDORSING, REFUSED)
+    assert ended == Refused(**PAYLOAD, code="ZERO_TOKENS", detail="none")
+    invalid, _ = on_commit_known(PREPARED, INVALID)
+    assert invalid == Refused(**PAYLOAD, code="BAD_PAYLOAD", envelope=ENVELOPE)
+    assert on_endorse_failed(ENDORSING, AWAY)[0].code == "unavailable"
+
+
+def test_a_commit_keeps_its_block_and_answer() -> None:
+    """What the contract answered at endorsement holds once the block is valid."""
+    ended, _ = on_commit_known(IN_DOUBT, VALID)
+    assert ended == Committed(**PAYLOAD, envelope=ENVELOPE, block=9)
+    assert ended.code == "VALID"
+
+
+def test_each_state_is_one_type_and_each_type_one_state() -> None:
+    """The union is closed over the words of rows, facts and pages."""
+    types = get_args(Submission)
+    assert sorted(item.state for item in types) == sorted(State)
+    assert {*get_args(Open), *get_args(Ended)} == set(types)
 
 
 def test_back_off_doubles_up_to_twenty_seconds() -> None:
@@ -131,10 +158,9 @@ def test_back_off_doubles_up_to_twenty_seconds() -> None:
 
 def test_a_stale_head_ends_unsent() -> None:
     """What is not worth endorsing any more ends before anything of it left the station."""
-    assert start(replace(NEW, expires_ns=5), 5)[0].state is State.EXPIRED
-    assert start(replace(NEW, expires_ns=5), 4)[0].state is State.ENDORSING
-    with pytest.raises(AssertionError):
-        start(at(State.PREPARED), 0)
+    late = {**PAYLOAD, "expires_ns": 5}
+    assert start(New(**late), 5) == (Expired(**late), [])
+    assert start(New(**late), 4)[0] == Endorsing(**late)
 
 
 @pytest.mark.parametrize(
@@ -148,17 +174,17 @@ def test_a_stale_head_ends_unsent() -> None:
 )
 def test_after_a_restart(state: State, expected: State, sends: bool) -> None:
     """What was being endorsed starts anew; what may have been sent is sent again as it was."""
-    after, effects = resume(at(state))
+    after, effects = resume(OPEN[state])
     assert after.state is expected
     assert len(effects) == sends
 
 
 def test_one_head_a_lane_in_the_order_of_numbers() -> None:
-    """Only the oldest open submission of each lane may move; ended ones do not count."""
-    rows = {
+    """Only the oldest submission of each lane may move, whatever its state; ended ones are in no table."""
+    rows: dict[str, Open] = {
         "a": replace(NEW, submission_id="a", number=3),
         "b": replace(NEW, submission_id="b", number=2),
         "c": replace(NEW, submission_id="c", number=4, lane="b"),
-        "d": replace(NEW, submission_id="d", number=1, state=State.COMMITTED),
+        "d": replace(IN_DOUBT, submission_id="d", number=1, lane="d"),
     }
-    assert [item.submission_id for item in heads(rows)] == ["b", "c"]
+    assert [item.submission_id for item in heads(rows)] == ["d", "b", "c"]

@@ -1,7 +1,7 @@
 """The model behind the power cut test: what it lets a disk lose, and that its reading of the books finds what is wrong."""
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 
 from edgegw.core.state import Station, TradeLine
 from edgegw.core.station import new_station
-from edgegw.core.submission import State
+from edgegw.core.submission import Envelope, Open, Prepared
 from tests.support.core_bench import Bench, settings
 from tests.support.cut_disk import Disk, Event, events_of, strace
 from tests.support.power_cut import book_faults
@@ -168,8 +168,10 @@ def test_every_missing_piece_is_found() -> None:
     assert "may have left without being kept" in next(book_faults(torn, []))
 
 
-def _prepared(item: Any) -> Any:
-    return replace(item, state=State.PREPARED)
+def _prepared(item: Open) -> Prepared:
+    """The same payload with an envelope that was torn away."""
+    payload = {field.name: getattr(item, field.name) for field in fields(item)}
+    return Prepared(**payload, envelope=Envelope(tx_id="", envelope_hex="", result={}))
 
 
 def test_a_cut_that_no_segment_ends_at_is_found() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from edgegw.core.meter_condition import MeterCondition
 from edgegw.core.state import Station
-from edgegw.core.submission import State, Submission
+from edgegw.core.submission import Envelope, InDoubt, Purpose
 from edgegw.ports.station_health import (
     CertificateLife,
     Level,
@@ -45,9 +45,9 @@ def offline(*evse_ids: str) -> Station:
 
 
 def stuck() -> Station:
-    waiting = Submission(
-        submission_id="s", number=1, lane="l", purpose="trades", subject="", function="RecordTrades",
-        arguments_json="{}", state=State.IN_DOUBT, attempt=3,
+    waiting = InDoubt(
+        submission_id="s", number=1, lane="l", purpose=Purpose.TRADES, subject="", function="RecordTrades",
+        arguments_json="{}", attempt=3, envelope=Envelope(tx_id="t", envelope_hex="00", result={}),
     )  # fmt: skip
     return replace(station(), submissions={"s": waiting})
 

@@ -13,7 +13,7 @@ from edgegw.core.meter_condition import MeterCondition
 from edgegw.core.metering import Registers
 from edgegw.core.orders import Aim, Order, OrderState
 from edgegw.core.state import HoldBook, Phase, Session, Tally, TradeLine
-from edgegw.core.submission import Submission
+from edgegw.core.submission import New, Purpose
 from edgegw.ports.representative import Notice
 from edgegw.web.driver import home
 from edgegw.web.operator.login import FREE_TRIES, OperatorLogins
@@ -133,16 +133,15 @@ def busy(operator: Operator) -> None:
         },
         lines={"tr1": line},
         submissions={
-            "u1": Submission(
+            "u1": New(
                 submission_id="u1",
                 number=1,
                 lane="a",
-                purpose="p",
+                purpose=Purpose.TRADES,
                 subject="s",
                 function="SubmitTrades",
                 arguments_json="{}",
-                code="UNAVAILABLE",
-                detail="<b>peer</b>",
+                code="UNAVAILABLE <b>peer</b>",
                 attempt=3,
             )
         },

@@ -14,7 +14,7 @@ from edgegw.core.market import PRODUCTS, Price, key
 from edgegw.core.metering import MeterAccount
 from edgegw.core.orders import OPEN, Aim, OrderState
 from edgegw.core.state import Evse, Station, TradeLine
-from edgegw.core.submission import ENDED, State
+from edgegw.core.submission import InDoubt, Prepared, State
 from edgegw.web import formats
 from edgegw.web.operator.daemon_messages import N_
 from edgegw.web.operator.operator_context import Locale, OperatorContext
@@ -161,7 +161,6 @@ def outbox_values(station: Station, locale: Locale) -> dict[str, Any]:
     """Lines and submissions on their way, since when, and energy that was never traded, by reason."""
     word = locale.word
     lines = sorted(station.lines.values(), key=lambda line: line.number)
-    waiting = [one for one in station.submissions.values() if one.state not in ENDED]
     tally = station.tally["all"]
     return {
         "count": len(lines),
@@ -174,10 +173,10 @@ def outbox_values(station: Station, locale: Locale) -> dict[str, Any]:
                 "function": one.function,
                 "state": word(STATE_WORDS[one.state]),
                 "attempt": one.attempt,
-                "why": " ".join(filter(None, (one.code, one.detail))),
-                "tx_id": one.tx_id[:16],
+                "why": one.code,
+                "tx_id": one.envelope.tx_id[:16] if isinstance(one, Prepared | InDoubt) else "",
             }
-            for one in sorted(waiting, key=lambda one: one.number)[:ROWS_MAX]
+            for one in sorted(station.submissions.values(), key=lambda one: one.number)[:ROWS_MAX]
         ],
         "untraded": [(code, formats.kwh(wh, places=3)) for code, wh in sorted(tally.untraded.items())],
         "retail": [(code, formats.kwh(wh, places=3)) for code, wh in sorted(tally.retail_reasons.items())],
