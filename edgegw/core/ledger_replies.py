@@ -8,12 +8,21 @@ from dataclasses import replace
 from typing import Any, assert_never
 
 from edgegw.common.units import amount_mtok
-from edgegw.core import control, line_allocation, sale, schedule, session_end, session_start
+from edgegw.core import control, line_allocation, sale, schedule, session, session_end
 from edgegw.core import submission as life
 from edgegw.core.effects import Effect
 from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFailed
+from edgegw.core.internal_events import (
+    ChargeHoldOpened,
+    ChargeHoldRefused,
+    EnergyAttested,
+    LinesSettled,
+    PreparationFailed,
+    SaleHoldOpened,
+    SweepCommitted,
+)
 from edgegw.core.market import CHARGE, DISCHARGE, SliceState, key
-from edgegw.core.state import Evse, HoldState, Phase, SaleStage, TradeLine
+from edgegw.core.state import Evse, HoldState, SaleStage, TradeLine
 from edgegw.core.step_context import StepContext
 from edgegw.core.submission import (
     Committed,
@@ -160,18 +169,18 @@ def _read_hold(context: StepContext, submission: Ended) -> None:
         if not current or state is HoldState.CLOSING:
             session_end.close_hold(context, hold.hold_id)
         elif hold.product == CHARGE:
-            session_start.begin_if_ready(context, evse)
+            session.move(context, evse, ChargeHoldOpened())
         else:
-            sale.ready(context, evse)
+            sale.move(context, evse, SaleHoldOpened())
         return
     context.holds.drop(hold.hold_id)
     context.log("hold.refused", evse_id=hold.evse_id, product=hold.product, code=submission.code)
     if not current or hold.state is HoldState.CLOSING:
         return
     if hold.product != CHARGE:
-        sale.close(context, evse, stage=_stage_after(submission))
-    elif evse.phase is Phase.STARTING:
-        session_start.hold_refused(context, evse, code=submission.code)
+        sale.move(context, evse, PreparationFailed(over=_is_over(submission)))
+    else:
+        session.move(context, evse, ChargeHoldRefused(code=submission.code))
 
 
 def _quantity(submission: Committed, name: str) -> int:
@@ -215,14 +224,12 @@ def _evse_of_session(context: StepContext, session_id: str) -> Evse | None:
 
 def _read_sweep(context: StepContext, submission: Ended) -> None:
     evse = _evse_of_session(context, submission.subject)
-    if evse is None or evse.session is None:
+    if evse is None:
         return
     if isinstance(submission, Committed):
-        # More credits may have come, or the page was full: ask again until none is left.
-        if evse.session.sale is SaleStage.SWEEPING:
-            sale.ask_balance(context, evse_id=evse.evse_id, session=evse.session)
+        sale.move(context, evse, SweepCommitted())
     else:
-        sale.close(context, evse, stage=SaleStage.NONE)
+        sale.move(context, evse, PreparationFailed(over=False))
 
 
 def _read_attest(context: StepContext, submission: Ended) -> None:
@@ -230,15 +237,14 @@ def _read_attest(context: StepContext, submission: Ended) -> None:
     if evse is None:
         return
     if isinstance(submission, Committed):
-        sale.open_hold(context, evse, attested_wh=_quantity(submission, "dischargeableWh"))
+        sale.move(context, evse, EnergyAttested(attested_wh=_quantity(submission, "dischargeableWh")))
     else:
-        sale.close(context, evse, stage=_stage_after(submission))
+        sale.move(context, evse, PreparationFailed(over=_is_over(submission)))
 
 
-def _stage_after(submission: Ended) -> SaleStage:
+def _is_over(submission: Ended) -> bool:
     """A sale that the contract refused is over for this session; one that found no time, or a busy account, is not."""
-    refused = isinstance(submission, Refused) and submission.code != "ENERGY_BUSY"
-    return SaleStage.OVER if refused else SaleStage.NONE
+    return isinstance(submission, Refused) and submission.code != "ENERGY_BUSY"
 
 
 def _read_meter(context: StepContext, submission: Ended) -> None:
@@ -383,7 +389,7 @@ def _line_refused(context: StepContext, line: TradeLine, code: str) -> None:
 
 def _after_lines(context: StepContext) -> None:
     for evse in context.evses.values():
-        sale.go_on(context, evse)
+        sale.move(context, evse, LinesSettled())
         current = context.evses[evse.evse_id]
         if current.session is not None and current.session.sale is SaleStage.READY:
             control.replan(context, current)

@@ -11,6 +11,7 @@ from edgegw.common.units import SECOND_NS
 from edgegw.core import control, session
 from edgegw.core.effects import ReadMeter
 from edgegw.core.events import MeterAdopted, MeterReadFailed, MeterRerated, RegisterRead
+from edgegw.core.internal_events import ReadingAccepted
 from edgegw.core.line_allocation import register_meter, settle_segment
 from edgegw.core.meter_condition import after
 from edgegw.core.metering import Measured, MeterAccount, measure, rerate
@@ -30,7 +31,7 @@ def on_read(context: StepContext, event: RegisterRead) -> None:
     evse = context.evse_of(event.meter_id)
     _settle(context, measured, evse)
     if evse is not None:
-        session.on_reading(context, context.evses[evse.evse_id], event.t0_ns)
+        session.move(context, context.evses[evse.evse_id], ReadingAccepted(t0_ns=event.t0_ns))
         running = context.evses[evse.evse_id].session
         if account.pending is not None or (running is not None and running.order_id is not None):
             # An order's energy is counted by the meter: it ends, or goes on, with a reading.

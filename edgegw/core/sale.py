@@ -1,23 +1,50 @@
 """How a parked car comes to sell: cut, settle, sweep, attest, hold; and how the station supplies the market's posts.
 
 Nothing moves through the car between the attestation and its hold. A sale needs a state of charge, a driver who
-sells, a price above the driver's own, and buyers' slices; without any of these the car just stays.
+sells, a price above the driver's own, and buyers' slices; without any of these the car just stays. `TRANSITIONS` names
+the step of every lawful pair of stage and event, and the stages in which it may end; any other pair is a fault, since no
+device causes one by itself.
 Source: docs/ledger.md, Life of a session (a sale).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from edgegw.common.canonical_json import canonical_json, sha256_hex
 from edgegw.common.units import INTERVAL_S, gross_wh, interval_of
 from edgegw.core import control, market, order_control
 from edgegw.core.correlation import SessionCredits
 from edgegw.core.effects import Query, ReadMeter
+from edgegw.core.internal_events import (
+    BalanceKnown,
+    DischargeRefused,
+    EnergyAttested,
+    LinesSettled,
+    MarketChanged,
+    PreparationFailed,
+    SaleHoldOpened,
+    SegmentCut,
+    SweepCommitted,
+)
 from edgegw.core.market import DISCHARGE
 from edgegw.core.orders import SALE_WH_MIN
 from edgegw.core.state import Evse, HoldBook, HoldState, Phase, SaleStage, Session
 from edgegw.core.step_context import StepContext
 from edgegw.core.submission import Purpose
+
+SaleEvent = (
+    MarketChanged
+    | SegmentCut
+    | LinesSettled
+    | BalanceKnown
+    | SweepCommitted
+    | EnergyAttested
+    | SaleHoldOpened
+    | PreparationFailed
+    | DischargeRefused
+)
+Step = Callable[[StepContext, Evse, Any], None]
 
 
 def dischargeable_wh(session: Session) -> int:
@@ -55,14 +82,24 @@ def consider(context: StepContext, evse: Evse) -> None:
     session = evse.session
     if evse.phase is not Phase.ACTIVE or session is None or session.terms is None:
         return
-    if session.sale is SaleStage.READY and not _in_sight(context, evse, session):
-        close(context, evse, stage=SaleStage.NONE)
-    elif session.sale is SaleStage.NONE and any(
+    move(context, evse, MarketChanged())
+
+
+def _begin(context: StepContext, evse: Evse, _event: MarketChanged) -> None:
+    session = evse.session
+    assert session is not None
+    if any(
         supply_wh(context, evse, interval) >= SALE_WH_MIN for interval in _in_sight(context, evse, session)
     ):
         context.put_evse(replace(evse, session=replace(session, sale=SaleStage.CUTTING)))
         control.replan(context, context.evses[evse.evse_id])
         context.emit(ReadMeter(meter_id=context.settings.evses[evse.evse_id].meter_id))
+
+
+def _keep(context: StepContext, evse: Evse, _event: MarketChanged) -> None:
+    assert evse.session is not None
+    if not _in_sight(context, evse, evse.session):
+        close(context, evse, stage=SaleStage.NONE)
 
 
 def _in_sight(context: StepContext, evse: Evse, session: Session) -> list[int]:
@@ -80,19 +117,18 @@ def _in_sight(context: StepContext, evse: Evse, session: Session) -> list[int]:
     return found
 
 
-def on_cut(context: StepContext, evse: Evse) -> None:
+def _settle(context: StepContext, evse: Evse, _event: SegmentCut) -> None:
     """The segment before the sale is closed; its lines must settle first."""
     session = evse.session
     assert session is not None
     context.put_evse(replace(evse, session=replace(session, sale=SaleStage.SETTLING)))
-    go_on(context, context.evses[evse.evse_id])
+    _sweep(context, context.evses[evse.evse_id], LinesSettled())
 
 
-def go_on(context: StepContext, evse: Evse) -> None:
+def _sweep(context: StepContext, evse: Evse, _event: LinesSettled) -> None:
     """From SETTLING to SWEEPING, once no line of this session is open."""
     session = evse.session
-    if session is None or session.sale is not SaleStage.SETTLING or session.terms is None:
-        return
+    assert session is not None
     if any(line.session_id == session.session_id for line in context.lines.values()):
         return
     context.put_evse(replace(evse, session=replace(session, sale=SaleStage.SWEEPING)))
@@ -109,12 +145,18 @@ def ask_balance(context: StepContext, *, evse_id: str, session: Session) -> None
     )
 
 
-def on_balance(context: StepContext, evse: Evse, result: Mapping[str, object] | None) -> None:
+def _ask_again(context: StepContext, evse: Evse, _event: SweepCommitted) -> None:
+    """More credits may have come, or the page was full: ask until none is left."""
+    assert evse.session is not None
+    ask_balance(context, evse_id=evse.evse_id, session=evse.session)
+
+
+def _on_balance(context: StepContext, evse: Evse, event: BalanceKnown) -> None:
     """Sweep named credits, or attest at once where there are none; no answer ends the attempt for now."""
     session = evse.session
-    if session is None or session.sale is not SaleStage.SWEEPING or session.terms is None:
-        return
-    credit_ids = None if result is None else result.get("credits")
+    assert session is not None
+    assert session.terms is not None
+    credit_ids = None if event.result is None else event.result.get("credits")
     if not isinstance(credit_ids, list):
         close(context, evse, stage=SaleStage.NONE)
     elif credit_ids:
@@ -163,12 +205,12 @@ def _attest(context: StepContext, evse: Evse, session: Session) -> None:
     )
 
 
-def open_hold(context: StepContext, evse: Evse, *, attested_wh: int) -> None:
+def _open_hold(context: StepContext, evse: Evse, event: EnergyAttested) -> None:
     """Hold the attested energy for this sale."""
     session = evse.session
-    if session is None or session.sale is not SaleStage.ATTESTING or session.terms is None:
-        return
-    energy_wh = attested_wh * (10_000 - context.settings.loss_bp) // 10_000
+    assert session is not None
+    assert session.terms is not None
+    energy_wh = event.attested_wh * (10_000 - context.settings.loss_bp) // 10_000
     if energy_wh < SALE_WH_MIN:
         close(context, evse, stage=SaleStage.OVER)
         return
@@ -183,7 +225,7 @@ def open_hold(context: StepContext, evse: Evse, *, attested_wh: int) -> None:
     context.holds.put(hold.hold_id, hold)
     holding = replace(session, sale=SaleStage.HOLDING, sale_hold_id=hold.hold_id)
     context.put_evse(replace(evse, session=holding))
-    assert gross_wh(energy_wh, context.settings.loss_bp) <= attested_wh
+    assert gross_wh(energy_wh, context.settings.loss_bp) <= event.attested_wh
     context.submit(
         "Hold",
         {
@@ -201,13 +243,25 @@ def open_hold(context: StepContext, evse: Evse, *, attested_wh: int) -> None:
     )
 
 
-def ready(context: StepContext, evse: Evse) -> None:
+def _ready(context: StepContext, evse: Evse, _event: SaleHoldOpened) -> None:
     """The hold is committed: the sale may run within the next guards."""
     session = evse.session
     assert session is not None
     evse = context.put_evse(replace(evse, session=replace(session, sale=SaleStage.READY)))
     context.log("sale.prepared", evse_id=evse.evse_id, session_id=session.session_id)
     control.replan(context, evse)
+
+
+def _fail(context: StepContext, evse: Evse, event: PreparationFailed) -> None:
+    close(context, evse, stage=SaleStage.OVER if event.over else SaleStage.NONE)
+
+
+def _end(context: StepContext, evse: Evse, _event: DischargeRefused) -> None:
+    close(context, evse, stage=SaleStage.OVER)
+
+
+def _stay(_turn: StepContext, _evse: Evse, _event: SaleEvent) -> None:
+    """Lawful, and without meaning at this stage: an answer came late, or nothing has changed for this session."""
 
 
 def close(context: StepContext, evse: Evse, *, stage: SaleStage) -> None:
@@ -222,3 +276,45 @@ def close(context: StepContext, evse: Evse, *, stage: SaleStage) -> None:
     # The next sale needs a state of charge that was measured after this one.
     context.put_evse(replace(evse, session=replace(session, sale=stage, soc_bp=None)))
     control.replan(context, context.evses[evse.evse_id])
+
+
+def move(context: StepContext, evse: Evse, event: SaleEvent) -> None:
+    """Take the step of stage and event, and check the stage in which it ends; without a session nothing sells."""
+    session = evse.session
+    if session is None:
+        return
+    row = TRANSITIONS.get((session.sale, type(event)))
+    assert row is not None, f"{type(event).__name__} while {session.sale}: {session.session_id}"
+    step, following = row
+    step(context, evse, event)
+    after = context.evses[evse.evse_id].session
+    assert after is not None
+    assert after.sale in following, (
+        f"{type(event).__name__} led from {session.sale} to {after.sale}: {session.session_id}"
+    )
+
+
+_NONE, _CUTTING, _SETTLING, _SWEEPING, _ATTESTING, _HOLDING, _READY, _OVER = (
+    frozenset({stage}) for stage in SaleStage
+)
+
+# (stage, event type) -> (step, stages in which it may end)
+TRANSITIONS: Mapping[tuple[SaleStage, type], tuple[Step, frozenset[SaleStage]]] = {
+    # An answer may come when the sale has gone on without it, and the market changes at any stage.
+    **{
+        (stage, event): (_stay, frozenset({stage}))
+        for stage in SaleStage
+        for event in (MarketChanged, LinesSettled, BalanceKnown, SweepCommitted, EnergyAttested)
+    },
+    # A submission of a stage before may fail late, and a charger may refuse late.
+    **{(stage, PreparationFailed): (_fail, _NONE | _OVER) for stage in SaleStage},
+    **{(stage, DischargeRefused): (_end, _OVER) for stage in SaleStage},
+    (SaleStage.NONE, MarketChanged): (_begin, _NONE | _CUTTING),
+    (SaleStage.CUTTING, SegmentCut): (_settle, _SETTLING | _SWEEPING),
+    (SaleStage.SETTLING, LinesSettled): (_sweep, _SETTLING | _SWEEPING),
+    (SaleStage.SWEEPING, BalanceKnown): (_on_balance, _SWEEPING | _ATTESTING | _NONE),
+    (SaleStage.SWEEPING, SweepCommitted): (_ask_again, _SWEEPING),
+    (SaleStage.ATTESTING, EnergyAttested): (_open_hold, _HOLDING | _OVER),
+    (SaleStage.HOLDING, SaleHoldOpened): (_ready, _READY),
+    (SaleStage.READY, MarketChanged): (_keep, _READY | _NONE),
+}

@@ -1,7 +1,8 @@
 """A session between its start and its end, and the table of all that may happen to an EVSE.
 
-A boot ends nothing. `TRANSITIONS` lists every pair of phase and event that is lawful; another pair is a device's
-disorder and is quarantined. How a session begins is `session_start`'s, how it ends `session_end`'s.
+A boot ends nothing. `TRANSITIONS` names the step of every lawful pair of phase and event, and the phases in which it may
+end. An absent pair that a device caused is quarantined; one that the station caused is a fault, as is a step that ends
+in another phase. How a session begins is decided by `session_start`, how it ends by `session_end`.
 Source: docs/ledger.md, Life of a session; OCPP 1.6 §5.11 and 2.1 use cases E01 to E17.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from edgegw.core import control, evidence, sale, session_end, session_start, session_summary
-from edgegw.core.correlation import SetpointRetryDue
+from edgegw.core.correlation import SetpointRetryDue, StartAnswerDue
 from edgegw.core.effects import Acknowledge, AnswerCall, StartTimer
 from edgegw.core.events import (
     ChargingState,
@@ -18,15 +19,29 @@ from edgegw.core.events import (
     ConnectorStatus,
     ConnectorStatusChanged,
     EvNeedsReported,
+    EvseMessage,
     SetpointAnswered,
     TransactionEnded,
+    TransactionMessage,
     TransactionStarted,
     TransactionUpdated,
+)
+from edgegw.core.internal_events import (
+    ChargeHoldOpened,
+    ChargeHoldRefused,
+    DischargeRefused,
+    ReadingAccepted,
+    SegmentCut,
+    UnknownTransactionSeen,
 )
 from edgegw.core.state import Evse, Phase, SaleStage, Session, with_sample
 from edgegw.core.step_context import StepContext
 
 Step = Callable[[StepContext, Evse, Any], None]
+DeviceEvent = TransactionMessage | EvseMessage
+StationEvent = (
+    ReadingAccepted | ChargeHoldOpened | ChargeHoldRefused | StartAnswerDue | UnknownTransactionSeen
+)
 SETPOINTS_AGAIN = 3  # refused in a row; after that the next tick tries
 
 
@@ -82,7 +97,7 @@ def on_setpoint_answered(context: StepContext, evse: Evse, event: SetpointAnswer
     refused = evse.setpoints_refused + 1
     evse = context.put_evse(replace(evse, setpoint=None, setpoints_refused=refused))
     if setpoint.power_w < 0:
-        sale.close(context, evse, stage=SaleStage.OVER)
+        sale.move(context, evse, DischargeRefused())
     elif refused <= SETPOINTS_AGAIN:
         # A charger that has just read our answer to its start may not know its transaction yet.
         key = SetpointRetryDue(evse_id=evse.evse_id, setpoint_id=event.setpoint_id)
@@ -121,8 +136,9 @@ def on_status(context: StepContext, evse: Evse, event: ConnectorStatusChanged) -
         session_end.end_session(context, evse, reason="Unplugged")
 
 
-def on_reading(context: StepContext, evse: Evse, t0_ns: int) -> None:
-    """A reading was accepted: cut where a session ends, begins, or prepares its sale."""
+def on_reading(context: StepContext, evse: Evse, event: ReadingAccepted) -> None:
+    """Cut where a session ends, begins, or prepares its sale."""
+    t0_ns = event.t0_ns
     last = evse.ending
     if last is not None and last.ended_ns is not None and t0_ns >= last.ended_ns:
         session_end.cut_for(context, evse, last)
@@ -139,34 +155,93 @@ def on_reading(context: StepContext, evse: Evse, t0_ns: int) -> None:
         session_start.begin_if_ready(context, evse)
     elif session.sale is SaleStage.CUTTING:
         session_end.cut_for(context, evse, session)
-        sale.on_cut(context, context.evses[evse.evse_id])
+        sale.move(context, context.evses[evse.evse_id], SegmentCut())
 
 
-# Absent pairs are quarantined by `station`: acknowledged on the wire, counted, otherwise without effect.
-TRANSITIONS: Mapping[tuple[Phase, type], Step] = {
-    (Phase.VACANT, TransactionStarted): session_start.on_started,
-    (Phase.STARTING, TransactionStarted): session_start.on_started,
-    (Phase.ACTIVE, TransactionStarted): session_start.on_started,
-    (Phase.STOPPING, TransactionStarted): session_start.on_started,
-    (Phase.STARTING, TransactionUpdated): on_updated,
-    (Phase.ACTIVE, TransactionUpdated): on_updated,
-    (Phase.STOPPING, TransactionUpdated): on_updated,
-    (Phase.STARTING, TransactionEnded): on_ended,
-    (Phase.ACTIVE, TransactionEnded): on_ended,
-    (Phase.STOPPING, TransactionEnded): on_ended,
-    (Phase.STARTING, ConnectorStatusChanged): on_status,
-    (Phase.ACTIVE, ConnectorStatusChanged): on_status,
-    (Phase.STOPPING, ConnectorStatusChanged): on_status,
-    (Phase.VACANT, ConnectorStatusChanged): on_status,
-    (Phase.STARTING, ChargingStateChanged): on_charging_state,
-    (Phase.ACTIVE, ChargingStateChanged): on_charging_state,
-    (Phase.STOPPING, ChargingStateChanged): on_charging_state,
-    (Phase.VACANT, ChargingStateChanged): on_charging_state,
-    (Phase.STARTING, EvNeedsReported): on_needs,
-    (Phase.ACTIVE, EvNeedsReported): on_needs,
-    (Phase.STOPPING, EvNeedsReported): on_needs,
-    (Phase.STARTING, SetpointAnswered): on_setpoint_answered,
-    (Phase.ACTIVE, SetpointAnswered): on_setpoint_answered,
-    (Phase.STOPPING, SetpointAnswered): on_setpoint_answered,
-    (Phase.VACANT, SetpointAnswered): on_setpoint_answered,
+def on_hold_opened(context: StepContext, evse: Evse, _event: ChargeHoldOpened) -> None:
+    """Energy may flow, once the first reading is there too."""
+    session_start.begin_if_ready(context, evse)
+
+
+def on_hold_refused(context: StepContext, evse: Evse, event: ChargeHoldRefused) -> None:
+    """Refuse the start, or let a driver who came to sell begin without a hold."""
+    session_start.hold_refused(context, evse, code=event.code)
+
+
+def on_answer_due(context: StepContext, evse: Evse, event: StartAnswerDue) -> None:
+    """Refuse a start that is still not answered."""
+    session_start.on_answer_late(context, evse, event.session_id)
+
+
+def on_unknown_transaction(context: StepContext, evse: Evse, event: UnknownTransactionSeen) -> None:
+    """Adopt it at 0 W and ask the charger to stop it."""
+    session_start.adopt_unknown(context, evse, event.transaction_id)
+
+
+def _stay(_turn: StepContext, _evse: Evse, _event: StationEvent) -> None:
+    """Lawful, and without meaning in this phase."""
+
+
+def move(context: StepContext, evse: Evse, event: DeviceEvent | StationEvent) -> None:
+    """Take the step of phase and event, and check the phase in which it ends.
+
+    An absent pair that a device caused is acknowledged on the wire and counted, without other effect.
+    """
+    row = TRANSITIONS.get((evse.phase, type(event)))
+    if row is None:
+        assert isinstance(event, DeviceEvent), f"{type(event).__name__} while {evse.phase}: {evse.evse_id}"
+        if isinstance(event, TransactionMessage):
+            context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
+        context.put_evse(replace(evse, quarantined=evse.quarantined + 1))
+        return
+    step, following = row
+    step(context, evse, event)
+    phase = context.evses[evse.evse_id].phase
+    assert phase in following, f"{type(event).__name__} led from {evse.phase} to {phase}: {evse.evse_id}"
+
+
+_VACANT = frozenset({Phase.VACANT})
+_STARTING = frozenset({Phase.STARTING})
+_ACTIVE = frozenset({Phase.ACTIVE})
+_STOPPING = frozenset({Phase.STOPPING})
+
+# (phase, event type) -> (step, phases in which it may end)
+TRANSITIONS: Mapping[tuple[Phase, type], tuple[Step, frozenset[Phase]]] = {
+    (Phase.VACANT, TransactionStarted): (session_start.on_started, _STARTING | _STOPPING),
+    (Phase.STARTING, TransactionStarted): (session_start.on_started, _STARTING | _STOPPING),
+    (Phase.ACTIVE, TransactionStarted): (session_start.on_started, _ACTIVE | _STARTING | _STOPPING),
+    (Phase.STOPPING, TransactionStarted): (session_start.on_started, _STARTING | _STOPPING),
+    (Phase.STARTING, TransactionUpdated): (on_updated, _STARTING | _STOPPING),
+    (Phase.ACTIVE, TransactionUpdated): (on_updated, _ACTIVE),
+    (Phase.STOPPING, TransactionUpdated): (on_updated, _STOPPING),
+    (Phase.STARTING, TransactionEnded): (on_ended, _VACANT),
+    (Phase.ACTIVE, TransactionEnded): (on_ended, _VACANT),
+    (Phase.STOPPING, TransactionEnded): (on_ended, _VACANT),
+    (Phase.VACANT, ConnectorStatusChanged): (on_status, _VACANT),
+    (Phase.STARTING, ConnectorStatusChanged): (on_status, _STARTING | _VACANT),
+    (Phase.ACTIVE, ConnectorStatusChanged): (on_status, _ACTIVE | _VACANT),
+    (Phase.STOPPING, ConnectorStatusChanged): (on_status, _STOPPING | _VACANT),
+    (Phase.VACANT, ChargingStateChanged): (on_charging_state, _VACANT),
+    (Phase.STARTING, ChargingStateChanged): (on_charging_state, _STARTING),
+    (Phase.ACTIVE, ChargingStateChanged): (on_charging_state, _ACTIVE),
+    (Phase.STOPPING, ChargingStateChanged): (on_charging_state, _STOPPING),
+    (Phase.STARTING, EvNeedsReported): (on_needs, _STARTING),
+    (Phase.ACTIVE, EvNeedsReported): (on_needs, _ACTIVE),
+    (Phase.STOPPING, EvNeedsReported): (on_needs, _STOPPING),
+    (Phase.VACANT, SetpointAnswered): (on_setpoint_answered, _VACANT),
+    (Phase.STARTING, SetpointAnswered): (on_setpoint_answered, _STARTING),
+    (Phase.ACTIVE, SetpointAnswered): (on_setpoint_answered, _ACTIVE),
+    (Phase.STOPPING, SetpointAnswered): (on_setpoint_answered, _STOPPING),
+    (Phase.VACANT, ReadingAccepted): (on_reading, _VACANT),
+    (Phase.STARTING, ReadingAccepted): (on_reading, _STARTING | _ACTIVE),
+    (Phase.ACTIVE, ReadingAccepted): (on_reading, _ACTIVE),
+    (Phase.STOPPING, ReadingAccepted): (on_reading, _STOPPING),
+    (Phase.STARTING, ChargeHoldOpened): (on_hold_opened, _STARTING | _ACTIVE),
+    (Phase.STARTING, ChargeHoldRefused): (on_hold_refused, _STARTING | _ACTIVE | _STOPPING),
+    (Phase.ACTIVE, ChargeHoldRefused): (_stay, _ACTIVE),
+    (Phase.VACANT, StartAnswerDue): (_stay, _VACANT),
+    (Phase.STARTING, StartAnswerDue): (on_answer_due, _STARTING | _STOPPING),
+    (Phase.ACTIVE, StartAnswerDue): (_stay, _ACTIVE),
+    (Phase.STOPPING, StartAnswerDue): (_stay, _STOPPING),
+    (Phase.VACANT, UnknownTransactionSeen): (on_unknown_transaction, _STOPPING),
 }

@@ -227,7 +227,8 @@ def adopt_unknown(context: StepContext, evse: Evse, transaction_id: str) -> None
 def on_answer_late(context: StepContext, evse: Evse, session_id: str) -> None:
     """A start is answered within a bounded time: without hold or reading it is refused."""
     session = evse.session
-    if evse.phase is not Phase.STARTING or session is None or session.session_id != session_id:
+    assert session is not None
+    if session.session_id != session_id:
         return
     code = "METER_TIMEOUT" if not session.began else "LEDGER_TIMEOUT"
     refuse_start(context, evse, code=code, status=Status.BLOCKED)

@@ -76,6 +76,7 @@ from edgegw.core.events import (
     TransactionStarted,
     TransactionUpdated,
 )
+from edgegw.core.internal_events import BalanceKnown, UnknownTransactionSeen
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Evse, Phase, SaleStage, Settings, Station
 from edgegw.core.step_context import StepContext, StepOutcome
@@ -225,7 +226,7 @@ def _on_transaction(context: StepContext, event: TransactionMessage) -> None:
     if isinstance(event, TransactionUpdated) and _is_stranger(context, evse, event):
         context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
         assert event.transaction_id is not None
-        session_start.adopt_unknown(context, evse, event.transaction_id)
+        session.move(context, evse, UnknownTransactionSeen(transaction_id=event.transaction_id))
         return
     _transition(context, evse, event)
 
@@ -261,7 +262,7 @@ def _repeat_start(context: StepContext, event: TransactionStarted) -> bool:
     waiting = None if evse is None else evse.session
     if kept is None and evse is not None and waiting is not None and waiting.start_key == start_key:
         # The same start on a new socket while its hold is still open: 1.6 proposes a fresh id each time.
-        session_start.on_started(context, evse, replace(event, transaction_id=waiting.transaction_id))
+        session.move(context, evse, replace(event, transaction_id=waiting.transaction_id))
         return True
     kept = kept or context.answers.get(answer_cache.ended_key(event.call.charger_id, event.transaction_id))
     if kept is None:
@@ -305,15 +306,9 @@ def _on_evse_event(context: StepContext, event: EvseMessage) -> None:
         _transition(context, evse, event)
 
 
-def _transition(context: StepContext, evse: Evse, event: TransactionMessage | EvseMessage) -> None:
-    """Look the pair up; an absent one is a device's disorder: acknowledged and counted."""
-    transition = session.TRANSITIONS.get((evse.phase, type(event)))
-    if transition is None:
-        if isinstance(event, TransactionMessage):
-            context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
-        context.put_evse(replace(evse, quarantined=evse.quarantined + 1))
-        return
-    transition(context, evse, event)
+def _transition(context: StepContext, evse: Evse, event: session.DeviceEvent) -> None:
+    """Let the session move; what its driver or car changed may change the sale and the setpoint."""
+    session.move(context, evse, event)
     current = context.evses[evse.evse_id]
     if current.session is not None and current.session != evse.session:
         sale.consider(context, current)
@@ -328,8 +323,8 @@ def _on_timer(context: StepContext, event: TimerFired) -> None:
             session.on_setpoint_again(context, context.evses[evse_id])
         case SetpointEnded(evse_id=evse_id):
             control.on_command_over(context, context.evses[evse_id])
-        case StartAnswerDue(evse_id=evse_id, session_id=session_id):
-            session_start.on_answer_late(context, context.evses[evse_id], session_id)
+        case StartAnswerDue(evse_id=evse_id):
+            session.move(context, context.evses[evse_id], event.key)
         case _:
             assert_never(event.key)
 
@@ -358,7 +353,7 @@ def _on_query_answered(context: StepContext, event: QueryAnswered) -> None:
         case IntervalOffers():
             schedule.on_offers(context, event.key, event.result)
         case SessionCredits(evse_id=evse_id):
-            sale.on_balance(context, context.evses[evse_id], event.result)
+            sale.move(context, context.evses[evse_id], BalanceKnown(result=event.result))
         case _:
             assert_never(event.key)
 

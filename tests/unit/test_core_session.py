@@ -1,11 +1,12 @@
 """Sessions: every pair of phase and event, repeats, disorder, ends."""
 
 from dataclasses import replace
+from typing import cast, get_args
 
 import pytest
 
 from edgegw.core import session
-from edgegw.core.correlation import SetpointRetryDue
+from edgegw.core.correlation import SetpointRetryDue, StartAnswerDue
 from edgegw.core.effects import (
     Acknowledge,
     ApplySetpoint,
@@ -27,7 +28,14 @@ from edgegw.core.events import (
     TransactionStarted,
     TransactionUpdated,
 )
+from edgegw.core.internal_events import (
+    ChargeHoldOpened,
+    ChargeHoldRefused,
+    ReadingAccepted,
+    UnknownTransactionSeen,
+)
 from edgegw.core.state import HoldState, Phase
+from edgegw.core.step_context import StepContext
 from tests.support.core_bench import T0_NS, Bench, S
 
 EVENTS = (
@@ -46,12 +54,92 @@ QUARANTINED = {
     (Phase.VACANT, TransactionEnded),
     (Phase.VACANT, EvNeedsReported),
 }
+STATION_EVENTS = (
+    ReadingAccepted,
+    ChargeHoldOpened,
+    ChargeHoldRefused,
+    StartAnswerDue,
+    UnknownTransactionSeen,
+)
+# Pairs that only a fault of this program could cause.
+FAULTS = {
+    (Phase.VACANT, ChargeHoldOpened),
+    (Phase.ACTIVE, ChargeHoldOpened),
+    (Phase.STOPPING, ChargeHoldOpened),
+    (Phase.VACANT, ChargeHoldRefused),
+    (Phase.STOPPING, ChargeHoldRefused),
+    (Phase.STARTING, UnknownTransactionSeen),
+    (Phase.ACTIVE, UnknownTransactionSeen),
+    (Phase.STOPPING, UnknownTransactionSeen),
+}
 
 
 def test_the_table_lists_every_pair() -> None:
-    """Each phase x event type is either a transition or on the list of what is quarantined."""
-    pairs = {(phase, event) for phase in Phase for event in EVENTS}
-    assert set(session.TRANSITIONS) == pairs - QUARANTINED
+    """Each phase x event type is a transition, quarantined where a device causes it, or a fault where the station does."""
+    assert get_args(session.DeviceEvent) == EVENTS
+    assert get_args(session.StationEvent) == STATION_EVENTS
+    pairs = {(phase, event) for phase in Phase for event in (*EVENTS, *STATION_EVENTS)}
+    assert set(session.TRANSITIONS) == pairs - QUARANTINED - FAULTS
+    assert {event for _, event in QUARANTINED} <= set(EVENTS)
+    assert {event for _, event in FAULTS} <= set(STATION_EVENTS)
+
+
+def test_every_transition_names_the_phases_in_which_it_may_end() -> None:
+    """Only a start, a driver's name, an end, a hold, a reading and a timer move an EVSE on; the rest stays as it is."""
+    moves: dict[tuple[Phase, type], set[Phase]] = {
+        pair: set(following - {pair[0]}) for pair, (_, following) in session.TRANSITIONS.items()
+    }
+    vacant, starting, active, stopping = Phase
+    assert {pair: following for pair, following in moves.items() if following} == {
+        (vacant, TransactionStarted): {starting, stopping},
+        (starting, TransactionStarted): {stopping},
+        (active, TransactionStarted): {starting, stopping},
+        (stopping, TransactionStarted): {starting},
+        (starting, TransactionUpdated): {stopping},
+        (starting, TransactionEnded): {vacant},
+        (active, TransactionEnded): {vacant},
+        (stopping, TransactionEnded): {vacant},
+        (starting, ConnectorStatusChanged): {vacant},
+        (active, ConnectorStatusChanged): {vacant},
+        (stopping, ConnectorStatusChanged): {vacant},
+        (starting, ReadingAccepted): {active},
+        (starting, ChargeHoldOpened): {active},
+        (starting, ChargeHoldRefused): {active, stopping},
+        (starting, StartAnswerDue): {stopping},
+        (vacant, UnknownTransactionSeen): {stopping},
+    }
+
+
+def test_a_pair_of_our_own_making_that_is_not_in_the_table_is_a_fault() -> None:
+    """The program stops rather than go on from a state that cannot be."""
+    bench = Bench()
+    context = StepContext(bench.station, bench.now_ns)
+    with pytest.raises(AssertionError, match="ChargeHoldOpened while vacant: A1"):
+        session.move(context, context.evses["A1"], ChargeHoldOpened())
+
+
+def test_a_step_that_ends_in_a_phase_it_does_not_name_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machinery looks at where each step ends, so the table cannot be wrong unseen."""
+    table = cast(
+        "dict[tuple[Phase, type], object]", session.TRANSITIONS
+    )  # a test may change what the core may not
+    step, _ = session.TRANSITIONS[Phase.ACTIVE, TransactionEnded]
+    monkeypatch.setitem(table, (Phase.ACTIVE, TransactionEnded), (step, frozenset({Phase.ACTIVE})))
+    bench = Bench()
+    bench.active()
+    with pytest.raises(AssertionError, match="TransactionEnded led from active to vacant: A1"):
+        bench.end()
+
+
+@pytest.mark.parametrize("phase", [Phase.VACANT, Phase.STARTING, Phase.ACTIVE, Phase.STOPPING])
+def test_a_timer_of_an_answered_start_changes_nothing(phase: Phase) -> None:
+    """It runs out whatever became of its session; only a start that waits is refused."""
+    bench = Bench()
+    bench.active()
+    bench.put(evses={"A1": replace(bench.evse(), phase=phase)})
+    before = bench.evse()
+    bench.send(TimerFired(key=StartAnswerDue(evse_id="A1", session_id="older")))
+    assert bench.evse() == before
 
 
 def accepted(transaction_id: str = "t1") -> StartAnswer:
