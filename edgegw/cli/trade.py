@@ -12,6 +12,7 @@ import click
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import call_ledger
 from edgegw.cli.table import show_table
+from edgegw.common.trade_terms import IMPORT
 from edgegw.config.schema import Config
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _row(one: Mapping[str, Any]) -> dict[str, object]:
     return {
         "interval": f"{datetime.fromtimestamp(one['interval'], UTC):%Y-%m-%d %H:%M}Z",
         "evse": one["evse_id"],
-        "what": "delivered" if one["direction"] == "import" else "discharged",
+        "what": "delivered" if one["direction"] == IMPORT else "discharged",
         "wh": one["end_wh"] - one["start_wh"],
         "kind": one["kind"],
         "tokens": None if amount is None else f"{amount // 1000}.{amount % 1000:03d}",

@@ -4,6 +4,7 @@ Decides nothing; a code is a stable word that clients, books and auditors count.
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class Code(StrEnum):
@@ -109,6 +110,6 @@ INDUSTRY_MSP = "IndustryMSP"
 MSPS = (EV_MSP, INDUSTRY_MSP, PRODUCER_MSP)
 KIND_MSP = {"PRODUCER": PRODUCER_MSP, "EV": EV_MSP, "SUPPLIER": EV_MSP, "INDUSTRY": INDUSTRY_MSP}
 
-CHARGE = "CHARGE"
-DISCHARGE = "DISCHARGE"
+CHARGE: Final = "CHARGE"
+DISCHARGE: Final = "DISCHARGE"
 FEE_ACCOUNT = "FEE:network"

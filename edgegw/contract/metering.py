@@ -6,6 +6,7 @@ Source: docs/contract.md, A line of RecordTrades.
 
 from edgegw.contract import keys
 from edgegw.contract.call_state import CallState
+from edgegw.contract.codec import Direction
 from edgegw.contract.codes import Code, Refusal
 from edgegw.contract.intervals import require_metered
 from edgegw.contract.records import Meter, Register
@@ -16,7 +17,7 @@ def meter_of(ledger: CallState, meter_ref: str, epoch: int) -> Meter:
     return ledger.need(Meter, keys.key("met", meter_ref, epoch), Code.METER_UNKNOWN)
 
 
-def traded_key(meter: Meter, direction: str) -> str:
+def traded_key(meter: Meter, direction: Direction) -> str:
     """Key of the register up to which energy was traded."""
     return keys.key("reg", meter.meter_ref, meter.epoch, direction)
 

@@ -57,7 +57,7 @@ class Config:
     discharge_loss_bp: LossBp
     time: TimeMapping | None = None
 
-    def loss_for(self, product: str) -> int:
+    def loss_for(self, product: Product) -> int:
         """Basis points lost between the seller's and the buyer's meter."""
         return self.loss_bp if product == CHARGE else self.discharge_loss_bp
 

@@ -149,7 +149,7 @@ def post_floor(ledger: CallState, args: PostFloor) -> Floor:
     return floor
 
 
-def floor_at(ledger: CallState, zone: str, product: str, *, at_s: int) -> int | None:
+def floor_at(ledger: CallState, zone: str, product: Product, *, at_s: int) -> int | None:
     """The posted floor of the hour that holds an instant, if there is one."""
     hour = at_s // HOUR_S * HOUR_S
     posted = ledger.read(Floor, keys.key("floor", zone, product, keys.wide(hour)))
@@ -173,7 +173,7 @@ def post_load(ledger: CallState, args: PostLoad) -> Load:
     return load
 
 
-def loads_at(ledger: CallState, zone: str, product: str, *, interval: int) -> tuple[Load, ...]:
+def loads_at(ledger: CallState, zone: str, product: Product, *, interval: int) -> tuple[Load, ...]:
     """What was posted for an interval, by organisation; an organisation that posted nothing is absent."""
     found = (
         ledger.read(Load, keys.key("load", zone, product, keys.wide(interval), msp))

@@ -3,8 +3,9 @@
 Decides ids, register continuity and amounts of a trade before anything is written. Source: docs/ledger.md, Trades and Units.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from edgegw.common.units import amount_mtok, gross_wh
 from edgegw.contract import keys
@@ -14,6 +15,7 @@ from edgegw.contract.codec import (
     Direction,
     Epoch,
     Ident,
+    Product,
     Reference,
     RegisterWh,
     Seconds,
@@ -24,7 +26,7 @@ from edgegw.contract.metering import advance, meter_of, traded_key
 from edgegw.contract.price_records import PriceQuery, market_price
 from edgegw.contract.records import Meter, Register, Trade
 
-DIRECTION_OF = {CHARGE: "import", DISCHARGE: "export"}
+DIRECTION_OF: Mapping[Product, Direction] = {CHARGE: "import", DISCHARGE: "export"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ def stored_trade(ledger: CallState, reading: Reading) -> Trade | None:
     return ledger.read(Trade, keys.key("trade", reading.trade_id))
 
 
-def meter_for(ledger: CallState, reading: Reading, kind: str) -> Meter:
+def meter_for(ledger: CallState, reading: Reading, kind: Literal["EVSE", "PLANT"]) -> Meter:
     """The reading's meter, of `kind`; a gateway uses its own only."""
     meter = meter_of(ledger, reading.meter_ref, reading.epoch)
     if meter.kind != kind:

@@ -6,6 +6,8 @@ process, and `station.wake` starts those that are still wanted. Both unions are 
 
 from dataclasses import dataclass
 
+from edgegw.common.trade_terms import Product
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRef:
@@ -61,7 +63,7 @@ class AuthorizationBalance:
 class IntervalOffers:
     """The open offers for a product, to reserve slices of an interval from."""
 
-    product: str
+    product: Product
     interval: int
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
 
+from edgegw.common.trade_terms import Product
 from edgegw.core.correlation import CallRef, QueryKey, TimerKey
 
 
@@ -146,7 +146,7 @@ class Query:
 class ReportLoad:
     """Tell the representative what this station expects in an interval (charging demand or V2G supply, Wh)."""
 
-    product: Literal["CHARGE", "DISCHARGE"]
+    product: Product
     interval: int
     energy_wh: int
 

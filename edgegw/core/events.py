@@ -8,6 +8,7 @@ Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the words.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Literal
 
 from edgegw.common.member_terms import MemberTerms
 from edgegw.core import correlation
@@ -263,12 +264,15 @@ class Endorsed:
     result: Mapping[str, object]
 
 
+EndorseFailure = Literal["business", "mismatch", "unavailable", "clock", "identity"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndorseFailed:
-    """`kind`: "business" (code is the contract's), "mismatch", "unavailable", "clock", "identity"."""
+    """`kind`: "business" means the contract refused, and `code` is the contract's."""
 
     submission_id: str
-    kind: str
+    kind: EndorseFailure
     code: str
     detail: str = ""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edgegw.common.member_terms import MemberTerms
+from edgegw.common.trade_terms import IMPORT
 from edgegw.common.units import INTERVAL_S, amount_mtok, interval_of
 from edgegw.core import driver_orders, forecast, market, order_control, order_intake
 from edgegw.core.events import ChargingState, ConnectorStatus
@@ -154,7 +155,7 @@ def _is_filled(station: Station, evse: Evse, session: Session) -> bool:
 def _unsettled(station: Station, evse: Evse, session: Session, *, now_ns: int) -> tuple[int, int]:
     """What lines on their way, and the open segment, will cost and earn: at their prices, else at the driver's limits."""
     pieces = [
-        (line.direction == "import", line.interval, line.energy_wh)
+        (line.direction == IMPORT, line.interval, line.energy_wh)
         for line in station.lines.values()
         if line.session_id == session.session_id
     ]

@@ -7,6 +7,7 @@ are made when somebody needs one, and made anew after prices came, an interval b
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from edgegw.common.member_terms import MemberTerms
 from edgegw.common.units import INTERVAL_NS, SECOND_NS, interval_of
@@ -21,12 +22,15 @@ from edgegw.core.step_context import StepContext
 CHARGE_EFFICIENCY_BP = 9_400  # where nobody tells: as MemberTerms has it for discharging
 
 
+PriceSource = Literal["market", "retail", "estimate"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """A price of a coming interval and where it is from: "market" (fixed), "retail" (a ceiling) or "estimate"."""
 
     mtok_per_kwh: int
-    kind: str
+    kind: PriceSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,7 @@ def selling(ahead: Forecast, interval: int, terms: MemberTerms) -> Expected | No
     """What a kWh would earn in an interval; None where no market sale is in sight at the driver's price."""
     row = market.key(DISCHARGE, interval)
     price = market.usable_price(ahead.prices, DISCHARGE, interval)
-    kind = "market"
+    kind: PriceSource = "market"
     if row not in ahead.prices:
         price, kind = ahead.estimates.get(row), "estimate"
     if price is None or price < terms.price_mtok_per_kwh_min:

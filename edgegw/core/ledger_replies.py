@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, assert_never
 
+from edgegw.common.trade_terms import IMPORT, MARKET, RETAIL
 from edgegw.common.units import amount_mtok
 from edgegw.core import control, line_allocation, sale, schedule, session, session_end
 from edgegw.core import submission as life
@@ -282,18 +283,18 @@ def _record(
     reasons = dict(tally.retail_reasons)
     if line.reason is not None:
         reasons[line.reason] = reasons.get(line.reason, 0) + line.energy_wh
-    imported = line.direction == line_allocation.IMPORT
+    imported = line.direction == IMPORT
     context.tally = replace(
         tally,
         trades=tally.trades + 1,
-        market_wh=tally.market_wh + (line.energy_wh if imported and line.kind == "MARKET" else 0),
-        retail_wh=tally.retail_wh + (line.energy_wh if imported and line.kind == "RETAIL" else 0),
+        market_wh=tally.market_wh + (line.energy_wh if imported and line.kind == MARKET else 0),
+        retail_wh=tally.retail_wh + (line.energy_wh if imported and line.kind == RETAIL else 0),
         sold_wh=tally.sold_wh + (0 if imported else line.energy_wh),
         retail_reasons=reasons,
     )
     amount = answer.get("amount")
     amount_paid = int(amount) if isinstance(amount, str) else None
-    if amount_paid is not None and line.kind == "RETAIL":
+    if amount_paid is not None and line.kind == RETAIL:
         # Where the ceiling was not known yet, the line was charged to our account at the hold's limit.
         hold = context.holds[line.hold_id]
         context.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost + amount_paid))
@@ -331,7 +332,7 @@ def _pay(context: StepContext, line: TradeLine, amount: int) -> None:
     one = context.in_session(line.evse_id, line.session_id)
     if one is None:
         return
-    if line.direction == line_allocation.IMPORT:
+    if line.direction == IMPORT:
         context.put_session(line.evse_id, replace(one, paid_mtok=one.paid_mtok + amount))
     else:
         context.put_session(line.evse_id, replace(one, earned_mtok=one.earned_mtok + amount))
@@ -352,18 +353,16 @@ def _told(line: TradeLine) -> dict[str, object]:
 
 def _price_of(context: StepContext, line: TradeLine) -> int | None:
     """The price a recorded line had, as far as this station has seen the interval's record."""
-    record = context.prices.get(
-        key(CHARGE if line.direction == line_allocation.IMPORT else DISCHARGE, line.interval)
-    )
+    record = context.prices.get(key(CHARGE if line.direction == IMPORT else DISCHARGE, line.interval))
     if record is None:
         return None
-    return record.price_mtok_per_kwh if line.kind == "MARKET" else record.ceiling_mtok_per_kwh
+    return record.price_mtok_per_kwh if line.kind == MARKET else record.ceiling_mtok_per_kwh
 
 
 def _line_refused(context: StepContext, line: TradeLine, code: str) -> None:
     """A refused market line is offered once more as retail; otherwise the energy stays untraded."""
     context.log("trade.refused", **_told(line), code=code)
-    again = line.kind == "MARKET" and line.direction == line_allocation.IMPORT and line.accept_retail
+    again = line.kind == MARKET and line.direction == IMPORT and line.accept_retail
     hold = context.holds[line.hold_id]
     if again:
         reason = line_allocation.retail_reason(context, line.interval, hold)
@@ -372,7 +371,7 @@ def _line_refused(context: StepContext, line: TradeLine, code: str) -> None:
         cost = amount_mtok(ceiling or hold.limit_mtok_per_kwh, line.energy_wh)
         if cost <= hold.left + line.cost:
             context.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost + cost))
-            retail = replace(line, kind="RETAIL", slice_id=None, reason=reason, cost=cost, submission_id=None)
+            retail = replace(line, kind=RETAIL, slice_id=None, reason=reason, cost=cost, submission_id=None)
             context.lines.put(line.trade_id, retail)
             return
     context.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost))

@@ -8,6 +8,7 @@ import hmac
 from dataclasses import dataclass, replace
 
 from edgegw.common.canonical_json import canonical_json, sha256_hex
+from edgegw.common.trade_terms import EXPORT, IMPORT, MARKET, RETAIL, Direction
 from edgegw.common.units import INTERVAL_S, affordable_wh, amount_mtok, energy_mwh, gross_wh
 from edgegw.core import market
 from edgegw.core.market import SliceState
@@ -16,8 +17,6 @@ from edgegw.core.state import Evse, HoldBook, HoldState, Phase, Session, TradeLi
 from edgegw.core.step_context import StepContext
 from edgegw.core.submission import Purpose
 
-IMPORT = "import"
-EXPORT = "export"
 STANDBY_SLACK_MWH = 2_000
 
 
@@ -26,7 +25,7 @@ class Part:
     """A piece of a segment in one direction, by whole Wh of the register."""
 
     segment: Segment
-    direction: str
+    direction: Direction
     start_wh: int
     end_wh: int
 
@@ -75,10 +74,11 @@ def settle_segment(
         gap_ns=end.after.t1_ns - end.before.t0_ns,
         session_id=None if session is None else session.session_id,
     )
-    for direction, first_mwh, last_mwh in (
+    directions: tuple[tuple[Direction, int, int], ...] = (
         (IMPORT, start.import_mwh, end.import_mwh),
         (EXPORT, start.export_mwh, end.export_mwh),
-    ):
+    )
+    for direction, first_mwh, last_mwh in directions:
         part = Part(segment=segment, direction=direction, start_wh=first_mwh // 1000, end_wh=last_mwh // 1000)
         if part.energy_wh:
             _settle_part(context, part, evse=evse, session=session)
@@ -286,7 +286,7 @@ def add_line(
         start_wh=part.start_wh,
         end_wh=part.end_wh,
         interval=part.segment.interval,
-        kind="RETAIL" if slice_id is None else "MARKET",
+        kind=RETAIL if slice_id is None else MARKET,
         hold_id=hold.hold_id,
         slice_id=slice_id,
         reason=reason,

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from edgegw.common import trade_terms
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import SECOND_NS, affordable_wh
 
-CHARGE: Final = "CHARGE"
-DISCHARGE: Final = "DISCHARGE"
-PRODUCTS = (CHARGE, DISCHARGE)
+CHARGE: Final = trade_terms.CHARGE
+DISCHARGE: Final = trade_terms.DISCHARGE
 
 
 class SliceState(StrEnum):
@@ -28,7 +29,7 @@ class SliceState(StrEnum):
 class Price:
     """The ledger's record of one interval: a price, or the refusal that left none; when this station saw it."""
 
-    product: str
+    product: Product
     interval: int
     price_mtok_per_kwh: int | None
     ceiling_mtok_per_kwh: int | None
@@ -48,7 +49,7 @@ class Slice:
     slice_id: str
     number: int
     offer_id: str
-    product: str
+    product: Product
     interval: int
     amount: int
     left: int
@@ -56,12 +57,12 @@ class Slice:
     state: SliceState = SliceState.REQUESTED
 
 
-def key(product: str, interval: int) -> str:
+def key(product: Product, interval: int) -> str:
     """Row key of a price."""
     return f"{product}:{interval}"
 
 
-def usable_price(prices: Mapping[str, Price], product: str, interval: int) -> int | None:
+def usable_price(prices: Mapping[str, Price], product: Product, interval: int) -> int | None:
     """The price this station may trade at in an interval, or None."""
     price = prices.get(key(product, interval))
     if price is None or not price.in_time:
@@ -69,7 +70,7 @@ def usable_price(prices: Mapping[str, Price], product: str, interval: int) -> in
     return price.price_mtok_per_kwh
 
 
-def retail_reason(prices: Mapping[str, Price], product: str, interval: int, *, limit: int) -> str:
+def retail_reason(prices: Mapping[str, Price], product: Product, interval: int, *, limit: int) -> str:
     """Why energy of this interval is retail, given that no slice served it."""
     price = prices.get(key(product, interval))
     if price is None:
@@ -83,7 +84,7 @@ def retail_reason(prices: Mapping[str, Price], product: str, interval: int, *, l
     return "NO_SLICE"
 
 
-def open_slices(slices: Iterable[Slice], product: str, interval: int) -> list[Slice]:
+def open_slices(slices: Iterable[Slice], product: Product, interval: int) -> list[Slice]:
     """Slices that may be drawn on, in the order they were reserved."""
     usable = [
         item

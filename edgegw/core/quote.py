@@ -8,10 +8,11 @@ sold. A sale is quoted on a state of charge that the driver told; it takes place
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from edgegw.common.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interval_of
 from edgegw.core import driver_orders, forecast, order_intake
-from edgegw.core.forecast import CHARGE_EFFICIENCY_BP, Expected
+from edgegw.core.forecast import CHARGE_EFFICIENCY_BP, Expected, PriceSource
 from edgegw.core.orders import DEPARTURE_NS_MOST, SALE_WH_MIN, Aim, Order
 from edgegw.core.planning import WH_NS
 from edgegw.core.state import Session, Station
@@ -24,7 +25,7 @@ class QuoteRow:
     interval: int
     energy_wh: int
     price_mtok_per_kwh: int | None
-    kind: str
+    kind: PriceSource | Literal[""]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

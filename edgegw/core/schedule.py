@@ -7,12 +7,13 @@ Source: docs/ledger.md, Price (cut-off, fixed once) and Life of a session (slice
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from edgegw.common.trade_terms import PRODUCTS, product_of
 from edgegw.common.units import INTERVAL_NS, INTERVAL_S, SECOND_NS, amount_mtok, interval_of
 from edgegw.core import control, driver_orders, forecast, market, sale
 from edgegw.core.correlation import IntervalOffers
 from edgegw.core.effects import Query, ReportLoad
 from edgegw.core.line_allocation import register_meter
-from edgegw.core.market import CHARGE, DISCHARGE, PRODUCTS, Price, Slice, SliceState
+from edgegw.core.market import CHARGE, DISCHARGE, Price, Slice, SliceState
 from edgegw.core.state import Phase, SaleStage, Settings
 from edgegw.core.step_context import StepContext
 from edgegw.core.submission import Purpose
@@ -145,12 +146,8 @@ TIMETABLE = (
 
 def learn_price(context: StepContext, record: Mapping[str, object]) -> None:
     """Keep a fixed price the first time it is seen committed, and look for offers while there is time."""
-    product, interval = record.get("product"), record.get("interval")
-    if (
-        record.get("zone") != context.settings.zone
-        or not isinstance(product, str)
-        or not isinstance(interval, int)
-    ):
+    product, interval = product_of(record.get("product")), record.get("interval")
+    if record.get("zone") != context.settings.zone or product is None or not isinstance(interval, int):
         return
     row = market.key(product, interval)
     if row in context.prices:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from edgegw.common.member_terms import MemberTerms
+from edgegw.common.trade_terms import Direction, LineKind, Product
 from edgegw.common.units import SECOND_NS
 from edgegw.core import submission as life
 from edgegw.core.correlation import QueryKey
@@ -138,7 +139,7 @@ class HoldBook:
     evse_id: str
     session_id: str
     member_id: str
-    product: str
+    product: Product
     limit_mtok_per_kwh: int
     total: int = 0
     used: int = 0
@@ -162,11 +163,11 @@ class TradeLine:
     meter_id: str
     meter_ref: str
     epoch: int
-    direction: str
+    direction: Direction
     start_wh: int
     end_wh: int
     interval: int
-    kind: str
+    kind: LineKind
     hold_id: str
     slice_id: str | None
     reason: str | None

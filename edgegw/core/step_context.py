@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from edgegw.common.canonical_json import canonical_json
+from edgegw.common.trade_terms import Direction
 from edgegw.core.effects import Effect, LogEvent
 from edgegw.core.events import StorageLevel
 from edgegw.core.state import NOT_JOURNALLED, TABLES, Evse, Session, Settings, Station, Tally
@@ -155,7 +156,7 @@ class StepContext:
         self.tally = replace(self.tally, refused=refused)
         self.note("refused", code=code, **body)
 
-    def untraded(self, direction: str, code: str, energy_wh: int, **body: object) -> None:
+    def untraded(self, direction: Direction, code: str, energy_wh: int, **body: object) -> None:
         """Book energy that was metered and is not traded, with its reason."""
         if energy_wh == 0:
             return

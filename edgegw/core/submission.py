@@ -39,7 +39,7 @@ class State(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What the core waits for: `ledger_replies` has one reader for each."""
+    """What the core waits for: `outbox` has one reader for each."""
 
     HOLD = "hold"
     RELEASE = "release"

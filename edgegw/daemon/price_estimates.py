@@ -10,11 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
 from edgegw.common.clock import Clock
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
 from edgegw.core.events import PricesEstimated
 from edgegw.core.market import CHARGE, DISCHARGE, key
 from edgegw.ports.gateway import Emit
-from edgegw.ports.representative import LedgerView, PriceShown, Product, RepresentativeError
+from edgegw.ports.representative import LedgerView, PriceShown, RepresentativeError
 
 HOUR_S = 3_600
 DAY_S = 24 * HOUR_S

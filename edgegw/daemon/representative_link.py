@@ -13,6 +13,7 @@ from typing import Any
 from edgegw.common.clock import StationClock
 from edgegw.common.errors import JournalError
 from edgegw.common.pseudonyms import hash_token
+from edgegw.common.trade_terms import Product
 from edgegw.config.schema import (
     Config,
     OwnRepresentative,
@@ -120,7 +121,7 @@ def _elsewhere(
 class _Silent:
     """Stands in where nobody represents this station's drivers: reports go nowhere."""
 
-    def report(self, product: str, interval: int, energy_wh: int) -> None:
+    def report(self, product: Product, interval: int, energy_wh: int) -> None:
         """See ports.RepresentativePort."""
 
 

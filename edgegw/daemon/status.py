@@ -14,8 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edgegw import __version__
+from edgegw.common.trade_terms import PRODUCTS
 from edgegw.common.units import SECOND_NS, interval_of
-from edgegw.core.market import PRODUCTS, key
+from edgegw.core.market import key
 from edgegw.core.state import Evse, Station
 from edgegw.gateway.row_codec import encode_row
 from edgegw.meters.meter_status import present as meter_present

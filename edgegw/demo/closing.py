@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgegw.commissioning.site import ZONE
+from edgegw.common.trade_terms import PRODUCTS, Product
 from edgegw.common.units import INTERVAL_S
 from edgegw.demo.consortium_setup import client
 from edgegw.demo.documents import Parties, Places
@@ -22,7 +23,6 @@ from edgegw.ledger.block_view import delimited
 from edgegw.representative.ledger_accounts import history
 from edgegw.representative.ledger_port import LedgerPort
 
-PRODUCTS = ("CHARGE", "DISCHARGE")
 AT_ONCE = 8
 AUDIT_S = 120.0
 
@@ -73,7 +73,7 @@ async def _weights(auditor: LedgerPort, intervals: Iterable[int]) -> tuple[int, 
     return tuple(weights)
 
 
-async def _weight(auditor: LedgerPort, interval: int, product: str) -> int | None:
+async def _weight(auditor: LedgerPort, interval: int, product: Product) -> int | None:
     try:
         record = await auditor.evaluate(
             "DetermineCost", {"zone": ZONE, "product": product, "interval": interval}

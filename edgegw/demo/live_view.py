@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from edgegw.common.trade_terms import IMPORT
 from edgegw.demo.orchestrator import Orchestrator
 from edgegw.demo.plan import DayPlan
 from edgegw.demo.report import Settlement
@@ -107,7 +108,7 @@ def _last_trades(stage: Orchestrator) -> list[Mapping[str, Any]]:
 def _trade(trade: Mapping[str, Any]) -> str:
     energy_wh = trade["end_wh"] - trade["start_wh"]
     amount = "-" if trade["amount_mtok"] is None else f"{trade['amount_mtok'] / 1000:.1f}"
-    way = "->" if trade["direction"] == "import" else "<-"
+    way = "->" if trade["direction"] == IMPORT else "<-"
     return f"{trade['evse_id']} {way} {energy_wh} Wh {trade['kind'].lower()} {amount} token"
 
 

@@ -6,7 +6,7 @@ Decides nothing about retries: the core says when and with which bytes. Back-off
 import asyncio
 import contextlib
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import assert_never
 
 from edgegw.common.validation_codes import IDENTITY_EXPIRED
@@ -16,6 +16,7 @@ from edgegw.core.events import (
     CommitUnknown,
     Endorsed,
     EndorseFailed,
+    EndorseFailure,
     LedgerEventSeen,
     QueryAnswered,
 )
@@ -35,7 +36,12 @@ from edgegw.ports.gateway import Emit
 
 STATUS_TIMEOUT_S = 5.0
 EVENTS_PAUSE_S = 1.0
-KINDS = {Mismatch: "mismatch", Unavailable: "unavailable", ClockRefused: "clock", IdentityRefused: "identity"}
+KINDS: Mapping[type[LedgerError], EndorseFailure] = {
+    Mismatch: "mismatch",
+    Unavailable: "unavailable",
+    ClockRefused: "clock",
+    IdentityRefused: "identity",
+}
 
 
 class LedgerAdapter:
@@ -87,7 +93,7 @@ class LedgerAdapter:
                 )
             )
 
-    def _fail(self, effect: EndorseSubmission, *, kind: str, detail: str, code: str = "") -> None:
+    def _fail(self, effect: EndorseSubmission, *, kind: EndorseFailure, detail: str, code: str = "") -> None:
         self._emit(
             EndorseFailed(submission_id=effect.submission_id, kind=kind, code=code, detail=detail[:300])
         )

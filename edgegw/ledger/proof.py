@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgegw.common.trade_terms import RETAIL
 from edgegw.contract.codec import MalformedError, unpack
 from edgegw.contract.keys import CONFIG
 from edgegw.contract.records import Config
@@ -174,7 +175,7 @@ async def _trades(
 
 async def _rate(client: LedgerClient, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """A price record of a retail trade's interval, which tells the ceiling; None where the contract gives none."""
-    if record.get("kind") != "RETAIL":
+    if record.get("kind") != RETAIL:
         return None
     place = {name: record.get(name) for name in ("zone", "product", "interval")}
     for function in ("GetPrice", "DetermineCost"):

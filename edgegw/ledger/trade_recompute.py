@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edgegw.common.canonical_json import canonical_json, sha256_hex
+from edgegw.common.trade_terms import IMPORT, RETAIL
 from edgegw.common.units import gross_wh
 from edgegw.contract.codec import MalformedError, decode
 from edgegw.contract.price_formula import Window, quote
@@ -69,7 +70,7 @@ def _energy(trade: Trade, constants: Config | None) -> Check:
         )
     if constants is None:
         return Check(name="energy", holds=False, detail=_NO_CONSTANTS)
-    given_wh = moved_wh if trade.kind == "RETAIL" else gross_wh(moved_wh, constants.loss_for(trade.product))
+    given_wh = moved_wh if trade.kind == RETAIL else gross_wh(moved_wh, constants.loss_for(trade.product))
     holds = trade.gross == given_wh
     return Check(
         name="energy",
@@ -81,7 +82,7 @@ def _energy(trade: Trade, constants: Config | None) -> Check:
 def _fee(trade: Trade, constants: Config | None) -> int | None:
     if constants is None:
         return None
-    return _money(0 if trade.kind == "RETAIL" else constants.net_fee_mtok, trade)
+    return _money(0 if trade.kind == RETAIL else constants.net_fee_mtok, trade)
 
 
 def _ceiling(rate: Mapping[str, Any]) -> int | None:
@@ -144,7 +145,7 @@ def evidence_checks(fact: Mapping[str, Any], trade: Trade, signers: Sequence[Ide
         text = canonical_json(evidence)
         signature = bytes.fromhex(fact["signature"])
         (before, _), (_, after) = evidence["start"], evidence["end"]
-        column = 2 if trade.direction == "import" else 3
+        column = 2 if trade.direction == IMPORT else 3
         first_wh, last_wh = (int(reading[column]) // 1000 for reading in (before, after))
     except (KeyError, ValueError, TypeError, IndexError):
         return (Check(name="evidence_hash", holds=False, detail="no evidence can be read out of it"),)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from edgegw.common.errors import EdgegwError
+from edgegw.common.trade_terms import Product
 from edgegw.contract.codec import MalformedError, decode
 from edgegw.contract.codes import Code
 from edgegw.contract.records import Config, PriceRecord, Trade
@@ -31,7 +32,6 @@ from edgegw.ports.representative import (
     Check,
     Checked,
     PriceShown,
-    Product,
     RefusedRequest,
     RepresentativeError,
     StationFound,

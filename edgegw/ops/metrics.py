@@ -13,8 +13,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edgegw import __version__
+from edgegw.common.trade_terms import PRODUCTS
 from edgegw.common.units import SECOND_NS, interval_of
-from edgegw.core.market import PRODUCTS, key
+from edgegw.core.market import key
 from edgegw.ports.station_health import Signs, assess
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgegw.common.clock import Clock, StationClock
+from edgegw.common.trade_terms import CHARGE, DISCHARGE
 from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
 from edgegw.participants.industry import Industry
 from edgegw.participants.load_profiles import read_load, read_sun
@@ -242,7 +243,7 @@ def _producer(
             ledger=ledger,
             member_id=plant.member_id,
             zone=settings.zone,
-            product="CHARGE",
+            product=CHARGE,
             schedule=schedule,
         ),
         plant=Plant(
@@ -271,11 +272,11 @@ def _industry(settings: Settings, ledger: LedgerPort, schedule: Schedule, *, tar
             ledger=ledger,
             member_id=site.member_id,
             zone=settings.zone,
-            product="DISCHARGE",
+            product=DISCHARGE,
             schedule=schedule,
         ),
         load=read_load(site.load, annual_mwh=site.annual_mwh),
         utc_offset_s=_utc_offset_s(settings, tariff),
         offer_mtok=site.offer_mtok,
-        limit_mtok_per_kwh=tariff.ceiling_mtok_per_kwh("DISCHARGE"),
+        limit_mtok_per_kwh=tariff.ceiling_mtok_per_kwh(DISCHARGE),
     )

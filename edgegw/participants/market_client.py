@@ -5,8 +5,9 @@ Decides nothing about amounts. A post after the cut-off is counted, never an err
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from edgegw.common.trade_terms import Product
 from edgegw.ledger import BusinessRefusal
 from edgegw.representative.ledger_port import LedgerPort
 from edgegw.representative.posting_schedule import Schedule
@@ -22,7 +23,7 @@ class MarketClient:
     ledger: LedgerPort
     member_id: str
     zone: str
-    product: Literal["CHARGE", "DISCHARGE"]
+    product: Product
     schedule: Schedule
     counts: Counter[str] = field(default_factory=Counter)
     offered: dict[str, int] = field(default_factory=dict)

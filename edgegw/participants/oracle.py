@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from edgegw.common.trade_terms import PRODUCTS, Product
 from edgegw.contract.codes import Code
 from edgegw.ledger import BusinessRefusal
 from edgegw.participants.tariff_file import Tariff
 from edgegw.representative.ledger_accounts import at_most
 from edgegw.representative.ledger_port import LedgerPort
 from edgegw.representative.posting_schedule import DAY_S, HOUR_S, Schedule, hours
-
-PRODUCTS = ("CHARGE", "DISCHARGE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,7 @@ class Oracle:
     async def _post_floors(self, starts: Iterable[int]) -> None:
         await at_most(8, (self._post_floor(start, product) for start in starts for product in PRODUCTS))
 
-    async def _post_floor(self, hour: int, product: str) -> None:
+    async def _post_floor(self, hour: int, product: Product) -> None:
         """One floor; an hour whose first cut-off has passed keeps the tariff's own floor, and is counted."""
         if self.schedule.closed(hour):
             self.counts["late"] += 1

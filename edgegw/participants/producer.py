@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from edgegw.common.trade_terms import IMPORT
 from edgegw.common.units import INTERVAL_S, SECOND_NS
 from edgegw.ledger import BusinessRefusal
 from edgegw.participants.load_profiles import SunProfile
@@ -204,7 +205,7 @@ class Producer:
                 "seller": self.market_client.member_id,
                 "meterRef": box.meter_ref,
                 "epoch": box.epoch,
-                "direction": "import",
+                "direction": IMPORT,
                 "startWh": str(start_wh),
                 "endWh": str(start_wh + box.energy_wh),
                 "evidenceHash": self.plant.evidence_hash(f"{trade_id}:{interval}"),

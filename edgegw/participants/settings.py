@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edgegw.common.bundled_files import configs
 from edgegw.common.errors import ConfigError
+from edgegw.common.trade_terms import PRODUCTS, Product
 from edgegw.representative.ledger_accounts import Enrolment
 from edgegw.representative.ledger_role import StationListing
 from edgegw.representative.token_issuance import Deposit
@@ -65,7 +66,7 @@ class StationSettings(_Table):
     station_id: str
     geohash: str
     evses: int = Field(ge=1)
-    products: tuple[Literal["CHARGE", "DISCHARGE"], ...] = ("CHARGE", "DISCHARGE")
+    products: tuple[Product, ...] = PRODUCTS
 
     @property
     def station(self) -> StationListing:

@@ -13,9 +13,9 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgegw.common.errors import ConfigError
+from edgegw.common.trade_terms import PRODUCTS, Product
 
 Period = Literal["light", "mid", "peak"]
-Product = Literal["CHARGE", "DISCHARGE"]
 Rates = dict[Product, dict[Period, int]]
 FloorDay = Literal["workday", "saturday", "sunday"]
 _YEAR = tuple(range(1, 13))
@@ -161,5 +161,5 @@ def _by_product(rates_of: dict[str, Rates]) -> dict[str, Any]:
             name: {period: str(rate) for period, rate in rates[product].items()}
             for name, rates in rates_of.items()
         }
-        for product in ("CHARGE", "DISCHARGE")
+        for product in PRODUCTS
     }

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
+from edgegw.common.trade_terms import Product
 from edgegw.core.effects import (
     AnswerCall,
     ChargerCommand,
@@ -67,5 +68,5 @@ class LedgerPort(Protocol):
 class LoadReportPort(Protocol):
     """The organisation's representative, as a station sees it."""
 
-    def report(self, product: Literal["CHARGE", "DISCHARGE"], interval: int, energy_wh: int) -> None:
+    def report(self, product: Product, interval: int, energy_wh: int) -> None:
         """Tell what this station expects to need or to offer in an interval, Wh."""

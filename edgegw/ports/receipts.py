@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
 
-Direction = Literal["import", "export"]
+from edgegw.common.trade_terms import EXPORT, IMPORT, Direction, LineKind
 
 
 class LineStatus(StrEnum):
@@ -30,7 +30,7 @@ class ReceiptLine:
     interval: int
     start_wh: int
     end_wh: int
-    kind: str = ""  # MARKET or RETAIL
+    kind: LineKind | Literal[""] = ""
     trade_id: str = ""
     price_mtok_per_kwh: int | None = None
     amount_mtok: int | None = None
@@ -93,31 +93,31 @@ class Receipt:
     @property
     def bought_wh(self) -> int:
         """Charged and on the ledger."""
-        return self._sum("COMMITTED", "import")
+        return self._sum("COMMITTED", IMPORT)
 
     @property
     def sold_wh(self) -> int:
         """Discharged and on the ledger."""
-        return self._sum("COMMITTED", "export")
+        return self._sum("COMMITTED", EXPORT)
 
     @property
     def paid_mtok(self) -> int:
         """Amounts of committed charging, without network fees."""
-        return self._money("import")
+        return self._money(IMPORT)
 
     @property
     def earned_mtok(self) -> int:
         """Amounts of committed discharging."""
-        return self._money("export")
+        return self._money(EXPORT)
 
-    def _sum(self, status: str, direction: str | None = None) -> int:
+    def _sum(self, status: str, direction: Direction | None = None) -> int:
         return sum(
             line.energy_wh
             for line in self.lines
             if line.status == status and direction in {None, line.direction}
         )
 
-    def _money(self, direction: str) -> int:
+    def _money(self, direction: Direction) -> int:
         return sum(
             line.amount_mtok or 0
             for line in self.lines

@@ -12,8 +12,8 @@ from typing import Literal, Protocol
 
 from edgegw.common.errors import EdgegwError
 from edgegw.common.member_terms import MemberTerms
+from edgegw.common.trade_terms import Product
 
-Product = Literal["CHARGE", "DISCHARGE"]
 Kind = Literal["EV", "PRODUCER", "INDUSTRY"]
 Language = Literal["ko", "en"]
 

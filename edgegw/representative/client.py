@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from edgegw.common.errors import ConfigError
 from edgegw.common.member_terms import MemberTerms
+from edgegw.common.trade_terms import Product
 from edgegw.ledger.identity import Signer
 from edgegw.ledger.request_signing import signed_headers
 from edgegw.ports.representative import (
@@ -27,7 +28,6 @@ from edgegw.ports.representative import (
     Newcomer,
     NewOffer,
     Notice,
-    Product,
     Profile,
     RefusedRequest,
     RepresentativeError,

@@ -13,7 +13,8 @@ from enum import Enum
 from typing import Any, Literal, NoReturn, Protocol, Union, get_args, get_origin, get_type_hints
 
 from edgegw.common.member_terms import MemberTerms
-from edgegw.ports.representative import Product, Representative
+from edgegw.common.trade_terms import Product
+from edgegw.ports.representative import Representative
 
 TEXT_LENGTH_MAX = 8192
 _INT_MAX = 2**63

@@ -9,8 +9,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
+from edgegw.common.trade_terms import PRODUCTS, Product
 from edgegw.contract.codes import Code
 from edgegw.ledger import BusinessRefusal, LedgerError
 from edgegw.representative import ledger_accounts
@@ -18,8 +18,6 @@ from edgegw.representative.ledger_accounts import Enrolment
 from edgegw.representative.ledger_port import LedgerPort
 from edgegw.representative.posting_schedule import Schedule
 
-Product = Literal["CHARGE", "DISCHARGE"]
-PRODUCTS: tuple[Product, ...] = ("CHARGE", "DISCHARGE")
 _AGAIN_REAL_S = 0.5
 
 

@@ -24,8 +24,9 @@ from starlette.routing import Route
 
 from edgegw.common.connections import Bounds, bounded
 from edgegw.common.errors import AddressTakenError, ConfigError
+from edgegw.common.trade_terms import Product
 from edgegw.ledger.request_signing import Caller, Callers
-from edgegw.ports.representative import Product, Representative, RepresentativeError
+from edgegw.ports.representative import Representative, RepresentativeError
 from edgegw.representative.json_codec import (
     METHODS,
     OFFICE,

@@ -7,10 +7,11 @@ Source: docs/contract.md (Offer, CloseOffer, ListOffers, GetLot, historyAPI).
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from edgegw.common.trade_terms import Product
 from edgegw.contract.codec import MalformedError, decode
 from edgegw.contract.codes import CHARGE, DISCHARGE, Code
 from edgegw.contract.records import Lot, Offer, Trade
@@ -32,7 +33,7 @@ MOST_WH_PER_GATEWAY_DAY = 10_000_000
 _PAGE = 200
 _PAGES_MOST = 5  # of a member's history that are looked through
 _AT_ONCE = 8
-_PRODUCTS = {"PRODUCER": CHARGE, "INDUSTRY": DISCHARGE}
+_PRODUCTS: Mapping[str, Product] = {"PRODUCER": CHARGE, "INDUSTRY": DISCHARGE}
 _FAULTS = frozenset({Code.NOT_CONFIGURED, Code.NOT_AUTHORISED, Code.WRONG_ORG, Code.UNKNOWN_VERSION})
 
 
@@ -78,14 +79,14 @@ class OfferBook:
         older = [one for one in listed if one.member_id == member_id and one.offer_id not in known]
         return [_shown(one) for one in (*found, *older) if one.member_id == member_id]
 
-    async def _listed(self, product: str) -> Sequence[Offer]:
+    async def _listed(self, product: Product) -> Sequence[Offer]:
         answer = await self.ledger.evaluate("ListOffers", {"zone": self.zone, "product": product})
         return [decode(Offer, one) for one in answer["offers"]]
 
     async def _record(self, offer_id: str) -> Offer:
         return decode(Offer, await self.ledger.evaluate("GetOffer", {"offerId": offer_id}))
 
-    async def _product(self, member_id: str) -> str | None:
+    async def _product(self, member_id: str) -> Product | None:
         """What a member of its kind offers; None: nothing."""
         member = await self.ledger.evaluate("GetMember", {"memberId": member_id})
         return _PRODUCTS.get(member["kind"])

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from edgegw.common.member_terms import MemberTerms
 from edgegw.common.pseudonyms import hash_token
-from edgegw.ports.representative import Product, RepresentativeError
+from edgegw.common.trade_terms import Product
+from edgegw.ports.representative import RepresentativeError
 from edgegw.representative.json_codec import (
     CardLinks,
     MalformedJsonError,

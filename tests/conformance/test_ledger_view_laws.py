@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from edgegw.common.trade_terms import Product
 from edgegw.ports.representative import (
     CHECKS,
     Checked,
     LedgerView,
-    Product,
     RefusedRequest,
     StationFound,
 )

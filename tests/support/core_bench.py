@@ -4,6 +4,7 @@ import itertools
 from typing import Any, TypeVar
 
 from edgegw.common.member_terms import MemberTerms
+from edgegw.common.trade_terms import Product
 from edgegw.core import station
 from edgegw.core.effects import AnswerCall, ApplySetpoint, Effect, Query
 from edgegw.core.events import (
@@ -214,7 +215,7 @@ class Bench:
         return self.session(evse.evse_id)
 
     def price(
-        self, product: str, interval: int, price: int | None, *, ceiling: int = 186_000, seen_s: int = -10
+        self, product: Product, interval: int, price: int | None, *, ceiling: int = 186_000, seen_s: int = -10
     ) -> None:
         """A price record, seen `seen_s` seconds after its interval's start."""
         row = Price(
@@ -224,7 +225,7 @@ class Bench:
         self.put(prices={key(product, interval): row})
 
     def slice(
-        self, product: str, interval: int, amount: int, *, state: SliceState = SliceState.OPEN
+        self, product: Product, interval: int, amount: int, *, state: SliceState = SliceState.OPEN
     ) -> Slice:
         """A slice of ours."""
         number = next(self._sequence) + 1_000

@@ -9,6 +9,7 @@ from typing import Any
 from starlette.types import Message
 
 from edgegw.common.member_terms import MemberTerms
+from edgegw.common.trade_terms import CHARGE, DISCHARGE, Product
 from edgegw.common.units import INTERVAL_S, SECOND_NS
 from edgegw.core import market
 from edgegw.core.events import ConnectorStatus
@@ -48,9 +49,10 @@ ATTACKS = (
 def priced(station: Station) -> Station:
     """The station with prices of a day: fixed for this interval and the next, expected after them."""
     fixed, expected = {}, {}
+    usual: dict[Product, int] = {CHARGE: 125_000, DISCHARGE: 150_000}
     for number in range(96):
         interval = INTERVAL + number * INTERVAL_S
-        for product, price in ((market.CHARGE, 125_000), (market.DISCHARGE, 150_000)):
+        for product, price in usual.items():
             row = market.key(product, interval)
             if number > 1:
                 expected[row] = price

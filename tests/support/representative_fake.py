@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from edgegw.common.member_terms import MemberTerms
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import SECOND_NS
 from edgegw.ports.representative import (
     Balance,
@@ -19,7 +20,6 @@ from edgegw.ports.representative import (
     Newcomer,
     NewOffer,
     Notice,
-    Product,
     Profile,
     RefusalCode,
     RefusedRequest,

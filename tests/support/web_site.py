@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from starlette.types import ASGIApp, Message
 
 from edgegw.common import pseudonyms
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import INTERVAL_S
 from edgegw.core.events import Event
 from edgegw.core.metering import MeterAccount
@@ -23,7 +24,6 @@ from edgegw.ports.representative import (
     Login,
     Newcomer,
     PriceShown,
-    Product,
     Profile,
     RefusedRequest,
     StationFound,

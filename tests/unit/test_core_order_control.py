@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import INTERVAL_NS, INTERVAL_S
 from edgegw.core.effects import ReportLoad, StopRemotely
 from edgegw.core.events import (
@@ -276,7 +277,7 @@ def test_a_sale_that_is_sold_out_plans_no_more_of_it() -> None:
 # --- work ---------------------------------------------------------------------------------------------------------
 
 
-def prices(*mtok: int, product: str = CHARGE) -> dict[str, int]:
+def prices(*mtok: int, product: Product = CHARGE) -> dict[str, int]:
     return {key(product, T0_S + number * INTERVAL_S): price for number, price in enumerate(mtok)}
 
 

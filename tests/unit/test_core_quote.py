@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import INTERVAL_NS, amount_mtok
 from edgegw.core.events import ChargerDisconnected, OrderPlaced, PricesEstimated
 from edgegw.core.market import CHARGE, DISCHARGE, key
@@ -24,7 +25,7 @@ def an_order(**changes: Any) -> Order:
     return Order(**{**made, **changes})
 
 
-def expected(bench: Bench, product: str, *mtok: int) -> None:
+def expected(bench: Bench, product: Product, *mtok: int) -> None:
     known = dict(bench.station.estimates)
     known |= {key(product, T0_S + number * 900): price for number, price in enumerate(mtok)}
     bench.send(PricesEstimated(estimates=known))

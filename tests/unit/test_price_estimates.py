@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
 from edgegw.core.events import Event, PricesEstimated
 from edgegw.daemon.price_estimates import (
@@ -18,7 +19,7 @@ from edgegw.daemon.price_estimates import (
     QUESTIONS_MOST,
     PriceEstimates,
 )
-from edgegw.ports.representative import PriceShown, Product, RepresentativeError
+from edgegw.ports.representative import PriceShown, RepresentativeError
 from tests.support.representative_fake import NOW_S, StoodClock
 from tests.support.web_site import FakeLedger
 

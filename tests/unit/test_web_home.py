@@ -5,15 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import INTERVAL_S, SECOND_NS
 from edgegw.core.events import ConnectorStatus
-from edgegw.ports.representative import (
-    Balance,
-    Notice,
-    PriceShown,
-    Product,
-    RepresentativeError,
-)
+from edgegw.ports.representative import Balance, Notice, PriceShown, RepresentativeError
 from edgegw.web.catalogues import catalogue
 from edgegw.web.driver import prices
 from edgegw.web.driver.prices import DayPrices, day_of

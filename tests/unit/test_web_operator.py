@@ -7,6 +7,7 @@ import pytest
 
 from edgegw.common.member_terms import MemberTerms
 from edgegw.common.passwords import hash_password
+from edgegw.common.trade_terms import Product
 from edgegw.common.units import INTERVAL_S
 from edgegw.core.market import Price
 from edgegw.core.meter_condition import MeterCondition
@@ -85,7 +86,7 @@ def busy(operator: Operator) -> None:
         accept_retail=True,
     )
 
-    def price(number: int, product: str, amount: int | None, seen_s: int) -> dict[str, Price]:
+    def price(number: int, product: Product, amount: int | None, seen_s: int) -> dict[str, Price]:
         interval = now + number * INTERVAL_S
         refusal = None if amount else "PRICE_WINDOW_EMPTY"
         return {

@@ -7,10 +7,11 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
-from typing import Final, cast, get_args
+from typing import cast, get_args
 
+from edgegw.common.trade_terms import CHARGE, DISCHARGE, PRODUCTS, Product
 from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
-from edgegw.ports.representative import Language, PriceShown, Product, RepresentativeError
+from edgegw.ports.representative import Language, PriceShown, RepresentativeError
 from edgegw.web import formats
 from edgegw.web.charts.price_curve import price_curve
 from edgegw.web.charts.series import Period, PriceLabels, PricePoint
@@ -19,7 +20,6 @@ from edgegw.web.charts.tables import Table, price_table
 from edgegw.web.pages import Word
 from edgegw.web.site import Site
 
-PRODUCTS: Final[tuple[Product, ...]] = ("CHARGE", "DISCHARGE")
 AGAIN_S = 30  # real seconds for which what is not fixed yet is not asked again
 ASKED_AT_ONCE = 8
 SAMPLE_WH = 10_000
@@ -177,7 +177,7 @@ def said(shown: PriceShown | None, product: Product, *, word: Word, language: La
         return Said(figure="", state=_absent(product, word), sample="", origin="", facts=_facts(shown, word))
     price = shown.price_mtok_per_kwh
     sample = formats.tokens(price * SAMPLE_WH // 1000, language)
-    sentence = word("10 kWh cost %(tokens)s") if product == "CHARGE" else word("10 kWh earn %(tokens)s")
+    sentence = word("10 kWh cost %(tokens)s") if product == CHARGE else word("10 kWh earn %(tokens)s")
     return Said(
         figure=formats.decimal(price, scale=3),
         state=word("fixed") if shown.is_fixed else word("expected"),
@@ -188,7 +188,7 @@ def said(shown: PriceShown | None, product: Product, *, word: Word, language: La
 
 
 def _absent(product: Product, word: Word) -> str:
-    if product == "CHARGE":
+    if product == CHARGE:
         return word("No market price now: you charge at the retail price.")
     return word("No market price now: nothing can be sold.")
 
@@ -240,8 +240,8 @@ def pair(now: Now | None, site: Site, *, word: Word, language: Language) -> Pair
     zone = site.settings.time_zone
     until_ns = 0 if now is None else now.until_ns
     return Pair(
-        buy=said(None if now is None else now.buy, "CHARGE", word=word, language=language),
-        sell=said(None if now is None else now.sell, "DISCHARGE", word=word, language=language),
+        buy=said(None if now is None else now.buy, CHARGE, word=word, language=language),
+        sell=said(None if now is None else now.sell, DISCHARGE, word=word, language=language),
         until=formats.clock(until_ns, zone),
         until_at=formats.machine_time(until_ns, zone),
         is_known=now is not None,

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.trade_terms import IMPORT, RETAIL
 from edgegw.ports.receipts import LineStatus, Receipt, ReceiptLine, SessionsShown
 from edgegw.ports.representative import (
     Checked,
@@ -97,7 +98,7 @@ class _Receipts:
             receipt=receipt,
             segments=segments,
             fees_mtok=sum(
-                one.trade.fee_mtok for one in segments if one.trade and one.line.direction == "import"
+                one.trade.fee_mtok for one in segments if one.trade and one.line.direction == IMPORT
             ),
             proofs=await _proofs(self._site, receipt, word) if wants_proof else None,
             checks_max=CHECKS_MAX,
@@ -131,7 +132,7 @@ def _segment(line: ReceiptLine, word: Word, trade: TradeShown | None = None) -> 
     return Segment(
         line=line,
         trade=trade,
-        reason=reason_text(line.reason, word) if line.kind == "RETAIL" else "",
+        reason=reason_text(line.reason, word) if line.kind == RETAIL else "",
         refusal=line_text(line.code, word) if unpaid else "",
     )
 

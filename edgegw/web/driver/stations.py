@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.trade_terms import CHARGE, DISCHARGE, Product
 from edgegw.common.units import INTERVAL_S, SECOND_NS
 from edgegw.core.state import Phase
-from edgegw.ports.representative import LedgerView, PriceShown, Product, StationFound
+from edgegw.ports.representative import LedgerView, PriceShown, StationFound
 from edgegw.web.application import page
 from edgegw.web.charts import map as station_map
 from edgegw.web.formatting import shown_to
@@ -71,7 +72,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
         if typed and not throttle.admits(address_of(request)):
             return pages.draw(request, "refused.html", status=429, code="EGW-3011")
         wish = request.query_params.get("for", "")
-        product: Product | None = "CHARGE" if wish == "charge" else "DISCHARGE" if wish == "sell" else None
+        product: Product | None = CHARGE if wish == "charge" else DISCHARGE if wish == "sell" else None
         form = Form(values={"where": typed, "for": wish})
         origin = _place(typed) if typed else _own_place(site)
         if typed and origin is None:
@@ -202,8 +203,8 @@ async def _prices(site: Site) -> Mapping[str, PriceShown | None]:
     """The prices of the quarter hour, in this station's zone."""
     interval = site.clock.now_ns() // SECOND_NS // INTERVAL_S * INTERVAL_S
     return {
-        "CHARGE": await site.ledger.price("CHARGE", interval),
-        "DISCHARGE": await site.ledger.price("DISCHARGE", interval),
+        "CHARGE": await site.ledger.price(CHARGE, interval),
+        "DISCHARGE": await site.ledger.price(DISCHARGE, interval),
     }
 
 

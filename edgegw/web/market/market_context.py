@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from edgegw.common.trade_terms import CHARGE, DISCHARGE, Product
 from edgegw.common.units import SECOND_NS
-from edgegw.ports.representative import Language, Product, Profile
+from edgegw.ports.representative import Language, Profile
 from edgegw.web import formats
 from edgegw.web.application import action_for_members, for_members, page
 from edgegw.web.forms import Form
@@ -36,7 +37,7 @@ class Reader:
     @property
     def product(self) -> Product:
         """What the member trades: a producer what cars charge, an industrial member what they discharge."""
-        return "CHARGE" if self.sells else "DISCHARGE"
+        return CHARGE if self.sells else DISCHARGE
 
     def amount(self, amount: int) -> str:
         """What stands behind an offer of this member's: energy or tokens."""

@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.trade_terms import CHARGE, DISCHARGE, IMPORT, PRODUCTS, Product
 from edgegw.common.units import INTERVAL_S, SECOND_NS, interval_of
-from edgegw.core.line_allocation import IMPORT
-from edgegw.core.market import PRODUCTS, Price, key
+from edgegw.core.market import Price, key
 from edgegw.core.metering import MeterAccount
 from edgegw.core.orders import OPEN, Aim, OrderState
 from edgegw.core.state import Evse, Station, TradeLine
@@ -23,7 +23,7 @@ from edgegw.web.pages import Word
 
 BEHIND, AHEAD = 16, 8  # intervals shown
 ROWS_MAX = 200
-PRODUCT_WORDS = {"CHARGE": N_("buying"), "DISCHARGE": N_("selling")}
+PRODUCT_WORDS = {CHARGE: N_("buying"), DISCHARGE: N_("selling")}
 AIM_WORDS = {
     Aim.CHARGE: N_("charge"),
     Aim.SELL: N_("sell"),
@@ -140,8 +140,8 @@ def order_words(station: Station, evse_id: str, word: Word) -> str:
     return ", ".join(f"{word(AIM_WORDS[one.aim])} ({word(ORDER_WORDS[one.state])})" for one in found)
 
 
-def _amount(product: str, amount: int, locale: Locale) -> str:
-    return formats.tokens(amount, locale.language) if product == "CHARGE" else formats.kwh(amount)
+def _amount(product: Product, amount: int, locale: Locale) -> str:
+    return formats.tokens(amount, locale.language) if product == CHARGE else formats.kwh(amount)
 
 
 def _line_row(line: TradeLine, locale: Locale) -> dict[str, object]:

@@ -6,8 +6,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from edgegw.common.trade_terms import CHARGE, DISCHARGE, PRODUCTS
 from edgegw.common.units import interval_of
-from edgegw.core.market import PRODUCTS, key
+from edgegw.core.market import key
 from edgegw.core.state import Station
 from edgegw.ports.station_health import Level, worst
 from edgegw.web import formats
@@ -64,4 +65,4 @@ def figures(station: Station, locale: Locale) -> list[tuple[str, str]]:
     return found
 
 
-PRICE_NOW = {"CHARGE": N_("Price now, buying"), "DISCHARGE": N_("Price now, selling")}
+PRICE_NOW = {CHARGE: N_("Price now, buying"), DISCHARGE: N_("Price now, selling")}
