@@ -9,6 +9,7 @@ import click
 
 from edgegw.cli.console import Ended, Exit, config_option, json_option, show
 from edgegw.cli.reach import ask, call_ledger
+from edgegw.common.trade_terms import PRODUCTS
 from edgegw.common.units import INTERVAL_S
 from edgegw.config.schema import Config
 
@@ -79,7 +80,7 @@ def history(*, member_id: str, page_size: int, bookmark: str, config: Config, as
 
 
 @ledger.command()
-@click.argument("product", type=click.Choice(["CHARGE", "DISCHARGE"], case_sensitive=False))
+@click.argument("product", type=click.Choice(PRODUCTS, case_sensitive=False))
 @click.argument("at", type=Instant())
 @click.option("--zone", help="Price zone; default: the station's.")
 @config_option
