@@ -140,13 +140,13 @@ async def test_nothing_to_adopt() -> None:
     desk = Desk(silent=True)
     before = desk.station
     adopt = adopt_command(desk.now, desk.take, answer_s=0.01)
-    with pytest.raises(DeviceError, match="no meter 'X'; there are M"):
+    with pytest.raises(DeviceError, match="no meter 'X' is configured; configured meters: M"):
         await adopt({"meter_id": "X"})
-    with pytest.raises(DeviceError, match="meter M was not replaced: its serial is 7"):
+    with pytest.raises(DeviceError, match="meter M was not replaced: its serial number is 7"):
         await adopt({"meter_id": "M"})
     assert desk.station == before
     desk.read("8", 7)
-    with pytest.raises(DeviceError, match=r"8 is adopted, and was not read within 0.01 s"):
+    with pytest.raises(DeviceError, match=r"8 is adopted, but no reading arrived within 0.01 s"):
         await adopt({"meter_id": "M"})
     account = desk.station.meters["M"]
     reading = RegisterRead(
