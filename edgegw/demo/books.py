@@ -13,14 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from edgegw.common.trade_terms import EXPORT, IMPORT, Direction
+from edgegw.common.trade_terms import EXPORT, IMPORT
 from edgegw.common.units import INTERVAL_S, SECOND_NS, energy_mwh
 from edgegw.core.metering import MeterAccount
 from edgegw.core.state import Tally
 from edgegw.gateway.row_codec import decode_row
 from edgegw.store.journal_reader import JournalReader
 
-DIRECTIONS: tuple[Direction, ...] = (IMPORT, EXPORT)
+DIRECTIONS = (IMPORT, EXPORT)
 FACTS = ("epoch", "segment", "untraded", "evidence", "trade", "refused")
 GAP_S_MIN = 10
 GAP_REAL_S = 0.2  # between the readings on both sides of a cut, on a machine that keeps up
