@@ -279,7 +279,7 @@ def _sandbox_settings(wishes: Wishes, store: MemberStore) -> dict[str, Any]:
         certificate_sha256=market.certificate_sha256(crypto / "EVUserMSP" / GATEWAY),
         constants={},
     )
-    producer, industry = market.pending("PRODUCER"), market.pending("INDUSTRY")
+    producer, industry = market.unnamed("PRODUCER"), market.unnamed("INDUSTRY")
     members = [
         market.member(market.entered(store, SANDBOX_DRIVER), DRIVER_DEPOSIT_MTOK),
         market.member(market.entered(store, "the sandbox's supplier", "SUPPLIER")),

@@ -73,7 +73,7 @@ def member(enrolment: Enrolment, deposit_mtok: int = 0) -> dict[str, Any]:
     }
 
 
-def pending(kind: str) -> Enrolment:
+def unnamed(kind: str) -> Enrolment:
     """A member of another organisation, whose representative's store is not ours."""
     return Enrolment(
         member_id=secrets.token_hex(13),

@@ -168,7 +168,7 @@ def _rests_after_sale(context: StepContext, session: Session) -> bool:
 def _is_blind(context: StepContext, settings: EvseSettings) -> bool:
     """No energy without a meter: readings older than `stale_ns`, or another device in its place, stop the flow."""
     account = context.meters[settings.meter_id]
-    if account.last is None or account.pending is not None:
+    if account.last is None or account.stranger is not None:
         return True
     return context.now_ns - account.last.at_ns > context.settings.stale_ns
 

@@ -88,7 +88,7 @@ class MeterAccount:
     registered: bool = False  # its starting registers are on the ledger
     accepted: int = 0
     quarantined: int = 0
-    pending: str | None = None  # serial of the device that answers in this meter's place: nothing flows
+    stranger: str | None = None  # serial of the device that answers in this meter's place: nothing flows
     adopted: str | None = None  # serial that may take over
     trouble: MeterCondition | None = None
 
@@ -222,15 +222,17 @@ def _is_plausible(old: Registers, new: Registers, account: MeterAccount) -> bool
 def _is_strange(account: MeterAccount, reading: RegisterRead) -> bool:
     """Whether another device answers; one that tells no serial is what answered before."""
     if reading.serial is None:
-        return account.pending is not None
+        return account.stranger is not None
     return account.serial not in {None, reading.serial} and reading.serial != account.adopted
 
 
 def _keep_out(account: MeterAccount, reading: RegisterRead) -> Measured:
     """Another serial: nothing of it counts, and nothing flows, until it is adopted or the meter is back."""
-    pending = reading.serial or account.pending
-    detail = f"meter replaced? was {account.serial}, is {pending}. Run: edgegw meter adopt {account.meter_id}"
-    return _discard(replace(account, pending=pending), "serial_changed", code=REPLACED, detail=detail)
+    stranger = reading.serial or account.stranger
+    detail = (
+        f"meter replaced? was {account.serial}, is {stranger}. Run: edgegw meter adopt {account.meter_id}"
+    )
+    return _discard(replace(account, stranger=stranger), "serial_changed", code=REPLACED, detail=detail)
 
 
 def _discard(account: MeterAccount, reason: str, *, code: str, detail: str) -> Measured:
@@ -283,7 +285,7 @@ def _accept(
         suspects=(),
         accepted=account.accepted + 1,
         power_w=_mean_power_w(last, registers),
-        pending=None,
+        stranger=None,
         adopted=None,
     )
     return Measured(account=after, segments=tuple(segments))
@@ -350,7 +352,7 @@ def _open_epoch(account: MeterAccount, readings: tuple[Registers, ...], *, seria
         suspects=(),
         registered=False,
         accepted=account.accepted + 1,
-        pending=None,
+        stranger=None,
         adopted=None,
     )
     segments = [] if closed is None else [closed]

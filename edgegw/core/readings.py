@@ -33,7 +33,7 @@ def on_read(context: StepContext, event: RegisterRead) -> None:
     if evse is not None:
         session.move(context, context.evses[evse.evse_id], ReadingAccepted(t0_ns=event.t0_ns))
         running = context.evses[evse.evse_id].session
-        if account.pending is not None or (running is not None and running.order_id is not None):
+        if account.stranger is not None or (running is not None and running.order_id is not None):
             # An order's energy is counted by the meter: it ends, or goes on, with a reading.
             control.replan(context, context.evses[evse.evse_id])
 

@@ -210,16 +210,16 @@ def allow_discharge(context: StepContext, evse: Evse, session: Session) -> None:
 
 def adopt_unknown(context: StepContext, evse: Evse, transaction_id: str) -> None:
     """A transaction runs that this station knows nothing of: 0 W, and it is asked to stop."""
-    pending = Session(
+    unknown = Session(
         session_id=f"{evse.evse_id}.{transaction_id}",
         transaction_id=transaction_id,
         start_key="",
         started_ns=context.now_ns,
         answered=True,
     )
-    evse = context.put_evse(replace(evse, phase=Phase.STOPPING, session=pending, setpoint=None))
+    evse = context.put_evse(replace(evse, phase=Phase.STOPPING, session=unknown, setpoint=None))
     context.tally = replace(context.tally, sessions=context.tally.sessions + 1)
-    context.refuse("UNKNOWN_TRANSACTION", evse_id=evse.evse_id, session_id=pending.session_id)
+    context.refuse("UNKNOWN_TRANSACTION", evse_id=evse.evse_id, session_id=unknown.session_id)
     context.emit(StopRemotely(evse_id=evse.evse_id, transaction_id=transaction_id))
     control.replan(context, evse)
 

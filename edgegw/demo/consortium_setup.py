@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from edgegw.commissioning.market import entered, pending
+from edgegw.commissioning.market import entered, unnamed
 from edgegw.commissioning.representatives import RepresentativeFiles, adopted, founded
 from edgegw.commissioning.site import CHAINCODE, CHANNEL
 from edgegw.common.member_terms import MemberTerms
@@ -105,8 +105,8 @@ def enter(
         supplier=entered(store, "the supplier", "SUPPLIER"),
         guest=entered(store, "guest of the producer"),
         guest_moved=commitment(new_salt(), "guest of the producer, who has moved"),
-        producer=producer or pending("PRODUCER"),
-        industry=industry or pending("INDUSTRY"),
+        producer=producer or unnamed("PRODUCER"),
+        industry=industry or unnamed("INDUSTRY"),
     )
 
 

@@ -31,18 +31,18 @@ def adopt_command(
             raise DeviceError(
                 f"no meter {meter_id!r} is configured; configured meters: {', '.join(sorted(station().meters))}"
             )
-        if account.pending is None:
+        if account.stranger is None:
             raise DeviceError(
                 f"meter {meter_id} was not replaced: its serial number is {account.serial or 'unknown'}"
             )
-        emit(MeterAdopted(meter_id=meter_id, serial=account.pending))
+        emit(MeterAdopted(meter_id=meter_id, serial=account.stranger))
         try:
             async with asyncio.timeout(answer_s):
                 while (now := station().meters[meter_id]).epoch == account.epoch:  # noqa: ASYNC110 - state, no event
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
             raise DeviceError(
-                f"meter {meter_id}: {account.pending} is adopted, but no reading arrived within {answer_s:g} s"
+                f"meter {meter_id}: {account.stranger} is adopted, but no reading arrived within {answer_s:g} s"
             ) from error
         first = now.first
         assert first is not None

@@ -11,7 +11,7 @@ NEVER, OK, STALE, DOUBTED, FAULT, REPLACED = "never read", "ok", "stale", "doubt
 
 def state_of(account: MeterAccount, now_ns: int, stale_ns: int) -> str:
     """One word: `replaced` and `fault` before `stale`, `doubted` while discarded readings may still be noise."""
-    if account.pending is not None:
+    if account.stranger is not None:
         return REPLACED
     if account.trouble is not None and account.trouble.is_fault:
         return FAULT
@@ -28,7 +28,7 @@ def present(account: MeterAccount, now_ns: int, stale_ns: int) -> dict[str, obje
     return {
         "state": state_of(account, now_ns, stale_ns),
         "serial": account.serial,
-        "stranger": account.pending,
+        "stranger": account.stranger,
         "epoch": account.epoch,
         "import_wh": None if last is None else last.import_mwh // 1000,
         "export_wh": None if last is None else last.export_mwh // 1000,

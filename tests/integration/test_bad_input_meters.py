@@ -241,7 +241,7 @@ async def test_another_meter_in_its_place(_row: int) -> None:
         station.bus.meters[1].twist = lambda request, _right: refusal(request, 6)
         await station.until(lambda: station.account().trouble is not None, ask=BAD)
         station.bad.twist = None
-        await station.until(lambda: station.account().pending == "4711", ask=BAD)
+        await station.until(lambda: station.account().stranger == "4711", ask=BAD)
         await station.read_twice(GOOD)
         assert station.codes() == [("meter.read_failed", "EGW-2002"), ("meter.read_failed", "EGW-2007")]
         assert station.lines[-1][1]["detail"] == (

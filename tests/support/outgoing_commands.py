@@ -186,7 +186,7 @@ PLACES = (
     Place(
         name="example",
         where="tests/support/outgoing_commands.py",
-        what="one command in `EXAMPLES`, which the checks below send.",
+        what="one command in `tests.support.outgoing_commands.EXAMPLES`, which the checks below send.",
         check=example_faults,
     ),
     Place(

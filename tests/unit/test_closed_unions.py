@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from edgegw.chargers import command_queue
-from edgegw.core import correlation, effects, events, ledger_replies, session, station
+from edgegw.core import correlation, effects, events, internal_events, ledger_replies, sale, session, station
 from firmware_sim import faults
 from firmware_sim.plans import FAULT_KINDS
 from tests.support.closed_unions import table_faults, unlisted
@@ -19,15 +19,17 @@ TABLES: Mapping[str, tuple[Mapping[Any, object], object]] = {
     "core.station.HANDLERS": (station.HANDLERS, events.Event),
     "core.session.TRANSITIONS": (
         {event: phase for phase, event in session.TRANSITIONS},
-        events.TransactionMessage | events.EvseMessage,
+        session.DeviceEvent | session.StationEvent,
     ),
-    "core.outbox.MOVES": (ledger_replies.MOVES, events.LedgerAnswer),
-    "chargers.commands.RULES": (command_queue.RULES, command_queue.Command),
+    "core.sale.TRANSITIONS": ({event: stage for stage, event in sale.TRANSITIONS}, sale.SaleEvent),
+    "core.ledger_replies.MOVES": (ledger_replies.MOVES, events.LedgerAnswer),
+    "chargers.command_queue.RULES": (command_queue.RULES, command_queue.Command),
 }
 UNIONS: Mapping[ModuleType, tuple[object, ...]] = {
     events: (events.Event,),
     effects: (effects.Effect,),
     correlation: (correlation.TimerKey, correlation.QueryKey),
+    internal_events: (session.StationEvent, sale.SaleEvent),
 }
 
 

@@ -183,16 +183,16 @@ def test_another_serial_counts_for_nothing() -> None:
     assert (measured.quarantined, measured.code) == ("serial_changed", "EGW-2007")
     assert measured.detail == "meter replaced? was 7, is 8. Run: edgegw meter adopt M"
     strange = measured.account
-    assert (strange.serial, strange.pending, strange.last) == ("7", "8", account.last)
+    assert (strange.serial, strange.stranger, strange.last) == ("7", "8", account.last)
     silent = measure(strange, read(30, 103, serial=None))
-    assert (silent.quarantined, silent.account.pending) == ("serial_changed", "8")
+    assert (silent.quarantined, silent.account.stranger) == ("serial_changed", "8")
 
 
 def test_the_old_meter_may_come_back() -> None:
     """When the known serial answers plausibly again, all is as before, and an adoption that was waiting is void."""
     account = replace(after(read(0, 100), read(20, 7, serial="8")), adopted="8")
     back = measure(account, read(30, 101)).account
-    assert (back.epoch, back.pending, back.adopted) == (1, None, None)
+    assert (back.epoch, back.stranger, back.adopted) == (1, None, None)
     assert measure(back, read(40, 8, serial="8")).quarantined == "serial_changed"
 
 
@@ -204,7 +204,7 @@ def test_an_adopted_serial_opens_an_epoch() -> None:
     assert [(item.epoch, item.import_wh) for item in measured.segments] == [(1, 1)]
     assert measured.account.first is not None
     assert measured.account.first.import_mwh == 8_000
-    assert (measured.account.pending, measured.account.adopted) == (None, None)
+    assert (measured.account.stranger, measured.account.adopted) == (None, None)
     assert measure(measured.account, read(40, 9, serial="9")).quarantined == "serial_changed"
 
 

@@ -79,7 +79,7 @@ def test_what_is_pasted_is_one_meter(serial: str | None, meter_id: str) -> None:
             601,
             "fault",
         ),
-        (MeterAccount(meter_id="M", meter_ref="R", power_w_max=1, last=READ, pending="8"), 601, "replaced"),
+        (MeterAccount(meter_id="M", meter_ref="R", power_w_max=1, last=READ, stranger="8"), 601, "replaced"),
     ],
 )  # fmt: skip
 def test_states(account: MeterAccount, age_s: int, state: str) -> None:

@@ -257,7 +257,7 @@ def test_restore_asks_first(path: Path, config: Path) -> None:
     """Without --yes a question, and "no" changes nothing; "yes" says what to do next."""
     made = backups.make_backup(path, kept=3)
     refused = run(config, "restore", str(made), answer="n\n")
-    assert (refused.exit_code, "nothing was changed" in refused.stderr) == (1, True)
+    assert (refused.exit_code, "nothing changed" in refused.stderr) == (1, True)
     assert "1970-01-01T00:00:00Z" in refused.stderr
     done = run(config, "restore", str(made), "--json", answer="y\n")
     assert done.exit_code == 0, done.output
