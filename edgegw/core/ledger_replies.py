@@ -1,15 +1,14 @@
-"""What the ledger's answers mean for the station: the head of each lane moves, and each ended submission has a reader.
+"""What the ledger's answers mean for the station: each lane moves on, and each ended submission has a reader.
 
-`settlement` knows the life of one submission; this module knows which submissions there are and what waits for them.
+`core.submission` is the life of one submission; this module knows which submissions exist and what waits for each.
+Lines of trades are gathered and read in `core.trade_lines`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, assert_never
 
-from edgegw.common.trade_terms import IMPORT, MARKET, RETAIL
-from edgegw.common.units import amount_mtok
-from edgegw.core import control, line_allocation, sale, schedule, session, session_end
+from edgegw.core import sale, schedule, session, session_end, trade_lines
 from edgegw.core import submission as life
 from edgegw.core.effects import Effect
 from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFailed
@@ -17,13 +16,12 @@ from edgegw.core.internal_events import (
     ChargeHoldOpened,
     ChargeHoldRefused,
     EnergyAttested,
-    LinesSettled,
     PreparationFailed,
     SaleHoldOpened,
     SweepCommitted,
 )
-from edgegw.core.market import CHARGE, DISCHARGE, SliceState, key
-from edgegw.core.state import Evse, HoldState, SaleStage, TradeLine
+from edgegw.core.market import CHARGE, SliceState
+from edgegw.core.state import Evse, HoldState
 from edgegw.core.step_context import StepContext
 from edgegw.core.submission import (
     Committed,
@@ -35,8 +33,6 @@ from edgegw.core.submission import (
     Refused,
     Submission,
 )
-
-TRADES_LANE = "trades"
 
 
 def on_answer(context: StepContext, event: Endorsed | EndorseFailed | CommitKnown | CommitUnknown) -> None:
@@ -92,7 +88,7 @@ def _note_end(context: StepContext, submission: Ended) -> None:
 
 def move_lanes(context: StepContext) -> None:
     """Start what stands at the head of its lane; a stale head ends and the next one moves up."""
-    _gather_lines(context)
+    trade_lines.gather_lines(context)
     while True:
         waiting = [item for item in life.heads(context.submissions.rows) if isinstance(item, New)]
         if not waiting:
@@ -105,49 +101,6 @@ def move_lanes(context: StepContext) -> None:
             ended = ended or isinstance(moved, Expired)
         if not ended:
             return
-
-
-def _gather_lines(context: StepContext) -> None:
-    """One RecordTrades with all lines closed since the last one, as long as none is in flight."""
-    if any(item.lane == TRADES_LANE for item in context.submissions.values()):
-        return
-    ready = [
-        line
-        for line in context.lines.values()
-        if line.submission_id is None and context.meters[line.meter_id].registered
-    ]
-    batch = sorted(ready, key=lambda line: line.number)[: context.settings.lines_max]
-    if not batch:
-        return
-    submission = context.submit(
-        "RecordTrades",
-        {"lines": [_argument(line) for line in batch]},
-        lane=TRADES_LANE,
-        purpose=Purpose.TRADES,
-        subject=f"{len(batch)} lines",
-    )
-    for line in batch:
-        context.lines.put(line.trade_id, replace(line, submission_id=submission.submission_id))
-
-
-def _argument(line: TradeLine) -> dict[str, object]:
-    argument: dict[str, object] = {
-        "tradeId": line.trade_id,
-        "meterRef": line.meter_ref,
-        "epoch": line.epoch,
-        "direction": line.direction,
-        "startWh": str(line.start_wh),
-        "endWh": str(line.end_wh),
-        "interval": line.interval,
-        "kind": line.kind,
-        "holdId": line.hold_id,
-        "evidenceHash": line.evidence_hash,
-    }
-    if line.slice_id is not None:
-        argument["sliceId"] = line.slice_id
-    if line.reason is not None:
-        argument["reason"] = line.reason
-    return argument
 
 
 # --- readers of ended submissions -----------------------------------------------------------------------------------
@@ -258,142 +211,6 @@ def _read_meter(context: StepContext, submission: Ended) -> None:
         context.meters.put(meter_id, replace(account, registered=True))
 
 
-def _read_trades(context: StepContext, submission: Ended) -> None:
-    """Each line by itself: recorded, or refused with a code and then retail or untraded."""
-    envelope = None if isinstance(submission, Expired) else submission.envelope
-    raw = None if envelope is None else envelope.result.get("results")
-    results = raw if isinstance(raw, list) else []
-    by_id: dict[str, Mapping[str, object]] = {str(item["tradeId"]): item for item in results}
-    for line in context.lines.values():
-        if line.submission_id != submission.submission_id:
-            continue
-        context.lines.drop(line.trade_id)
-        answer = by_id.get(line.trade_id, {"status": "REFUSED", "code": submission.code})
-        if isinstance(submission, Committed) and answer["status"] in {"RECORDED", "KNOWN"}:
-            _record(context, line, answer=answer, submission=submission)
-        else:
-            _line_refused(context, line, str(answer.get("code", submission.code)))
-    _after_lines(context)
-
-
-def _record(
-    context: StepContext, line: TradeLine, *, answer: Mapping[str, object], submission: Committed
-) -> None:
-    tally = context.tally
-    reasons = dict(tally.retail_reasons)
-    if line.reason is not None:
-        reasons[line.reason] = reasons.get(line.reason, 0) + line.energy_wh
-    imported = line.direction == IMPORT
-    context.tally = replace(
-        tally,
-        trades=tally.trades + 1,
-        market_wh=tally.market_wh + (line.energy_wh if imported and line.kind == MARKET else 0),
-        retail_wh=tally.retail_wh + (line.energy_wh if imported and line.kind == RETAIL else 0),
-        sold_wh=tally.sold_wh + (0 if imported else line.energy_wh),
-        retail_reasons=reasons,
-    )
-    amount = answer.get("amount")
-    amount_paid = int(amount) if isinstance(amount, str) else None
-    if amount_paid is not None and line.kind == RETAIL:
-        # Where the ceiling was not known yet, the line was charged to our account at the hold's limit.
-        hold = context.holds[line.hold_id]
-        context.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost + amount_paid))
-    _pay(context, line, amount_paid or 0)
-    context.note(
-        "trade",
-        trade_id=line.trade_id,
-        evse_id=line.evse_id,
-        session_id=line.session_id,
-        direction=line.direction,
-        kind=line.kind,
-        reason=line.reason,
-        interval=line.interval,
-        start_wh=line.start_wh,
-        end_wh=line.end_wh,
-        price_mtok_per_kwh=_price_of(context, line),
-        amount_mtok=amount_paid,
-        evidence_hash=line.evidence_hash,
-        tx_id=submission.envelope.tx_id,
-        block=submission.block,
-        status=str(answer["status"]),
-    )
-    context.log(
-        "trade.recorded",
-        **_told(line),
-        price_mtok_per_kwh=_price_of(context, line),
-        amount_mtok=amount_paid,
-        reason=line.reason,
-        block=submission.block,
-    )
-
-
-def _pay(context: StepContext, line: TradeLine, amount: int) -> None:
-    """The running sums of the line's session, while it is there."""
-    one = context.in_session(line.evse_id, line.session_id)
-    if one is None:
-        return
-    if line.direction == IMPORT:
-        context.put_session(line.evse_id, replace(one, paid_mtok=one.paid_mtok + amount))
-    else:
-        context.put_session(line.evse_id, replace(one, earned_mtok=one.earned_mtok + amount))
-
-
-def _told(line: TradeLine) -> dict[str, object]:
-    """What a log line says of a trade."""
-    return {
-        "trade_id": line.trade_id,
-        "evse_id": line.evse_id,
-        "session_id": line.session_id,
-        "direction": line.direction,
-        "kind": line.kind,
-        "interval": line.interval,
-        "energy_wh": line.energy_wh,
-    }
-
-
-def _price_of(context: StepContext, line: TradeLine) -> int | None:
-    """The price a recorded line had, as far as this station has seen the interval's record."""
-    record = context.prices.get(key(CHARGE if line.direction == IMPORT else DISCHARGE, line.interval))
-    if record is None:
-        return None
-    return record.price_mtok_per_kwh if line.kind == MARKET else record.ceiling_mtok_per_kwh
-
-
-def _line_refused(context: StepContext, line: TradeLine, code: str) -> None:
-    """A refused market line is offered once more as retail; otherwise the energy stays untraded."""
-    context.log("trade.refused", **_told(line), code=code)
-    again = line.kind == MARKET and line.direction == IMPORT and line.accept_retail
-    hold = context.holds[line.hold_id]
-    if again:
-        reason = line_allocation.retail_reason(context, line.interval, hold)
-        record = context.prices.get(key(CHARGE, line.interval))
-        ceiling = hold.limit_mtok_per_kwh if record is None else record.ceiling_mtok_per_kwh
-        cost = amount_mtok(ceiling or hold.limit_mtok_per_kwh, line.energy_wh)
-        if cost <= hold.left + line.cost:
-            context.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost + cost))
-            retail = replace(line, kind=RETAIL, slice_id=None, reason=reason, cost=cost, submission_id=None)
-            context.lines.put(line.trade_id, retail)
-            return
-    context.holds.put(hold.hold_id, replace(hold, used=hold.used - line.cost))
-    context.untraded(
-        line.direction,
-        f"REFUSED_{code}",
-        line.energy_wh,
-        meter_id=line.meter_id,
-        epoch=line.epoch,
-        start_wh=line.start_wh,
-        interval=line.interval,
-    )
-
-
-def _after_lines(context: StepContext) -> None:
-    for evse in context.evses.values():
-        sale.move(context, evse, LinesSettled())
-        current = context.evses[evse.evse_id]
-        if current.session is not None and current.session.sale is SaleStage.READY:
-            control.replan(context, current)
-
-
 def release_holds(context: StepContext) -> None:
     """Release every closing hold whose last line is settled."""
     closing = [hold for hold in context.holds.values() if hold.state is HoldState.CLOSING]
@@ -434,5 +251,5 @@ READERS: Mapping[Purpose, Callable[[StepContext, Ended], None]] = {
     Purpose.SWEEP: _read_sweep,
     Purpose.ATTEST: _read_attest,
     Purpose.METER: _read_meter,
-    Purpose.TRADES: _read_trades,
+    Purpose.TRADES: trade_lines.read_trades,
 }
