@@ -22,7 +22,7 @@ from edgegw.fabric.wire import MalformedMessageError, decode, encode
 
 ATTRIBUTES_OID = x509.ObjectIdentifier("1.2.3.4.5.6.7.8.1")
 ROLE_ATTRIBUTE = "edgegw.role"
-GATEWAY_ATTRIBUTE = "edgegw.gateway.loop"
+GATEWAY_ATTRIBUTE = "edgegw.gateway"
 
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _SHA256 = ec.ECDSA(hashes.SHA256())

@@ -84,7 +84,7 @@ class Roots:
             msp=msp,
             nodes=frozenset(str(unit.value) for unit in units),
             role=attributes.get("edgegw.role", ""),
-            gateway=attributes.get("edgegw.gateway.loop", ""),
+            gateway=attributes.get("edgegw.gateway", ""),
             key=key,
         )
 

@@ -54,7 +54,7 @@ def test_a_request_says_what_is_wanted(wanted: Wanted) -> None:
     assert isinstance(asked.public_key(), ec.EllipticCurvePublicKey)
     (mark,) = asked.extensions
     assert isinstance(mark.value, x509.UnrecognizedExtension)
-    assert mark.value.value == b'{"attrs":{"edgegw.gateway.loop":"gw7","edgegw.role":"gateway"}}'
+    assert mark.value.value == b'{"attrs":{"edgegw.gateway":"gw7","edgegw.role":"gateway"}}'
     assert (wanted.folder / "key.pem").stat().st_mode & 0o777 == 0o600
     assert files(wanted.folder) == {"key.pem", "request.csr"}
 
@@ -64,7 +64,7 @@ def test_asking_again_keeps_the_key(wanted: Wanted, crypto: Path, roots: Roots) 
     signed = sign(crypto, request(wanted))
     request(wanted)
     identity = install(wanted, signed, roots)
-    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway.loop": "gw7"}
+    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway": "gw7"}
     assert files(wanted.folder) == {"key.pem", "cert.pem"}
     assert identity.verify(PROBE.message, load_signer(wanted.folder).sign(PROBE))
 
@@ -160,7 +160,7 @@ def an_authority(crypto: Path, wanted: Wanted) -> bytes:
     [
         (other_key, "not for the key"),
         (other_role, "edgegw.role must be gateway, and is oracle"),
-        (other_gateway, "edgegw.gateway.loop must be gw7, and is gw8"),
+        (other_gateway, "edgegw.gateway must be gw7, and is gw8"),
         (other_root, "not issued by the CA of EVUserMSP"),
         (ended, "has ended"),
         (no_certificate, "no PEM certificate"),

@@ -51,7 +51,7 @@ def test_identity_survives_the_wire_with_its_attributes(network: Network) -> Non
     identity = parse_identity(network.signer().identity.serialized)
     assert identity == network.signer().identity
     assert identity.node_roles == {"client"}
-    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway.loop": "gateway1"}
+    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway": "gateway1"}
     assert network.signer("ProducerMSP/admin").identity.node_roles == {"admin"}
     assert network.peers["IndustryMSP"][1].identity.attributes == {}
 

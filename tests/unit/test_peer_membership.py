@@ -112,7 +112,7 @@ def test_further_members_are_enrolled_once(network: Network) -> None:
     """`MSP:NAME:ROLE[:GATEWAY]` gives key and certificate; again, the same."""
     folder = membership.enrol(network.crypto, Enrolment.parse("EVUserMSP:gateway2:gateway:gateway2"))
     identity = load_signer(folder).identity
-    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway.loop": "gateway2"}
+    assert identity.attributes == {"edgegw.role": "gateway", "edgegw.gateway": "gateway2"}
     assert network.rules.roots.issued(parse_identity(identity.serialized))
     again = membership.enrol(network.crypto, Enrolment.parse("EVUserMSP:gateway2:gateway:gateway2"))
     assert load_signer(again).identity == identity
