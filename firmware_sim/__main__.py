@@ -1,6 +1,7 @@
-"""The command line: `firmware-sim run|plan|charger|meter|audit`.
+"""Run the command line `firmware-sim run|plan|charger|meter|audit`.
 
-Decides how a scenario is started and stopped. Standard output carries one JSON object a line, for an orchestrator.
+Decides how a scenario is started and stopped. `run`, `charger` and `meter` print one JSON object per line on standard
+output, for a parent process.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def main() -> None:
     """Simulated chargers, meters and cars for any OCPP and Modbus system."""
     for descriptor in range(
         3
-    ):  # closed by the parent process: no socket may take its number, libuv refuses to close it
+    ):  # if the parent closed 0, 1 or 2, a socket could get that number, and libuv refuses to close it
         try:
             os.fstat(descriptor)
         except OSError:
@@ -56,7 +57,7 @@ def _load(path: Path) -> Scenario:
 
 
 def _clock(scenario: Scenario, speed: str) -> Clock:
-    """Return the run's shared clock, or one of our own that starts at the scenario's start."""
+    """Return the clock from the environment, or else a new one that starts at the scenario's start."""
     clock = Clock.from_environment()
     if CLOCK_VARIABLE not in os.environ:
         clock = Clock(
@@ -94,7 +95,7 @@ def _run(station: SimulatedStation, ready_file: Path | None = None) -> None:
 @click.argument("scenario", type=PATH)
 @click.option("--books", type=PATH, help="Where to write the sealed books.")
 @click.option("--ready-file", type=PATH, help="Written when all chargers are connected.")
-@click.option("--status", type=PATH, help="Rewritten each second with what goes on.")
+@click.option("--status", type=PATH, help="Rewritten each second with the station's state.")
 @click.option("--csms", help="WebSocket address instead of the scenario's, without the charger's id.")
 @click.option(
     "--speed", default="60", show_default=True, help=f"Simulated seconds a second, without {CLOCK_VARIABLE}."
@@ -108,7 +109,7 @@ def run(
     csms: str | None,
     speed: str,
 ) -> None:
-    """Run SCENARIO until it is stopped; its world ends at its own time."""
+    """Run SCENARIO until it is stopped; simulated time halts at the scenario's end."""
     plan = _load(scenario)
     if csms is not None:
         plan = dataclasses.replace(plan, csms=csms)
@@ -118,7 +119,7 @@ def run(
 @main.command()
 @click.argument("scenario", type=PATH)
 def plan(scenario: Path) -> None:
-    """Show who comes to which EVSE in SCENARIO, as JSON."""
+    """Print SCENARIO's EVSEs and visits as JSON."""
     loaded = _load(scenario)
     visits = [
         {
@@ -149,7 +150,7 @@ def plan(scenario: Path) -> None:
 @click.option("--ocpp", type=click.Choice(VERSIONS), default="2.1", show_default=True)
 @click.option("--password", default="", help="Basic auth password; the user name is the identity.")
 @click.option("--id-token", default="04A1B2C3D4E5F6", show_default=True)
-@click.option("--no-card", is_flag=True, help="Nobody presents a card: the car waits for a remote start.")
+@click.option("--no-card", is_flag=True, help="No card is presented: the car waits for a remote start.")
 @click.option("--wanted-wh", type=int, default=10_000, show_default=True, help="Energy the car wants.")
 @click.option("--minutes", type=int, default=60, show_default=True, help="How long the car stays.")
 @click.option("--sells", is_flag=True, help="The car can discharge.")
@@ -169,10 +170,12 @@ def plan(scenario: Path) -> None:
     help="Its battery's capacity.",
 )
 @click.option(
-    "--meter-profile", type=MeterProfile(), help="Serve a Modbus meter of this profile too: a name or a file."
+    "--meter-profile",
+    type=MeterProfile(),
+    help="Also serve a Modbus meter of this profile: a name or a file.",
 )
 @click.option("--meter-port", type=int, default=0)
-def charger(  # noqa: PLR0913 - one parameter an option
+def charger(  # noqa: PLR0913 - one parameter per option
     *,
     csms: str,
     ca_file: Path | None,
@@ -232,7 +235,7 @@ def charger(  # noqa: PLR0913 - one parameter an option
     "--profile", type=MeterProfile(), required=True, help="The meter's register map: a name or a file."
 )
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=0, help="0: a free one, which is told.")
+@click.option("--port", type=int, default=0, help="0: a free port, which is printed.")
 @click.option("--unit", type=int, default=1, show_default=True)
 @click.option("--power-w", type=int, default=5000, show_default=True, help="A constant import.")
 def meter(*, profile: Path, host: str, port: int, unit: int, power_w: int) -> None:
@@ -255,14 +258,16 @@ def meter(*, profile: Path, host: str, port: int, unit: int, power_w: int) -> No
 
 @main.command()
 @click.option("--blocks", type=FILE, required=True, help="All raw blocks, each after its length (varint).")
-@click.option("--trust", type=FILE, required=True, help="JSON: organisation to root certificate (PEM).")
+@click.option(
+    "--trust", type=FILE, required=True, help="JSON object: organisation to root certificate (PEM)."
+)
 @click.option("--books", type=FILE, required=True, help="The sealed books of the same run.")
 @click.option(
     "--station-facts", type=FILE, required=True, help="The station's facts, one JSON object a line."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report as one JSON object.")
 def audit(*, blocks: Path, trust: Path, books: Path, station_facts: Path, as_json: bool) -> None:
-    """Recompute a ledger's blocks and hold them against the sealed books; exit status 1 if anything differs."""
+    """Recompute a ledger's blocks and compare them with the sealed books; exit status 1 on any difference."""
     report = recompute(Sources(blocks=blocks, trust=trust, books=books, facts=station_facts))
     if as_json:
         click.echo(json.dumps(report))

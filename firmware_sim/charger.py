@@ -1,7 +1,7 @@
-"""The charger: one EVSE's state machine from plug in to unplug, whatever OCPP version carries it.
+"""Run one EVSE's charger from plug-in to unplug, independently of the OCPP version.
 
-Decides when a transaction starts and ends, when the contactor closes, which power is offered, and what is worth
-telling. Energy flows only after a start was answered Accepted, and by the charging profiles. Never opens a socket
+Decides when a transaction starts and ends, when the contactor closes, which power is offered and which messages are
+sent. Energy flows only after the server accepts the start, and within the charging profiles. Never opens a socket
 (`Link` does) and never integrates energy (`Plant` does).
 """
 
@@ -18,36 +18,38 @@ from firmware_sim.profiles import Profile, ProfileRefused, ProfileStack
 from firmware_sim.visit import Reading, Transaction, TxEvent, Visit
 from firmware_sim.world import NS_PER_S, Clock
 
-CONNECTION_TIMEOUT_S = 60  # simulated: for so long a remote start waits for a car (1.6 ConnectionTimeOut, 2.x EVConnectionTimeOut)
-RESET_AFTER_S = 0.1  # real: the answer leaves first
+CONNECTION_TIMEOUT_S = (
+    60  # simulated: how long a remote start waits for a car (1.6 ConnectionTimeOut, 2.x EVConnectionTimeOut)
+)
+RESET_AFTER_S = 0.1  # real: long enough for the answer to leave first
 ACCEPTED = "Accepted"
 REGISTERS = ("Energy.Active.Import.Register", "Energy.Active.Export.Register")
 MEASURANDS = (*REGISTERS, "Power.Active.Import", "Power.Active.Export", "SoC")
 
 
 class Link(Protocol):
-    """What carries a charger's messages. All but `authorize` return at once; messages wait for a connection."""
+    """Sends a charger's messages. All methods but `authorize` return at once; messages wait for a connection."""
 
     online: bool
 
     def post(self, event: TxEvent) -> None:
-        """Queue a transaction message; the answer comes back by `Charger.answered`."""
+        """Queue a transaction message; the answer arrives by `Charger.answered`."""
 
     def show(self, status: str, at_ns: int) -> None:
-        """Report the connector's status (1.6 words)."""
+        """Report the connector's status, one of OCPP 1.6's ChargePointStatus values."""
 
-    def tell_needs(self, visit: Visit, soc_percent: int) -> None:
-        """Report what the car needs, where the version can."""
+    def report_needs(self, visit: Visit, soc_percent: int) -> None:
+        """Report the car's charging needs, if the OCPP version has a message for them."""
 
     async def authorize(self, id_token: str) -> str:
-        """Ask whether an idToken may charge; return the status."""
+        """Send an Authorize request and return the status of the idToken."""
 
     def reboot(self, until_ns: int, reason: str) -> None:
-        """Drop the connection until then and boot anew."""
+        """Drop the connection until simulated `until_ns`, then send a BootNotification with `reason`."""
 
 
 class Charger:
-    """One EVSE's charger."""
+    """The charger of one EVSE; `live` runs it, the link and the fault injectors call its other methods."""
 
     link: Link
 
@@ -73,7 +75,7 @@ class Charger:
 
     # --- the life of a charger ---
     async def live(self) -> None:
-        """Serve all visits, one after the other."""
+        """Serve all planned visits, one after the other."""
         for visit in self.visits:
             if not visit.outcome.startswith("refused"):
                 await self.clock.sleep_until(visit.plan.arrival_ns)
@@ -82,7 +84,7 @@ class Charger:
     async def _serve(self, visit: Visit) -> None:
         plan = visit.plan
         if self._asked is not None and self.clock.now_ns() > self._asked_until_ns:
-            self._asked = None  # the car came too late for it
+            self._asked = None  # the remote start has timed out
         self.visit, visit.outcome = visit, "plugged"
         self.may_discharge = self.plan.dialect == "negative_limit"
         self.plant.plug(self.clock.now_ns(), plan.car, wanted_wh=plan.wanted_wh, until_ns=plan.departure_ns)
@@ -103,7 +105,7 @@ class Charger:
         self.link.show("Available", self.clock.now_ns())
 
     async def _present_card(self, visit: Visit) -> None:
-        """The driver presents a card; an accepted one asks for a transaction, unless a remote start did meanwhile."""
+        """Authorize the visit's card; request a transaction if it is accepted and no remote start came meanwhile."""
         status = await self._authorized(visit.plan)
         if status == ACCEPTED:
             self._asked = self._asked or self._new_transaction(visit.plan.id_token)
@@ -128,7 +130,7 @@ class Charger:
         tx.begin = self._reading()
         remote = tx.remote_start_id is not None
         self._post("started", "RemoteStart" if remote else "Authorized", "Transaction.Begin")
-        if self.plan.ocpp == "1.6":  # its start carries no export register
+        if self.plan.ocpp == "1.6":  # StartTransaction carries no export register
             self._post("updated", "MeterValuePeriodic", "Transaction.Begin")
         while tx.verdict is None and tx.stop_reason is None and not self._departed(plan):
             await self._wait(plan.departure_ns)
@@ -148,13 +150,13 @@ class Charger:
         self._reset_if_due()
 
     async def _deliver(self, visit: Visit, tx: Transaction) -> None:
-        """Let energy flow until the transaction's end; tell what changes."""
+        """Let energy flow until the transaction ends, and report changes and samples."""
         now_ns = self.clock.now_ns()
         tx.next_sample_ns = now_ns + self.sample_interval_s * NS_PER_S
         self._follow()
         if not self._dark:
             self.plant.close(now_ns)
-        self.link.tell_needs(visit, self._reading().soc_percent)
+        self.link.report_needs(visit, self._reading().soc_percent)
         while tx.stop_reason is None and not self._departed(visit.plan):
             self._report(tx)
             times = [visit.plan.departure_ns, self.plant.next_change_ns(self.clock.now_ns())]
@@ -162,7 +164,7 @@ class Charger:
             await self._wait(min(each for each in times if each is not None))
 
     def _report(self, tx: Transaction) -> None:
-        """Tell a change of state or mode, or a periodic sample, if there is one to tell."""
+        """Send a message if the charging state or operation mode changed, or a periodic sample is due."""
         now_ns = self.clock.now_ns()
         if self._dark:
             tx.next_sample_ns = now_ns + self.sample_interval_s * NS_PER_S
@@ -191,7 +193,7 @@ class Charger:
         return self.clock.now_ns() >= plan.departure_ns
 
     async def _wait(self, until_ns: int) -> None:
-        """Return at `until_ns`, or earlier when something happened."""
+        """Return at simulated `until_ns`, or earlier when `_wake` is set."""
         try:
             async with asyncio.timeout(self.clock.real_s_until(until_ns)):
                 await self._wake.wait()
@@ -233,14 +235,14 @@ class Charger:
         self.link.post(event)
 
     def _follow(self) -> None:
-        """Give the plant the power the installed profiles ask for from now on."""
+        """Command the plant to follow the power of the installed profiles from now on."""
         now_ns = self.clock.now_ns()
         self.plant.command(now_ns, self.stack.pieces(now_ns))
         self._wake.set()
 
     # --- what the link reports ---
     def answered(self, event: TxEvent, status: str | None) -> None:
-        """A transaction message was answered; `status` None: the answer gave none (or the message was given up)."""
+        """Take the answer to a transaction message; `status` None: the answer has none, or the message was dropped."""
         tx = event.tx
         if event.kind == "started":
             tx.verdict = status or ACCEPTED
@@ -249,18 +251,18 @@ class Charger:
         self._wake.set()
 
     def went_offline(self) -> None:
-        """The connection is gone."""
+        """Start the profiles' offline clock."""
         self.stack.went_offline(self.clock.now_ns())
         self._follow()
 
     def came_online(self) -> None:
-        """The connection is back."""
+        """Stop the profiles' offline clock."""
         self.stack.came_online(self.clock.now_ns())
         self._follow()
 
-    # --- what the server asks ---
+    # --- what the server requests ---
     def set_profile(self, profile: Profile, tx_id: str | None) -> None:
-        """Install a charging profile. ProfileRefused with the reason if it cannot be obeyed."""
+        """Install a charging profile. Raise ProfileRefused with the reason if the charger cannot follow it."""
         if profile.purpose == "TxProfile" and (self.tx is None or tx_id not in self._tx_names(self.tx)):
             raise ProfileRefused("TxNotFound")
         if not self.may_discharge and any(power_w < 0 for _, power_w in profile.steps):
@@ -269,17 +271,17 @@ class Charger:
         self._follow()
 
     def _tx_names(self, tx: Transaction) -> set[str | None]:
-        """Return what a TxProfile may call the running transaction; 1.6 may leave it out."""
+        """Return the transaction ids by which a TxProfile may name the running transaction; optional in 1.6."""
         return {str(tx.number), None} if self.plan.ocpp == "1.6" else {tx.tx_id}
 
     def clear_profiles(self, *, profile_id: int | None, purpose: str | None, level: int | None) -> bool:
-        """Remove charging profiles; whether any matched."""
+        """Remove the charging profiles that match; return whether any did."""
         found = self.stack.clear(profile_id=profile_id, purpose=purpose, level=level)
         self._follow()
         return found
 
     def update_profile(self, profile_id: int, power_w: int) -> bool:
-        """Give a dynamic profile its new power; False if that cannot be."""
+        """Set a dynamic profile's power; return False if it is unknown or discharging is not allowed."""
         if power_w < 0 and not self.may_discharge:
             return False
         done = self.stack.update(profile_id, power_w, self.clock.now_ns())
@@ -287,13 +289,13 @@ class Charger:
         return done
 
     def allow_transfer(self, modes: list[str]) -> None:
-        """Learn which energy transfer is allowed (2.1 Q01, Q02); without BPT there is no discharge."""
+        """Set the allowed energy transfer modes (2.1 Q01, Q02); without a BPT mode the car may not discharge."""
         self.may_discharge = any("BPT" in mode for mode in modes)
 
     def request_start(
         self, id_token: str, *, remote_start_id: int = 0, profile: Profile | None = None
     ) -> Transaction | None:
-        """Start a transaction for the plugged car, or for the next one if it comes in time; None if one runs."""
+        """Start a transaction for the plugged car, or for the next one within the timeout; None if one is running."""
         if self.tx is not None:
             return None
         if profile is not None:
@@ -304,7 +306,7 @@ class Charger:
         return self._asked
 
     def request_stop(self, tx_id: str) -> bool:
-        """End the running transaction; False if it is another."""
+        """End the running transaction; return False if `tx_id` is not its id."""
         if self.tx is None or tx_id not in {self.tx.tx_id, str(self.tx.number)}:
             return False
         self.tx.stop_reason = self.tx.stop_reason or "Remote"
@@ -312,7 +314,7 @@ class Charger:
         return True
 
     def request_reset(self, *, immediate: bool) -> bool:
-        """Reset: at once (which ends the transaction) or when idle; whether it is done at once."""
+        """Reset at once, which ends the transaction, or when idle; return whether it is at once."""
         self._reset_reason = "RemoteReset" if immediate or self.tx is None else "ScheduledReset"
         if self.tx is None:
             self._reset_if_due()
@@ -328,25 +330,25 @@ class Charger:
             loop.call_later(RESET_AFTER_S, self.link.reboot, self.clock.now_ns(), reason)
 
     def set_sample_interval(self, interval_s: int) -> None:
-        """Sample every `interval_s` simulated seconds from now; 0: no periodic samples."""
+        """Send a sample every `interval_s` simulated seconds from now; 0 switches periodic samples off."""
         self.sample_interval_s = interval_s
         if self.tx is not None:
             self.tx.next_sample_ns = self.clock.now_ns() + interval_s * NS_PER_S
         self._wake.set()
 
     def sample_now(self) -> None:
-        """Tell a sample because the server asked."""
+        """Send a sample of the running transaction, as the server's trigger requests."""
         if self.tx is not None:
             self._post("updated", "Trigger", "Trigger")
 
     # --- faults ---
     def power_off(self) -> None:
-        """The charger loses its power: contactor open, silent; the transaction stays in its memory."""
+        """Lose power: open the contactor and send nothing; the transaction is kept in memory."""
         self._dark = True
         self.plant.open(self.clock.now_ns())
 
     def power_on(self) -> None:
-        """Power is back: the transaction goes on (2.1 E17)."""
+        """Regain power and resume the transaction (2.1 E17)."""
         self._dark = False
         if self.tx is not None and self.tx.verdict == ACCEPTED and self.tx.stop_reason is None:
             self.plant.close(self.clock.now_ns())

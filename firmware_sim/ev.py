@@ -1,9 +1,9 @@
-"""The car: what it can and wants to do, and its battery.
+"""Model a car's limits and its battery.
 
-Decides which power a car really takes or gives at a state of charge. Never knows of OCPP or time of day.
-Exact arithmetic: one watt for one nanosecond is one nanojoule at the plug; the battery counts in nanojoule
-times parts per million (femtojoule), so that an efficiency never needs a rounding and no sum depends on how
-finely time was cut.
+Decides which power a car takes or gives at a state of charge. Knows neither OCPP nor the time of day.
+The arithmetic is exact: one watt for one nanosecond is one nanojoule at the plug; the battery counts in nanojoule
+times parts per million (femtojoule), so that efficiencies need no rounding and sums do not depend on the length of
+the time steps.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TAPER_STEP_PPM = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Car:
-    """A car as it arrives. `max_discharge_w` None: not bidirectional."""
+    """A car on arrival: battery size, limits and efficiencies. `max_discharge_w` None: not bidirectional."""
 
     capacity_wh: int = 60_000
     soc_ppm: int = 500_000
@@ -31,7 +31,7 @@ class Car:
     taper_floor_ppm: int = 100_000
 
     def charge_limit_w(self, soc_ppm: int) -> int:
-        """Return the most the battery takes: falling in steps of 1 % of charge from the taper's start to full."""
+        """Return the highest charging power in W; it falls in steps of 1 % state of charge from the taper's start."""
         if soc_ppm >= PPM:
             return 0
         if soc_ppm < self.taper_from_ppm:
@@ -42,7 +42,7 @@ class Car:
 
 
 class Battery:
-    """A car's battery. Power is as the grid sees it: positive charges, negative discharges."""
+    """A car's battery. Power is measured at the plug: positive charges, negative discharges."""
 
     def __init__(self, car: Car) -> None:
         self.car = car
@@ -57,7 +57,7 @@ class Battery:
         return self._level_fj * PPM // self._full_fj
 
     def power_w(self, setpoint_w: int) -> int:
-        """Return what flows when `setpoint_w` is offered (positive) or asked for (negative)."""
+        """Return the power that flows when `setpoint_w` is offered (positive) or requested (negative)."""
         if setpoint_w >= 0:
             return min(setpoint_w, self.car.charge_limit_w(self.soc_ppm))
         if self.car.max_discharge_w is None or self._level_fj <= self._floor_fj:
@@ -65,7 +65,7 @@ class Battery:
         return -min(-setpoint_w, self.car.max_discharge_w)
 
     def steady_ns(self, power_w: int) -> int | None:
-        """Return for how long `power_w` can flow before the battery's limits change; None: forever."""
+        """Return for how many nanoseconds `power_w` can flow before the battery's limits change; None: for ever."""
         if power_w == 0:
             return None
         if power_w < 0:
@@ -80,6 +80,6 @@ class Battery:
         return max(1, -(-room_fj // (power_w * self.car.charge_efficiency_ppm)))
 
     def move(self, power_w: int, duration_ns: int) -> None:
-        """Let `power_w` flow for `duration_ns`."""
+        """Change the battery's level by `power_w` over `duration_ns`."""
         factor_ppm = self.car.charge_efficiency_ppm if power_w > 0 else self._draw_ppm
         self._level_fj += power_w * duration_ns * factor_ppm

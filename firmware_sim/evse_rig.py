@@ -1,6 +1,6 @@
-"""One charging post: the plant, the charger and its connection, the meter, and the visits it gets.
+"""Assemble the simulated parts of one EVSE: plant, charger, OCPP connection, meter and visits.
 
-Decides nothing; it is what belongs together.
+Decides nothing about energy or messages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST_SERIAL = 10_000_001
 
 @dataclass(slots=True, eq=False)
 class EvseRig:
-    """One EVSE with all that stands around it."""
+    """One EVSE's parts. `meter` is None until it is served; `resets` are the true registers at counter resets."""
 
     plan: EvsePlan
     plant: Plant
@@ -34,7 +34,7 @@ class EvseRig:
     resets: list[Mark] = field(default_factory=list)
 
     async def serve_meter(self, clock: Clock, number: int) -> None:
-        """Let the meter listen, if there is one."""
+        """Serve the meter over Modbus TCP if the plan names a profile; `number` makes its serial number unique."""
         if self.plan.meter_profile:
             self.meter = await serve_meter(
                 Path(self.plan.meter_profile),
@@ -46,13 +46,13 @@ class EvseRig:
             )
 
     def note_reset(self, now_ns: int) -> None:
-        """Keep the true registers at a counter reset."""
+        """Record the true registers at a counter reset."""
         import_mwh, export_mwh, _ = self.plant.registers(now_ns)
         self.resets.append(Mark(now_ns, import_mwh, export_mwh))
 
 
-def build_post(plan: EvsePlan, scenario: Scenario, clock: Clock) -> EvseRig:
-    """Return an EVSE's post as the world's origin finds it."""
+def build_rig(plan: EvsePlan, scenario: Scenario, clock: Clock) -> EvseRig:
+    """Return an EVSE's rig in its state at the clock's origin."""
     visits = [Visit(visit) for visit in scenario.visits if visit.evse == plan.evse]
     for visit in visits:
         if visit.plan.refusal is not None:

@@ -1,6 +1,6 @@
-"""What goes wrong, and when.
+"""Inject a scenario's faults at their times.
 
-Decides only the moment and the end of each fault; what it means is the charger's, the connection's or the meter's.
+Decides when each fault begins and ends; its effect is implemented by the charger, the connection or the meter.
 All times are simulated. A fault that needs a meter does nothing at an EVSE without one.
 """
 
@@ -12,58 +12,58 @@ from firmware_sim.evse_rig import EvseRig
 from firmware_sim.plans import FaultPlan
 from firmware_sim.world import NS_PER_S, Clock
 
-Strike = Callable[[EvseRig, Clock, int], Awaitable[None]]
+Injector = Callable[[EvseRig, Clock, int], Awaitable[None]]
 
 
-async def happen(fault: FaultPlan, post: EvseRig, clock: Clock) -> None:
-    """Wait for a fault's moment and let it happen to its EVSE."""
+async def inject(fault: FaultPlan, rig: EvseRig, clock: Clock) -> None:
+    """Wait until the fault's time and inject it into its EVSE."""
     await clock.sleep_until(fault.at_ns)
-    await STRIKES[fault.kind](post, clock, fault.at_ns + fault.duration_s * NS_PER_S)
+    await INJECTORS[fault.kind](rig, clock, fault.at_ns + fault.duration_s * NS_PER_S)
 
 
-async def _socket_drop(post: EvseRig, clock: Clock, end_ns: int) -> None:  # noqa: ARG001 - one signature for all
-    """The connection is gone until the end."""
-    post.client.drop(end_ns)
+async def _socket_drop(rig: EvseRig, clock: Clock, end_ns: int) -> None:  # noqa: ARG001 - one signature for all
+    """Lose the OCPP connection until the end."""
+    rig.client.drop(end_ns)
 
 
-async def _charger_reboot(post: EvseRig, clock: Clock, end_ns: int) -> None:
-    """The charger loses its power until the end, keeps its transaction, boots and goes on."""
-    post.charger.power_off()
-    post.client.reboot(end_ns, "PowerUp")
+async def _charger_reboot(rig: EvseRig, clock: Clock, end_ns: int) -> None:
+    """Lose the charger's power until the end; it keeps its transaction, boots and resumes it."""
+    rig.charger.power_off()
+    rig.client.reboot(end_ns, "PowerUp")
     await clock.sleep_until(end_ns)
-    post.charger.power_on()
+    rig.charger.power_on()
 
 
-async def _duplicate_messages(post: EvseRig, clock: Clock, end_ns: int) -> None:
-    """Every transaction message is sent twice until the end."""
-    post.client.duplicating = True
+async def _duplicate_messages(rig: EvseRig, clock: Clock, end_ns: int) -> None:
+    """Send every transaction message twice until the end."""
+    rig.client.duplicating = True
     await clock.sleep_until(end_ns)
-    post.client.duplicating = False
+    rig.client.duplicating = False
 
 
-async def _late_messages(post: EvseRig, clock: Clock, end_ns: int) -> None:
-    """Transaction messages leave only after the end."""
-    post.client.hold(holding=True)
+async def _late_messages(rig: EvseRig, clock: Clock, end_ns: int) -> None:
+    """Hold transaction messages back until the end."""
+    rig.client.hold(holding=True)
     await clock.sleep_until(end_ns)
-    post.client.hold(holding=False)
+    rig.client.hold(holding=False)
 
 
-async def _silent_meter(post: EvseRig, clock: Clock, end_ns: int) -> None:
-    """The meter answers nothing until the end."""
-    if post.meter is not None:
-        post.meter.faults.silent = True
+async def _silent_meter(rig: EvseRig, clock: Clock, end_ns: int) -> None:
+    """Let the meter answer no request until the end."""
+    if rig.meter is not None:
+        rig.meter.faults.silent = True
         await clock.sleep_until(end_ns)
-        post.meter.faults.silent = False
+        rig.meter.faults.silent = False
 
 
-async def _counter_reset(post: EvseRig, clock: Clock, end_ns: int) -> None:  # noqa: ARG001 - one signature for all
-    """The meter's counters restart at zero; the books keep the true registers of that moment."""
-    if post.meter is not None:
-        post.note_reset(clock.now_ns())
-        post.meter.reset_counters()
+async def _counter_reset(rig: EvseRig, clock: Clock, end_ns: int) -> None:  # noqa: ARG001 - one signature for all
+    """Restart the meter's registers at zero; the books record the true registers at that time."""
+    if rig.meter is not None:
+        rig.note_reset(clock.now_ns())
+        rig.meter.reset_counters()
 
 
-STRIKES: dict[str, Strike] = {
+INJECTORS: dict[str, Injector] = {
     "socket_drop": _socket_drop,
     "charger_reboot": _charger_reboot,
     "duplicate_messages": _duplicate_messages,

@@ -1,7 +1,7 @@
-"""A simulated meter's registers: exact physics in mWh becomes the words a meter of a given model would show.
+"""Encode exact energy in mWh as the Modbus registers of a given meter model.
 
-A register is the physics truncated to the meter's step at the moment it is read, never an accumulation of steps.
-Reads the same profile files as the gateway with its own few lines, so that a misreading of a profile shows.
+A register is the energy truncated to the meter's step when it is read, never a sum of truncated steps.
+Reads the gateway's profile files (docs/meters.md) with code of its own, so that a misreading in either shows up.
 """
 
 import json
@@ -15,7 +15,7 @@ _Writer = Callable[["Physics"], list[int]]
 
 
 class Physics(NamedTuple):
-    """What has flowed through the meter: energy each way in mWh, power in W (positive: from the grid)."""
+    """The meter's true state: energy in each direction in mWh, power in W (positive: import)."""
 
     import_mwh: int
     export_mwh: int
@@ -23,7 +23,7 @@ class Physics(NamedTuple):
 
 
 class MeterModel:
-    """One model of meter, from its profile: where which words stand."""
+    """The register map of one meter model; `spans` are the (address, count) ranges it answers, by function code."""
 
     def __init__(self, profile_path: Path, *, serial: str = "10000001") -> None:
         raw: dict[str, Any] = json.loads(profile_path.read_text(encoding="utf-8"))
@@ -48,12 +48,12 @@ class MeterModel:
             self._place_scale(power)
 
     def set_serial(self, serial: str) -> None:
-        """Another device of the same model stands here now."""
+        """Set the serial number registers, as after a replacement by a device of the same model."""
         if self._serial is not None:
             self._place(self._serial, _identity_words(self._serial, serial))
 
     def words(self, fc: int, address: int, count: int, *, now: Physics) -> list[int]:
-        """Registers `address` to `address + count - 1` as they stand now; zero where this model shows nothing."""
+        """Return the words at `address` to `address + count - 1` for the state `now`; 0 where the map has no value."""
         end = address + count
         out = [self._constants.get((fc, at), 0) for at in range(address, end)]
         for live_fc, first, length, write in self._live:

@@ -1,7 +1,7 @@
-"""Modbus TCP servers for simulated meters: each its own port, registers computed at the moment they are read.
+"""Serve simulated meters over Modbus TCP, each at a port of its own; registers are computed at each read.
 
-Decides nothing about energy: `source` tells what has flowed, `MeterModel` how this model shows it, `MeterFaults` how the
-meter misbehaves. pymodbus is seen in this file only.
+Decides nothing about energy: `source` returns what has flowed, `MeterModel` encodes it, `MeterFaults` describes how the
+meter misbehaves. This is the only file that imports pymodbus.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 @dataclass(slots=True)
 class MeterFaults:
-    """How the meter misbehaves from now on; change it while it is served.
+    """How the meter misbehaves; it may be changed while the meter is served.
 
-    `silent`: no answer. `delay_s`: real seconds before each answer. `frozen`: the registers as they stood then.
-    `base_import_mwh`, `base_export_mwh`: what a counter reset took away.
+    `silent`: no answer. `delay_s`: real seconds before each answer. `frozen`: a fixed state to answer with.
+    `base_import_mwh`, `base_export_mwh`: the true registers at the last counter reset, which are subtracted.
     """
 
     silent: bool = False
@@ -39,7 +39,7 @@ class MeterFaults:
 
 @dataclass(slots=True)
 class ServedMeter:
-    """A meter on the network: its bound port, its faults, and how many requests it has answered or ignored."""
+    """A meter on the network: its bound port, its faults, and in `reads` the requests it has answered or ignored."""
 
     port: int
     unit_id: int
@@ -50,7 +50,7 @@ class ServedMeter:
     server: ModbusTcpServer | None = field(default=None, repr=False)
 
     def registers(self) -> Physics:
-        """What the registers stand for now, before truncation: the physics less what resets took away."""
+        """Return the meter's state before truncation: the true energy less that of the last counter reset."""
         if self.faults.frozen is not None:
             return self.faults.frozen
         import_mwh, export_mwh, power_w = self.source()
@@ -59,10 +59,10 @@ class ServedMeter:
         )
 
     def reset_counters(self) -> None:
-        """Both registers restart at zero."""
+        """Restart both registers at zero."""
         self.faults.base_import_mwh, self.faults.base_export_mwh, _ = self.source()
 
-    async def action(  # noqa: PLR0917 - pymodbus calls it so
+    async def action(  # noqa: PLR0917 - pymodbus passes positional arguments
         self,
         function_code: int,
         start_address: int,
@@ -71,7 +71,7 @@ class ServedMeter:
         current_registers: list[int],
         set_values: list[int] | list[bool] | None,
     ) -> ExcCodes | None:
-        """Fill in what is read; a write is refused."""
+        """Fill in the registers of a read request; refuse a write with ILLEGAL_FUNCTION."""
         if set_values:
             return ExcCodes.ILLEGAL_FUNCTION
         if self.faults.delay_s:
@@ -82,15 +82,15 @@ class ServedMeter:
         )
         return None
 
-    def hear(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU | None:  # noqa: FBT001 - pymodbus calls it so
-        """Drop what a real meter would not answer: another unit's request, or any while it is silent."""
+    def hear(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU | None:  # noqa: FBT001 - pymodbus passes positional arguments
+        """Count a request; drop what a real meter would not answer: another unit's request, or any while silent."""
         if sending:
             return pdu
         self.reads += 1
         return None if self.faults.silent or pdu.dev_id != self.unit_id else pdu
 
     async def stop(self) -> None:
-        """Hang up and free the port."""
+        """Close all connections and free the port."""
         if self.server is not None:
             await self.server.shutdown()  # type: ignore[no-untyped-call]  # pymodbus leaves it untyped
             self.server = None
@@ -107,7 +107,10 @@ async def serve_meter(
     serial: str = "10000001",
     rtu_frames: bool = False,
 ) -> ServedMeter:
-    """Serve one meter; port 0 takes a free one, `rtu_frames` speaks RTU over TCP. `source()` gives (import mWh, export mWh, power W) at each read."""
+    """Serve one meter; OSError if it cannot listen at `host` and `port` (0: a free one).
+
+    `source()` returns (import mWh, export mWh, power W) at each read. With `rtu_frames` frames are RTU over TCP.
+    """
     meter = ServedMeter(port, unit_id, MeterModel(profile_path, serial=serial), MeterFaults(), source)
     device = SimDevice(unit_id, _layout(meter.model), action=meter.action)
     meter.server = ModbusTcpServer(
@@ -118,15 +121,15 @@ async def serve_meter(
     )
     try:
         await meter.server.serve_forever(background=True)
-    except RuntimeError as fault:  # the library's word for an address that cannot be used
+    except RuntimeError as fault:  # pymodbus raises it for an address that it cannot bind
         raise OSError(f"a meter cannot listen at {host}:{port}: is the port in use?") from fault
     listener = meter.server.transport
-    meter.port = listener.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # an asyncio.Server in truth
+    meter.port = listener.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # it is an asyncio.Server
     return meter
 
 
 def _layout(model: MeterModel) -> tuple[list[SimData], list[SimData], list[SimData], list[SimData]]:
-    """Register space for every request the model answers; addresses outside are refused, as a meter does."""
+    """Return the address ranges that the model answers; pymodbus refuses requests outside of them, as meters do."""
     bits = [SimData(0, values=False, datatype=DataType.BITS)]
     holding, inputs = (
         [

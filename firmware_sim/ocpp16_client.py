@@ -1,6 +1,6 @@
-"""OCPP 1.6 as the simulated charger speaks it.
+"""Implement OCPP 1.6 for the simulated charger.
 
-Decides how 1.6 messages read and answers the server's calls. Discharge is vendor practice: a negative limit.
+Builds 1.6 messages and answers the server's calls. Discharge is requested by a negative limit, as vendors do it.
 Source: OCPP 1.6 edition 2, through the `ocpp` package.
 """
 
@@ -42,7 +42,7 @@ WRITABLE = {
 
 
 def meter_value(reading: Reading, context: str, measurands: set[str]) -> dict[str, Any]:
-    """Return a 1.6 MeterValue: values are text."""
+    """Return a 1.6 MeterValue with the given measurands; values are strings."""
     values = {
         "Energy.Active.Import.Register": (reading.import_wh, "Wh", "Outlet"),
         "Energy.Active.Export.Register": (reading.export_wh, "Wh", "Outlet"),
@@ -59,7 +59,7 @@ def meter_value(reading: Reading, context: str, measurands: set[str]) -> dict[st
 
 
 class Dialect16:
-    """How 1.6 messages read."""
+    """Builds 1.6 messages and interprets their answers."""
 
     subprotocol = "ocpp1.6"
 
@@ -68,10 +68,10 @@ class Dialect16:
         self.settings = dict(WRITABLE)
 
     def point(self, connection: ClientConnection, client: OcppClient) -> Point16:
-        """Return a charge point on a connection."""
+        """Return a charge point that answers the server's calls on a connection."""
         return Point16(connection, self._charger, client=client, settings=self.settings)
 
-    def boot(self, reason: str) -> Any:  # noqa: ARG002 - 1.6 tells no reason
+    def boot(self, reason: str) -> Any:  # noqa: ARG002 - 1.6 has no field for the reason
         """Return a BootNotification."""
         plan = self._charger.plan
         return call.BootNotification(
@@ -92,19 +92,19 @@ class Dialect16:
         )
 
     def authorize(self, id_token: str) -> Any:
-        """Return an Authorize."""
+        """Return an Authorize request."""
         return call.Authorize(id_tag=id_token)
 
     def authorized(self, answer: Any) -> str:
-        """Return the status an Authorize was answered with."""
+        """Return the idTag's status from the answer to an Authorize."""
         return "NO_ANSWER" if answer is None else str(answer.id_tag_info["status"])
 
     def needs(self, visit: Visit, soc_percent: int) -> Any:  # noqa: ARG002 - the protocol's signature
-        """1.6 cannot tell a car's needs."""
+        """Return None: 1.6 has no message for a car's needs."""
         return None
 
     def transaction(self, event: TxEvent) -> Any:
-        """Return StartTransaction, MeterValues or StopTransaction; None while there is no transaction id."""
+        """Return StartTransaction, MeterValues or StopTransaction; None for the last two without a transaction id."""
         tx, reading = event.tx, event.reading
         if event.kind == "started":
             return call.StartTransaction(
@@ -132,7 +132,7 @@ class Dialect16:
         )
 
     def verdict(self, event: TxEvent, answer: Any) -> str | None:
-        """Return the idTag's status; keep the transaction id the server gave."""
+        """Return the idTag's status, and store the transaction id of a StartTransaction's answer."""
         if event.kind == "updated":
             return None
         if event.kind == "started":
@@ -253,7 +253,7 @@ class Point16(PointMixin, ChargePoint):  # type: ignore[misc]  # the package is 
         return call_result.RemoteStopTransaction(status="Accepted" if done else "Rejected")
 
     def _trigger(self, requested_message: str, **_: Any) -> Any:
-        done = self._client.tell_again(requested_message)
+        done = self._client.trigger(requested_message)
         return call_result.TriggerMessage(status="Accepted" if done else "NotImplemented")
 
     def _reset(self, type: str) -> Any:  # noqa: A002, ARG002 - the message's own word; soft and hard do the same

@@ -1,7 +1,7 @@
-"""The server's 2.x calls and how the simulated charger answers them.
+"""Answer the server's OCPP 2.x calls for the simulated charger.
 
-Decides only what each answer says; what happens is the charger's. Payload keys are in snake case, as the `ocpp`
-package hands them over. Source: OCPP 2.0.1 edition 3, OCPP 2.1 edition 1 (K, Q).
+Decides only the answers; `Charger` performs what is requested. Payload keys are in snake case, as the `ocpp` package
+passes them. Source: OCPP 2.0.1 edition 3, OCPP 2.1 edition 1 (K, Q).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STORED = {
 
 
 class Calls2(PointMixin):
-    """Handlers of both 2.x versions; put before the package's ChargePoint."""
+    """Handlers of both 2.x versions; a mixin that precedes the package's ChargePoint in the bases."""
 
     results: Any
 
@@ -50,7 +50,7 @@ class Calls2(PointMixin):
         client: OcppClient,
         settings: dict[tuple[str, str], str],
     ) -> None:
-        """`charger` obeys; `settings`: what the server has set before."""
+        """`settings` holds the variables that the server has set so far, by component and variable."""
         super().__init__(charger.plan.charger_id, connection)  # type: ignore[call-arg]  # of the package's class
         self._charger = charger
         self._client = client
@@ -58,7 +58,7 @@ class Calls2(PointMixin):
         self.install(self.handlers())
 
     def handlers(self) -> dict[str, Handler]:
-        """Return the table of what 2.0.1 and 2.1 share."""
+        """Return the handlers that 2.0.1 and 2.1 share, by action."""
         results = self.results
         return {
             "SetVariables": self._set_variables,
@@ -77,7 +77,7 @@ class Calls2(PointMixin):
         }
 
     def handlers21(self) -> dict[str, Handler]:
-        """Return the table of what 2.1 adds."""
+        """Return the handlers that 2.1 adds, by action."""
         return {
             "UpdateDynamicSchedule": self._update_schedule,
             "NotifyAllowedEnergyTransfer": self._allow_transfer,
@@ -215,7 +215,7 @@ class Calls2(PointMixin):
 
     # --- the rest ---
     def _trigger(self, requested_message: str, **_: Any) -> Any:
-        done = self._client.tell_again(requested_message)
+        done = self._client.trigger(requested_message)
         return self.results.TriggerMessage(status="Accepted" if done else "NotImplemented")
 
     def _reset(self, type: str, **_: Any) -> Any:  # noqa: A002 - the message's own word

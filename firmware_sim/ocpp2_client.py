@@ -1,9 +1,9 @@
-"""OCPP 2.0.1 and 2.1 as the simulated charger speaks them.
+"""Implement OCPP 2.0.1 and 2.1 for the simulated charger.
 
-Decides how 2.x messages read and answers the server's calls. 2.0.1 discharges by a negative limit (vendor practice),
-2.1 by CentralSetpoint, and only where bidirectional transfer was allowed (2.1 Q01, Q02).
-Source: OCPP 2.0.1 edition 3 and 2.1 edition 1, through the `ocpp` package. The package cannot carry 2.1's per-phase
-fields; none is used.
+Builds 2.x messages; `ocpp2_calls` answers the server's calls. 2.0.1 discharges by a negative limit (vendor practice),
+2.1 by CentralSetpoint, and only where bidirectional transfer is allowed (2.1 Q01, Q02).
+Source: OCPP 2.0.1 edition 3 and 2.1 edition 1, through the `ocpp` package. The package does not support 2.1's
+per-phase fields; none is used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VOLTS = 400
 
 
 def meter_value(reading: Reading, context: str, measurands: set[str]) -> dict[str, Any]:
-    """Return a 2.x meterValue: values are numbers."""
+    """Return a 2.x meterValue with the given measurands; values are numbers."""
     values = (
         ("Energy.Active.Import.Register", reading.import_wh, "Wh", "Outlet"),
         ("Energy.Active.Export.Register", reading.export_wh, "Wh", "Outlet"),
@@ -58,7 +58,7 @@ def meter_value(reading: Reading, context: str, measurands: set[str]) -> dict[st
 
 
 class Dialect2:
-    """How 2.x messages read."""
+    """Builds 2.0.1 or 2.1 messages and interprets their answers."""
 
     def __init__(self, charger: Charger) -> None:
         self._charger = charger
@@ -68,7 +68,7 @@ class Dialect2:
         self.settings: dict[tuple[str, str], str] = {}
 
     def point(self, connection: ClientConnection, client: OcppClient) -> Point201 | Point21:
-        """Return a charge point on a connection."""
+        """Return a charge point that answers the server's calls on a connection."""
         kind = Point21 if self._newer else Point201
         return kind(connection, self._charger, client=client, settings=self.settings)
 
@@ -87,7 +87,7 @@ class Dialect2:
         return self._call.Heartbeat()
 
     def status(self, status: str, at_ns: int) -> Any:
-        """Return a StatusNotification: 2.x tells only whether the connector is occupied."""
+        """Return a StatusNotification; 2.x only distinguishes Available and Occupied."""
         return self._call.StatusNotification(
             timestamp=iso(at_ns),
             connector_status="Available" if status == "Available" else "Occupied",
@@ -96,11 +96,11 @@ class Dialect2:
         )
 
     def authorize(self, id_token: str) -> Any:
-        """Return an Authorize."""
+        """Return an Authorize request."""
         return self._call.Authorize(id_token={"id_token": id_token, "type": "ISO14443"})
 
     def authorized(self, answer: Any) -> str:
-        """Return the status an Authorize was answered with; 2.1 may name the allowed energy transfer."""
+        """Return the idToken's status from the answer to an Authorize; apply 2.1's allowed energy transfer."""
         if answer is None:
             return "NO_ANSWER"
         modes = getattr(answer, "allowed_energy_transfer", None)
@@ -109,7 +109,7 @@ class Dialect2:
         return str(answer.id_token_info["status"])
 
     def needs(self, visit: Visit, soc_percent: int) -> Any:
-        """Return a NotifyEVChargingNeeds: battery, state of charge, and in 2.1 what it could discharge."""
+        """Return a NotifyEVChargingNeeds: battery, state of charge and, in 2.1, the V2X parameters."""
         car, transfer = visit.plan.car, self._charger.plan.transfer
         sells = self._newer and car.max_discharge_w is not None
         needs: dict[str, Any] = {
@@ -133,7 +133,7 @@ class Dialect2:
         )
 
     def _v2x(self, visit: Visit, soc_percent: int) -> dict[str, Any]:
-        """Return what 2.1 adds for a car that sells; energies are what the battery has, in Wh."""
+        """Return 2.1's fields for a car that can discharge; energies are of the battery, in Wh."""
         car = visit.plan.car
         floor_wh = car.capacity_wh * car.min_soc_ppm // 1_000_000
         stored_wh = car.capacity_wh * soc_percent // 100
@@ -182,7 +182,7 @@ class Dialect2:
         )
 
     def verdict(self, event: TxEvent, answer: Any) -> str | None:  # noqa: ARG002 - the protocol's signature
-        """Return the idToken's status, None if the answer holds none."""
+        """Return the idToken's status; None if the answer has none."""
         return None if answer.id_token_info is None else str(answer.id_token_info["status"])
 
 

@@ -1,9 +1,9 @@
-"""The charger's WebSocket: connecting, booting, and a queue whose transaction messages survive everything.
+"""Connect a simulated charger to its server, boot it, and deliver its queued messages in order.
 
-Decides order, retries and reconnects: one call outstanding, transaction messages in the order they happened, each
-until it is answered (1.6 §3.7.1, 2.1 E13); status messages only while online. Never decides what a message says:
-a `Dialect` of the OCPP version does. Times in here are real seconds, but for the faults' windows.
-Built on the `ocpp` package; the heavy messages skip its validation, all others are validated both ways.
+Decides order, retries and reconnects: one call at a time; transaction messages in the order in which they occurred, each
+repeated until it is answered (1.6 §3.7.1, 2.1 E13), also across reconnects; status messages only while online. A
+`Dialect` builds the messages of an OCPP version. Times are real seconds, except the ends of faults (simulated).
+Built on the `ocpp` package. Transaction messages skip its validation for speed; all others are validated both ways.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from firmware_sim.charger import ACCEPTED, Charger
 from firmware_sim.visit import TxEvent, Visit
 from firmware_sim.world import Clock
 
-ocpp.messages.ASYNC_VALIDATION = False  # executor hops would cost more than the validation
+ocpp.messages.ASYNC_VALIDATION = False  # a thread pool costs more than the validation itself
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LAST_S = 5.0
@@ -37,7 +37,7 @@ HEARTBEAT_S = 300
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A message that waits; a volatile one does not outlive its connection."""
+    """A queued message: a transaction `event` or a ready `payload`. A volatile one is dropped with its connection."""
 
     event: TxEvent | None = None
     payload: Any = None
@@ -48,53 +48,53 @@ class Item:
 
 
 class Point(Protocol):
-    """The `ocpp` package's charge point, as far as it is used."""
+    """The part of the `ocpp` package's charge point that is used here."""
 
-    def be_patient(self, seconds: float) -> None:
-        """Set how long to wait for an answer."""
+    def set_answer_timeout(self, seconds: float) -> None:
+        """Set how many real seconds the next call waits for its answer."""
 
     async def start(self) -> None:
-        """Read and answer until the connection ends."""
+        """Read messages and answer calls until the connection ends."""
 
     async def call(self, payload: Any, **options: Any) -> Any:
         """Send a call and return its answer."""
 
 
 class Dialect(Protocol):
-    """One OCPP version: how each message reads. Payloads are the `ocpp` package's dataclasses."""
+    """Builds the messages of one OCPP version. Payloads are the `ocpp` package's dataclasses."""
 
     subprotocol: str
 
     def point(self, connection: ClientConnection, client: OcppClient) -> Point:
-        """Return a charge point on a connection that answers the server's calls."""
+        """Return a charge point that answers the server's calls on a connection."""
 
     def boot(self, reason: str) -> Any:
-        """Return a BootNotification; `reason` in words of 2.x."""
+        """Return a BootNotification; `reason` is one of 2.x's BootReason values."""
 
     def heartbeat(self) -> Any:
         """Return a Heartbeat."""
 
     def status(self, status: str, at_ns: int) -> Any:
-        """Return a StatusNotification; `status` in words of 1.6."""
+        """Return a StatusNotification; `status` is one of 1.6's ChargePointStatus values."""
 
     def authorize(self, id_token: str) -> Any:
-        """Return an Authorize."""
+        """Return an Authorize request."""
 
     def authorized(self, answer: Any) -> str:
-        """Return the status an Authorize was answered with."""
+        """Return the idToken's status from the answer to an Authorize."""
 
     def needs(self, visit: Visit, soc_percent: int) -> Any:
-        """Return a NotifyEVChargingNeeds; None where the version has none."""
+        """Return a NotifyEVChargingNeeds; None if the version has no such message."""
 
     def transaction(self, event: TxEvent) -> Any:
-        """Return a transaction message; None if it cannot be told (1.6 without a transaction id)."""
+        """Return a transaction message; None if it cannot be sent (1.6 without a transaction id)."""
 
     def verdict(self, event: TxEvent, answer: Any) -> str | None:
-        """Return the idToken's status of an answer, None if it holds none; keep 1.6's transaction id."""
+        """Return the idToken's status of an answer, None if it has none; store 1.6's transaction id."""
 
 
 class OcppClient:
-    """One charger's connection. Implements `charger.Link`."""
+    """One charger's connection to its server. Implements `charger.Link`."""
 
     def __init__(
         self,
@@ -134,43 +134,43 @@ class OcppClient:
         self._push(Item(event=event))
 
     def show(self, status: str, at_ns: int) -> None:
-        """Report a status; offline only the last one is kept."""
+        """Send a StatusNotification; while offline only the last status is kept."""
         self._status = (status, at_ns)
         if self.online:
             self._push(Item(payload=self.dialect.status(status, at_ns), volatile=True))
 
-    def tell_needs(self, visit: Visit, soc_percent: int) -> None:
-        """Report the car's needs, where the version can."""
+    def report_needs(self, visit: Visit, soc_percent: int) -> None:
+        """Queue the car's charging needs, if the version has a message for them."""
         payload = self.dialect.needs(visit, soc_percent)
         if payload is not None:
             self._push(Item(payload=payload))
 
     async def authorize(self, id_token: str) -> str:
-        """Return the status the server answers; waits for a connection."""
+        """Return the status of an idToken; waits for a connection and the server's answer."""
         answer = asyncio.get_running_loop().create_future()
         self._push(Item(payload=self.dialect.authorize(id_token), answer=answer))
         return self.dialect.authorized(await answer)
 
     def reboot(self, until_ns: int, reason: str) -> None:
-        """Drop the connection until simulated `until_ns` and boot anew."""
+        """Drop the connection until simulated `until_ns`, then send a BootNotification with `reason`."""
         self._boot_reason = reason
         self.drop(until_ns)
 
     # --- faults and what the server triggers ---
     def drop(self, until_ns: int) -> None:
-        """Lose the connection at once and stay away until simulated `until_ns`."""
+        """Abort the connection and do not reconnect before simulated `until_ns`."""
         end_ns = self._clock.utc_end_ns
         self._dark_until_ns = until_ns if end_ns is None else min(until_ns, end_ns)
         if self._socket is not None:
             self._socket.transport.abort()
 
     def hold(self, *, holding: bool) -> None:
-        """Hold transaction messages back, or let them go."""
+        """Hold transaction messages back, or release them."""
         self.holding = holding
         self._wake.set()
 
-    def tell_again(self, message: str) -> bool:
-        """Send a message the server triggers; False if it is unknown."""
+    def trigger(self, message: str) -> bool:
+        """Queue the message that a TriggerMessage requests; return False if it is unknown."""
         if message == "BootNotification":
             self._push(Item(payload=self.dialect.boot("Triggered"), volatile=True))
         elif message == "Heartbeat":
@@ -185,12 +185,12 @@ class OcppClient:
 
     @property
     def waiting(self) -> int:
-        """Transaction messages not yet answered."""
+        """The number of transaction messages not yet answered."""
         return sum(1 for item in self._queue if item.event is not None)
 
     # --- the connection ---
     async def run(self) -> None:
-        """Keep connected for ever."""
+        """Connect, and reconnect with a growing random delay, until cancelled."""
         backoff_s = BACKOFF_FIRST_S
         while True:
             await self._clock.sleep_until(self._dark_until_ns)
@@ -208,13 +208,13 @@ class OcppClient:
                     self._socket = socket
                     await self._converse(socket)
             except (OSError, WebSocketException, TimeoutError) as fault:
-                self._say(str(fault) or type(fault).__name__)
+                self._report_trouble(str(fault) or type(fault).__name__)
             backoff_s = BACKOFF_FIRST_S if self.online else min(BACKOFF_LAST_S, backoff_s * 2)
             self._went_offline()
             await asyncio.sleep(backoff_s * (0.5 + self._chance.random()))
 
-    def _say(self, trouble: str) -> None:
-        """Why there is no connection, once until it changes: a charger's display would show no less."""
+    def _report_trouble(self, trouble: str) -> None:
+        """Write why there is no connection to standard error, once until the reason changes."""
         if trouble != self._trouble:
             self._trouble = trouble
             sys.stderr.write(f"{self.charger.plan.charger_id}: {self._url}: {trouble}\n")
@@ -226,7 +226,7 @@ class OcppClient:
         return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
 
     async def _converse(self, socket: ClientConnection) -> None:
-        """Read and send until either ends; a lost connection ends both."""
+        """Receive and send until either fails; a lost connection ends both."""
         point = self.dialect.point(socket, self)
         tasks = {asyncio.create_task(point.start()), asyncio.create_task(self._pump(point))}
         try:
@@ -255,9 +255,9 @@ class OcppClient:
                 self._push(Item(payload=self.dialect.heartbeat(), volatile=True))
 
     async def _boot(self, point: Point) -> None:
-        """Boot, if the charger has to, until the server accepts."""
+        """Send BootNotifications until the server accepts one, if a boot is due."""
         while self._boot_reason is not None:
-            point.be_patient(self._answer_timeout_s)
+            point.set_answer_timeout(self._answer_timeout_s)
             answer = await point.call(self.dialect.boot(self._boot_reason))
             if answer is not None and answer.status == ACCEPTED:
                 self.heartbeat_s = int(answer.interval) or HEARTBEAT_S
@@ -290,7 +290,7 @@ class OcppClient:
         return next((item for item in self._queue if item.event is None), None)
 
     async def _send(self, point: Point, item: Item) -> None:
-        """Send an item and take it off the queue once it is answered or given up."""
+        """Send an item; remove it from the queue once it is answered or given up."""
         if item.answer is not None and item.answer.done():
             self._queue.remove(item)
             return
@@ -299,14 +299,14 @@ class OcppClient:
             self._queue.remove(item)
             return
         item.attempts += 1
-        point.be_patient(self._answer_timeout_s * item.attempts)
+        point.set_answer_timeout(self._answer_timeout_s * item.attempts)
         try:
             answer = await point.call(payload, suppress=False, skip_schema_validation=item.event is not None)
         except TimeoutError:
             if item.event is None and item.answer is None:
                 self._queue.remove(item)
             return
-        except (OCPPError, TypeError):  # TypeError: an answer with fields its version does not know
+        except (OCPPError, TypeError):  # TypeError: the answer has fields that the version does not define
             item.errors += 1
             if item.errors < ERRORS_UNTIL_DROPPED and item.event is not None:
                 await asyncio.sleep(BACKOFF_FIRST_S * item.errors)
@@ -326,7 +326,7 @@ class OcppClient:
             self.charger.answered(item.event, "NO_ANSWER" if refused else status)
 
     async def _repeat(self, point: Point, payload: Any) -> None:
-        """Send a transaction message a second time with a new id; its answer changes nothing."""
+        """Send a transaction message a second time with a new message id; ignore its answer."""
         self._duplicates += 1
         try:
             await point.call(payload, suppress=True, skip_schema_validation=True)

@@ -1,6 +1,6 @@
-"""Where the meters' register maps stand that a person may name instead of giving a file.
+"""Find the register maps that a command may name instead of a file.
 
-Decides between a checkout and an installation. Never reads a map.
+Decides between those of a checkout and those of an installation. Never reads a map.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SHARED = Path("share/edgegw/configs/meters")
 
 
 def meter_profiles() -> dict[str, Path]:
-    """Every register map that was brought along, by its name."""
+    """Return the path of every bundled register map by its name."""
     prefixes = (Path(sys.prefix), *_PACKAGE.parents[:5])
     folders = (_PACKAGE.parent / "configs" / "meters", *(prefix / _SHARED for prefix in prefixes))
     found = (sorted(folder.glob("*.json")) for folder in folders)
@@ -23,12 +23,12 @@ def meter_profiles() -> dict[str, Path]:
 
 
 class MeterProfile(click.ParamType[Path]):
-    """A register map: its file, or the name of one that was brought along."""
+    """A command line parameter: a register map's file, or the name of a bundled one."""
 
     name = "profile"
 
     def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The file."""
+        """Return the file; a usage error lists the known names."""
         path, known = Path(value), meter_profiles()
         if not path.is_file() and str(value) not in known:
             self.fail(f"{value!r} is no file, and none of: {', '.join(known)}", param, ctx)

@@ -1,6 +1,6 @@
-"""The plans of a run: EVSEs, visits, faults, and the reading of such rows from tables.
+"""Define the plans of a run (EVSEs, visits, faults) and read them from tables.
 
-Decides what may stand in a scenario. Never reads a file and never runs anything.
+Decides which keys and types a scenario may have. Never reads a file and never runs anything.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ FAULT_KINDS = (
 Row = TypeVar("Row")
 
 
-class ScenarioFault(Exception):  # noqa: N818 - the station's word for what is wrong
-    """A scenario that cannot be run; the text says where and why."""
+class ScenarioFault(Exception):  # noqa: N818 - errors of this package are called faults
+    """A scenario is invalid; the message names the place and the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvsePlan:
-    """One EVSE: its charger, its meter and its ratings. Empty `meter_profile`: no meter is served."""
+    """One EVSE: its charger, its meter and its ratings. With an empty `meter_profile` no meter is served."""
 
     evse: str
     charger_id: str
@@ -54,9 +54,9 @@ class EvsePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitPlan:
-    """One car's visit. `wanted_wh` is import at the EVSE's meter; `refusal` set: it never gets to plug in.
+    """One car's visit. `wanted_wh` is import at the EVSE's meter; a visit with a `refusal` never plugs in.
 
-    Without an `id_token` ("") nobody presents a card: the car stands plugged in and waits for a remote start.
+    With an empty `id_token` no card is presented: the car is plugged in and waits for a remote start.
     """
 
     evse: str
@@ -70,7 +70,7 @@ class VisitPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultPlan:
-    """One thing that goes wrong at an EVSE, from a simulated instant for a simulated time."""
+    """One fault at an EVSE, from simulated `at_ns` for `duration_s` simulated seconds."""
 
     kind: str
     evse: str
@@ -80,9 +80,9 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """All of it. `csms` is the WebSocket address below which each charger finds its own path.
+    """A whole scenario. `csms` is the WebSocket address; each charger appends its id as the last path segment.
 
-    With wss:// the chargers trust the authority in `ca_file`, or, where it is empty, the system's.
+    With wss:// the chargers trust the authority in `ca_file` or, if it is empty, the system's authorities.
     """
 
     seed: int
@@ -97,8 +97,8 @@ class Scenario:
 
 
 def take(row: Mapping[str, Any], kind: type[Row], where: str) -> Row:
-    """Return a plan of `kind` from a table. ScenarioFault names unknown and missing keys and wrong types."""
-    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # every kind is a dataclass
+    """Return a plan of `kind` from a table. Raise ScenarioFault for unknown or missing keys and wrong types."""
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # each kind is a dataclass
     if unknown := set(row) - set(known):
         raise ScenarioFault(f"{where}: unknown keys: {', '.join(sorted(unknown))}")
     needed = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
@@ -112,7 +112,7 @@ def take(row: Mapping[str, Any], kind: type[Row], where: str) -> Row:
 
 
 def moment_ns(value: Any, where: str) -> int:
-    """Return a TOML date-time or ISO text as UTC nanoseconds. ScenarioFault if it is neither."""
+    """Return a TOML date-time or ISO 8601 string as UTC nanoseconds. Raise ScenarioFault if it is neither."""
     try:
         moment = value if isinstance(value, dt.datetime) else dt.datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:

@@ -1,9 +1,9 @@
-"""The physical plant behind one EVSE: contactor, electronics, the car's battery and the true energy registers.
+"""Model one EVSE's physics: contactor, electronics, the car's battery and the true energy registers.
 
-Decides how much energy has crossed the EVSE's meter at any instant. Power is constant in pieces, every piece's
-end is computed, and the integral is taken when somebody looks: a register is the physics truncated, never a sum
-of truncated steps. Standby is drawn while the contactor is open and not while it is closed. Never talks to
-anybody. Import is grid to car, export is car to grid; neither is ever netted.
+Decides how much energy has crossed the EVSE's meter at any instant. Power is piecewise constant and the end of each
+piece is computed; the integral is taken up to the instant of a query. A register is the exact integral truncated, never
+a sum of truncated steps. Standby power is drawn only while the contactor is open. Does no I/O.
+Import is grid to car, export is car to grid; the two are never netted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Piece = tuple[int, int]
 
 @dataclass(slots=True)
 class PluggedCar:
-    """A car at the plug until `until_ns`; it takes no more import than `wanted_nj`."""
+    """A car that is plugged in until `until_ns`; it imports at most `wanted_nj`."""
 
     battery: Battery
     wanted_nj: int
@@ -39,7 +39,7 @@ class Mark:
 
 @dataclass(slots=True)
 class Plant:
-    """One EVSE's physics. Times are simulated UTC nanoseconds and never go back."""
+    """One EVSE's physics. Times are simulated UTC nanoseconds and never decrease."""
 
     at_ns: int
     rated_w: int
@@ -60,7 +60,7 @@ class Plant:
         self.car = PluggedCar(Battery(car), wanted_wh * NJ_PER_WH, until_ns)
 
     def unplug(self, now_ns: int) -> PluggedCar:
-        """Disconnect the car and return it with what it moved."""
+        """Disconnect the car and return it with the energy it imported and exported."""
         self.advance(now_ns)
         car = self.car
         assert car is not None
@@ -68,37 +68,37 @@ class Plant:
         return car
 
     def close(self, now_ns: int) -> None:
-        """Close the contactor: energy may flow."""
+        """Close the contactor if a car is plugged in: energy may flow."""
         self.advance(now_ns)
         self._closed = self.car is not None
 
     def open(self, now_ns: int) -> None:
-        """Open the contactor: nothing flows but standby."""
+        """Open the contactor: only standby power flows."""
         self.advance(now_ns)
         self._closed = False
 
     def command(self, now_ns: int, pieces: Sequence[Piece]) -> None:
-        """Set the power to follow: (start_ns, watts) ascending, the last one for ever; the past is not touched."""
+        """Set the power to follow from now on: (start_ns, watts) in ascending order, the last one without an end."""
         self.advance(now_ns)
         self._pieces = list(pieces)
 
     def registers(self, now_ns: int) -> tuple[int, int, int]:
-        """Return (import mWh, export mWh, power W, positive = import) as the grid side sees them."""
+        """Return (import mWh, export mWh, power W with import positive) at the grid side of the EVSE."""
         self.advance(now_ns)
         return (*self._mwh(), self._flow()[0])
 
     def offered_w(self, now_ns: int) -> int:
-        """Return the power the charger offers (positive) or asks for (negative) now."""
+        """Return the power that the charger offers (positive) or requests (negative) now."""
         self.advance(now_ns)
         return self._setpoint()[0]
 
     def next_change_ns(self, now_ns: int) -> int | None:
-        """Return when the flow will change by itself, as far as it is known now; None: never."""
+        """Return when the power changes next without a new command; None: never."""
         self.advance(now_ns)
         return self._flow()[1]
 
     def advance(self, now_ns: int) -> None:
-        """Take the integral up to `now_ns`."""
+        """Integrate the power up to `now_ns`, and record the registers at each quarter hour."""
         while self.at_ns < now_ns:
             power_w, change_ns = self._flow()
             mark_ns = (self.at_ns // QUARTER_NS + 1) * QUARTER_NS
@@ -117,7 +117,7 @@ class Plant:
         )
 
     def _setpoint(self) -> Piece:
-        """Return the setpoint in W and the time of the next one (0: none)."""
+        """Return the setpoint in W and the start of the next one (0: there is none)."""
         pieces = self._pieces
         while len(pieces) > 1 and pieces[1][0] <= self.at_ns:
             del pieces[0]
@@ -126,7 +126,7 @@ class Plant:
         return max(-self.rated_w, min(self.rated_w, setpoint_w)), later[0][0] if later else 0
 
     def _flow(self) -> tuple[int, int | None]:
-        """Return the power at the meter in W and when it changes by itself."""
+        """Return the power at the meter in W and when it changes next (None: never)."""
         car = self.car
         if car is None or not self._closed:
             return self.standby_w, None

@@ -1,7 +1,7 @@
-"""What the `ocpp` package's charge point lacks for a charger: patience by the message, and an answer to every call.
+"""Extend the `ocpp` package's charge point with a timeout per call and an answer to every call.
 
-Release 2.1.0 answers nothing to a 2.1-only action without a handler; here every unknown action is answered
-NotImplemented. Handlers stand in a table: action -> method.
+The package's release 2.1.0 does not answer a 2.1-only action without a handler; here every unknown action is answered
+NotImplemented. Handlers are given as a table from action to method.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ Handler = Callable[..., Any]
 
 
 class PointMixin:
-    """Put before a version's ChargePoint."""
+    """A mixin that precedes a version's ChargePoint in the bases."""
 
     route_map: dict[str, dict[str, Any]]
     _response_timeout: float
     _response_queue: asyncio.Queue[Any]
 
     def install(self, handlers: Mapping[str, Handler]) -> None:
-        """Answer these actions, validated against the package's schemas, and no others."""
+        """Handle these actions, validated against the package's schemas, and no others."""
         self.route_map = {name: {"_on_action": each} for name, each in handlers.items()}
 
-    def be_patient(self, seconds: float) -> None:
+    def set_answer_timeout(self, seconds: float) -> None:
         """Set how long the next call waits for its answer, in real seconds."""
         self._response_timeout = seconds
 
     async def _get_specific_response(self, unique_id: str, timeout: float) -> Any:
-        """Return the answer to one call, dropping late ones. The package's own may swallow a cancellation (wait_for)."""
+        """Return the answer to one call and drop late answers. The package's own method may swallow a cancellation."""
         async with asyncio.timeout(timeout):
             while True:
                 response = await self._response_queue.get()
@@ -41,7 +41,7 @@ class PointMixin:
     async def _handle_call(self, msg: Any) -> Any:
         if msg.action not in self.route_map:
             raise UnknownAction(details={"cause": f"No handler for {msg.action}"})
-        return await super()._handle_call(msg)  # type: ignore[misc]  # the package's class stands behind
+        return await super()._handle_call(msg)  # type: ignore[misc]  # defined by the package's ChargePoint
 
 
 def status_details(reason: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Charging profiles: what is installed, and which power they ask for at each instant.
+"""Keep installed charging profiles and compute the power that prevails at each instant.
 
-Decides the prevailing power by purpose, stack level and validity (OCPP 1.6 §3.13, 2.1 K01, K28, Q03); an expired
-profile uncovers the next lower stack level, then the default. Never moves energy. Times are simulated UTC
+Decides the prevailing power by purpose, stack level and validity (OCPP 1.6 §3.13, 2.1 K01, K28, Q03); after a profile
+expires, the next lower stack level applies, then the default. Never moves energy. Times are simulated UTC
 nanoseconds. Power: positive charges, negative discharges.
 Dialects: `none` (no discharge), `negative_limit` (vendor practice on 1.6 and 2.0.1), `setpoint` (2.1 CentralSetpoint).
 """
@@ -20,13 +20,13 @@ PURPOSES = {"TxProfile", "TxDefaultProfile", *CAPS}
 VOLTS = 230
 
 
-class ProfileRefused(Exception):  # noqa: N818 - an answer, not an error
-    """A profile this charger does not take; the text is the reason."""
+class ProfileRefused(Exception):  # noqa: N818 - it becomes a Rejected answer, it is not an error
+    """The charger does not accept a profile; the message is the reason code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One installed profile. `steps` are (offset_ns, watts) from `start_ns`."""
+    """One installed profile. `steps` are (offset in ns from `start_ns`, watts)."""
 
     profile_id: int
     purpose: str
@@ -42,7 +42,7 @@ class Profile:
     stays_invalid: bool = False
 
     def end_ns(self, offline_ns: int | None) -> int | None:
-        """Return when it ends by itself, given since when the charger is offline."""
+        """Return when it ends; `offline_ns` is when the charger went offline, None while it is online."""
         ends = [
             self.valid_to_ns,
             None if self.duration_ns is None else self.start_ns + self.duration_ns,
@@ -51,11 +51,11 @@ class Profile:
         return min((end for end in ends if end is not None), default=None)
 
     def begin_ns(self) -> int:
-        """Return its first instant."""
+        """Return when it begins to apply."""
         return max(self.start_ns, self.valid_from_ns or self.start_ns)
 
     def power_w(self, at_ns: int, offline_ns: int | None) -> int | None:
-        """Return the power asked for at an instant; None: it does not hold then."""
+        """Return the power in W at an instant; None if it does not apply then."""
         end_ns = self.end_ns(offline_ns)
         if at_ns < self.begin_ns() or (end_ns is not None and at_ns >= end_ns):
             return None
@@ -75,9 +75,10 @@ class ProfileStack:
         self._profiles: dict[int, Profile] = {}
 
     def install(self, profile: Profile, *, replace_level: bool) -> None:
-        """Install a profile; one of the same id goes. `replace_level`: one of the same purpose and level goes too.
+        """Install a profile in place of one with the same id.
 
-        Otherwise a second one of that purpose and level raises ProfileRefused (2.x K01.FR.39).
+        With `replace_level` it also replaces one of the same purpose and stack level; otherwise such a second profile
+        raises ProfileRefused (2.x K01.FR.39).
         """
         for other in list(self._profiles.values()):
             same = (other.purpose, other.stack_level) == (profile.purpose, profile.stack_level)
@@ -90,7 +91,7 @@ class ProfileStack:
     def clear(
         self, *, profile_id: int | None = None, purpose: str | None = None, level: int | None = None
     ) -> bool:
-        """Remove what matches all that is given; whether anything did."""
+        """Remove the profiles that match all given criteria; return whether any did."""
         gone = [
             p.profile_id
             for p in self._profiles.values()
@@ -103,7 +104,7 @@ class ProfileStack:
         return bool(gone)
 
     def update(self, profile_id: int, power_w: int, now_ns: int) -> bool:
-        """Give a dynamic profile its new power and start its duration again; False if there is no such profile."""
+        """Set a dynamic profile's power and restart its duration; return False if there is no such profile."""
         profile = self._profiles.get(profile_id)
         if profile is None or profile.kind != "Dynamic":
             return False
@@ -111,17 +112,17 @@ class ProfileStack:
         return True
 
     def begin(self, now_ns: int) -> None:
-        """A transaction begins: relative profiles count from now."""
+        """Start the relative profiles at the begin of a transaction."""
         for profile in list(self._profiles.values()):
             if profile.kind == "Relative":
                 self._profiles[profile.profile_id] = replace(profile, start_ns=now_ns)
 
     def went_offline(self, now_ns: int) -> None:
-        """Start the offline clock, unless it runs."""
+        """Start the offline clock, unless it is running."""
         self.offline_ns = self.offline_ns or now_ns
 
     def came_online(self, now_ns: int) -> None:
-        """Stop the offline clock; what became invalid for good goes (Q12)."""
+        """Stop the offline clock and remove the profiles that it made invalid (2.1 Q12)."""
         since_ns, self.offline_ns = self.offline_ns, None
         if since_ns is None:
             return
@@ -131,7 +132,7 @@ class ProfileStack:
                 del self._profiles[profile.profile_id]
 
     def power_w(self, at_ns: int) -> int:
-        """Return the prevailing power at an instant."""
+        """Return the prevailing power in W at an instant."""
         profile = self._prevailing(at_ns)
         asked_w = None if profile is None else profile.power_w(at_ns, self.offline_ns)
         powers_w = [self.default_w if asked_w is None else asked_w]
@@ -140,7 +141,7 @@ class ProfileStack:
         return min(powers_w)
 
     def central(self, at_ns: int) -> bool:
-        """Whether a central setpoint prevails (2.1 operation mode)."""
+        """Return whether the prevailing profile is a CentralSetpoint (2.1 operation mode)."""
         profile = self._prevailing(at_ns)
         return profile is not None and profile.central
 
@@ -156,7 +157,7 @@ class ProfileStack:
         return max(holding, key=lambda p: p.stack_level, default=None)
 
     def pieces(self, now_ns: int) -> list[Piece]:
-        """Return the power from now on as (start_ns, watts), as far as what is installed determines it."""
+        """Return the power from now on as (start_ns, watts), computed from the installed profiles."""
         times = {now_ns}
         for profile in self._profiles.values():
             ends = {profile.begin_ns(), profile.end_ns(self.offline_ns)}
@@ -171,7 +172,7 @@ class ProfileStack:
 
 
 def read_profile(table: Mapping[str, Any], *, now_ns: int, dialect: str) -> Profile:
-    """Return a profile as OCPP tells it (keys in snake case, 1.6 or 2.x). ProfileRefused if it cannot be obeyed."""
+    """Return the profile of a 1.6 or 2.x message (snake case keys). Raise ProfileRefused if it is not supported."""
     schedules = table["charging_schedule"]
     schedule = schedules[0] if isinstance(schedules, list) else schedules
     purpose, kind = str(table["charging_profile_purpose"]), str(table["charging_profile_kind"])
@@ -200,7 +201,7 @@ def read_profile(table: Mapping[str, Any], *, now_ns: int, dialect: str) -> Prof
 
 
 def read_update_w(update: Mapping[str, Any], dialect: str) -> int:
-    """Return the power of an UpdateDynamicSchedule. ProfileRefused if it cannot be obeyed."""
+    """Return the power of an UpdateDynamicSchedule in W. Raise ProfileRefused if it is not supported."""
     mode = "CentralSetpoint" if "setpoint" in update else "ChargingOnly"
     return _power_w({**update, "operation_mode": mode}, 1, dialect)
 
@@ -221,7 +222,7 @@ def _power_w(period: Mapping[str, Any], unit_w: int, dialect: str) -> int:
 
 
 def _watts(power: float) -> int:
-    """Return whole watts; 1.6 hands over Decimals, which round alike."""
+    """Return whole watts; 1.6 passes Decimals, which round the same way as floats."""
     return round(power)
 
 

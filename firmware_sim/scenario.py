@@ -1,7 +1,7 @@
-"""Scenarios: what stands at the station, who comes, and what goes wrong.
+"""Read a scenario file into plans of EVSEs, visits and faults.
 
-Decides how a TOML file becomes a plan of EVSEs, visits and faults; a `[sessions]` table is mapped by `sessions`.
-Never runs anything. Every fault of the file is a ScenarioFault that names the table and key.
+Decides how the TOML file's tables become plans; `sessions` maps a `[sessions]` table. Never runs anything. Each error
+in the file raises a ScenarioFault that names the table and key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from firmware_sim.world import NS_PER_S
 
 
 def read_scenario(path: Path) -> Scenario:
-    """Return the scenario of a TOML file. ScenarioFault if it is wrong."""
+    """Return the scenario of a TOML file. Raise ScenarioFault if it is invalid."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
@@ -38,7 +38,7 @@ def read_scenario(path: Path) -> Scenario:
 
 
 def build_scenario(table: Mapping[str, Any], folder: Path) -> Scenario:
-    """Return the scenario of a table; relative file names count from `folder`. ScenarioFault if it is wrong."""
+    """Return the scenario of a table; file names are relative to `folder`. Raise ScenarioFault if it is invalid."""
     unknown = set(table) - {"world", "evse_defaults", "evses", "visits", "faults", "sessions"}
     if unknown:
         raise ScenarioFault(f"unknown tables: {', '.join(sorted(unknown))}")
@@ -67,7 +67,7 @@ def build_scenario(table: Mapping[str, Any], folder: Path) -> Scenario:
 
 
 def refuse_overlaps(visits: list[VisitPlan]) -> list[VisitPlan]:
-    """Return the visits by arrival; a car that comes while another stands at the EVSE is refused `EVSE_BUSY`."""
+    """Return the visits in order of arrival; one that arrives at an occupied EVSE is refused with `EVSE_BUSY`."""
     free_ns: dict[str, int] = {}
     found = []
     for visit in sorted(visits, key=lambda each: (each.arrival_ns, each.evse, each.id_token)):
@@ -115,7 +115,7 @@ def _fault(row: Mapping[str, Any]) -> FaultPlan:
 
 
 def _span(world: Mapping[str, Any], visits: list[VisitPlan]) -> tuple[int, int]:
-    """Return the world's start and end: as told, else the hour before the first arrival to after the last departure."""
+    """Return the run's start and end: as configured, else from the hour before the first arrival to past the last departure."""
     hour_ns, quarter_ns = 3600 * NS_PER_S, 900 * NS_PER_S
     first_ns = min((visit.arrival_ns for visit in visits), default=0)
     last_ns = max((visit.departure_ns for visit in visits), default=0)
@@ -135,7 +135,7 @@ def _check(scenario: Scenario, world: Mapping[str, Any]) -> None:
     if len(set(names)) != len(names):
         raise ScenarioFault("evses: an EVSE is named twice")
     if len({plan.charger_id for plan in scenario.evses}) != len(names):
-        raise ScenarioFault("evses: a charger_id stands twice; one charger serves one EVSE")
+        raise ScenarioFault("evses: a charger_id is used twice; each charger serves one EVSE")
     for visit in scenario.visits:
         if visit.evse not in names:
             raise ScenarioFault(f"visits {visit.id_token}: no EVSE {visit.evse}")

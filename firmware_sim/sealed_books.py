@@ -1,7 +1,7 @@
-"""The sealed books: what really flowed, written down by the physics and sealed with SHA-256.
+"""Write the sealed books: the energy that truly flowed, by the physics, with a SHA-256 seal.
 
-Decides the form of the witness's statement. Reads the plants only, never a meter's or charger's message. Energies are
-mWh, truncated each by itself: the parts of a register may miss it by one mWh each.
+Decides the books' format. Reads only the plants, never the messages of a meter or charger. Energies are in mWh, each
+truncated separately, so that a sum of parts may be less than their register by up to one mWh per part.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def seal_of(books: dict[str, Any]) -> str:
     return hashlib.sha256(canonical({key: books[key] for key in books if key != "seal"})).hexdigest()
 
 
-def build_books(scenario: Scenario, posts: Iterable[EvseRig], clock: Clock) -> dict[str, Any]:
-    """Return the sealed books as they stand now."""
+def build_books(scenario: Scenario, rigs: Iterable[EvseRig], clock: Clock) -> dict[str, Any]:
+    """Return the sealed books up to now."""
     now_ns = clock.now_ns()
-    evses = {post.plan.evse: _evse(post, now_ns, clock.utc_origin_ns) for post in posts}
+    evses = {rig.plan.evse: _evse(rig, now_ns, clock.utc_origin_ns) for rig in rigs}
     visits = [visit for evse in evses.values() for visit in evse["visits"]]
     books: dict[str, Any] = {
         "tool": {"name": "firmware-sim", "version": __version__},
@@ -61,12 +61,12 @@ def build_books(scenario: Scenario, posts: Iterable[EvseRig], clock: Clock) -> d
 
 
 def write_books(path: Path, books: dict[str, Any]) -> None:
-    """Write the books at once or not at all."""
+    """Write the books atomically."""
     replace_file(path, json.dumps(books, sort_keys=True, indent=1))
 
 
 def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write a file by renaming a complete one into its place; `durable`: it is on the disk before."""
+    """Write a file atomically, by renaming a complete one; with `durable` it is flushed to disk first."""
     fresh = path.with_name(path.name + ".new")
     with fresh.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -76,28 +76,28 @@ def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
     fresh.replace(path)
 
 
-def _evse(post: EvseRig, now_ns: int, start_ns: int) -> dict[str, Any]:
-    plant = post.plant
+def _evse(rig: EvseRig, now_ns: int, start_ns: int) -> dict[str, Any]:
+    plant = rig.plant
     import_mwh, export_mwh, _ = plant.registers(now_ns)
     marks = list(plant.marks)
     if start_ns % QUARTER_NS == 0:
         marks.insert(0, Mark(start_ns, plant.start_import_mwh, plant.start_export_mwh))
     return {
-        "charger_id": post.plan.charger_id,
-        "ocpp": post.plan.ocpp,
-        "rated_w": post.plan.rated_w,
-        "standby_w": post.plan.standby_w,
+        "charger_id": rig.plan.charger_id,
+        "ocpp": rig.plan.ocpp,
+        "rated_w": rig.plan.rated_w,
+        "standby_w": rig.plan.standby_w,
         "register_start_mwh": {"import": plant.start_import_mwh, "export": plant.start_export_mwh},
         "register_end_mwh": {"import": import_mwh, "export": export_mwh},
         "standby_mwh": plant.standby_nj // NJ_PER_MWH,
         "quarters": [_mark(mark) for mark in marks],
-        "resets": [_mark(mark) for mark in post.resets],
-        "visits": [_visit(visit) for visit in post.visits],
+        "resets": [_mark(mark) for mark in rig.resets],
+        "visits": [_visit(visit) for visit in rig.visits],
     }
 
 
 def _mark(mark: Mark) -> dict[str, int]:
-    """Return a mark; `utc_s` is rounded down, quarter hours are exact."""
+    """Return a mark as JSON; `utc_s` is rounded down, which is exact for quarter hours."""
     return {"utc_s": mark.at_ns // NS_PER_S, "import_mwh": mark.import_mwh, "export_mwh": mark.export_mwh}
 
 

@@ -1,8 +1,8 @@
-"""Real charging sessions as a scenario: a CSV file of arrivals, departures and energy becomes EVSEs and visits.
+"""Map recorded charging sessions in a CSV file to a scenario's EVSEs and visits.
 
-Decides which charger each car comes to, what car it is, and which cars sell. No session of the chosen day is left
-out: one that finds its EVSE occupied is refused later, and counted. Never invents energy: a car wants exactly the
-file's delivered energy as import at its EVSE's meter. Columns: arrival, departure, delivered_energy_kwh, evse.
+Decides which charger each car comes to, the car's properties, and which cars discharge. Every session of the chosen day
+becomes a visit; `scenario` refuses those whose EVSE is occupied. A car wants exactly the file's delivered energy as
+import at its EVSE's meter. Columns: arrival, departure, delivered_energy_kwh, evse.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TIGHT_PERCENT = 150
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionsPlan:
-    """The `[sessions]` table. `chargers` 0: one for each EVSE of the day; `ocpp` may be `mixed`; `day` local."""
+    """The `[sessions]` table. `chargers` 0: one per EVSE of the day; `ocpp` may be `mixed`; `day` is local."""
 
     file: str
     day: dt.date | str
@@ -52,7 +52,7 @@ class Session:
 def map_sessions(
     table: Mapping[str, Any], *, seed: int, folder: Path, defaults: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], list[VisitPlan]]:
-    """Return EVSE tables and visits of a day's sessions. `v2g_share` is a share of cars, 0 to 1."""
+    """Return EVSE tables and visits of a day's sessions. `v2g_share` is the share of cars that discharge, 0 to 1."""
     row = dict(table)
     row["v2g_share_ppm"] = int(Decimal(str(row.pop("v2g_share", 0))) * PPM)
     plan = take(row, SessionsPlan, "sessions")
@@ -77,7 +77,7 @@ def map_sessions(
 
 
 def read_sessions(path: Path, day: str) -> list[Session]:
-    """Return the sessions that arrive on a local day, in the file's order. ScenarioFault if there are none."""
+    """Return the sessions that arrive on a local day, in the file's order. Raise ScenarioFault if there are none."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if row["arrival"][:10] == day]
@@ -93,12 +93,12 @@ def read_sessions(path: Path, day: str) -> list[Session]:
     except (OSError, KeyError, ArithmeticError, ValueError) as error:
         raise ScenarioFault(f"sessions {path}: {error!r}") from error
     if not sessions:
-        raise ScenarioFault(f"sessions {path}: nobody arrives on {day}")
+        raise ScenarioFault(f"sessions {path}: no session arrives on {day}")
     return sessions
 
 
 def _evse_names(sessions: list[Session], chargers: int) -> dict[str, str]:
-    """Return which EVSE stands for each of the file's; with fewer chargers several of the file's share one."""
+    """Return the simulated EVSE of each EVSE in the file; with fewer chargers, several share one."""
     names = sorted({session.evse for session in sessions})
     count = min(chargers, len(names)) or len(names)
     return {name: names[index % count] for index, name in enumerate(names)}
@@ -150,7 +150,7 @@ def _visit(
 
 
 def _car(session: Session, charge_w: int, needed_w: int, *, sells: int | None, chance: random.Random) -> Car:
-    """Return a car whose battery has room for what it wants: above 80 % only where there is time for the taper."""
+    """Return a car with room for the wanted energy; it ends above 80 % only if there is time for the taper."""
     sizes = CAPACITIES_WH if sells is None else SELLER_CAPACITIES_WH
     capacity_wh = max(chance.choice(sizes), session.wanted_wh * 3 // 2)
     hurried = needed_w * 2 > charge_w

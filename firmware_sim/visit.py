@@ -1,6 +1,6 @@
-"""A car's visit and its OCPP transaction, as the charger, its connection and the sealed books tell each other of them.
+"""Hold the values of a car's visit and its OCPP transaction, shared by charger, connection and sealed books.
 
-Decides what a visit came to. Values only: what happens is the charger's.
+Decides a visit's outcome. `Charger` decides what happens during it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SERVED_PERCENT = 95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What the charger's own meter shows. Power is positive for import."""
+    """A reading of the charger's own meter. Power is positive for import."""
 
     at_ns: int
     import_wh: int
@@ -27,7 +27,7 @@ class Reading:
 
 @dataclass(slots=True, kw_only=True)
 class Transaction:
-    """One OCPP transaction. `number` is the id 1.6's server gives; `verdict` the answer to the start."""
+    """One OCPP transaction. `number` is the id that 1.6's server assigns; `verdict` is its answer to the start."""
 
     tx_id: str
     id_token: str
@@ -44,7 +44,7 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TxEvent:
-    """One thing worth telling about a transaction. `kind`: started, updated, ended."""
+    """A transaction event to send. `kind`: started, updated or ended."""
 
     kind: str
     tx: Transaction
@@ -59,7 +59,7 @@ class TxEvent:
 
 @dataclass(slots=True)
 class Visit:
-    """A car's visit and what became of it."""
+    """A car's visit: its plan, and its outcome so far."""
 
     plan: VisitPlan
     outcome: str = "waiting"
@@ -68,7 +68,7 @@ class Visit:
     moved: PluggedCar | None = None
 
     def outcome_now(self) -> str:
-        """Return the outcome if the car left now: a visit that was not refused is served or short of energy."""
+        """Return the outcome if the car left now: unless refused, `served` or `short` of the wanted energy."""
         if self.moved is None or self.outcome.startswith("refused"):
             return self.outcome
         enough = self.moved.import_nj * 100 >= self.moved.wanted_nj * SERVED_PERCENT
@@ -76,10 +76,10 @@ class Visit:
 
     @property
     def import_mwh(self) -> int:
-        """Energy the car took at the EVSE's meter."""
+        """The car's import at the EVSE's meter."""
         return 0 if self.moved is None else self.moved.import_nj // NJ_PER_MWH
 
     @property
     def export_mwh(self) -> int:
-        """Energy the car gave at the EVSE's meter."""
+        """The car's export at the EVSE's meter."""
         return 0 if self.moved is None else self.moved.export_nj // NJ_PER_MWH

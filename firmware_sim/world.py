@@ -1,6 +1,6 @@
-"""The world's time and chance: one clock shared by all processes of a run, and named random streams.
+"""Provide simulated time, shared by all processes of a run, and named random streams.
 
-Decides what time it is and when a sleeper wakes. Never scales a protocol timeout: those are real seconds.
+Decides what time it is and when a sleeper wakes. Never scales a protocol timeout: those are in real seconds.
 Source: the variable `STATION_CLOCK="<monotonic_origin_ns>:<utc_origin_ns>:<speed>:<utc_end_ns or ->"`.
 """
 
@@ -24,7 +24,7 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """Simulated UTC. It stands still before its origin and after its end."""
+    """Simulated UTC, `speed` times as fast as real time between its origin and its end, constant outside of them."""
 
     monotonic_origin_ns: int
     utc_origin_ns: int
@@ -33,7 +33,7 @@ class Clock:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Return the clock of this run; real UTC where the variable is absent. ValueError if it is malformed."""
+        """Return the clock in the variable; real UTC if it is absent. Raise ValueError if it is malformed."""
         text = environment.get(CLOCK_VARIABLE)
         if text is None:
             return cls(monotonic_origin_ns=time.monotonic_ns(), utc_origin_ns=time.time_ns())
@@ -58,14 +58,14 @@ class Clock:
         return now_ns if self.utc_end_ns is None else min(now_ns, self.utc_end_ns)
 
     def real_s_until(self, utc_ns: int) -> float | None:
-        """Return the real seconds until simulated `utc_ns`; None if the world stands still before it comes."""
+        """Return the real seconds until simulated `utc_ns`; None if simulated time ends before it."""
         if self.utc_end_ns is not None and utc_ns > self.utc_end_ns:
             return None
         due_ns = self.monotonic_origin_ns + (utc_ns - self.utc_origin_ns) / self.speed
         return max(0.0, float(due_ns - time.monotonic_ns()) / NS_PER_S)
 
     async def sleep_until(self, utc_ns: int) -> None:
-        """Return when simulated time has reached `utc_ns`; never returns if the world ends before it."""
+        """Sleep until simulated time reaches `utc_ns`; never returns if simulated time ends before it."""
         while self.now_ns() < utc_ns:
             left_s = self.real_s_until(utc_ns)
             if left_s is None:
@@ -80,13 +80,13 @@ def stream(seed: int, name: str) -> random.Random:
 
 
 def to_ns(moment: dt.datetime) -> int:
-    """Return a moment as UTC nanoseconds; one without a zone is taken as UTC."""
+    """Return a date and time as UTC nanoseconds; one without a zone is taken as UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     return (aware - EPOCH) // dt.timedelta(microseconds=1) * 1000
 
 
 def parse_ns(text: str) -> int:
-    """Return an ISO 8601 time as UTC nanoseconds. ValueError if it is none."""
+    """Return an ISO 8601 time as UTC nanoseconds. Raise ValueError if it is malformed."""
     return to_ns(dt.datetime.fromisoformat(text))
 
 

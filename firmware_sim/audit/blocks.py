@@ -1,7 +1,7 @@
-"""Blocks and transactions as they stand in an exported file.
+"""Decode the blocks and transactions of an exported file.
 
-Decides what the bytes say, not whether it is right. A file is raw blocks, each after its length (varint).
-Source: Hyperledger Fabric's common, peer, rwset and kvrwset messages; field numbers stand beside the names.
+Decides what the bytes mean, not whether they are valid. A file is a sequence of raw blocks, each after its length (varint).
+Source: Hyperledger Fabric's common, peer, rwset and kvrwset messages; docstrings give their field numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Version = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One block; `codes` holds one validation code a transaction."""
+    """One block; `codes` holds one validation code per envelope."""
 
     number: int
     previous_hash: bytes
@@ -31,7 +31,7 @@ class Block:
     codes: bytes
 
     def header_hash(self) -> bytes:
-        """SHA-256 of the header as an ASN.1 sequence (DER): number, previous hash, data hash."""
+        """Return the SHA-256 of the header as an ASN.1 sequence (DER): number, previous hash, data hash."""
         number = self.number.to_bytes(self.number.bit_length() // 8 + 1, "big")
         body = _der(2, number) + _der(4, self.previous_hash) + _der(4, self.data_hash)
         return hashlib.sha256(_der(0x30, body)).digest()
@@ -39,7 +39,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RangeRead:
-    """Keys found in [start, end); where the reader stopped early, `end` is the last key it saw."""
+    """A range query's keys in [start, end); unless `exhausted`, `end` is the last key that was read."""
 
     start: str
     end: str
@@ -49,7 +49,7 @@ class RangeRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """One envelope, down to what it read and wrote. A written value of None is a deletion."""
+    """One envelope, decoded down to its read-write set. A written value of None is a deletion."""
 
     tx_id: str
     channel: str
@@ -74,7 +74,7 @@ class Transaction:
 
 
 def split(raw: bytes) -> Iterator[bytes]:
-    """The raw blocks of a file; MalformedError where it ends inside one."""
+    """Yield the raw blocks of a file. Raise MalformedError if it ends inside one."""
     at = 0
     while at < len(raw):
         length, at = varint(raw, at)
@@ -85,7 +85,7 @@ def split(raw: bytes) -> Iterator[bytes]:
 
 
 def read_block(raw: bytes) -> Block:
-    """A common.Block: header 1, data 2, metadata 3."""
+    """Decode a common.Block: header 1, data 2, metadata 3."""
     block = Message(raw)
     header = block.message(1)
     metadata = block.message(3).blobs(1)
@@ -99,7 +99,7 @@ def read_block(raw: bytes) -> Block:
 
 
 def read_transaction(raw: bytes) -> Transaction:
-    """An Envelope (payload 1, signature 2) of an endorser transaction of one call."""
+    """Decode an Envelope (payload 1, signature 2) that holds an endorser transaction with one action."""
     envelope = Message(raw)
     payload = Message(envelope.blob(1))
     header = payload.message(1)
@@ -149,7 +149,7 @@ def read_transaction(raw: bytes) -> Transaction:
 def _read_rwset(
     raw: bytes, chaincode: str
 ) -> tuple[list[tuple[str, Version | None]], list[RangeRead], dict[str, bytes | None], dict[str, bytes]]:
-    """A TxReadWriteSet of one namespace: reads, ranges, writes, key policies."""
+    """Decode a TxReadWriteSet of one namespace into reads, ranges, writes and key policies."""
     entries = Message(raw).messages(2)
     if len(entries) > 1 or any(entry.text(1) != chaincode for entry in entries):
         raise MalformedError("touches another chaincode's keys")

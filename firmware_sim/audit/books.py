@@ -1,7 +1,7 @@
-"""The sealed books against ledger and station: every Wh that flowed was traded or declared untraded, once.
+"""Check by the sealed books that every Wh that flowed was traded or declared untraded, exactly once.
 
-Decides per meter and direction. Source: docs/ledger.md, Equations ("register difference = traded + untraded, exactly") and
-Trades; the witness's energy is floor(R_end/1000) - floor(R_start/1000) of the true registers in mWh.
+Decides per meter and direction. The witness's energy is floor(R_end/1000) - floor(R_start/1000) of the true registers in
+mWh. Source: docs/ledger.md, Equations ("register difference = traded + untraded, exactly") and Trades.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RECORDED = {"RECORDED", "KNOWN"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Sealed books, facts and trades of the station's own meters, side by side."""
+    """Compares the sealed books with the facts and the trades of the station's own meters."""
 
     books: dict[str, Any]
     facts: Facts
@@ -34,7 +34,7 @@ class Comparison:
     findings: Findings
 
     def run(self) -> None:
-        """Note every difference."""
+        """Run all checks and record every difference."""
         self._seal()
         self._mapping()
         for meter in self.facts.meters:
@@ -49,7 +49,7 @@ class Comparison:
         self._recorded()
 
     def witness_wh(self, evse_id: str, direction: str) -> int:
-        """What the true register counted."""
+        """Return the energy that an EVSE's true register counted."""
         book = self.books["evses"][evse_id]
         return (
             int(book["register_end_mwh"][direction]) // 1000
@@ -57,11 +57,11 @@ class Comparison:
         )
 
     def witnessed_wh(self, direction: str) -> int:
-        """The same over all EVSEs."""
+        """Return the energy that the true registers of all EVSEs counted."""
         return sum(self.witness_wh(evse_id, direction) for evse_id in self.books["evses"])
 
     def untraded_wh(self) -> Counter[tuple[str, str]]:
-        """Declared untraded energy by direction and code."""
+        """Return the declared untraded energy by direction and code."""
         sums: Counter[tuple[str, str]] = Counter()
         for fact in self.facts.of("untraded"):
             sums[fact["direction"], fact["code"]] += fact["energy_wh"]
@@ -75,7 +75,7 @@ class Comparison:
         equal("BOOKS_SUM", "books", expected=sums, found=self.books.get("witness"))
 
     def _mapping(self) -> None:
-        """Each EVSE has one meter, each meter one reference, and each trade one of them."""
+        """Check that each EVSE has one meter, each meter one reference, and each trade one of these references."""
         evses = sorted(meter.evse_id for meter in self.facts.meters)
         self.findings.equal("METERS", "facts", expected=sorted(self.books["evses"]), found=evses)
         refs = [meter.meter_ref for meter in self.facts.meters]
@@ -95,7 +95,7 @@ class Comparison:
                 )
 
     def unmetered_wh(self, direction: str) -> int:
-        """What flowed around counter resets, unread: the witness's energy that is neither traded nor untraded."""
+        """Return the energy lost to counter resets: the witness's energy that is neither traded nor declared."""
         books = self.books["evses"]
         reset = [meter for meter in self.facts.meters if books.get(meter.evse_id, {}).get("resets")]
         return sum(
@@ -108,7 +108,7 @@ class Comparison:
         return traded_wh + sum(int(fact["energy_wh"]) for fact in self._untraded(meter, direction))
 
     def _witness(self, meter: Meter, direction: str) -> None:
-        """Traded and untraded energy is what flowed; only a counter reset may hide some, and a bounded amount."""
+        """Check that traded and untraded energy equals what flowed; a counter reset may hide a bounded amount."""
         book = self.books["evses"].get(meter.evse_id)
         if book is None:
             return
@@ -123,7 +123,7 @@ class Comparison:
         self.findings.require("WITNESS", where, holds=holds, rule=rule, found=found)
 
     def _tiles(self, meter: Meter, direction: str) -> None:
-        """In each epoch, trades and untraded pieces cover the register from its first reading to its last, once."""
+        """Check that in each epoch, trades and untraded pieces cover the register without a gap or an overlap."""
         pieces: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for epoch, _, piece in self._pieces(meter, direction):
             pieces[epoch].append(piece)
@@ -136,7 +136,7 @@ class Comparison:
         self.findings.equal("EPOCHS", f"{meter.evse_id} {direction}", expected=[], found=found)
 
     def _epochs(self, meter: Meter, direction: str) -> dict[int, tuple[int, int]]:
-        """First and last register (Wh) of each epoch, by the station's own segments."""
+        """Return the first and last register (Wh) of each epoch, from the station's facts."""
         ends: dict[int, tuple[int, int]] = {}
         for fact in self.facts.of("epoch"):
             if fact["meter_id"] == meter.meter_id:
@@ -163,7 +163,7 @@ class Comparison:
         )
 
     def _segments(self) -> None:
-        """Each piece lies in a segment of its own quarter hour, whose registers the true ones are held against."""
+        """Check that each piece is inside a segment of its own quarter hour; `boundaries` checks the segments' ends."""
         spans: dict[tuple[str, int, int], list[dict[str, Any]]] = defaultdict(list)
         for fact in self.facts.of("segment"):
             interval = fact["start_ns"] // NS_PER_S // INTERVAL_S * INTERVAL_S
@@ -187,7 +187,7 @@ class Comparison:
                     self.findings.require("SEGMENT", where, holds=held, rule="inside a segment", found=piece)
 
     def _pieces(self, meter: Meter, direction: str) -> Iterator[tuple[int, int, tuple[int, int]]]:
-        """Epoch, interval and registers (Wh) of everything traded or declared untraded."""
+        """Yield epoch, interval and (start, end) registers (Wh) of everything traded or declared untraded."""
         for trade in self._of(meter, direction):
             yield trade.epoch, trade.interval, (trade.start_wh, trade.end_wh)
         for fact in self._untraded(meter, direction):
@@ -195,7 +195,7 @@ class Comparison:
             yield fact["epoch"], fact["interval"], (fact["start_wh"], end_wh)
 
     def _evidence(self) -> None:
-        """Behind each trade stand signed readings whose hash it carries and whose registers bracket its own."""
+        """Check that each trade has signed readings, whose hash it carries and whose registers bracket its own."""
         facts = {fact["trade_id"]: fact for fact in self.facts.of("evidence")}
         for trade in self.trades:
             where = f"trade {trade.trade_id}"
@@ -212,7 +212,7 @@ class Comparison:
             self._brackets(trade, evidence, where=where)
 
     def _brackets(self, trade: Traded, evidence: dict[str, Any], *, where: str) -> None:
-        """Readings are [sent ns, answered ns, import mWh, export mWh], the one before and the one after each end."""
+        """Check the readings before and after each end: [sent ns, answered ns, import mWh, export mWh]."""
         self.findings.equal("EVIDENCE", where, expected=trade.trade_id, found=evidence["tradeId"])
         column = 2 + DIRECTIONS.index(trade.direction)
         (before, after_start), (before_end, after) = evidence["start"], evidence["end"]
@@ -235,7 +235,7 @@ class Comparison:
         )
 
     def _recorded(self) -> None:
-        """What the station saw recorded stands on the ledger."""
+        """Check that every trade that the station has as recorded is on the ledger."""
         ledger = {trade.trade_id for trade in self.trades}
         for fact in self.facts.of("trade"):
             if fact["status"] in RECORDED and fact["trade_id"] not in ledger:

@@ -1,7 +1,7 @@
-"""Quarter-hour cuts: how far the station's register at a cut lies from the true one.
+"""Compare the station's registers at quarter-hour boundaries with the true ones.
 
-Decides with the books' quarter marks, where power flows. Differences of registers always telescope, so balance alone
-would not show energy that was booked into the wrong quarter hour. Source: docs/meters.md, From registers to segments.
+Decides by the quarter marks of the sealed books. Differences of registers telescope, so the balance alone does not
+show energy that was recorded in the wrong quarter hour. Source: docs/meters.md, From registers to segments.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ STEPS_MWH = 2 * 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """One cut's error and the most it may be: rated power times the gap between the readings around it."""
+    """A boundary's error and its bound: rated power times the gap between the readings around it, plus two steps."""
 
     error_mwh: int
     bound_mwh: int
 
 
 def cuts(books: dict[str, Any], facts: Facts, findings: Findings) -> list[Cut]:
-    """All cuts at quarter hours at which a session's energy flowed; notes each cut of all that is beyond its bound."""
+    """Return the quarter-hour cuts within sessions whose energy moved; record every cut whose error exceeds its bound."""
     evse_of = {meter.meter_id: meter.evse_id for meter in facts.meters}
     found = []
     for segment in _cut_at_quarters(facts):
@@ -55,7 +55,7 @@ def cuts(books: dict[str, Any], facts: Facts, findings: Findings) -> list[Cut]:
 
 
 def percentiles_wh(found: list[Cut]) -> dict[str, float]:
-    """Error in Wh that half, 99 of 100 and all cuts do not exceed; 0 without cuts."""
+    """Return the 50th and 99th percentile and the maximum of the errors in Wh; 0 without cuts."""
     errors = sorted(cut.error_mwh for cut in found) or [0]
     return {
         name: errors[min(len(errors) - 1, len(errors) * percent // 100)] / 1000
@@ -64,13 +64,13 @@ def percentiles_wh(found: list[Cut]) -> dict[str, float]:
 
 
 def _cut_at_quarters(facts: Facts) -> Iterator[dict[str, Any]]:
-    """Segments that end exactly at a quarter hour."""
+    """Yield the segments that end exactly at a quarter hour."""
     quarter_ns = INTERVAL_S * NS_PER_S
     return (segment for segment in facts.of("segment") if segment["end_ns"] % quarter_ns == 0)
 
 
 def _registers_mwh(book: dict[str, Any], at_s: int) -> dict[str, int] | None:
-    """What an ideal meter would have shown: the true register since its last counter reset."""
+    """Return what an ideal meter would show: the true register since the last counter reset; None without a mark."""
     mark = next((mark for mark in book["quarters"] if mark["utc_s"] == at_s), None)
     if mark is None:
         return None

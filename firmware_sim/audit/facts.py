@@ -1,7 +1,7 @@
-"""What the station says of its day: which meter stands at which EVSE, segments, untraded energy, evidence, trades.
+"""Read the station's facts: its meters, segments, untraded energy, evidence and trades.
 
 Decides only how the file is read: JSON lines {"kind", "body"}; the line of kind `meters` maps meter ids to
-{"meter_ref", "evse_id"}. The station is believed in nothing: its facts are held against ledger and books.
+{"meter_ref", "evse_id"}. The facts are not trusted: other modules compare them with ledger and books.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KINDS = ("epoch", "segment", "untraded", "evidence", "trade")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
-    """A meter's three names: the station's, the ledger's, the world's."""
+    """A meter's id at the station, its reference on the ledger, and its EVSE in the sealed books."""
 
     meter_id: str
     meter_ref: str
@@ -27,18 +27,18 @@ class Meter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """A station's facts by kind, in order."""
+    """A station's facts by kind, in the file's order."""
 
     meters: tuple[Meter, ...]
     by_kind: dict[str, list[dict[str, Any]]]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        """All facts of a kind."""
+        """Return all facts of a kind."""
         return self.by_kind.get(kind, [])
 
 
 def read_facts(lines: Iterable[str]) -> Facts:
-    """Read a facts file; ValueError where a line is no fact."""
+    """Return the facts of a file's lines. Raise ValueError if a line is not a fact."""
     by_kind: dict[str, list[dict[str, Any]]] = defaultdict(list)
     meters: dict[str, Meter] = {}
     for line in lines:
@@ -58,10 +58,10 @@ def read_facts(lines: Iterable[str]) -> Facts:
 
 
 def canonical(content: Any) -> bytes:
-    """Canonical JSON: sorted keys, no spaces, UTF-8."""
+    """Return content as canonical JSON: sorted keys, no spaces, UTF-8."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def sha256_hex(content: Any) -> str:
-    """SHA-256 of content's canonical JSON."""
+    """Return the SHA-256 of content's canonical JSON."""
     return hashlib.sha256(canonical(content)).hexdigest()

@@ -1,6 +1,6 @@
-"""What an audit finds: a code, where, what should stand there and what does.
+"""Collect the differences that an audit finds.
 
-Decides nothing; a run is verified where the list stays empty.
+A run is verified if the list stays empty.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference."""
+    """One difference: a code, where it is, and the expected and the found value."""
 
     code: str
     where: str
@@ -21,20 +21,20 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """All differences of an audit, in the order in which they were met."""
+    """All differences of an audit, in the order in which they were found."""
 
     found: list[Finding] = field(default_factory=list)
 
     def add(self, code: str, where: str, *, expected: Any, found: Any) -> None:
-        """Note a difference."""
+        """Record a difference."""
         self.found.append(Finding(code, where, expected, found))
 
     def equal(self, code: str, where: str, *, expected: Any, found: Any) -> None:
-        """Note a difference where there is one."""
+        """Record a difference if the two values are not equal."""
         if expected != found:
             self.add(code, where, expected=expected, found=found)
 
     def require(self, code: str, where: str, *, holds: bool, rule: str, found: Any) -> None:
-        """Note a broken rule."""
+        """Record a difference unless the rule `holds`; `rule` becomes the expected value."""
         if not holds:
             self.add(code, where, expected=rule, found=found)

@@ -1,6 +1,6 @@
-"""Who signed: organisation, certificate, node roles, contract role; and whether a signature holds.
+"""Resolve serialized identities and verify their signatures.
 
-Decides with the organisations' root certificates (trust.json: organisation to PEM) and nothing else.
+Decides only by the organisations' root certificates (trust.json: organisation to PEM).
 Source: Fabric MSP (SerializedIdentity, NodeOU, attributes under OID 1.2.3.4.5.6.7.8.1); ECDSA P-256, SHA-256, low S.
 """
 
@@ -24,7 +24,7 @@ ATTRIBUTES = x509.ObjectIdentifier("1.2.3.4.5.6.7.8.1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A member whose certificate its organisation's root issued."""
+    """The holder of a certificate that its organisation's root issued; `nodes` are its NodeOUs."""
 
     msp: str
     nodes: frozenset[str]
@@ -33,7 +33,7 @@ class Identity:
     key: ec.EllipticCurvePublicKey
 
     def signed(self, message: bytes, signature: bytes) -> bool:
-        """Whether the signature is this member's, in DER with low S."""
+        """Return whether the signature is by this identity, in DER with low S."""
         try:
             if decode_dss_signature(signature)[1] > HALF_ORDER:
                 return False
@@ -44,20 +44,20 @@ class Identity:
 
 
 class Roots:
-    """The organisations' authorities; each certificate is checked once."""
+    """The organisations' root certificates; results are cached per identity."""
 
     def __init__(self, trust: Mapping[str, str]) -> None:
-        """Raises ValueError where an entry is no certificate."""
+        """`trust` maps organisation to PEM. Raise ValueError if an entry is not a certificate."""
         self._roots = {msp: x509.load_pem_x509_certificate(pem.encode()) for msp, pem in trust.items()}
         self._known: dict[bytes, Identity | None] = {}
 
     @property
     def msps(self) -> frozenset[str]:
-        """The organisations."""
+        """The MSP ids of the organisations."""
         return frozenset(self._roots)
 
     def identity(self, serialized: bytes) -> Identity | None:
-        """The member behind a SerializedIdentity; None where no authority vouches for it."""
+        """Return the identity of a SerializedIdentity; None if no root has issued its certificate."""
         if serialized not in self._known:
             try:
                 self._known[serialized] = self._read(serialized)
@@ -77,7 +77,7 @@ class Roots:
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise MalformedError("the key is not on P-256")
         if _is_authority(certificate):
-            raise MalformedError("an authority signs nothing but certificates")
+            raise MalformedError("a CA certificate must not sign transactions")
         units = certificate.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)
         attributes = _attributes(certificate)
         return Identity(

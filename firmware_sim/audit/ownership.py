@@ -1,7 +1,8 @@
-"""What each member owns: every transaction changes it by exactly what its trades, mints, burns, lots and attestations say.
+"""Check that each transaction changes members' balances only by its trades, mints, burns, lots and attestations.
 
-Decides by following accounts, holds, offers, slices and credits, whatever function was called: a buyer's debit is the
-seller's credit and the fee; nothing comes from nowhere. Source: docs/contract.md, Equations.
+Decides from the written accounts, holds, offers, slices and credits, independently of the function that was called: a
+buyer's debit equals the seller's credit plus the fee, and no balance changes without a cause. Source: docs/contract.md,
+Equations.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ FEE = "FEE:network"
 FLOWS = ("generation", "outside", "grid", "industry", "conversion", "loss", "expired")
 
 Ownership = Counter[tuple[str, str]]
-"""Milli-tokens and Wh by (member, unit)."""
+"""Amounts by (member, unit), in milli-tokens for "tokens" and Wh for "energy"."""
 
 
 class Owners:
-    """The check of every transaction's effect on what members own."""
+    """Checks every transaction's effect on what members own."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
 
     def __call__(self, entry: Entry, state: State) -> None:
-        """Note what somebody gained or lost without a reason, and energy flows that nothing explains."""
+        """Record unexplained changes of ownership and of the energy that crossed the ledger's border."""
         moved: Ownership = Counter()
         for key, record in entry.records.items():
             if record is not None:
@@ -51,7 +52,7 @@ class Owners:
         self._history(entry, explained)
 
     def _history(self, entry: Entry, explained: Ownership) -> None:
-        """Each member's history says the same."""
+        """Check that the members' history records have the same changes."""
         told: Ownership = Counter()
         for key, record in entry.written("hist"):
             for unit in ("tokens", "energy"):
@@ -64,20 +65,20 @@ class Owners:
 
 
 def owned(key: str, record: dict[str, Any]) -> Ownership:
-    """What a record means its member owns."""
+    """Return what a record adds to its member's ownership."""
     kind, *parts = key.split("~")
     if kind in {"acc", "cr"}:
         member = record["memberId"] if kind == "acc" else parts[0]
         return Counter({(member, "tokens"): int(record["tokens"]), (member, "energy"): int(record["energy"])})
     if kind in {"hold", "offer", "slice"}:
-        # A charging driver holds tokens, its seller energy; discharging it is the other way round.
+        # When charging, the driver's hold is in tokens and the seller's position in energy; discharging swaps them.
         unit = "tokens" if (kind == "hold") == (record["product"] == "CHARGE") else "energy"
         return Counter({(record["memberId"], unit): left_of(kind, record)})
     return Counter()
 
 
 def left_of(kind: str, record: dict[str, Any]) -> int:
-    """What still stands in a position."""
+    """Return the amount left in a hold, offer or slice."""
     if kind == "hold":
         return int(record["reserved"]) - int(record["drawn"]) - int(record["released"])
     if kind == "offer":
@@ -86,7 +87,7 @@ def left_of(kind: str, record: dict[str, Any]) -> int:
 
 
 def _explained(entry: Entry) -> tuple[Ownership, Counter[str]]:
-    """What members should have gained and lost, and the energy that crossed the ledger's border (Wh)."""
+    """Return the members' expected changes, and the energy that crossed the ledger's border (Wh)."""
     gains: Ownership = Counter()
     flows: Counter[str] = Counter()
     for kind, sign in (("mint", 1), ("burn", -1)):
@@ -123,6 +124,6 @@ def _settle(record: dict[str, Any], gains: Ownership, flows: Counter[str]) -> No
 
 
 def _expiring(entry: Entry) -> str:
-    """Whose energy expired: the one member whose lot, offer or slice ended."""
+    """Return the member whose lot, offer or slice expired; "nobody" unless it is exactly one."""
     members = {record["memberId"] for kind in ("lot", "offer", "slice") for _, record in entry.written(kind)}
     return str(members.pop()) if len(members) == 1 else "nobody"

@@ -1,6 +1,7 @@
-"""Prices: every fixed price recomputed from the tariff, floors and loads that stood on the ledger before it.
+"""Recompute every fixed price from the tariff, floors and loads on the ledger before it.
 
-Decides with its own `sdr-share/1` and its own calendar. Source: docs/ledger.md, Price; docs/contract.md, PostTariff and price.
+Decides with its own implementation of `sdr-share/1` and of the tariff's calendar. Source: docs/ledger.md, Price;
+docs/contract.md, PostTariff and price.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SIDES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """What a price is for."""
+    """The zone, product and interval that a price applies to."""
 
     zone: str
     product: str
@@ -33,13 +34,13 @@ class Slot:
 
     @property
     def price_key(self) -> str:
-        """The ledger's key of its price."""
+        """The key of its price on the ledger."""
         return f"price~{self.zone}~{self.product}~{self.interval:012d}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What the tariff says of a slot, milli-token per kWh."""
+    """The tariff's rates for a slot, in milli-token per kWh."""
 
     tariff_id: str
     period: str
@@ -49,7 +50,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What a price lies in: milli-token per kWh, and the bounds of its weight."""
+    """The bounds of a price, in milli-token per kWh, and of its weight, in ppm."""
 
     floor: int
     ceiling: int
@@ -60,7 +61,7 @@ class Window:
 
     @property
     def low(self) -> int:
-        """The least price at which the seller gains."""
+        """The lowest price at which the seller gains."""
         return self.floor + self.gain
 
     @property
@@ -69,7 +70,7 @@ class Window:
         return self.ceiling - self.net_fee - self.gain
 
     def share(self, supply_wh: int, demand_wh: int) -> tuple[int, int, int | None]:
-        """Raw weight, weight and price by `sdr-share/1`: the scarcer side gains more; None: an empty window."""
+        """Return raw weight, weight and price by `sdr-share/1`; the price is None if the window is empty."""
         posted_wh = supply_wh + demand_wh
         raw_ppm = MILLION * demand_wh // posted_wh if posted_wh else MILLION // 2
         weight_ppm = min(max(raw_ppm, self.least_ppm), self.most_ppm)
@@ -79,14 +80,14 @@ class Window:
 
 
 class Prices:
-    """The check of everything that a price is made of, and of the price."""
+    """Checks floors, loads, tariffs and prices."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self.weights_ppm: list[int] = []
 
     def __call__(self, entry: Entry, state: State) -> None:
-        """Note posts after the cut-off and prices that do not follow from what was posted."""
+        """Record posts after the cut-off, and prices that differ from the recomputed ones."""
         for key, record in entry.written("floor"):
             named = f"floor~{record['zone']}~{record['product']}~{record['hour']:012d}"
             self._findings.equal("FLOOR", f"{entry.where} {key}", expected=key, found=named)
@@ -113,7 +114,7 @@ class Prices:
         )
 
     def _tariff(self, entry: Entry, state: State, *, key: str, record: dict[str, Any]) -> None:
-        """Only a zone's first tariff may begin in the past."""
+        """Check that a tariff begins in the future, unless it is its zone's first."""
         first = next(state.records(f"tariff~{record['zone']}~"), None) is None
         self._findings.require(
             "TARIFF",
@@ -149,7 +150,7 @@ class Prices:
 
 
 def derive(slot: Slot, state: State) -> dict[str, Any]:
-    """The price record that follows from the state; ValueError without a tariff."""
+    """Return the price record that follows from the state. Raise ValueError without a tariff."""
     cfg = _cfg(state)
     if cfg["formula"] != "sdr-share/1":
         raise ValueError(f"formula {cfg['formula']} is not this auditor's")
@@ -193,7 +194,7 @@ def derive(slot: Slot, state: State) -> dict[str, Any]:
 
 
 def rate_of(slot: Slot, state: State) -> Rate:
-    """The tariff's rates for a slot; ValueError where no tariff is in force."""
+    """Return the tariff's rates for a slot. Raise ValueError if no tariff is in force."""
     in_force = [
         record
         for _, record in state.records(f"tariff~{slot.zone}~")
@@ -214,7 +215,7 @@ def rate_of(slot: Slot, state: State) -> Rate:
 
 
 def _period(tariff: dict[str, Any], season: str, local: datetime) -> str:
-    """The load period of a local time: holidays first, then Sundays, then the hours."""
+    """Return the load period of a local time, by holidays, then Sundays, then the time of day."""
     calendar = tariff["calendar"]
     if local.date().isoformat() in calendar.get("holidays", []) and "holiday" in calendar:
         return str(calendar["holiday"])

@@ -1,6 +1,6 @@
-"""The protobuf wire format, as far as Fabric's messages use it.
+"""Decode the protobuf wire format, as far as Fabric's messages use it.
 
-Decides where fields begin and end, never what they mean. Source: Protocol Buffers encoding.
+Decides where fields begin and end, not what they mean. Source: Protocol Buffers encoding.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ VARINT_BYTES = 10
 
 
 class MalformedError(ValueError):
-    """The bytes are not what should stand in this place."""
+    """The bytes do not have the expected format."""
 
 
 class Message:
-    """One message's fields by number. A field that should stand once and stands twice is malformed."""
+    """One message's fields by number. A single field that occurs twice raises MalformedError when read."""
 
     __slots__ = ("_fields",)
 
@@ -36,11 +36,11 @@ class Message:
             self._fields.setdefault(number, []).append(value)
 
     def has(self, number: int) -> bool:
-        """Whether the field is there, be it empty."""
+        """Return whether the field is present, even if empty."""
         return number in self._fields
 
     def blobs(self, number: int) -> list[bytes]:
-        """A repeated field of bytes, strings or messages."""
+        """Return a repeated field of bytes, strings or messages."""
         values = self._fields.get(number, [])
         blobs = [value for value in values if isinstance(value, bytes)]
         if len(blobs) != len(values):
@@ -48,29 +48,29 @@ class Message:
         return blobs
 
     def blob(self, number: int) -> bytes:
-        """A single field of bytes; empty where it is absent."""
+        """Return a single field of bytes; empty if it is absent."""
         blobs = self.blobs(number)
         if len(blobs) > 1:
-            raise MalformedError(f"field {number} stands {len(blobs)} times")
+            raise MalformedError(f"field {number} occurs {len(blobs)} times")
         return blobs[0] if blobs else b""
 
     def text(self, number: int) -> str:
-        """A single string."""
+        """Return a single string; empty if it is absent."""
         try:
             return self.blob(number).decode()
         except UnicodeDecodeError as fault:
             raise MalformedError(f"field {number} is no text") from fault
 
     def message(self, number: int) -> Message:
-        """A single message; an empty one where it is absent."""
+        """Return a single message; an empty one if it is absent."""
         return Message(self.blob(number))
 
     def messages(self, number: int) -> list[Message]:
-        """A repeated message."""
+        """Return a repeated message."""
         return [Message(blob) for blob in self.blobs(number)]
 
     def whole(self, number: int) -> int:
-        """A single unsigned number; 0 where it is absent."""
+        """Return a single unsigned number; 0 if it is absent."""
         values = self._fields.get(number, [0])
         if len(values) != 1 or not isinstance(values[0], int):
             raise MalformedError(f"field {number} is no single number")
@@ -78,8 +78,8 @@ class Message:
 
 
 def varint(raw: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where the next thing begins."""
-    if at < len(raw) and raw[at] < 0x80:  # most are this short
+    """Return the varint (seven bits per byte) at position `at`, and the position after it."""
+    if at < len(raw) and raw[at] < 0x80:  # the common case
         return raw[at], at + 1
     value = 0
     for index in range(VARINT_BYTES):

@@ -1,7 +1,7 @@
-"""All blocks from the first on: the chain of hashes, each transaction's code, and the state that they make.
+"""Replay all blocks: verify the hash chain and each transaction's validation code, and rebuild the state.
 
-Decides whether the blocks are one unbroken chain. What a valid transaction wrote is shown to every check together with
-the state before it. Source: docs/ledger.md, Blocks.
+Decides whether the blocks form one unbroken chain. Passes each valid transaction to every check, together with the state
+before it. Source: docs/ledger.md, Blocks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EXACT = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A valid transaction, read: who sent it, who endorsed it, when on the ledger's clock, the records it wrote."""
+    """A valid transaction: its creator, its endorsers, its time on the ledger's clock, and the records it wrote."""
 
     where: str
     transaction: Transaction
@@ -39,7 +39,7 @@ class Entry:
     records: dict[str, dict[str, Any] | None]
 
     def written(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
-        """Keys and records of one kind that it wrote."""
+        """Return the keys and records of one kind that it wrote, without deletions."""
         start = f"{kind}~"
         return [
             (key, record)
@@ -53,7 +53,7 @@ Check = Callable[[Entry, State], None]
 
 @dataclass(slots=True, kw_only=True)
 class Replay:
-    """A run over an exported file."""
+    """One pass over an exported file."""
 
     roots: Roots
     findings: Findings
@@ -66,7 +66,7 @@ class Replay:
     """Valid transactions by the function they called."""
 
     def run(self, raw: bytes) -> None:
-        """Read every block; ends early where the bytes cannot be read."""
+        """Replay every block; record a finding and stop at the first that cannot be decoded."""
         judge = Judge(self.roots)
         previous = b""
         try:
@@ -104,7 +104,7 @@ class Replay:
             self.invalid += said != Code.VALID
             if said != code and (Code.VALID in {said, code} or code in EXACT):
                 self.findings.add("VALIDATION_CODE", where, expected=code.name, found=said)
-            # What the block calls valid is what everybody builds on: it is followed, and judged above.
+            # A transaction that the block marks valid is applied even if the code is wrong (recorded above): peers did so too.
             if said == Code.VALID and transaction is not None:
                 self.functions[transaction.function] += 1
                 self._check(transaction, verdict, where=where)
@@ -122,7 +122,7 @@ class Replay:
 
     def _entry(self, transaction: Transaction, verdict: Verdict, *, where: str) -> Entry:
         if verdict.creator is None:
-            raise MalformedError("nobody vouches for the creator")
+            raise MalformedError("the creator's certificate is not of a known organisation")
         return Entry(
             where=where,
             transaction=transaction,
@@ -137,7 +137,7 @@ class Replay:
 
 
 def ledger_time_ms(timestamp_ms: int, state: State) -> int:
-    """The transaction's time on the ledger's clock, through a sandbox's time mapping."""
+    """Return a transaction's time on the ledger's clock, which a sandbox maps from real time."""
     mapping = (state.record("cfg") or {}).get("time")
     if mapping is None:
         return timestamp_ms

@@ -1,6 +1,6 @@
-"""One audit from files to verdict.
+"""Run a whole audit, from the files to the report.
 
-Decides that a run is verified only where nothing was found, and that a run with nothing in it is no proof.
+A run is verified only if nothing was found and it has both trades and metered energy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Sources:
 
 
 def audit(sources: Sources) -> Report:
-    """Recompute everything; a file that cannot be understood is a finding. OSError where it cannot be read."""
+    """Return the report; a malformed file is a finding. Raise OSError if a file cannot be read."""
     findings = Findings()
     report: Report = {}
     trades: list[Traded] = []
@@ -61,7 +61,7 @@ def audit(sources: Sources) -> Report:
 
 
 def _ledger(sources: Sources, findings: Findings, all_trades: list[Traded]) -> Report:
-    """The blocks by themselves; appends the trades in their order."""
+    """Audit the blocks by themselves; append the trades to `all_trades` in their order."""
     roots = Roots(json.loads(sources.trust.read_text(encoding="utf-8")))
     prices, trades = Prices(findings), Trades(findings)
     checks = (Rights(findings, roots.msps), prices, trades, Owners(findings))
@@ -86,10 +86,10 @@ def _ledger(sources: Sources, findings: Findings, all_trades: list[Traded]) -> R
 
 
 def _station(sources: Sources, findings: Findings, trades: list[Traded]) -> Report:
-    """The station's trades against its facts and the sealed books."""
+    """Compare the station's trades with its facts and the sealed books."""
     with sources.facts.open(encoding="utf-8") as lines:
         facts = read_facts(lines)
-    own, direct = _share_out(trades, facts)
+    own, direct = _split_direct(trades, facts)
     comparison = Comparison(
         books=json.loads(sources.books.read_text(encoding="utf-8")),
         facts=facts,
@@ -133,8 +133,8 @@ def _boundaries(found: list[Cut]) -> Report:
     return {"boundary_error_wh": percentiles_wh(found), "boundary_bound_wh": bound_mwh / 1000}
 
 
-def _share_out(trades: list[Traded], facts: Facts) -> tuple[list[Traded], list[Traded]]:
-    """The station's own trades, and the direct sales of plants that no book of the station knows."""
+def _split_direct(trades: list[Traded], facts: Facts) -> tuple[list[Traded], list[Traded]]:
+    """Return the trades of the station's own meters, and the direct sales of other plants."""
     refs = {meter.meter_ref for meter in facts.meters}
     direct = [trade for trade in trades if trade.kind == "DIRECT" and trade.meter_ref not in refs]
     return [trade for trade in trades if trade not in direct], direct

@@ -1,7 +1,6 @@
-"""Counter resets: what flows between a meter's last reading before one and its first after it, nobody has measured.
+"""Bound the energy that counter resets hide: what flowed between the last reading before and the first after one.
 
-Decides how much that may be: rated power for as long as the station did not read. Source: docs/meters.md, From registers
-to segments; docs/ledger.md, Equations.
+The bound is the rated power over that gap. Source: docs/meters.md, From registers to segments; docs/ledger.md, Equations.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ STEPS_WH = 2
 
 
 def unmeasured_wh_max(book: dict[str, Any], facts: Facts, *, meter_id: str, findings: Findings) -> int:
-    """Most Wh in one direction that an EVSE's counter resets have taken from its meter; 0 without resets.
+    """Return the most Wh in one direction that an EVSE's counter resets may hide; 0 without resets.
 
-    Notes each reset on which no new epoch follows.
+    Records each reset that no new epoch follows.
     """
     gaps = _gaps(facts, meter_id)
     most_wh = 0
@@ -37,7 +36,7 @@ def unmeasured_wh_max(book: dict[str, Any], facts: Facts, *, meter_id: str, find
 
 
 def _gaps(facts: Facts, meter_id: str) -> list[tuple[int, int]]:
-    """From the last reading of each epoch to the first of the next."""
+    """Return the times (ns) from the last reading of each epoch to the first of the next."""
     spans: dict[int, tuple[int, int]] = {}
     for segment in facts.of("segment"):
         if segment["meter_id"] == meter_id:

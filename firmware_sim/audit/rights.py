@@ -1,6 +1,7 @@
-"""Who may write what: contract roles, organisations, the guarded keys that all three must endorse, and write-once keys.
+"""Check who wrote each key: contract role, endorsement of guarded keys by all organisations, and write-once keys.
 
-Decides by key alone, whatever function was called. Source: docs/contract.md, Functions; docs/ledger.md, Who takes part.
+Decides by key, independently of the function that was called. Source: docs/contract.md, Functions; docs/ledger.md, Who
+takes part.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ ONCE = {"cfg", "mint", "burn", "tariff", "tariffid", "met", "gw", "att", "price"
 
 
 class Rights:
-    """The check of every valid transaction's keys."""
+    """Checks the keys that every valid transaction wrote."""
 
     def __init__(self, findings: Findings, msps: frozenset[str]) -> None:
         self._findings = findings
         self._msps = msps
 
     def __call__(self, entry: Entry, state: State) -> None:
-        """Note every key that this transaction should not have written."""
+        """Record every key that this transaction was not allowed to write."""
         if "cfg" not in entry.records and state.record("cfg") is None:
             self._findings.add("GUARD", entry.where, expected="Configure first", found="no cfg")
         for key in entry.records:
@@ -71,13 +72,13 @@ class Rights:
     def _guarded(self, entry: Entry, state: State, *, kind: str, where: str) -> None:
         if kind in GUARD_OF and GUARD_OF[kind] not in entry.records:
             self._findings.add("GUARD", where, expected=GUARD_OF[kind], found="not written")
-        if state.record("cfg") is not None:  # before that no guard has a policy yet
+        if state.record("cfg") is not None:  # Configure gives the guards their policies
             self._findings.equal(
                 "GUARD", where, expected=sorted(self._msps), found=sorted(entry.endorsers & self._msps)
             )
 
     def _founding(self, entry: Entry) -> None:
-        """The channel's constants, and from then on every guard needs all organisations."""
+        """Check that the first transaction sets a policy of all organisations on every guard."""
         for key in sorted(GUARDS | {"cfg"}):
             try:
                 n, msps = read_policy(entry.transaction.policies.get(key, b""))

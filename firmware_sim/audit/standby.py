@@ -1,6 +1,6 @@
-"""Standby: what an EVSE draws with its contactor open, and nothing else may be booked under that name.
+"""Check that a station declares no more energy as STANDBY than its EVSEs drew with an open contactor.
 
-Decides how much a station may book as STANDBY: what the sealed books say flowed so, and a slack for each run of it.
+The limit is the standby energy of the sealed books plus a slack for each run of adjoining pieces.
 Source: docs/ledger.md, Trades (untraded energy); DESIGN.md, The simulator is a witness.
 """
 
@@ -13,11 +13,11 @@ from firmware_sim.audit.finding import Findings
 
 CODE = "STANDBY"
 RUN_SLACK_WH = 3
-"""Of pieces that join on a register: 1 Wh of floors, 2 Wh that flowed within a reading of a session's ends."""
+"""Per run of adjoining pieces: 1 Wh of rounding, 2 Wh that flow between a session's ends and the readings nearest to them."""
 
 
 def check_standby(book: dict[str, Any], facts: Facts, *, meter: Meter, findings: Findings) -> None:
-    """Note import booked as STANDBY beyond the sealed standby of the meter's EVSE, and any export."""
+    """Record import declared as STANDBY beyond the limit of the meter's EVSE, and any export."""
     pieces = [
         fact for fact in facts.of("untraded") if (fact["meter_id"], fact["code"]) == (meter.meter_id, CODE)
     ]

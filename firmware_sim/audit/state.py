@@ -1,6 +1,6 @@
-"""The ledger's keys and values as the blocks made them, with versions and key policies.
+"""Keep the world state that the blocks build: values, versions and key policies.
 
-Decides whether what a transaction read still stood (MVCC, phantoms). Source: Fabric validation: a version is block and
+Decides whether a transaction's reads are current (MVCC, phantoms). Source: Fabric validation: a version is block and
 position; a key written earlier in the same block conflicts with any later read of it.
 """
 
@@ -16,7 +16,7 @@ from firmware_sim.audit.protobuf import MalformedError
 
 
 class State:
-    """All keys in order."""
+    """The world state, with its keys in order."""
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[bytes, Version]] = {}
@@ -25,34 +25,34 @@ class State:
         self.policies: dict[str, bytes] = {}
 
     def begin_block(self) -> None:
-        """A new block: nothing was written in it yet."""
+        """Begin a new block: forget which keys the last one wrote."""
         self._written.clear()
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """The JSON object at a key; None where there is none. MalformedError where it is none."""
+        """Return the JSON object at a key; None if the key is absent. Raise MalformedError for another value."""
         entry = self._values.get(key)
         return None if entry is None else read_record(entry[0])
 
     def records(self, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """All records whose key begins so, ascending."""
+        """Yield the keys with a prefix and their records, in ascending order."""
         for index in range(bisect_left(self._keys, prefix), len(self._keys)):
             key = self._keys[index]
             if not key.startswith(prefix):
                 return
             yield key, read_record(self._values[key][0])
 
-    def reads_stand(self, transaction: Transaction) -> bool:
-        """Whether every key read has the version it had."""
+    def reads_current(self, transaction: Transaction) -> bool:
+        """Return whether every key read still has the version that was read."""
         return all(
             key not in self._written and self._version(key) == version for key, version in transaction.reads
         )
 
-    def ranges_stand(self, transaction: Transaction) -> bool:
-        """Whether every range read has the keys and versions it had."""
+    def ranges_current(self, transaction: Transaction) -> bool:
+        """Return whether every range read still has the keys and versions that were read."""
         return all(self._found(seen) == seen.reads for seen in transaction.ranges)
 
     def apply(self, transaction: Transaction, version: Version) -> None:
-        """Take over what a valid transaction wrote."""
+        """Apply the writes of a valid transaction."""
         for key, value in transaction.writes.items():
             self._written.add(key)
             if value is not None:
@@ -84,7 +84,7 @@ class State:
 
 
 def read_record(raw: bytes) -> dict[str, Any]:
-    """A record: a JSON object without floats or repeated names; MalformedError."""
+    """Return a record: a JSON object. Raise MalformedError for floats, repeated names or another value."""
     try:
         record = _STRICT.decode(raw.decode())
     except (ValueError, RecursionError) as fault:
@@ -101,7 +101,7 @@ def _refuse(text: str) -> None:
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name occurs twice")
     return members
 
 

@@ -1,6 +1,6 @@
-"""The two equations of the whole ledger, added up anew from the replayed state.
+"""Check the ledger's two balance equations, for tokens and for energy, over the replayed state.
 
-Decides whether supply and energy are all somewhere. Source: docs/contract.md, Equations.
+Source: docs/contract.md, Equations.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PLACES = ("available", "held", "pending")
 
 
 def totals(state: State, findings: Findings) -> tuple[dict[str, int], dict[str, int]]:
-    """Tokens (milli-token) and energy (Wh) by place, source and sink; notes what does not add up."""
+    """Return tokens (milli-token) and energy (Wh) by place, source and sink; record what does not add up."""
     tokens: Counter[str] = Counter(dict.fromkeys(("minted", "burned", *PLACES), 0))
     energy: Counter[str] = Counter(dict.fromkeys((*FLOWS, *PLACES), 0))
     for kind, name in (("mint", "minted"), ("burn", "burned")):
@@ -39,7 +39,7 @@ def totals(state: State, findings: Findings) -> tuple[dict[str, int], dict[str, 
 
 
 def _held(state: State, tokens: Counter[str], energy: Counter[str]) -> None:
-    """What stands in the open positions that the index lists."""
+    """Add up the open positions that the index lists."""
     for key, _ in state.records("pos~"):
         _, _, kind, name = key.split("~")
         record = state.record(f"{kind}~{name}")

@@ -1,6 +1,7 @@
-"""Trades: each one's energy, price, amounts and place in its register recomputed, and what was drawn for it.
+"""Recompute each trade's energy, price, amounts and registers, and what it drew from hold and slice.
 
-Decides with the ledger's state before the trade. Source: docs/ledger.md, Trades, Units and Retail; docs/contract.md, RecordTrades.
+Decides by the ledger's state before the trade. Source: docs/ledger.md, Trades, Units and Retail; docs/contract.md,
+RecordTrades.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ CLAIMS = {"PRICE_NOT_FIXED", "PRICE_WINDOW_EMPTY", "NO_SLICE"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traded:
-    """A trade as others need it: registers and energy in Wh."""
+    """The fields of a trade that other checks use; registers and energy in Wh."""
 
     trade_id: str
     kind: str
@@ -47,19 +48,19 @@ class Traded:
 
     @property
     def energy_wh(self) -> int:
-        """What was traded."""
+        """The traded energy."""
         return self.end_wh - self.start_wh
 
 
 class Trades:
-    """The check of every transaction that writes trades."""
+    """Checks every transaction that writes trades, and collects them in `all`."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self.all: list[Traded] = []
 
     def __call__(self, entry: Entry, state: State) -> None:
-        """Note every trade that does not follow from meter, price, hold and slice."""
+        """Record every trade that does not follow from meter, price, hold and slice."""
         records = [record for _, record in entry.written("trade")]
         records.sort(key=lambda record: int(record["startWh"]))
         asked = {line.get("tradeId"): line for line in _lines(entry)}
@@ -73,7 +74,7 @@ class Trades:
         self._sums(entry, state, records)
 
     def _identity(self, entry: Entry, record: dict[str, Any], *, where: str, line: dict[str, Any]) -> None:
-        """Its key is the derived one, it says what its sender asked for, and when and by which transaction."""
+        """Check the trade's derived key, its fields against the request's line, and its transaction and time."""
         derived = ":".join(str(record[name]) for name in ("meterRef", "epoch", "direction", "startWh"))
         equal = self._findings.equal
         equal("TRADE_ID", where, expected=derived, found=record["tradeId"])
@@ -88,7 +89,7 @@ class Trades:
             equal("NOT_ASKED", f"{where} {name}", expected=asked, found=record.get(name))
 
     def _money(self, entry: Entry, state: State, *, record: dict[str, Any], where: str) -> None:
-        """Price times energy, half up; the fee; what the seller gives. Retail at the tariff's ceiling."""
+        """Check amount (price times energy, half up), fee and gross; retail is at the tariff's ceiling."""
         cfg = state.record("cfg") or {}
         slot = Slot(zone=record["zone"], product=record["product"], interval=record["interval"])
         wh = int(record["wh"])
@@ -112,7 +113,7 @@ class Trades:
             self._findings.equal("AMOUNT", f"{where} {name}", expected=value, found=record.get(name))
 
     def _window(self, state: State, slot: Slot, *, where: str, price: int) -> None:
-        """Both sides gain: a market price stands inside floor and ceiling."""
+        """Check that a market price is within the bounds at which both sides gain."""
         inside = derive(slot, state)
         low = int(inside["floor"]) + int(inside["gain"])
         high = int(inside["ceiling"]) - int(inside["netFee"]) - int(inside["gain"])
@@ -121,7 +122,7 @@ class Trades:
         )
 
     def _retail(self, entry: Entry, state: State, *, record: dict[str, Any], where: str) -> None:
-        """A reason from the closed list, and one the ledger can judge must be true."""
+        """Check that the reason is a known one, and that it is true if the ledger can decide it."""
         reason = record.get("reason")
         holds = reason in REASONS and record["product"] == "CHARGE"
         self._findings.require("RETAIL_REASON", where, holds=holds, rule="a known reason", found=reason)
@@ -143,7 +144,7 @@ class Trades:
             )
 
     def _draws(self, entry: Entry, state: State, *, record: dict[str, Any], where: str) -> None:
-        """Hold and slice are the gateway's own, open, for these parties, this interval and this price."""
+        """Check that hold and slice are open, and fit the gateway, the parties, the interval and the price."""
         if record["kind"] == "DIRECT":
             return
         hold = state.record(f"hold~{record['holdId']}") or {}
@@ -177,7 +178,7 @@ class Trades:
             self._findings.equal(code, f"{where} {name}", expected=value, found=found.get(name))
 
     def _registers(self, entry: Entry, state: State, records: list[dict[str, Any]]) -> None:
-        """A register never passes a value twice, never goes back in time, never beats its meter's rating."""
+        """Check that a register never passes a value twice, goes back in time or exceeds its meter's rating."""
         at: dict[str, tuple[int, int, int]] = {}
         for record in records:
             where = f"trade {record['tradeId']}"
@@ -217,7 +218,7 @@ class Trades:
             )
 
     def _sums(self, entry: Entry, state: State, records: list[dict[str, Any]]) -> None:
-        """What the trades took from each hold and slice is what is gone from it, and it was there."""
+        """Check that each hold and slice is reduced by what the trades drew, and was large enough."""
         drawn: Counter[str] = Counter()
         for record in records:
             paid, charging = int(record["amount"]) + int(record["fee"]), record["product"] == "CHARGE"
@@ -245,17 +246,17 @@ class Trades:
 
 
 def half_up(price_mtok_per_kwh: int, energy_wh: int) -> int:
-    """Milli-tokens for an energy, rounded half up."""
+    """Return the milli-tokens for an energy, rounded half up."""
     return (price_mtok_per_kwh * energy_wh + 500) // 1000
 
 
 def with_loss(energy_wh: int, loss_bp: int) -> int:
-    """Wh that the seller gives so that `energy_wh` arrive, rounded up."""
+    """Return the Wh that the seller gives so that `energy_wh` arrive, rounded up."""
     return -(-energy_wh * 10_000 // (10_000 - loss_bp))
 
 
 def _lines(entry: Entry) -> list[dict[str, Any]]:
-    """What the sender asked to record."""
+    """Return the lines that the transaction requests to record."""
     argument = json.loads(entry.transaction.argument)
     lines: list[dict[str, Any]] = argument.get("lines", [argument])
     return lines

@@ -1,7 +1,7 @@
-"""Whether a transaction holds: signatures, ids, endorsements, reads; and the validation code it should carry.
+"""Validate a transaction as a peer does, and return the validation code that it should have.
 
-Decides with the roots and the state before it. Source: Fabric's validator: envelope, duplicate, endorsement policy (two
-of three organisations, or a written key's own), then MVCC and phantoms.
+Decides by the organisations' roots and the state before the transaction. Source: Fabric's validator: envelope,
+duplicate, endorsement policy (two of three organisations, or a written key's own), then MVCC and phantoms.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WRITERS = {"client", "admin"}
 
 
 class Code(IntEnum):
-    """The validation codes that this auditor tells apart."""
+    """The validation codes that this auditor distinguishes."""
 
     VALID = 0
     BAD_PAYLOAD = 2
@@ -37,7 +37,7 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The code that a transaction should carry, and who stands behind it as far as that was looked at."""
+    """The code that a transaction should have, its creator if known, and the organisations that endorsed it."""
 
     code: Code
     creator: Identity | None = None
@@ -45,7 +45,7 @@ class Verdict:
 
 
 class Judge:
-    """The rules of one channel; which channel and chaincode that is, the first transaction says."""
+    """Validates the transactions of one channel and chaincode, which the first transaction determines."""
 
     def __init__(self, roots: Roots) -> None:
         self._roots = roots
@@ -53,14 +53,14 @@ class Judge:
         self._seen: set[str] = set()
 
     def verdict(self, transaction: Transaction, state: State) -> Verdict:
-        """What the transaction should have come to, given the state before it."""
+        """Return the verdict on a transaction, given the state before it."""
         creator = self._roots.identity(transaction.creator)
         endorsers = endorsing(transaction, self._roots)
         code = self._envelope(transaction, creator)
         if code is Code.VALID and transaction.tx_id in self._seen:
             code = Code.DUPLICATE_TXID
         if code is Code.VALID:
-            code = _standing(transaction, state, endorsers)
+            code = _endorsed_and_current(transaction, state, endorsers)
         self._seen.add(transaction.tx_id)
         return Verdict(code=code, creator=creator, endorsers=endorsers)
 
@@ -84,20 +84,20 @@ class Judge:
         return Code.VALID
 
 
-def _standing(transaction: Transaction, state: State, endorsers: frozenset[str]) -> Code:
-    """Enough endorsements for the chaincode and each written key, and nothing read has changed since."""
+def _endorsed_and_current(transaction: Transaction, state: State, endorsers: frozenset[str]) -> Code:
+    """Check the endorsements for the chaincode and each written key, then that all reads are current."""
     written = transaction.writes.keys() | transaction.policies.keys()
     policies = {state.policies[key] for key in written if key in state.policies}
     bare = not written or any(key not in state.policies for key in written)
     if (bare and len(endorsers) < LEAST) or not all(satisfied(policy, endorsers) for policy in policies):
         return Code.ENDORSEMENT_POLICY_FAILURE
-    if not state.reads_stand(transaction):
+    if not state.reads_current(transaction):
         return Code.MVCC_READ_CONFLICT
-    return Code.VALID if state.ranges_stand(transaction) else Code.PHANTOM_READ_CONFLICT
+    return Code.VALID if state.ranges_current(transaction) else Code.PHANTOM_READ_CONFLICT
 
 
 def endorsing(transaction: Transaction, roots: Roots) -> frozenset[str]:
-    """The organisations of which a peer has signed the transaction's result."""
+    """Return the organisations whose peers have signed the transaction's result."""
     found = set()
     for endorser, signature in transaction.endorsements:
         identity = roots.identity(endorser)
@@ -111,7 +111,7 @@ def endorsing(transaction: Transaction, roots: Roots) -> frozenset[str]:
 
 
 def satisfied(policy: bytes, signers: frozenset[str]) -> bool:
-    """Whether these organisations' peers fulfil a key's policy; another form than "n of these peers" never is."""
+    """Return whether the signers' peers satisfy a key's policy; False for any form but "n of these peers"."""
     try:
         n, msps = read_policy(policy)
     except MalformedError:
@@ -120,7 +120,7 @@ def satisfied(policy: bytes, signers: frozenset[str]) -> bool:
 
 
 def read_policy(policy: bytes) -> tuple[int, frozenset[str]]:
-    """A SignaturePolicyEnvelope "peers of n of these organisations"; MalformedError for any other."""
+    """Decode a SignaturePolicyEnvelope "peers of n of these organisations". Raise MalformedError for any other."""
     envelope = Message(policy)
     rule = envelope.message(2).message(2)
     principals = [Message(principal.blob(2)) for principal in envelope.messages(3)]

@@ -155,14 +155,14 @@ async def running(version: str) -> AsyncIterator[Running]:
     tasks = [asyncio.create_task(edge.run()), asyncio.create_task(gateway.run())]
     await edge.listening.wait()
     simulator = _simulator(version, f"ws://127.0.0.1:{edge.port}/ocpp", mapping)
-    yes.post = simulator.posts["A1"]
+    yes.post = simulator.rigs["A1"]
     stop = asyncio.Event()
     tasks += [
         asyncio.create_task(simulator.run(stop, lambda _: None)),
         asyncio.create_task(yes.poll()),
     ]
     try:
-        yield Running(gateway, inbox, journal, clock, yes, simulator.posts["A1"])
+        yield Running(gateway, inbox, journal, clock, yes, simulator.rigs["A1"])
         assert not any(task.done() for task in tasks)
     finally:
         for task in tasks:

@@ -195,14 +195,14 @@ async def started(double: Csms) -> Any:
 async def accepted(double: Csms, station: SimulatedStation) -> Any:
     """Wait until the charger has read that its start is accepted, and return the transaction's id."""
     tx_id = await started(double)
-    charger = station.posts["E1"].charger
+    charger = station.rigs["E1"].charger
     await until(lambda: charger.tx is not None and charger.tx.verdict == "Accepted")
     return tx_id
 
 
 def exported_mwh(station: SimulatedStation) -> int:
     """What E1's plant has given so far."""
-    return station.posts["E1"].plant.registers(station.clock.now_ns())[1]
+    return station.rigs["E1"].plant.registers(station.clock.now_ns())[1]
 
 
 async def ended(double: Csms) -> Payload:
@@ -283,7 +283,7 @@ async def test_dynamic_schedule_and_permission_in_2_1() -> None:
         await until(lambda: exported_mwh(station) > 60_000)
         update = {"chargingProfileId": 2, "scheduleUpdate": {"setpoint": -1800}}
         assert (await double.ask("UpdateDynamicSchedule", update))["status"] == "Accepted"
-        await until(lambda: station.posts["E1"].plant.offered_w(station.clock.now_ns()) >= 0)
+        await until(lambda: station.rigs["E1"].plant.offered_w(station.clock.now_ns()) >= 0)
         sold_mwh = exported_mwh(station)
         await double.until(
             lambda: any(
@@ -412,7 +412,7 @@ async def test_meter_and_charger_show_the_same_plant() -> None:
     evse = {"meter_profile": str(meter), "import_register_mwh": 5_000_000}
     async with csms("1.6") as double, running(scenario_of(double, evse=evse, faults=[fault])) as station:
         await double.until(lambda: double.of("StartTransaction"))
-        post = station.posts["E1"]
+        post = station.rigs["E1"]
         assert post.meter is not None
         assert station.meter_ports()["E1"] > 0
         await ended(double)
@@ -447,7 +447,7 @@ async def test_a_silent_meter_answers_again_afterwards() -> None:
     async with csms("1.6") as double:
         table = scenario_of(double, evse={"meter_profile": str(meter)}, faults=[fault])
         async with running(table) as station:
-            post = station.posts["E1"]
+            post = station.rigs["E1"]
             await station.clock.sleep_until(parse_ns("2019-06-10T12:04:00Z"))
             assert post.meter is not None
             silent = post.meter.faults.silent

@@ -75,7 +75,7 @@ async def visited(
     )
     stop = asyncio.Event()
     task = asyncio.create_task(plant.run(stop, lambda _: None))
-    charger = plant.posts["E1"].charger
+    charger = plant.rigs["E1"].charger
     try:
         yield charger
     finally:

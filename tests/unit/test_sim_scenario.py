@@ -92,7 +92,7 @@ def test_a_station_that_stands_still_seals_the_same_books() -> None:
         ({"faults": [{"kind": "flood", "evse": "E", "at": "2019-06-10T00:00:00Z"}]}, "kind is one of"),
         ({"faults": [{"kind": "socket_drop", "evse": "E", "at": "noon"}]}, "a date and time expected"),
         ({"visits": [{"evse": "E"}]}, "missing key"),
-        ({"sessions": {"file": FILE, "day": "1999-01-01"}}, "nobody arrives"),
+        ({"sessions": {"file": FILE, "day": "1999-01-01"}}, "no session arrives"),
     ],
 )
 def test_a_wrong_scenario_says_where(table: dict[str, Any], told: str) -> None:
