@@ -1,7 +1,18 @@
-"""`edgegw demo`: a station day over real sockets, then its settlement.
+"""Run `edgegw demo`: a station day over real sockets, then its settlement.
 
-`plan` (sessions become EVSEs, cars and refusals; pure) -> `documents` (what each process is told; pure) -> `processes`
-(children that never outlive us) -> `opening` (the consortium before the day) -> `stage` (the order of it all) -> `view`
-(while it runs) -> `books` (what the station remembers) -> `closing` (what the ledger and the auditor say) -> `functions`
-(which of the contract's seven had to be used) -> `report` (do meters, ledger and witness agree?). Beside the day: `open_house` (another plan, for visitors by page) -> `hosting` (it is served).
+The modules, in the order of the flow:
+
+- `run`: one run from an empty folder to its settlement;
+- `plan`: maps recorded sessions to EVSEs, cars and refusals (pure);
+- `documents`: the scenario, configuration and settings of each process (pure);
+- `processes`: child processes that end with their parent;
+- `consortium_setup`: members, cards and the channel's constants before the day;
+- `orchestrator`: starts, watches and ends the parts in order;
+- `live_view`: the live table and the printed settlement;
+- `books`: sums and facts from the station's journal;
+- `closing`: totals and raw blocks from the ledger, and the auditor's verdict;
+- `functions`: which of the contract's functions a run must use;
+- `report`: compares meters, ledger and witness.
+
+`interactive` plans a station for visitors who use its pages, and `hosting` serves it.
 """

@@ -1,7 +1,7 @@
-"""What the station remembers of its day: metered, untraded, refused, and the facts an auditor may ask for.
+"""Add up a station's journal: metered and untraded energy, refusals, and the facts for the auditor.
 
-Decides how registers become Wh (floors of both ends, epoch by epoch) and how far the journal's cut at a quarter hour lies
-from the true register. Reads the journal and the witness's sealed books; changes neither.
+Decides how registers become Wh (floors of both ends, epoch by epoch) and how far the journal's register at a quarter
+hour is from the true one. Reads the journal and the witness's sealed books; changes neither.
 Source: docs/ledger.md, Equations; docs/meters.md, From registers to segments.
 """
 
@@ -23,26 +23,26 @@ from edgegw.store.journal_reader import JournalReader
 DIRECTIONS = (IMPORT, EXPORT)
 FACTS = ("epoch", "segment", "untraded", "evidence", "trade", "refused")
 GAP_S_MIN = 10
-GAP_REAL_S = 0.2  # between the readings on both sides of a cut, on a machine that keeps up
+GAP_REAL_S = 0.2  # between the readings on both sides of a cut, on a machine that is fast enough
 STEP_MWH = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boundaries:
-    """Errors of the cuts where power flowed, in Wh; `beyond` counts those outside power x (sample gap + jitter)."""
+    """Errors of the quarter-hour cuts with power flowing, in Wh; `beyond` counts those above power x sample gap."""
 
     errors_wh: tuple[int, ...]
     beyond: int
 
     def percentile_wh(self, percent: int) -> int:
-        """Error that `percent` of the cuts did not exceed; 0 without cuts."""
+        """Return the error that `percent` of the cuts do not exceed; 0 without cuts."""
         if not self.errors_wh:
             return 0
         return self.errors_wh[min(len(self.errors_wh) - 1, len(self.errors_wh) * percent // 100)]
 
 
 class StationBooks:
-    """The journal of a station that has been drained."""
+    """The journal of a station that has shut down."""
 
     def __init__(self, journal: Path) -> None:
         reader = JournalReader(journal)
@@ -53,7 +53,7 @@ class StationBooks:
         self.tally = decode_row(Tally, reader.rows("tally/")["tally/all"])
 
     def metered_wh(self) -> dict[str, int]:
-        """Differences of all registers by direction, from the first reading of each epoch to its last."""
+        """Return the sum of all registers' differences by direction, from each epoch's first reading to its last."""
         sums = Counter(dict.fromkeys(DIRECTIONS, 0))
         ends = self._ends()
         for epoch in self.facts["epoch"]:
@@ -63,7 +63,7 @@ class StationBooks:
         return dict(sums)
 
     def _ends(self) -> dict[tuple[str, int], dict[str, int]]:
-        """Last accepted registers (mWh) by meter and epoch."""
+        """Return the last accepted registers (mWh) by meter and epoch."""
         ends: dict[tuple[str, int], dict[str, int]] = {}
         for epoch in self.facts["epoch"]:
             first = {direction: epoch[f"{direction}_mwh"] for direction in DIRECTIONS}
@@ -78,14 +78,14 @@ class StationBooks:
         return ends
 
     def untraded_wh(self) -> Counter[tuple[str, str]]:
-        """Energy that was metered and not traded, by direction and code."""
+        """Return the energy that was metered and not traded, by direction and code."""
         sums: Counter[tuple[str, str]] = Counter()
         for fact in self.facts["untraded"]:
             sums[fact["direction"], fact["code"]] += fact["energy_wh"]
         return sums
 
     def boundaries(self, sealed: Mapping[str, Any], evse_of: Mapping[str, str], speed: int) -> Boundaries:
-        """Cuts at quarter hours against the witness's registers there; `evse_of` names each meter's EVSE."""
+        """Compare the registers at quarter hours with the witness's; `evse_of` maps meter ids to EVSE ids."""
         marks = {
             (evse, mark["utc_s"]): _since_reset(book, mark)
             for evse, book in sealed["evses"].items()
@@ -105,7 +105,7 @@ class StationBooks:
         return Boundaries(errors_wh=tuple(sorted(errors)), beyond=beyond)
 
     def _cuts(self) -> Iterator[tuple[str, int, dict[str, Any]]]:
-        """Segments of sessions that end exactly at a quarter hour and in which energy flowed."""
+        """Yield the segments of sessions that end exactly at a quarter hour and in which energy flowed."""
         for segment in self.facts["segment"]:
             at_ns = segment["end_ns"]
             moved = any(segment[f"{d}_mwh"][1] != segment[f"{d}_mwh"][0] for d in DIRECTIONS)
@@ -113,7 +113,7 @@ class StationBooks:
                 yield segment["meter_id"], at_ns // SECOND_NS, segment
 
     def export(self, path: Path, evse_of: Mapping[str, str]) -> None:
-        """Write the facts for an auditor, one JSON object `{kind, body}` a line; first which meter is which."""
+        """Write the facts for the auditor, one JSON object `{kind, body}` per line, first the meters' names."""
         meters = {
             account.meter_id: {"meter_ref": account.meter_ref, "evse_id": evse_of[account.meter_id]}
             for account in self.accounts
@@ -129,7 +129,7 @@ def _line(kind: str, body: Mapping[str, Any]) -> str:
 
 
 def _since_reset(book: Mapping[str, Any], mark: Mapping[str, int]) -> dict[str, int]:
-    """What a meter shows at a mark: it counts from its last reset."""
+    """Return what a meter shows at a mark: the energy since its last counter reset."""
     zero = {f"{direction}_mwh": 0 for direction in DIRECTIONS}
     for reset in book.get("resets", []):
         if reset["utc_s"] < mark["utc_s"]:
@@ -140,12 +140,12 @@ def _since_reset(book: Mapping[str, Any], mark: Mapping[str, int]) -> dict[str, 
 def refusals(
     sealed: Mapping[str, Any], refused: list[dict[str, Any]], not_played: Mapping[str, int]
 ) -> tuple[int, Counter[str]]:
-    """How many cars were served by the sealed books, and why each of the others was not.
+    """Return how many cars were served by the sealed books, and how many were not, by code.
 
     Args:
         sealed: the witness's books.
-        refused: the station's own refusals; the one that fell into a visit explains it.
-        not_played: codes of sessions that the simulator could not play.
+        refused: the station's own refusals; one during a visit gives the visit's code.
+        not_played: the number of sessions that the simulator could not play, by code.
     """
     codes: Counter[str] = Counter(not_played)
     served = 0

@@ -1,7 +1,7 @@
-"""After the day: what the ledger says of it, its raw blocks, and the witness's audit of them.
+"""Read the day's totals and raw blocks from the ledger, and run the witness's audit of them.
 
-Decides nothing: it asks as the auditor (an identity that only reads), and runs the auditor as a process that knows
-nothing of us.
+Queries with the auditor's identity, which may only read, and runs the auditor as a separate process that shares no code
+with edgegw.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ AUDIT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerSays:
-    """Totals of tokens and energy, weights of all fixed prices, how many blocks were written out, what was asked."""
+class LedgerSummary:
+    """Totals of tokens and energy, weights of all fixed prices, the number of blocks, and the functions queried."""
 
     totals: Mapping[str, Mapping[str, int]]
     weights_ppm: tuple[int, ...]
@@ -37,15 +37,15 @@ class LedgerSays:
     asked: Mapping[str, int]
 
 
-async def ask_ledger(plan: DayPlan, places: Places, parties: Parties, *, endpoint: str) -> LedgerSays:
-    """Everything of the day that its settlement is made from; the raw blocks go to their file."""
+async def read_ledger(plan: DayPlan, places: Places, parties: Parties, *, endpoint: str) -> LedgerSummary:
+    """Return what the settlement needs from the ledger, and write the raw blocks to their file."""
     async with client(places, endpoint, msp_id="EVUserMSP", name="auditor") as connection:
         auditor = CountingLedger(connection)
         await _check_accounts(auditor, parties)
         totals = await auditor.evaluate("AuditTotals", {})
         weights = await _weights(auditor, range(plan.begin_s, plan.end_s, INTERVAL_S))
         blocks = await _export(connection, places)
-    return LedgerSays(
+    return LedgerSummary(
         totals={name: {key: int(text) for key, text in part.items()} for name, part in totals.items()},
         weights_ppm=weights,
         blocks=blocks,
@@ -54,7 +54,7 @@ async def ask_ledger(plan: DayPlan, places: Places, parties: Parties, *, endpoin
 
 
 async def _check_accounts(auditor: LedgerPort, parties: Parties) -> None:
-    """The supply is what the totals say, and a driver's history explains the balance; an AssertionError otherwise."""
+    """Raise AssertionError unless the supply adds up, and a driver has a history and no open hold."""
     supply = await auditor.evaluate("totalSupply", {})
     assert int(supply["supply"]) == int(supply["minted"]) - int(supply["burned"])
     driver = parties.drivers[0].member_id
@@ -64,7 +64,7 @@ async def _check_accounts(auditor: LedgerPort, parties: Parties) -> None:
 
 
 async def _weights(auditor: LedgerPort, intervals: Iterable[int]) -> tuple[int, ...]:
-    """The weight (ppm) of every price that was fixed, by interval and product."""
+    """Return the weight (ppm) of every fixed price."""
     asked = [(interval, product) for interval in intervals for product in PRODUCTS]
     weights: list[int] = []
     for start in range(0, len(asked), AT_ONCE):
@@ -84,7 +84,7 @@ async def _weight(auditor: LedgerPort, interval: int, product: Product) -> int |
 
 
 async def _export(auditor: LedgerClient, places: Places) -> int:
-    """Write all raw blocks, each after its length; gives their number."""
+    """Write all raw blocks, each after its length, and return their number."""
     height = await auditor.height()
     with places.blocks.open("wb") as file:
         for number in range(height):
@@ -93,7 +93,7 @@ async def _export(auditor: LedgerClient, places: Places) -> int:
 
 
 async def audit(children: ChildProcesses, places: Places) -> dict[str, Any]:
-    """The witness's auditor on blocks, books and the station's facts; without an answer nothing is verified."""
+    """Return the report of the witness's auditor on blocks, books and facts; not verified if it gives none."""
     auditor = await children.start(
         "auditor",
         [

@@ -1,6 +1,6 @@
-"""The consortium before the day: the channel's time, who takes part, and the drivers' cards.
+"""Set up the consortium before the day: the channel's constants, the members and the drivers' cards.
 
-Decides nothing about the market. Drivers are made up; of each only what a representative would keep is kept.
+Decides nothing about the market. Drivers are generated; of each only what a representative would store is stored.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ PLAYERS = {
         kind="INDUSTRY",
     ),
 }
-"""Who produces and who buys at peak, by organisation: they can log in where their representative serves pages."""
+"""The person of the producer and of the industry, by organisation, who can log in to their representative's pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Origin:
     utc_ms: int
 
     def constants(self, plan: DayPlan) -> dict[str, Any]:
-        """The channel's constants: the accelerated day's time mapping."""
+        """Return the channel's constants: the mapping from real to simulated time."""
         time = {
             "real_origin_ms": self.utc_ms,
             "ledger_origin_ms": plan.begin_s * 1000,
@@ -66,7 +66,7 @@ class Origin:
 
 @asynccontextmanager
 async def client(places: Places, endpoint: str, *, msp_id: str, name: str) -> AsyncIterator[LedgerClient]:
-    """A client of the run's ledger with one of its identities."""
+    """Open a client of the run's ledger with one of its identities."""
     signer = load_signer(places.identity(msp_id, name))
     roots = load_trust(places.crypto / "trust.json")
     async with LedgerClient(endpoint, signer, roots, channel=CHANNEL, chaincode=CHAINCODE) as found:
@@ -74,13 +74,13 @@ async def client(places: Places, endpoint: str, *, msp_id: str, name: str) -> As
 
 
 def password_hashes(evses: Sequence[EvsePlan]) -> dict[str, str]:
-    """What the daemon keeps of the chargers' passwords."""
+    """Return the password hashes for the daemon's configuration, by charger id."""
     return {evse.charger_id: hash_random_password(evse.password) for evse in evses}
 
 
 @asynccontextmanager
 async def member_store(places: Places) -> AsyncIterator[MemberStore]:
-    """The representative's store."""
+    """Open the representative's member store."""
     key = bytes.fromhex((places.root / "members.key").read_text(encoding="ascii").strip())
     store = MemberStore(places.root / "members.db", key)
     try:
@@ -96,9 +96,10 @@ def enter(
     producer: Enrolment | None = None,
     industry: Enrolment | None = None,
 ) -> Parties:
-    """Enter the drivers and the station's other members.
+    """Enter the drivers and the station's other members in the store.
 
-    The other organisations' members come as their representatives entered them (`played`), else without a store.
+    `producer` and `industry` are given if their own representatives have entered them (`played`); otherwise they have
+    no store.
     """
     return Parties(
         drivers=tuple(entered(store, f"driver of {visit.id_token}") for visit in visits),
@@ -111,13 +112,13 @@ def enter(
 
 
 def played(place: RepresentativeFiles, password: str) -> Enrolment:
-    """The member that plays for an organisation, in its own representative's store: login `producer` or `industry`."""
+    """Enter the producer or the industry in its own representative's store, with that login name and `password`."""
     founded(place)
     return adopted(place, PLAYERS[place.msp_id], password)
 
 
 async def link(store: MemberStore, visits: Sequence[Visit], parties: Parties) -> None:
-    """The ledger took the sign-ups: activate the drivers and let their cards lead to them, on their terms."""
+    """Activate the drivers, once the ledger has their sign-ups, and link their cards and terms to them."""
     for visit, driver in zip(visits, parties.drivers, strict=True):
         store.set_status(driver.member_id, MemberStatus.ACTIVE)
         store.link(visit.id_token, _terms(visit, driver.member_id))

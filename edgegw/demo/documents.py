@@ -1,7 +1,7 @@
-"""What each process of the demo is told: the simulator's scenario, the daemon's configuration, the participants' settings.
+"""Write the documents of the demo's processes: the scenario, the daemon's configuration, the participants' settings.
 
-Pure: a plan, places and ports in, text out. Keys of the station and its members stand in files of their own; a charger's
-password stands in the scenario, because the charger must know it, and as a hash in the configuration.
+Pure: takes a plan, places and ports, returns text. Keys of the station and its members are in separate files. A charger's
+password is in the scenario, because the charger must know it, and as a hash in the configuration.
 """
 
 import json
@@ -27,26 +27,26 @@ from edgegw.demo.plan import DISCHARGE_W, DayPlan, EvsePlan, Fault, Visit
 from edgegw.representative.ledger_accounts import Enrolment
 
 STATION = "demo-station"
-GEOHASH = "wydm6"  # Seoul, as coarse as five letters are
+GEOHASH = "wydm6"  # Seoul; five characters are about 5 km
 SELLER_SOC_BP_MIN = 3_000
 SELLER_PRICE_MIN_MTOK = 140_000  # above every mid-load ceiling for discharged energy, below every peak price
 WALL_BOX_WH = 2_000
 DEPOSIT_MTOK = 40_000_000  # 100 kWh at the hold's limit price
 INDUSTRY_DEPOSIT_MTOK = 500_000_000
-SUN_HOURS = 6  # of full sun a day: the plant's peak is what then brings what the cars want
+SUN_HOURS = 6  # of full sun per day, in which the plant's peak power yields what the cars want
 SOLAR_PEAK_W_MIN = 30_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where everything of one run lies."""
+    """The paths of one run."""
 
     root: Path
     configs: Path
 
     @property
     def profiles(self) -> Path:
-        """Sun and load by the hour."""
+        """The folder of the sun and load profiles."""
         return self.configs / "scenarios" / "data"
 
     @property
@@ -61,7 +61,7 @@ class Places:
 
     @property
     def config(self) -> Path:
-        """Configuration for the daemon of the run, whose peer is running already."""
+        """Configuration of the run's daemon, whose peer is already running."""
         return self.root / "daemon.toml"
 
     @property
@@ -86,7 +86,7 @@ class Places:
 
     @property
     def world_status(self) -> Path:
-        """What goes on in the simulated world, rewritten each second."""
+        """The simulator's status, rewritten each second."""
         return self.root / "world-status.json"
 
     @property
@@ -100,13 +100,13 @@ class Places:
         return self.root / "station-facts.jsonl"
 
     def identity(self, msp_id: str, name: str) -> Path:
-        """The folder of one identity."""
+        """Return the folder of one identity."""
         return self.crypto / msp_id / name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where chargers connect to, and where each EVSE's meter listens."""
+    """The port that chargers connect to, and the port of each EVSE's meter."""
 
     ocpp: int
     meters: Mapping[str, int]
@@ -114,7 +114,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parties:
-    """Members of the run: the drivers in the order of the plan's visits, and the others."""
+    """The members of the run: the drivers in the order of the plan's visits, and the others."""
 
     drivers: tuple[Enrolment, ...]
     supplier: Enrolment
@@ -125,7 +125,7 @@ class Parties:
 
 
 def scenario(plan: DayPlan, places: Places, ports: Ports) -> str:
-    """The simulator's world, as TOML."""
+    """Return the simulator's scenario, as TOML."""
     return toml(
         {
             "world": {
@@ -189,7 +189,7 @@ def configuration(
     password_hashes: Mapping[str, str],
     own_peer: bool,
 ) -> str:
-    """The daemon's configuration, as TOML; `own_peer`: the daemon starts the peer itself."""
+    """Return the daemon's configuration, as TOML; with `own_peer` the daemon starts the peer itself."""
     site = Site(
         folder=places.root,
         station_id=STATION,
@@ -222,7 +222,7 @@ def configuration(
                     "id": evse.meter_id,
                     "profile": evse.profile,
                     "port": ports.meters[evse.evse_id],
-                    "poll_s": max(60, plan.speed // 3),  # at most three a real second
+                    "poll_s": max(60, plan.speed // 3),  # at most three per real second
                 }
                 for evse in plan.evses
             ],
@@ -231,7 +231,7 @@ def configuration(
 
 
 def _pages(plan: DayPlan, places: Places) -> dict[str, Any]:
-    """Pages and an exchange, where people are to try them out."""
+    """Return the site's pages and exchange, if the plan has pages."""
     if plan.pages is None:
         return {}
     return {
@@ -259,7 +259,7 @@ def _charger(evse: EvsePlan, password_hash: str) -> dict[str, Any]:
 
 
 def participants(plan: DayPlan, places: Places, parties: Parties, *, market: Mapping[str, Any]) -> str:
-    """The other organisations' settings, as JSON; `market` says what only the running peer and clock know."""
+    """Return the other organisations' settings, as JSON; `market` has the values of the running peer and clock."""
     members = [
         *(member(driver, DEPOSIT_MTOK) for driver in parties.drivers),
         member(parties.supplier),
@@ -308,10 +308,10 @@ def participants(plan: DayPlan, places: Places, parties: Parties, *, market: Map
     return json.dumps(settings, indent=1)
 
 
-def office_place(
+def representative_files(
     places: Places, msp_id: str, *, endpoint: str, cutoff_s: int, web_port: int
 ) -> RepresentativeFiles:
-    """Another organisation's representative with pages of its own, in the run's folder (`representative_document`)."""
+    """Return the files of another organisation's representative with its own pages, in the run's folder."""
     return RepresentativeFiles(
         folder=places.root,
         msp_id=msp_id,
@@ -323,12 +323,12 @@ def office_place(
 
 
 def solar_peak_w(plan: DayPlan) -> int:
-    """A plant that brings in a sunny day what the cars want."""
+    """Return the peak power of a plant that yields on a sunny day what the cars want."""
     return max(SOLAR_PEAK_W_MIN, plan.wanted_wh // SUN_HOURS)
 
 
 def sun_file(places: Places) -> Path:
-    """Irradiance by the hour."""
+    """Return the file of hourly irradiance."""
     return places.profiles / "tmy3_723170_june_week_ghi.csv"
 
 

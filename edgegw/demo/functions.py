@@ -1,6 +1,6 @@
-"""The contract's seven functions, and which of them a run has to have used.
+"""Count the contract functions that a run uses, and decide which of the seven it must use.
 
-Decides what must not be missing: all seven, `transfer` where the producer could sell directly at noon. Never uses one.
+All seven are required; `transfer` only if the producer can sell directly at noon.
 Source: docs/contract.md, Functions; the paper named in README.md, whose seven functions they are.
 """
 
@@ -22,33 +22,33 @@ _BEFORE_S = 2 * INTERVAL_S  # until a price can be fixed
 
 
 class CountingLedger:
-    """A client that notes which functions it was answered."""
+    """A ledger client that counts the answered calls by function."""
 
     def __init__(self, ledger: LedgerPort) -> None:
         self.counts: Counter[str] = Counter()
         self._ledger = ledger
 
     async def evaluate(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Ask the contract."""
+        """Evaluate a function and count it."""
         answer = await self._ledger.evaluate(function, args)
         self.counts[function] += 1
         return answer
 
     async def execute(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Submit."""
+        """Execute a function and count it."""
         answer = await self._ledger.execute(function, args)
         self.counts[function] += 1
         return answer
 
 
 def required(plan: DayPlan, places: Places) -> frozenset[str]:
-    """What the run has to use of the seven: a day without a whole noon hour of sun has no direct sale."""
+    """Return the functions that the run must use; a day without a sunny noon hour has no direct sale."""
     sun = read_sun(sun_file(places), peak_w=solar_peak_w(plan), performance_bp=PERFORMANCE_BP)
     return SEVEN if _has_noon(plan, sun) else SEVEN - {TRANSFER}
 
 
 def _has_noon(plan: DayPlan, sun: SunProfile) -> bool:
-    """Whether the plan holds a local noon hour in which the sun brings what the wall box takes in a quarter."""
+    """Return whether the plan has a local noon hour in which the sun yields what the wall box takes in a quarter hour."""
     midnight_s = plan.begin_s - (plan.begin_s + plan.utc_offset_s) % DAY_S
     noons = range(midnight_s + NOON_HOUR * HOUR_S, plan.end_s - HOUR_S, DAY_S)
     return any(

@@ -1,6 +1,6 @@
-"""The open house, hosted: its parts are started, its addresses told, and it serves until somebody ends it.
+"""Host the interactive station: start its parts, print its addresses, and serve until it is cancelled.
 
-Decides what a visitor is told. The station, its ledger and its people are its own, beside the day that was settled before.
+Its station, ledger and members are separate from those of the day that was settled before.
 """
 
 import json
@@ -19,12 +19,12 @@ from edgegw.demo.run import empty
 from edgegw.web.operator.login import new_password
 
 WEB_PORT, OPERATOR_PORT = 8080, 8090
-OFFICES_S = 8.0  # until two more representatives stand
+REPRESENTATIVES_S = 8.0  # to start two more representatives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHouse:
-    """What is hosted, where its files lie, and who is told."""
+    """An interactive station: its files, the receiver of its messages, and its seed."""
 
     places: Places
     tell: Tell
@@ -52,7 +52,7 @@ class OpenHouse:
                 children=children,
                 tell=self.tell,
                 watch=lambda _stage: None,
-                setup_s=times * (setup_estimate_s(plan) + OFFICES_S),
+                setup_s=times * (setup_estimate_s(plan) + REPRESENTATIVES_S),
                 password=password,
             )
             await stage.set_up()
@@ -75,7 +75,7 @@ class OpenHouse:
 
 
 def listening(places: Places, child: str) -> dict[str, str]:
-    """How the addresses of a child's pages begin, as it said."""
+    """Return the origins of a child's pages by the pages' name, from its log."""
     lines = (places.root / "logs" / f"{child}.log").read_text(encoding="utf-8").splitlines()
     told = (json.loads(line) for line in lines if '"web.listening"' in line)
     return {entry["pages"]: entry["origin"] for entry in told}

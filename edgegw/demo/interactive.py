@@ -1,7 +1,7 @@
-"""An open house after the day: a station whose pages people try out, with cars that wait at its plugs without a card.
+"""Plan the interactive station: visitors use its pages while cars wait plugged in without a card.
 
-Decides the evening that visitors find: a weekday's afternoon shortly before peak, slow enough to be watched and fast enough
-to see a car charged. Pure.
+Decides the time and speed: a weekday's afternoon shortly before peak, slow enough to watch and fast enough to see a car
+charged. Pure.
 """
 
 import random
@@ -19,17 +19,17 @@ DAYS = 7
 RATED_W = 11_000
 CAPACITY_WH = 77_000
 SOC_PPM = 620_000
-WANTED_WH = 500_000  # as much as the battery takes, again and again
+WANTED_WH = 500_000  # enough for several full charges
 GUEST_STAY = timedelta(minutes=75)
 GUEST_EVERY = timedelta(hours=2)
-WAITING = 3  # EVSEs at which a car waits for whoever comes by page
+WAITING = 3  # EVSEs with a car that waits for a visitor to start it
 GUESTS = 24
 
 
 def plan_open_house(
     *, speed: int = SPEED, seed: int = 1, begin: datetime = BEGIN, pages: PagesPlan | None = None
 ) -> DayPlan:
-    """Four charging points: at three a car waits, plugged in, without a card; to the fourth drivers with cards come."""
+    """Plan four EVSEs: at three a car waits, plugged in and without a card; drivers with cards come to the fourth."""
     names = [f"BAY-{number}" for number in range(1, WAITING + 2)]
     end = begin + timedelta(days=DAYS)
     waiting = [_car(name, "", arrival=begin + timedelta(minutes=1), departure=end) for name in names[:-1]]

@@ -1,6 +1,6 @@
-"""What people see: a live table while the day runs, plain lines where there is no terminal, and the settlement.
+"""Show a live table while the day runs (plain lines without a terminal), and the settlement.
 
-Decides nothing. Everything goes to standard error when standard output carries JSON.
+Everything goes to standard error when standard output carries JSON.
 """
 
 import time
@@ -26,7 +26,7 @@ TRADES_SHOWN = 5
 
 
 class View:
-    """A terminal's live table, or a line every five seconds."""
+    """Shows the run's state as a live table, or as a line every five seconds without a terminal."""
 
     def __init__(self, plan: DayPlan, *, to_stderr: bool) -> None:
         self.console = Console(stderr=to_stderr, highlight=False)
@@ -45,15 +45,15 @@ class View:
         self.calm()
 
     def calm(self) -> None:
-        """The live table goes away."""
+        """Remove the live table."""
         self._live.stop()
 
     def tell(self, step: str) -> None:
-        """One step of the run."""
+        """Print one step of the run."""
         self.console.print(f"[dim]{datetime.now(UTC):%H:%M:%S}[/dim] {step}", soft_wrap=True)
 
     def watch(self, stage: Orchestrator) -> None:
-        """The present, as the daemon tells it."""
+        """Show the daemon's current status."""
         status = stage.status()
         if "tally" not in status:
             return
@@ -113,7 +113,7 @@ def _trade(trade: Mapping[str, Any]) -> str:
 
 
 def show(console: Console, settlement: Settlement) -> None:
-    """The settlement for people."""
+    """Print the settlement."""
     numbers = settlement.numbers
     table = Table(title="Settlement", show_header=True, title_justify="left")
     for name in ("", "delivered", "discharged"):

@@ -1,8 +1,7 @@
-"""The order of a run: peer, constants, participants, simulator, daemon; the day; then everything is settled and sealed.
+"""Start the demo's parts in order (peer, participants, simulator, daemon), watch the day, and end them.
 
-Decides when each part starts and ends, and that nothing goes on after a part has failed. The clock's origin is fixed
-before the parts start: a set-up that is not done by then is told as TooSlowError. Real seconds unless a name says
-otherwise.
+Decides when each part starts and ends, and stops the run when a part fails. The clock's origin is fixed before the parts
+start; a set-up that is not done by then raises TooSlowError. Times are real seconds unless a name states otherwise.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ LOOK_S = 0.25
 MEMBER_PORTS = {
     "ProducerMSP": 8081,
     "IndustryMSP": 8082,
-}  # of the other organisations' pages, where these are free
+}  # preferred ports of the other organisations' pages
 
 
 class TooSlowError(EdgegwError):
@@ -53,7 +52,7 @@ Watch = Callable[["Orchestrator"], None]
 
 @dataclass(slots=True, kw_only=True)
 class Orchestrator:
-    """A run's moving parts. `tell` hears of each step, `watch` is called a few times a second during the day."""
+    """Controls a run's parts. Calls `tell` at each step, and `watch` a few times per second during the day."""
 
     plan: DayPlan
     places: Places
@@ -62,21 +61,21 @@ class Orchestrator:
     watch: Watch
     setup_s: float
     password: str = ""
-    """Of the people who play producer and industry; "": nobody logs in as them, and they have no pages."""
+    """The login password of producer and industry; if empty, they have no pages."""
     endpoint: str = ""
     clock: ClockMapping | None = None
     parties: Parties | None = None
     parts: dict[str, Child] = field(default_factory=dict)
     ports: Ports | None = None
-    offices: Sequence[RepresentativeFiles] = ()
+    representatives: Sequence[RepresentativeFiles] = ()
 
     @property
     def environment(self) -> dict[str, str]:
-        """The clock that all parts share."""
+        """The environment variable with the clock that all parts share."""
         return {VARIABLE: str(self.clock)}
 
     async def set_up(self) -> None:
-        """Everything until the day can begin; raises TooSlowError where that took too long."""
+        """Start everything that the day needs. Raise TooSlowError if it takes longer than `setup_s`."""
         self.places.root.mkdir(parents=True, exist_ok=True)
         self.places.root.chmod(0o700)
         await self.start_peer()
@@ -92,15 +91,18 @@ class Orchestrator:
         )
         write_secrets(self.places.root)
         async with consortium_setup.member_store(self.places) as store:
-            self.offices = self._office_places()
+            self.representatives = self._representative_files()
             self.parties = consortium_setup.enter(
                 store,
                 self.plan.carded,
-                **{place.name: consortium_setup.played(place, self.password) for place in self.offices},
+                **{
+                    place.name: consortium_setup.played(place, self.password)
+                    for place in self.representatives
+                },
             )
             await self._start_participants(self.parties, origin)
             await consortium_setup.link(store, self.plan.carded, self.parties)
-        await self._start_offices()
+        await self._start_representatives()
         await self._start_station()
         await self._until_ready()
         if self.late_s() > 0:
@@ -109,12 +111,12 @@ class Orchestrator:
             )
 
     def late_s(self) -> float:
-        """Real seconds since the simulated day began; negative before."""
+        """Return the real seconds since the simulated day began; negative before."""
         assert self.clock is not None
         return (time.monotonic_ns() - self.clock.monotonic_origin_ns) / SECOND_NS
 
     async def start_peer(self) -> None:
-        """Start the peer, for the first time or once more where it was."""
+        """Start the peer, or restart it at its former endpoint."""
         self.tell("peer: three organisations, one chain")
         peer = await self.children.start(
             "peer",
@@ -143,12 +145,12 @@ class Orchestrator:
         self.parts["participants"] = child
         await child.say("ready", START_S)
 
-    def _office_places(self) -> list[RepresentativeFiles]:
-        """The other organisations' representatives, where people log in there."""
+    def _representative_files(self) -> list[RepresentativeFiles]:
+        """Return the files of the other organisations' representatives, if a password is set."""
         if not self.password:
             return []
         return [
-            documents.office_place(
+            documents.representative_files(
                 self.places,
                 msp_id,
                 endpoint=self.endpoint,
@@ -158,8 +160,8 @@ class Orchestrator:
             for msp_id, port in MEMBER_PORTS.items()
         ]
 
-    async def _start_offices(self) -> None:
-        for place in self.offices:
+    async def _start_representatives(self) -> None:
+        for place in self.representatives:
             self.tell(f"representative of {place.msp_id}")
             arguments = ["edgegw.cli", "representative", "--config", str(place.config)]
             self.parts[place.name] = await self.children.start(
@@ -167,7 +169,7 @@ class Orchestrator:
             )
 
     async def _start_station(self) -> None:
-        """Simulator and daemon at once: each waits for the other."""
+        """Start simulator and daemon together: each waits for the other."""
         self.tell(f"simulator and daemon: {len(self.plan.evses)} chargers and meters")
         self.ports = free_ports(self.plan)
         path = self.places.root / "scenario.toml"
@@ -196,12 +198,12 @@ class Orchestrator:
         await self.parts["simulator"].say("meters", START_S)
 
     async def start_daemon(self) -> None:
-        """Start the daemon, for the first time or once more."""
+        """Start or restart the daemon."""
         arguments = ["edgegw.cli", "run", "--config", str(self.places.config)]
         self.parts["daemon"] = await self.children.start("daemon", arguments, self.environment, heard=False)
 
     async def _until_ready(self) -> None:
-        """Every charger is online, every meter's first registers are on the ledger, every card is known."""
+        """Wait until all chargers are online, all meters are registered on the ledger, and all cards are known."""
         wanted = {
             "chargers_online": len(self.plan.evses),
             "meters_read": len(self.plan.evses),
@@ -214,7 +216,7 @@ class Orchestrator:
             await asyncio.sleep(LOOK_S / 2)
 
     def status(self) -> dict[str, Any]:
-        """What the daemon last said of itself; empty before it did."""
+        """Return the daemon's last status; empty before the first."""
         return read_json(self.places.station / "status.json")
 
     def _check(self) -> None:
@@ -222,11 +224,11 @@ class Orchestrator:
             child.check()
 
     async def keep(self) -> None:
-        """Serve until cancelled; raises ChildFailedError where a part ends."""
+        """Watch the parts until cancelled. Raise ChildFailedError if one ends."""
         await self._watch_until(lambda: False)
 
     async def day(self) -> None:
-        """The day itself, and what it takes until its last line is on the ledger."""
+        """Watch the day until its last trade line is on the ledger. Raise ChildFailedError if that takes too long."""
         assert self.clock is not None
         real_s = (self.plan.end_s - self.plan.begin_s) / self.plan.speed
         await self._watch_until(lambda: self.late_s() >= real_s)
@@ -242,18 +244,18 @@ class Orchestrator:
             ) from None
 
     def _delivered(self) -> bool:
-        """The world is over and no charger has anything left to tell: a start that comes later would open a hold."""
+        """Return whether simulated time has ended and no charger has queued messages, which could open a hold."""
         world = self._world()
         return bool(world.get("ended")) and not world["waiting_messages"]
 
     def _settled(self, since_ns: int) -> bool:
-        """By a status newer than `since_ns`: an older one may not know of what was delivered last."""
+        """Return whether a status newer than `since_ns`, the time of the last message, has nothing open."""
         status = self.status()
         read = status.get("meters_cut_ns", 0) >= self.plan.end_s * SECOND_NS and status["now_ns"] > since_ns
         return read and not status["sessions"] and not status["lines_open"] and not status["holds_open"]
 
     def _world(self) -> dict[str, Any]:
-        """What the simulator last said of itself; empty before it did."""
+        """Return the simulator's last status; empty before the first."""
         return read_json(self.places.world_status)
 
     async def _watch_until(self, over: Callable[[], bool]) -> None:
@@ -263,7 +265,7 @@ class Orchestrator:
             await asyncio.sleep(LOOK_S)
 
     async def close(self) -> dict[str, Any]:
-        """Drain the daemon, let the participants close, seal the books; gives what the participants counted."""
+        """Shut the daemon down and let the participants close; return what the participants counted."""
         if await self.parts["daemon"].end(SETTLE_S):
             raise self.parts["daemon"].failure()
         self.tell("participants sweep and are paid out")
@@ -273,18 +275,18 @@ class Orchestrator:
         return closed
 
     async def stop_simulator(self) -> None:
-        """The books are sealed at the world's end and once more here."""
+        """End the simulator, which seals the books a last time."""
         if await self.parts["simulator"].end():
             raise self.parts["simulator"].failure()
 
 
 def setup_estimate_s(plan: DayPlan) -> float:
-    """How long a set-up takes on a slow machine."""
+    """Return how many seconds a set-up takes on a slow machine."""
     return SETUP_S + SETUP_DRIVER_S * len(plan.carded) + SETUP_EVSE_S * len(plan.evses)
 
 
 def free_ports(plan: DayPlan) -> Ports:
-    """Ports of the loopback interface that are free now and that no outgoing connection will be given."""
+    """Return free ports of the loopback interface, outside the range of outgoing connections."""
     names = ["ocpp", *(evse.evse_id for evse in plan.evses)]
     found: dict[str, int] = {}
     while len(found) < len(names):
@@ -295,7 +297,7 @@ def free_ports(plan: DayPlan) -> Ports:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object in a file that is replaced whole; empty where there is none yet."""
+    """Return the JSON object of a file that is replaced atomically; empty if there is none yet."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

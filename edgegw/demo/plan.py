@@ -1,8 +1,8 @@
-"""Sessions of a day become a plan: EVSEs with their ratings, cars that come and go, and who cannot be served.
+"""Map the recorded sessions of a day to a plan of EVSEs, visits and refusals.
 
-Decides which charger a car comes to, what car it is, which cars sell, and when the simulated day begins and ends. No
-session is left out: one that finds its EVSE taken is refused, with a code. Never invents energy: a car wants exactly
-its delivered energy. Pure but for `read_sessions`; the same seed gives the same plan.
+Decides which charger a car comes to, the car's properties, which cars sell, and when the simulated day begins and ends.
+Every session becomes a visit; one that arrives at an occupied EVSE has a refusal code. A car wants exactly its
+session's delivered energy. Pure except `read_sessions`; the same seed gives the same plan.
 Source: columns of ACN-Data as in configs/scenarios/data.
 """
 
@@ -25,11 +25,11 @@ BUSY, NO_STAY = "EVSE_BUSY", "NO_STAY"
 PEAK_HOUR = 15  # local, by the demo's tariff
 LADDER_W = (7_400, 11_000, 22_000, 50_000, 150_000, 400_000)
 DISCHARGE_W = 7_000
-MARGIN_PERCENT = 90  # of a car's stay is enough for its energy at full power
-START_REAL_S = 1.0  # until energy flows, and as long again for what is late
+MARGIN_PERCENT = 90  # the share of a car's stay in which full power must yield its energy
+START_REAL_S = 1.0  # until energy flows, with as much again for delays
 CAPACITIES_WH = (40_000, 52_000, 64_000, 77_000, 82_000)
 SELLER_CAPACITIES_WH = (62_000, 77_000, 82_000, 95_000)
-FULL_PPM = 780_000  # no car is charged into the taper, which its stay may not leave time for
+FULL_PPM = 780_000  # below the taper, for which the stay may be too short
 EFFICIENCY_PERCENT = 95
 CUTOFF_REAL_S = 1.75
 LEAD_S = 2_700
@@ -40,12 +40,12 @@ PROFILES = (
     "schneider-iem3x55",
     "sunspec-203",
     "sunspec-213",
-)  # those that count single Wh: the witness's floor is theirs
+)  # meters that count single Wh, as the witness does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One line of the file; times carry the file's own UTC offset."""
+    """One line of the file; times have the file's UTC offset."""
 
     arrival: datetime
     departure: datetime
@@ -55,7 +55,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the command line asks for. `chargers` 0: one for each EVSE of the file."""
+    """The command line's options. `chargers` 0: one per EVSE of the file."""
 
     ocpp: Version | Literal["mixed"] = "mixed"
     v2g_share: Decimal = Decimal("0.3")
@@ -66,7 +66,7 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvsePlan:
-    """One charger with one EVSE and its meter, by number."""
+    """One charger with one EVSE and its meter."""
 
     evse_id: str
     charger_id: str
@@ -81,7 +81,7 @@ class EvsePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One car's visit: a driver with a card, and a battery. `refusal`: why it cannot be served, known beforehand."""
+    """One car's visit. `refusal`: the code of a visit that is known beforehand not to be served."""
 
     evse_id: str
     id_token: str
@@ -97,7 +97,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Something that goes wrong at an EVSE; `kind` is one of the simulator's."""
+    """A fault at an EVSE; `kind` is one of the simulator's."""
 
     kind: str
     evse_id: str
@@ -107,7 +107,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagesPlan:
-    """Pages for people, on these ports of loopback (0: any free one)."""
+    """The web pages' ports on the loopback interface (0: any free one), and their title."""
 
     web_port: int = 0
     operator_port: int = 0
@@ -116,7 +116,7 @@ class PagesPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayPlan:
-    """All of it. `begin_s` and `end_s` are UTC quarter hours."""
+    """The whole plan. `begin_s` and `end_s` are UTC quarter hours."""
 
     evses: tuple[EvsePlan, ...]
     visits: tuple[Visit, ...]
@@ -131,22 +131,22 @@ class DayPlan:
 
     @property
     def carded(self) -> tuple[Visit, ...]:
-        """Visits of drivers with a card; the other cars wait for whoever starts from a page."""
+        """The visits of drivers with a card; the other cars wait to be started from a page."""
         return tuple(visit for visit in self.visits if visit.id_token)
 
     @property
     def wanted_wh(self) -> int:
-        """What all cars of the file want, those that are refused included."""
+        """The energy that all cars want, including those that are refused."""
         return sum(visit.wanted_wh for visit in self.visits)
 
     @property
     def played(self) -> tuple[Visit, ...]:
-        """Visits the simulator can play: those with a stay at all."""
+        """The visits that the simulator can play: those that depart after they arrive."""
         return tuple(visit for visit in self.visits if visit.refusal != NO_STAY)
 
 
 def read_sessions(path: Path, day: str | None = None) -> list[Session]:
-    """Sessions that arrive on a local day (None: any), by arrival; raises ConfigError."""
+    """Return the sessions that arrive on a local day (None: any), by arrival. Raise ConfigError for a bad file."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.DictReader(file) if day is None or row["arrival"][:10] == day]
@@ -180,7 +180,7 @@ def _moment(text: str) -> datetime:
 
 
 def plan_day(sessions: Sequence[Session], wishes: Wishes) -> DayPlan:
-    """The whole plan; sessions are in order of arrival."""
+    """Return the plan of the sessions, which are in order of arrival."""
     names = _evse_names(sessions, wishes.chargers)
     sellers = _sellers(sessions, wishes)
     visits = [
@@ -210,20 +210,20 @@ def plan_day(sessions: Sequence[Session], wishes: Wishes) -> DayPlan:
 
 
 def cutoff_for(speed: int) -> int:
-    """Cut-off before an interval, simulated seconds: five minutes, or what a real peer needs to commit in time."""
+    """Return the cut-off before an interval in simulated s: five minutes, or what a peer needs to commit in time."""
     needed_s = int(CUTOFF_REAL_S * speed)
     return max(300, -(-needed_s // 60) * 60)
 
 
 def _evse_names(sessions: Sequence[Session], chargers: int) -> dict[str, str]:
-    """Which EVSE stands for each of the file's; with fewer chargers several of the file's share one."""
+    """Return the simulated EVSE of each EVSE in the file; with fewer chargers, several share one."""
     names = sorted({session.evse for session in sessions})
     count = min(chargers, len(names)) or len(names)
     return {name: f"E{index % count + 1:03d}" for index, name in enumerate(names)}
 
 
 def _refuse(visits: Sequence[Visit]) -> list[Visit]:
-    """First come, first served: who arrives while another stands at the EVSE is refused, and so is a stay of nothing."""
+    """Refuse visits that arrive at an occupied EVSE, and those that do not depart after they arrive."""
     free_at: dict[str, datetime] = {}
     found = []
     for visit in visits:
@@ -238,7 +238,7 @@ def _refuse(visits: Sequence[Visit]) -> list[Visit]:
 
 
 def _sellers(sessions: Sequence[Session], wishes: Wishes) -> set[int]:
-    """The share of cars that also sell; those that stand there at peak with time to spare come first."""
+    """Choose the cars that also sell, first among those that are there at peak with time to spare."""
     count = int((len(sessions) * wishes.v2g_share).to_integral_value())
     chance = random.Random(f"{wishes.seed}/sellers")  # noqa: S311 - seeded on purpose
     order = list(range(len(sessions)))
@@ -248,7 +248,7 @@ def _sellers(sessions: Sequence[Session], wishes: Wishes) -> set[int]:
 
 
 def _can_sell(session: Session) -> bool:
-    """Whether an hour of peak is left once the car has its own energy."""
+    """Return whether an hour of peak is left once the car has its energy."""
     charged = session.arrival + timedelta(seconds=_full_power_s(session.wanted_wh, LADDER_W[0]) + INTERVAL_S)
     peak = session.arrival.replace(hour=PEAK_HOUR, minute=0, second=0)
     return (
@@ -280,7 +280,7 @@ def _visit(session: Session, evse_id: str, *, index: int, sells: bool, wishes: W
 
 
 def _charge_w(session: Session, speed: int) -> int:
-    """The least rating that leaves a margin for the start, which takes real time and so much simulated time."""
+    """Return the lowest rating in W that leaves a margin for the start, whose real time the speed multiplies."""
     stay_s = int((session.departure - session.arrival).total_seconds())
     usable_s = max(1, (stay_s - int(START_REAL_S * speed)) * MARGIN_PERCENT // 100)
     needed_w = session.wanted_wh * 3600 // usable_s

@@ -1,6 +1,6 @@
-"""Children of the demo: started, listened to, ended; none outlives us, however we end.
+"""Start the demo's child processes, read their messages and end them.
 
-Decides nothing about what they do. Each has a log file; its standard output is read line by line as JSON.
+No child outlives its parent, however the parent ends. Each has a log file; its standard output is read as JSON lines.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _LINE_BYTES_MAX = 1 << 24
 
 
 class ChildFailedError(EdgegwError):
-    """A child ended by itself or did not say in time what was awaited; its log says why."""
+    """A child ended by itself or did not send an awaited message in time; its log has the reason."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +35,7 @@ class Child:
     log: Path
 
     async def say(self, key: str, timeout_s: float) -> dict[str, Any]:
-        """The next JSON line of its output that has `key`; raises ChildFailedError."""
+        """Return the next JSON line of its output that has `key`. Raise ChildFailedError after `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._next_with(key)
@@ -52,24 +52,24 @@ class Child:
         raise self.failure()
 
     def failure(self) -> ChildFailedError:
-        """What to raise when it is gone: with the end of its log."""
+        """Return the exception for its early end, with the last lines of its log."""
         with contextlib.suppress(OSError):
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:]
             return ChildFailedError(f"{self.name} ended early:\n" + "\n".join(lines))
         return ChildFailedError(f"{self.name} ended early")
 
     def check(self) -> None:
-        """Raise ChildFailedError if it is gone."""
+        """Raise ChildFailedError if it has ended."""
         if self.process.returncode is not None:
             raise self.failure()
 
     def signal(self, number: signal.Signals) -> None:
-        """Tell it something."""
+        """Send it a signal, unless it has ended."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(number)
 
     async def end(self, timeout_s: float = END_S) -> int:
-        """SIGTERM, and SIGKILL to its group where that does not help; returns its exit status."""
+        """End it with SIGTERM, after `timeout_s` with SIGKILL to its group; return its exit status."""
         if self.process.returncode is None:
             self.signal(signal.SIGTERM)
             try:
@@ -84,7 +84,7 @@ class Child:
 
 
 class ChildProcesses:
-    """Starts children and ends those that are left, the last one first."""
+    """Starts children, and ends those that still run, the last one first."""
 
     def __init__(self, logs: Path) -> None:
         self.children: list[Child] = []
@@ -98,9 +98,9 @@ class ChildProcesses:
         *,
         heard: bool = True,
     ) -> Child:
-        """Start `python -m ARGUMENTS` in a group of its own, so that Ctrl-C reaches us alone.
+        """Start `python -m ARGUMENTS` in its own session, so that Ctrl-C reaches only the parent.
 
-        What a child that is not `heard` says goes to its log.
+        With `heard` False, standard output goes to its log and cannot be read with `Child.say`.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{name}.log"
@@ -120,7 +120,7 @@ class ChildProcesses:
         return child
 
     async def end_all(self) -> None:
-        """End what still runs: the last started first, because it leans on the others, then these at once."""
+        """End the children that still run: first the last started, which depends on the others, then these together."""
         if self.children:
             await self.children[-1].end()
         await asyncio.gather(*(child.end() for child in self.children[:-1]))
@@ -128,7 +128,7 @@ class ChildProcesses:
 
 @asynccontextmanager
 async def nursery(logs: Path) -> AsyncIterator[ChildProcesses]:
-    """Children that end with the block."""
+    """Yield a ChildProcesses whose children end with the block."""
     children = ChildProcesses(logs)
     try:
         yield children

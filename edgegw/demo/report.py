@@ -1,8 +1,8 @@
-"""The settlement: one object with every number of the day, and whether meters, ledger and witness agree.
+"""Build the settlement: all numbers of the day, and whether meters, ledger and witness agree.
 
-Decides `conserved` and the exit status. Decides nothing about the blocks: `verified` is the witness's auditor's verdict.
-Balance alone proves little, because differences of registers always telescope: lost polls and boundary errors beyond
-their bound fail a run as well.
+Decides `conserved` and the exit status; `verified` is the verdict of the witness's auditor on the blocks. Because
+differences of registers telescope, the balance alone proves little: lost polls and boundary errors beyond their bound
+fail a run as well.
 Source: README.md, What the settlement shows; docs/ledger.md, Equations.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from edgegw.demo.books import DIRECTIONS, Boundaries
 from edgegw.demo.functions import TRANSFER
 
-LOST_SHARE_MAX = 100  # one poll in so many
+LOST_SHARE_MAX = 100  # at most one poll in 100 may be lost
 FINDINGS_TOLD = 10
 SOURCES = ("generation", "outside", "grid")
 SINKS = ("industry", "conversion", "loss", "expired", "available", "held", "pending")
@@ -21,7 +21,7 @@ SINKS = ("industry", "conversion", "loss", "expired", "available", "held", "pend
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the parts of a run say, each for itself. Energies by direction (Wh), tokens in milli-token."""
+    """The numbers that each part of a run reports. Energies by direction (Wh), tokens in milli-token."""
 
     sessions: int
     served: int
@@ -34,8 +34,8 @@ class Evidence:
     totals: Mapping[str, Mapping[str, int]]
     tally: Mapping[str, Any]
     weights_ppm: tuple[int, ...]
-    required: frozenset[str]  # functions of the contract
-    asked: Mapping[str, int]  # functions by answers
+    required: frozenset[str]  # contract functions that the run must use
+    asked: Mapping[str, int]  # answered queries by function
     boundaries: Boundaries
     status: Mapping[str, Any]
     blocks: int
@@ -44,19 +44,19 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """The report and what is wrong with the run; it agrees where nothing is."""
+    """The report, and the faults of the run."""
 
     numbers: dict[str, Any]
     faults: tuple[str, ...] = field(default=())
 
     @property
     def agrees(self) -> bool:
-        """Whether the exit status is 0."""
+        """Whether there are no faults; the exit status is then 0."""
         return not self.faults
 
 
 def settle(evidence: Evidence) -> Settlement:
-    """Hold everything against everything."""
+    """Return the settlement of a run, with every fault that the comparison finds."""
     numbers = _numbers(evidence)
     unbalanced = list(_imbalances(evidence, numbers))
     numbers["conserved"] = not unbalanced
@@ -125,7 +125,7 @@ def _untraded(evidence: Evidence) -> dict[str, int]:
 
 
 def _imbalances(evidence: Evidence, numbers: Mapping[str, Any]) -> list[str]:
-    """Every equation that does not hold, in words."""
+    """Return a sentence for every equation that does not hold."""
     tokens, energy = evidence.totals["tokens"], evidence.totals["energy"]
     untraded, ledger = _untraded(evidence), numbers["ledger"]
     equations = [
@@ -182,7 +182,7 @@ def _audit_faults(audit: Mapping[str, Any]) -> list[str]:
 
 
 def _unused_functions(evidence: Evidence) -> list[str]:
-    """Functions that the run had to use and that were neither committed nor answered; a direct sale moves energy."""
+    """Return a fault for each required function that was neither committed nor answered, and for a missing direct sale."""
     used = {**evidence.asked, **evidence.audit.get("functions", {})}
     faults = [f"{name} was never used" for name in sorted(evidence.required - used.keys())]
     if TRANSFER in evidence.required and not evidence.audit.get("direct_wh"):
@@ -191,7 +191,7 @@ def _unused_functions(evidence: Evidence) -> list[str]:
 
 
 def _speed_faults(evidence: Evidence) -> list[str]:
-    """A machine that did not keep up."""
+    """Return the faults of a machine that is too slow for the speed."""
     polls = evidence.status.get("polls", {"done": 0, "lost": 0})
     faults = []
     if polls["lost"] * LOST_SHARE_MAX > polls["done"] + polls["lost"]:

@@ -1,6 +1,6 @@
-"""One run of the demo from an empty folder to its settlement.
+"""Run the demo from an empty folder to its settlement.
 
-Decides that a set-up which was too slow for its clock is tried once more with twice the time, and when a folder goes.
+Decides that a set-up which takes too long for its clock is repeated once with twice the time, in an emptied folder.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from edgegw.demo.report import Evidence, Settlement, settle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a run is: a plan, its places, who watches and who hears of the settlement.
+    """One run: its plan, its files, its view, and the receiver of the settlement.
 
-    `beside`: what else happens while the day runs. `tries`: how many times the estimated set-up each try has.
+    `beside`: a coroutine to run during the day. `tries`: the set-up time of each try, in multiples of the estimate.
     """
 
     plan: DayPlan
@@ -38,7 +38,7 @@ class Run:
     tries: tuple[int, ...] = (1, 2)
 
     async def run(self) -> None:
-        """The whole run; raises ChildFailedError, TooSlowError and whatever the ledger refuses."""
+        """Run everything. Raise ChildFailedError, TooSlowError, or a ledger error."""
         setup_s, started_at = setup_estimate_s(self.plan), time.monotonic()
         *early, last = self.tries
         for times in early:
@@ -80,7 +80,7 @@ class Run:
 
     async def _settle(self, stage: Orchestrator, children: ChildProcesses, started_at: float) -> Settlement:
         assert stage.parties is not None
-        ledger = await closing.ask_ledger(self.plan, self.places, stage.parties, endpoint=stage.endpoint)
+        ledger = await closing.read_ledger(self.plan, self.places, stage.parties, endpoint=stage.endpoint)
         await stage.stop_simulator()
         books = StationBooks(self.places.station / "station.db")
         evse_of = {evse.meter_id: evse.evse_id for evse in self.plan.evses}
@@ -116,7 +116,7 @@ class Run:
 
 
 def empty(places: Places) -> None:
-    """Throw away what a run left."""
+    """Delete all files of a run."""
     for path in places.root.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
