@@ -1,6 +1,6 @@
-"""A small real day for the auditor: the contract on a hash-chained ledger in memory, a station's facts, sealed books.
+"""Build a small day for the auditor: the contract on a hash-chained ledger in memory, a station's facts, sealed books.
 
-Holds every key of its network, so that a test can also forge what honest organisations would never sign.
+It holds all keys of its network, so that a test can also forge what honest organisations would not sign.
 """
 
 import copy
@@ -36,13 +36,13 @@ Change = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Words:
-    """Bytes to sign."""
+    """A fixed byte string to sign."""
 
     message: bytes
 
 
 class ChainWorld(World):
-    """The contract's test world on a ledger of real blocks, one transaction each; its clock is the test's."""
+    """The contract's test world on real blocks of one transaction each; the test sets its clock."""
 
     def __init__(self, crypto: Path) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class ChainWorld(World):
         self._signers: dict[bytes, KeySigner] = {}
 
     def signer(self, creator: Creator) -> KeySigner:
-        """The key of who calls."""
+        """Return the caller's key."""
         name = f"{creator.role}-{creator.gateway_id}".rstrip("-").lower()
         enrolment = membership.Enrolment(
             msp_id=creator.msp_id, name=name, role=creator.role, gateway=creator.gateway_id
@@ -65,7 +65,7 @@ class ChainWorld(World):
         return signer
 
     def respond(self, creator: Creator, function: str, args: Sequence[str]) -> Response:
-        """Simulate, endorse, sign and append; a call that writes nothing leaves no block."""
+        """Simulate, endorse, sign and append a call; one that writes nothing adds no block."""
         done, envelope = self._endorsed(creator, function, args)
         if done.response.status == 200 and done.recorded.writes:
             self._append([envelope], done)
@@ -74,7 +74,7 @@ class ChainWorld(World):
         )
 
     def race(self, creator: Creator, function: str, **arguments: Any) -> None:
-        """The same call twice, endorsed on the same state, in one block: the second one conflicts."""
+        """Put a call twice into one block, endorsed on the same state: the second one conflicts."""
         args = [json.dumps({"v": 1, **arguments})]
         (done, first), (_, second) = (self._endorsed(creator, function, args) for _ in range(2))
         self._append([first, second], done)
@@ -97,7 +97,7 @@ class ChainWorld(World):
         return done, self._signed(proposal, done.payload, msps=msps, signer=signer)
 
     def _append(self, envelopes: list[bytes], done: Simulation) -> None:
-        """A block of which the first transaction is valid."""
+        """Append a block whose first transaction is valid."""
         self.blocks.append(envelopes)
         self._ledger.apply(len(self.blocks) - 1, [(0, done.recorded)])
         for key, value in done.recorded.writes.items():
@@ -110,7 +110,7 @@ class ChainWorld(World):
         return transaction.build_envelope(message, signer.sign(Words(message)))
 
     def forged(self, envelope: bytes, change: Change, *, msps: Sequence[str] | None = None) -> bytes:
-        """The transaction with other records written, signed again by everybody who signed before (or `msps`)."""
+        """Return the transaction with changed records, signed again by its endorsers (or `msps`)."""
         parsed = transaction.parse_transaction(decode(common_pb2.Envelope, envelope).payload)
         recorded = rwset.parse(CHAINCODE, parsed.rwset)
         records = {key: json.loads(value) for key, value in recorded.writes.items() if value is not None}
@@ -142,7 +142,7 @@ class ChainWorld(World):
         return self._signed(proposal, payload, msps=signers, signer=self._signers[parsed.creator])
 
     def endorsers(self, envelope: bytes) -> list[str]:
-        """The organisations that endorsed."""
+        """Return the organisations that endorsed."""
         parsed = transaction.parse_transaction(decode(common_pb2.Envelope, envelope).payload)
         by_endorser = {
             peer.identity.serialized: msp for msp, signers in self.peers.items() for peer in signers
@@ -167,7 +167,7 @@ class Run:
     spoil: Callable[[bytes], bytes] = bytes
 
     def copy(self) -> "Run":
-        """One that can be changed by itself."""
+        """Return an independent copy."""
         return replace(
             self,
             blocks=[list(block) for block in self.blocks],
@@ -177,7 +177,7 @@ class Run:
         )
 
     def find(self, key: str) -> tuple[int, int]:
-        """Block and position of the transaction that last wrote a key beginning so."""
+        """Return block and position of the transaction that last wrote a key with this prefix."""
         for number in reversed(range(len(self.blocks))):
             for position, envelope in enumerate(self.blocks[number]):
                 parsed = transaction.parse_transaction(decode(common_pb2.Envelope, envelope).payload)
@@ -186,18 +186,18 @@ class Run:
         raise AssertionError(key)
 
     def forge(self, key: str, change: Change, *, msps: Sequence[str] | None = None) -> None:
-        """Let everybody sign other records in the transaction that wrote a key."""
+        """Replace the transaction that wrote a key by one with changed records, signed by its endorsers (or `msps`)."""
         number, position = self.find(key)
         envelope = self.blocks[number][position]
         self.blocks[number][position] = self.world.forged(envelope, change, msps=msps)
 
     def seal(self) -> None:
-        """Seal the books again, as who changed them would."""
+        """Seal the books again, as a forger would."""
         content = {key: value for key, value in self.books.items() if key != "seal"}
         self.books["seal"] = hashlib.sha256(contract_json(content)).hexdigest()
 
     def write(self, folder: Path) -> dict[str, Path]:
-        """The files, blocks chained anew."""
+        """Write the files, with the blocks' hash chain recomputed."""
         out, previous = bytearray(), b""
         for number, envelopes in enumerate(self.blocks):
             block = blocks.build_block(number, previous, envelopes)
@@ -229,7 +229,7 @@ def tiny_day(folder: Path) -> Run:
 
 
 class Station:
-    """GW1 with one meter: what it records on the ledger, and the facts it keeps of it."""
+    """GW1 with one meter: its trades on the ledger, and its facts."""
 
     def __init__(self, world: ChainWorld) -> None:
         self.world = world
@@ -288,7 +288,7 @@ class Station:
         *changes: dict[str, Any],
         readings: tuple[tuple[int, int], tuple[int, int]],
     ) -> None:
-        """One segment of a session, one line a span, with evidence signed by the gateway."""
+        """Trade one segment of a session, one line per span, with evidence signed by the gateway."""
         (first_in, first_out), (last_in, last_out) = readings
         self._segment((interval, interval + 900), (first_in, last_in), (first_out, last_out), session="s")
         start, end = (
@@ -329,12 +329,12 @@ class Station:
 
 
 def sweep(world: World, who: Creator, member_id: str) -> None:
-    """All pending credits of a member."""
+    """Sweep all pending credits of a member."""
     world.call(who, "Sweep", memberId=member_id, creditIds=world.balance(member_id)["credits"])
 
 
 def _sell_directly(world: World) -> None:
-    """The plant's 4 kWh at noon, straight to industry."""
+    """Sell the plant's 4 kWh at noon directly to industry."""
     contract_world.fix_price(world, "DISCHARGE", NOON, supply=1, demand=3)
     world.now_s = NOON + QUARTER_S
     contract_world.generate(world, lot_id="L2", start_wh=20_500, wh=5000)
@@ -357,7 +357,7 @@ def _sell_directly(world: World) -> None:
 
 
 def _close(world: ChainWorld) -> None:
-    """Payout; offers and lots end with their day; two race for a floor; somebody leaves."""
+    """Pay out, expire offers and lots, let two posts of a floor conflict, and let a member leave."""
     world.call(contract_world.DESK, "Burn", memberId="PRO1", amount="1000", payoutRef="pay-1")
     world.call(IND, "CloseOffer", offerId="OI")
     world.now_s = DAY0 + 86_400
@@ -375,7 +375,7 @@ def _close(world: ChainWorld) -> None:
 
 
 def _books() -> dict[str, Any]:
-    """What really flowed: the registers of the plant behind EVSE E1, by hand."""
+    """Return the sealed books of EVSE E1, written by hand."""
     quarters = [
         (LIGHT, 1_000_300, 500_200),
         (LIGHT + 900, 3_500_700, 500_200),

@@ -1,4 +1,4 @@
-"""A real mosquitto for one test, and an ear at it: started on a free port, with its own files, and always ended."""
+"""Run a real mosquitto broker for a test, on a free port with its own files, and a client that records messages."""
 
 import datetime as dt
 import ipaddress
@@ -28,7 +28,7 @@ PASSWORDS = {"ST": "of ST", "OTHER": "of OTHER", "homeassistant": "of ha", "grid
 
 
 class Broker:
-    """mosquitto as a process; `lines` are added to its configuration."""
+    """A mosquitto process; `lines` are added to its configuration."""
 
     def __init__(self, folder: Path, *lines: str) -> None:
         self.port = free_port()
@@ -51,7 +51,7 @@ class Broker:
         self.start()
 
     def start(self) -> None:
-        """Start it, or start it again on the same port; return when it takes connections."""
+        """Start or restart it on the same port; return when it accepts connections."""
         assert MOSQUITTO is not None
         command = [MOSQUITTO, "-c", str(self._config)]
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -67,7 +67,7 @@ class Broker:
         raise AssertionError(self.log())
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        """End it; a stopped one ends too."""
+        """End it with a signal, also while it is paused."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.send_signal(signal.SIGCONT)
@@ -75,22 +75,22 @@ class Broker:
             self._process = None
 
     def pause(self) -> None:
-        """It stands still: sockets stay open and nobody answers."""
+        """Stop the process (SIGSTOP): sockets stay open and get no answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """It goes on."""
+        """Continue the paused process."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
     def log(self) -> str:
-        """All that it wrote."""
+        """Return its log."""
         return self._log.read_text() if self._log.exists() else "no log"
 
 
 def guarded(folder: Path) -> tuple[str, ...]:
-    """Configuration lines of a broker that lets nobody in without a password, with the access list that edgegw brings."""
+    """Return configuration lines of a broker that requires a password, with edgegw's access list."""
     passwords = folder / "passwords"
     passwords.write_text("".join(f"{name}:{password}\n" for name, password in PASSWORDS.items()))
     tool = shutil.which("mosquitto_passwd")
@@ -100,7 +100,7 @@ def guarded(folder: Path) -> tuple[str, ...]:
 
 
 def tls(folder: Path) -> tuple[str, ...]:
-    """Configuration lines of a broker with TLS; its authority is in `ca.pem`, a stranger's in `other.pem`."""
+    """Return configuration lines of a broker with TLS; its authority is in `ca.pem`, an unrelated one in `other.pem`."""
     _authority(folder / "other.pem")
     issuer, key = _authority(folder / "ca.pem")
     own = ec.generate_private_key(ec.SECP256R1())
@@ -143,7 +143,7 @@ def _builder(subject: str, issuer: x509.Name) -> x509.CertificateBuilder:
 
 @dataclass
 class Ear:
-    """A client that hears everything, and may speak; with `name` the broker keeps its session."""
+    """A client that subscribes to everything and can publish; with `name` the broker keeps its session."""
 
     port: int
     name: str = ""
@@ -163,20 +163,20 @@ class Ear:
         client.on_message = lambda _client, _user, message: self.heard.append(message)
         client.on_publish = lambda _client, _user, mid, reason, _more: self.answers.update({mid: str(reason)})
         client.reconnect_delay_set(1, 1)
-        kept = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
+        kept = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
         kept.SessionExpiryInterval = 3600 if self.name else 0
         client.connect_async("127.0.0.1", self.port, clean_start=not self.name, properties=kept)
         client.loop_start()
 
     def say(self, topic: str, payload: str | bytes, *, retain: bool = False) -> int:
-        """Publish; returns the number under which `answers` will hold what the broker said."""
+        """Publish; return the message id under which `answers` will have the broker's reason code."""
         return self._client.publish(topic, payload, qos=1, retain=retain).mid
 
     def of(self, topic: str) -> list[str]:
-        """Payloads heard on a topic, oldest first."""
+        """Return the payloads received on a topic, oldest first."""
         return [message.payload.decode() for message in self.heard if message.topic == topic]
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()

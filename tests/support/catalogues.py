@@ -1,4 +1,4 @@
-"""The words of the pages: extracted from templates and sources, compared with the catalogues, compiled. `python -m tests.support.catalogues` compiles."""
+"""Extract the pages' texts from templates and sources, and compile the catalogues: `python -m tests.support.catalogues`."""
 
 import io
 import re
@@ -15,12 +15,14 @@ from edgegw.web.catalogues import LOCALES
 
 ROOT = Path(__file__).resolve().parents[2]
 WEB = ROOT / "edgegw" / "web"
-_WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)  # a compiled catalogue names its sources' day: the same for all
+_WRITTEN = datetime(
+    2026, 1, 1, tzinfo=UTC
+)  # a compiled catalogue has a date: a fixed one makes builds reproducible
 _KEYWORDS = {"_": None, "gettext": None, "N_": None, "word": None}
 
 
 def used() -> Iterator[tuple[str, str]]:
-    """Every text that pages translate, with the file where it stands."""
+    """Yield every text that the pages translate, with its file."""
     for path in sorted([*WEB.rglob("*.html"), *WEB.rglob("*.py")]):
         how = "jinja2.ext:babel_extract" if path.suffix == ".html" else "python"
         with path.open("rb") as source:
@@ -30,7 +32,7 @@ def used() -> Iterator[tuple[str, str]]:
 
 
 def catalogue(path: Path) -> Catalog:
-    """A catalogue's source."""
+    """Return the catalogue of a source file."""
     with path.open("rb") as source:
         found = read_po(source, locale=path.parts[-3])
     found.creation_date = found.revision_date = _WRITTEN
@@ -38,19 +40,19 @@ def catalogue(path: Path) -> Catalog:
 
 
 def sources() -> list[Path]:
-    """The sources of all catalogues."""
+    """Return the source files of all catalogues."""
     return sorted(LOCALES.rglob("*.po"))
 
 
 def compiled(path: Path) -> bytes:
-    """What the source compiles to."""
+    """Return the compiled form of a source file."""
     out = io.BytesIO()
     write_mo(out, catalogue(path))
     return out.getvalue()
 
 
 def known(language: str) -> dict[str, str]:
-    """All translations of a language, over its domains."""
+    """Return all translations of a language, from all domains."""
     return {
         str(message.id): str(message.string)
         for path in sources()
@@ -61,7 +63,7 @@ def known(language: str) -> dict[str, str]:
 
 
 def placeholders(text: str) -> set[str]:
-    """Names to be filled in, as in %(kwh)s or {kwh}."""
+    """Return the names of a text's placeholders, as in %(kwh)s or {kwh}."""
     return set(re.findall(r"%\(\w+\)[sd]|\{\w+\}", text))
 
 

@@ -1,4 +1,4 @@
-"""An authority and its certificates for tests, made on the spot."""
+"""Create a certificate authority and its certificates for a test."""
 
 import datetime as dt
 import ipaddress
@@ -17,14 +17,14 @@ _DAY = dt.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Pair:
-    """Where a certificate and its key stand."""
+    """The files of a certificate and its key."""
 
     certificate: Path
     key_file: Path
 
 
 class Authority:
-    """Signs server certificates for 127.0.0.1; its own certificate stands in `ca_file`."""
+    """Signs server certificates for 127.0.0.1; its own certificate is in `ca_file`."""
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         self._folder = folder
@@ -36,7 +36,7 @@ class Authority:
         )
 
     def issue(self, name: str, *, is_rsa: bool = False) -> Pair:
-        """A pair in files of its own, the key its owner's only."""
+        """Return a new pair in separate files, the key readable by its owner only."""
         key: Key = (
             rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
         )
@@ -56,7 +56,7 @@ class Authority:
         return pair
 
     def trusting(self) -> ssl.SSLContext:
-        """A client's context that trusts this authority."""
+        """Return a client's context that trusts this authority."""
         return ssl.create_default_context(cafile=self.ca_file)
 
     def _sign(self, subject: x509.Name, key: Key, *, is_authority: bool) -> x509.Certificate:

@@ -1,4 +1,4 @@
-"""A chaincode service inside the test's own process, its log, and a toy contract for it."""
+"""Run a chaincode service in the test's process, with its log and a small contract."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +18,7 @@ PACKAGE_ID = "edgegw_1:" + "0" * 64
 
 @dataclass
 class Lines:
-    """What was logged."""
+    """Records the log."""
 
     written: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -32,7 +32,7 @@ class Lines:
 
 @asynccontextmanager
 async def service(contract: Contract = invoke, **more: Any) -> AsyncIterator[tuple[str, Lines]]:
-    """A running service on a free port, and its log."""
+    """Run a service on a free port; yield its address and its log."""
     log = Lines()
     options = Options(address="127.0.0.1:0", package_id=PACKAGE_ID, contract=contract, log=log, **more)
     async with asyncio.timeout(PATIENCE_S), serving(options) as address:
@@ -43,7 +43,7 @@ async def service(contract: Contract = invoke, **more: Any) -> AsyncIterator[tup
 async def connected_service(
     contract: Contract, peer: FakePeer
 ) -> AsyncIterator[tuple[asyncio.Event, asyncio.Task[None], Lines]]:
-    """A service that ends when told to, with a peer on it."""
+    """Run a service with a connected peer; yield the event that ends it, its task and its log."""
     stop, where = asyncio.Event(), asyncio.get_running_loop().create_future()
     log = Lines()
 
@@ -59,7 +59,7 @@ async def connected_service(
 
 
 def adding(stub: Stub, function: str, args: tuple[str, ...]) -> Response:
-    """A contract that reads `args`, adds up and writes its name."""
+    """A contract that reads the keys `args`, adds up their values and writes the sum."""
     total = sum(int(stub.get(key) or b"0") for key in args)
     stub.put(function, str(total).encode())
     return Response(status=200, payload=str(total).encode())

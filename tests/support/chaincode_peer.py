@@ -1,7 +1,7 @@
-"""A Fabric peer's half of the chaincode protocol over a real socket, with a dict as its state. Fake of the peer.
+"""Fake a Fabric peer's half of the chaincode protocol over a real socket, with a dict as its state.
 
-It answers as Fabric's chaincode handler does: pages of 100, a silent end of a range at its query limit, an empty value
-for a missing key, one request of a call at a time.
+It answers as Fabric's chaincode handler does: pages of 100, a range that ends without an error at its query limit, an
+empty value for a missing key, one request of a call at a time.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ CHANNEL = "energych"
 
 @dataclass
 class Outcome:
-    """How a call ended, and what it would write; `fault` is what came as ERROR."""
+    """How a call ended, and what it would write; `fault` is the text of an ERROR message."""
 
     tx_id: str
     response: peer_pb2.Response = field(default_factory=peer_pb2.Response)
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass
 class FakePeer:
-    """One stream's other end."""
+    """The peer's end of one stream."""
 
     state: dict[str, bytes] = field(default_factory=dict)
     history: dict[str, list[queryresult_pb2.KeyModification]] = field(default_factory=dict)
@@ -61,13 +61,13 @@ class FakePeer:
     outgoing: asyncio.Queue[ChaincodeMessage | None] = field(default_factory=asyncio.Queue)
 
     async def call(self, creator: bytes, function: str, *args: str, at_ms: int = 1_000) -> Outcome:
-        """One call to its end; its writes are not applied."""
+        """Run one call to its end; its writes are not applied."""
         outcome = self.begin(creator, function, *args, at_ms=at_ms)
         await outcome.done.wait()
         return outcome
 
     def begin(self, creator: bytes, function: str, *args: str, at_ms: int = 1_000) -> Outcome:
-        """Send a call; its outcome fills in time."""
+        """Send a call and return its outcome, which is filled in later."""
         proposal = build_proposal(
             creator=creator,
             nonce=secrets.token_bytes(24),
@@ -97,16 +97,16 @@ class FakePeer:
                 self.state[key] = value
 
     def ping(self) -> None:
-        """A keepalive, which the chaincode has to send back."""
+        """Send a keepalive, which the chaincode has to return."""
         self.outgoing.put_nowait(ChaincodeMessage(type=ChaincodeMessage.KEEPALIVE))
 
     async def requests(self, count: int) -> None:
-        """Wait until so many more requests have come; with `holding` they are left unanswered."""
+        """Wait until `count` more requests have come; with `holding` they are not answered."""
         for _ in range(count):
             await self.arrived.acquire()
 
     def release(self) -> None:
-        """Answer what is held, and from now on everything at once."""
+        """Answer the held requests, and from now on all requests at once."""
         self.holding = False
         while self.held:
             message = self.held.pop(0)
@@ -115,16 +115,16 @@ class FakePeer:
             self.outgoing.put_nowait(self._answer(message, outcome))
 
     def leave(self) -> None:
-        """End the stream from this side."""
+        """End the stream from the peer's side."""
         self.outgoing.put_nowait(None)
 
     async def messages(self) -> AsyncIterator[ChaincodeMessage]:
-        """What goes to the chaincode."""
+        """Yield the messages to the chaincode."""
         while (message := await self.outgoing.get()) is not None:
             yield message
 
     async def listen(self, stream: Any) -> None:
-        """Take what the chaincode sends until the stream ends; raises AioRpcError where it ended badly."""
+        """Receive the chaincode's messages until the stream ends. Raise AioRpcError if it ends with an error."""
         async for message in stream:
             self._take(message)
 
@@ -279,7 +279,7 @@ class FakePeer:
 async def connected(
     address: str, peer: FakePeer | None = None, *, credentials: Any = None
 ) -> AsyncIterator[FakePeer]:
-    """A peer whose stream is registered; left at the end. A bad end of the stream is raised."""
+    """Yield a peer whose stream is registered; it leaves at the end. Raise an error of the stream."""
     peer = peer or FakePeer()
     channel = (
         grpc.aio.insecure_channel(address)

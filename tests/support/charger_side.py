@@ -1,7 +1,7 @@
-"""Cars and their chargers for universe tests: what is unanswered is sent again, in the order of a charger's queue.
+"""Model cars and chargers for `universe`: each charger queues its messages and repeats those without an answer.
 
-E0 speaks 2.x (transaction ids of its own), E1 speaks 1.6 (the station's). With `echo` every start and end comes once
-more at a random later time.
+E0 uses OCPP 2.x (its own transaction ids), E1 uses 1.6 (the station's). With `echo` every start and end is sent a
+second time, at a random later time.
 """
 
 import itertools
@@ -29,14 +29,14 @@ Message = Callable[[CallRef], Event]
 
 @dataclass
 class Visit:
-    """A car at an EVSE, as its charger knows it; 1.6 learns the transaction's id from the answer to the start."""
+    """A car at an EVSE, as its charger knows it; in 1.6 the answer to the start has the transaction's id."""
 
     transaction_id: str | None = None
     answered: bool = False
 
 
 class ChargerSide:
-    """The plug side of a universe, which brings time and the way into the station."""
+    """The chargers of a universe; the subclass provides time (`at`) and the station (`put`)."""
 
     now_ns: int
     rng: random.Random
@@ -53,15 +53,15 @@ class ChargerSide:
         self._transactions = itertools.count(100)
 
     def put(self, event: Event) -> None:
-        """Give an event to the station."""
+        """Pass an event to the station."""
         raise NotImplementedError
 
     def at(self, at_ns: int, action: Callable[[], None]) -> None:
-        """Do something at an instant."""
+        """Call `action` at an instant."""
         raise NotImplementedError
 
     def plug_in(self, evse_id: str, token: str, *, wanted_wh: int, battery_wh: int = 60_000) -> None:
-        """A car arrives; E0 speaks 2.x (its own transaction ids), E1 speaks 1.6 (the station's)."""
+        """Plug in a car and start its transaction."""
         plug = self.plugs[evse_id]
         plug.advance(self.now_ns)
         plug.arrive(wanted_wh=wanted_wh, battery_wh=battery_wh)
@@ -84,7 +84,7 @@ class ChargerSide:
         self._queue(evse_id, start)
 
     def report(self, evse_id: str, *, soc_bp: int, state: ChargingState) -> None:
-        """The charger's periodic update, where a transaction runs."""
+        """Send the charger's periodic update, if a transaction is running."""
         visit = self._visits[evse_id]
         if not visit.answered or not self.plugs[evse_id].car:
             return
@@ -105,7 +105,7 @@ class ChargerSide:
             self._queue(evse_id, update, echo=False)
 
     def leave(self, evse_id: str) -> None:
-        """The car goes; the charger reports the end."""
+        """Unplug the car; the charger reports the end."""
         plug = self.plugs[evse_id]
         plug.advance(self.now_ns)
         plug.car = False
@@ -136,7 +136,7 @@ class ChargerSide:
             self.at(self.now_ns + late_ns, lambda: self.put(message(self._call(evse_id))))
 
     def _pump(self, evse_id: str, message: Message) -> None:
-        """Send the head of a charger's queue until it is answered."""
+        """Send the first message of a charger's queue until it is answered."""
         if not self._queues[evse_id] or self._queues[evse_id][0][0] is not message:
             return
         self.at(self.now_ns + RETRY_NS, lambda: self._pump(evse_id, message))

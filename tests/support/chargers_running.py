@@ -1,4 +1,4 @@
-"""A running OCPP edge with a willing core, and a way to dial in, for integration tests."""
+"""Run the OCPP listener with a core that accepts everything, and connect chargers to it, for integration tests."""
 
 import asyncio
 import base64
@@ -40,7 +40,7 @@ Waiting = AuthorizeRequested | TransactionStarted | TransactionUpdated | Transac
 
 @dataclass
 class Station:
-    """A running edge with a core that answers yes, unless `is_mute`."""
+    """A running listener and a core that accepts every request, or with `is_mute` answers none."""
 
     events: list[Event] = field(default_factory=list)
     is_mute: bool = False
@@ -54,11 +54,11 @@ class Station:
             self.chargers.answer(AnswerCall(call=event.call, answer=willing(event)))
 
     def of(self, kind: type[Event]) -> list[Any]:
-        """All events of a kind so far."""
+        """Return all events of a kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
 
     async def until(self, kind: type[Event], count: int = 1) -> Any:
-        """The count-th event of a kind, waited for."""
+        """Wait for the `count`-th event of a kind and return it."""
         async with asyncio.timeout(PATIENCE_S):
             while len(self.of(kind)) < count:
                 self.grown.clear()
@@ -67,7 +67,7 @@ class Station:
 
 
 def willing(event: Waiting) -> Answer:
-    """What a willing core answers."""
+    """Return the answer that accepts an event."""
     match event:
         case AuthorizeRequested():
             return AuthorizeAnswer(status=IdTokenStatus.ACCEPTED, bidirectional=True)
@@ -79,7 +79,7 @@ def willing(event: Waiting) -> Answer:
 
 @contextlib.asynccontextmanager
 async def running(*chargers: ChargerSettings, **more: Any) -> AsyncIterator[Station]:
-    """A station on a free port, with the chargers CP1 and "CP|2" unless told others."""
+    """Run a station on a free port; its chargers are CP1 and "CP|2" unless others are given."""
     profiles = more.pop("profiles", None)
     given: dict[str, Any] = {"call_timeout_s": 10.0, "probe_timeout_s": 1.0, **more}
     station = Station()
@@ -97,7 +97,7 @@ async def running(*chargers: ChargerSettings, **more: Any) -> AsyncIterator[Stat
 
 
 def basic(user: str, password: str = PASSWORD) -> dict[str, str]:
-    """The header of Basic authentication."""
+    """Return the header of Basic authentication."""
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
@@ -110,14 +110,14 @@ def dial(
     offered: Sequence[str] | None = ("ocpp1.6",),
     **more: Any,
 ) -> connect:
-    """A charger's dial-in; to be awaited or entered."""
+    """Return a charger's connection, to be awaited or entered."""
     headers = {} if password is None else basic(user or charger_id, password)
     url = f"ws://127.0.0.1:{station.chargers.port}/ocpp/{charger_id.replace('|', '%7C')}"
     return connect(url, additional_headers=headers, subprotocols=offered, **more)  # type: ignore[arg-type]  # plain texts
 
 
 async def heartbeat(socket: ClientConnection) -> Any:
-    """The answer to a Heartbeat; CALLs of the station that come before it are passed over."""
+    """Send a Heartbeat and return its answer; skip CALLs of the station that come before it."""
     await socket.send('[2,"h","Heartbeat",{}]')
     async with asyncio.timeout(PATIENCE_S):
         while True:

@@ -1,4 +1,4 @@
-"""A small station for tests of the OCPP edge: settings, a clock that stands still, and one dialogue without sockets."""
+"""Set up a small station for unit tests of the OCPP adapter: settings, a fixed clock, and a dialogue without sockets."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ PASSWORD = "a long password"
 
 
 def at(text: str) -> int:
-    """UTC nanoseconds of a readable instant."""
+    """Return the UTC nanoseconds of an ISO 8601 time."""
     at_ns = parse(text)
     assert at_ns is not None
     return at_ns
@@ -32,20 +32,20 @@ NOW_NS = at(NOW)
 
 @cache
 def loaded() -> Any:
-    """All versions, compiled once for all tests."""
+    """Return the validators of all versions, compiled once for all tests."""
     return versions.load()
 
 
 @cache
 def password_hash() -> str:
-    """One argon2 hash for all tests."""
+    """Return an argon2 hash, computed once for all tests."""
     return hash_password(PASSWORD)
 
 
 def charger_settings(
     charger_id: str = "CP1", *, dialect: Dialect = "negative_limit_w", **more: Any
 ) -> ChargerSettings:
-    """A charger with two EVSEs, evse-1 and evse-2."""
+    """Return a charger with two EVSEs, evse-1 and evse-2."""
     given: dict[str, Any] = {"evses": {1: "evse-1", 2: "evse-2"}, **more}
     return ChargerSettings(charger_id=charger_id, password_hash=password_hash(), dialect=dialect, **given)
 
@@ -53,12 +53,12 @@ def charger_settings(
 def command_context(
     charger: ChargerSettings | None = None, *, installed: Installed | None = None, now_ns: int = NOW_NS
 ) -> CommandContext:
-    """What a command meets at NOW on a charger that holds `installed`."""
+    """Return a command's context at NOW, on a charger with the profiles `installed`."""
     return CommandContext(charger=charger or charger_settings(), installed=installed, now_ns=now_ns)
 
 
 def station_settings(*chargers: ChargerSettings, **more: Any) -> StationSettings:
-    """Settings whose random numbers count up: transactions from 100042, messages from m1."""
+    """Return settings whose random numbers count up: transactions from 100042, messages from m1."""
     transactions, messages = itertools.count(100042), itertools.count(1)
     listener = more.pop("listener", ListenerSettings(host="127.0.0.1", port=0))
     return StationSettings(
@@ -73,7 +73,7 @@ def station_settings(*chargers: ChargerSettings, **more: Any) -> StationSettings
 
 @dataclass
 class StillClock:
-    """A clock that tests set by hand."""
+    """A clock that only the test advances."""
 
     at_ns: int = NOW_NS
 
@@ -89,7 +89,7 @@ class StillClock:
 
 @dataclass
 class Talk:
-    """One dialogue of a charger with the station, as frames."""
+    """One charger's dialogue with the station, in frames."""
 
     version: str
     charger: ChargerSettings = field(default_factory=charger_settings)
@@ -107,22 +107,22 @@ class Talk:
         )
 
     def call(self, message_id: str, action: str, payload: Any) -> DialogueOutcome:
-        """A charger's CALL."""
+        """Pass in a charger's CALL."""
         return self.dialogue.receive(json.dumps([2, message_id, action, payload]), self.now_ns)
 
     def event(self, message_id: str, action: str, payload: Any) -> Event:
-        """The only event of a CALL."""
+        """Pass in a CALL and return its only event."""
         (event,) = self.call(message_id, action, payload).events
         return event
 
     def answer(self, message_id: str, answer: Answer) -> Any:
-        """The frame that the core's answer becomes."""
+        """Return the parsed frame of the core's answer."""
         call = CallRef(charger_id=self.charger.charger_id, connection=7, message_id=message_id)
         text = self.dialogue.answer(AnswerCall(call=call, answer=answer))
         return None if text is None else json.loads(text)
 
 
 def frame(outcome: DialogueOutcome) -> Any:
-    """An outcome's answer, parsed."""
+    """Return an outcome's answer, parsed."""
     assert outcome.text is not None
     return json.loads(outcome.text)

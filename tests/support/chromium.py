@@ -1,8 +1,9 @@
-"""A real browser for tests: Debian's Chromium, a fresh visit for each person, and nothing that goes unnoticed.
+"""Drive a real browser, Debian's Chromium, and report every fault of the pages that a visit opens.
 
-A visit ends with every fault it saw: a request that left our origin, an error on the console, a breach of the content security
-policy, a fault of a script. `look` writes a screenshot to `build/screenshots` and lets axe judge the page.
-`missing()` says why there is no browser, `axe()` why nobody judges: then pages are looked at all the same, and one test says so.
+A fault is a request to another origin, an error on the console, a violation of the content security policy, or an exception
+of a script. `look` writes a screenshot to `build/screenshots` and runs axe on the page.
+`missing()` returns why there is no browser, `axe()` why there is no axe: then pages are opened without it, and one test
+reports that.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from tests.support.patience import PATIENCE_MS
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "build" / "screenshots"
-# What README shows, as the tests saw it: `make pictures` copies these from build/pictures to docs/pictures.
+# The pictures of README: `make pictures` copies these from build/pictures to docs/pictures.
 SHOWN = ROOT / "build" / "pictures"
 SHOWN_HEIGHT = 1_500
 PICTURED = frozenset({
@@ -48,10 +49,10 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    # Nothing but this machine has a name: what would leave it fails at once, and is seen.
+    # No other host resolves: a request that would leave this machine fails at once and is recorded.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
-# Told by the page itself: breaches that the console leaves out.
+# The page itself reports the violations that the console leaves out.
 WATCH = """
 window.__breaches = [];
 document.addEventListener('securitypolicyviolation', event =>
@@ -67,7 +68,7 @@ _STATUS = "Failed to load resource: the server responded with a status of"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """What somebody looks through."""
+    """A device's screen and input."""
 
     name: str
     width: int
@@ -81,13 +82,13 @@ DEVICES = (PHONE, DESKTOP)
 
 
 def missing() -> str:
-    """Why there is no browser here, in one line; empty where there is one."""
+    """Return why there is no browser, in one line; empty if there is one."""
     return "" if shutil.which("chromium") else "no chromium here; as root: apt-get install chromium"
 
 
 @functools.cache
 def axe() -> tuple[str, str]:
-    """The source of axe-core, installed once; or none, and why, in one line."""
+    """Return the source of axe-core, installed once, or an empty one and the reason in one line."""
     try:
         place = installed() / "node_modules" / "axe-core" / "axe.min.js"
     except pytest.skip.Exception as reason:
@@ -97,7 +98,7 @@ def axe() -> tuple[str, str]:
 
 @contextlib.asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """One browser process; skips where there is none."""
+    """Run one browser process; skip the test if there is no browser."""
     if reason := missing():
         pytest.skip(reason)
     arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
@@ -113,9 +114,9 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @dataclass(kw_only=True)
 class Visit:
-    """One person at one site: a page of its own, and what was wrong with it so far.
+    """One visitor of one site: a page, and its faults so far.
 
-    Without slots: playwright leaves a mark on the object that a handler is bound to.
+    It has no slots, because playwright sets an attribute on the object that a handler is bound to.
     """
 
     page: Page
@@ -125,22 +126,22 @@ class Visit:
     faults: list[str] = field(default_factory=list)
 
     async def go(self, path: str, *, status: int = 200) -> None:
-        """Open a page of the site, which answers with this status."""
+        """Open a page of the site and check the answer's status."""
         answer = await self.page.goto(self.origin + path)
         assert answer is not None
         assert answer.status == status, f"{path}: {answer.status}, wanted {status}"
 
     async def log_in(self, token: str) -> None:
-        """Be who opened this login elsewhere."""
+        """Use a login that was opened elsewhere."""
         await self.page.context.add_cookies([{"name": "edgegw_login", "value": token, "url": self.origin}])
 
     async def breaches(self) -> list[str]:
-        """Breaches of the policy on the page as it is."""
+        """Return the violations of the content security policy on the current page."""
         found: list[str] = await self.page.evaluate("window.__breaches")
         return found
 
     async def look(self, name: str) -> None:
-        """Keep a picture of the page, and let axe, where it is, judge it: no violation."""
+        """Write a screenshot of the page, and check with axe, if available, that it has no violation."""
         PICTURES.mkdir(parents=True, exist_ok=True)
         full_name = f"{self.language}-{self.device.name}-{name}"
         place = PICTURES / f"{full_name}.png"
@@ -151,7 +152,7 @@ class Visit:
         assert not found, "\n".join([f"{name}, {self.language}, {self.device.name}:", *found])
 
     async def _keep(self, name: str) -> None:
-        """The page down to a height that README has room for, as WebP, which playwright itself does not write."""
+        """Write the upper part of the page for README as WebP, which playwright does not support."""
         height = await self.page.evaluate("document.documentElement.scrollHeight")
         clip = {"x": 0, "y": 0, "width": self.device.width, "height": min(height, SHOWN_HEIGHT), "scale": 1}
         how = {"format": "webp", "quality": 85, "captureBeyondViewport": True, "clip": clip}
@@ -161,7 +162,7 @@ class Visit:
         await asyncio.to_thread(_write, SHOWN / name, base64.b64decode(taken["data"]))
 
     async def judged(self) -> list[str]:
-        """What axe finds wrong with the page; needs JavaScript."""
+        """Return axe's violations on the page; needs JavaScript."""
         await self.page.evaluate(axe()[0])
         found = await self.page.evaluate(
             "rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", list(RULES)
@@ -173,7 +174,7 @@ class Visit:
         ]
 
     def hear(self) -> None:
-        """Note from now on whatever is wrong."""
+        """Record all faults from now on."""
         context = self.page.context
         context.on("request", self._on_request)
         context.on("response", self._on_response)
@@ -186,7 +187,7 @@ class Visit:
             self.faults.append(f"request to {request.url}")
 
     def _on_response(self, response: Response) -> None:
-        # A page's own status is what a test asks for; a part of it that is refused is a fault.
+        # `go` checks the page's own status; a refused part of it is a fault.
         if response.status >= 400 and not response.request.is_navigation_request():
             self.faults.append(f"{response.status} for {response.url}")
 
@@ -204,7 +205,7 @@ def _write(place: Path, content: bytes) -> None:
 async def visit(
     browser: Browser, origin: str, *, device: Device = PHONE, language: str = "en", scripts: bool = True
 ) -> AsyncIterator[Visit]:
-    """A fresh visitor; at the end nothing may have been wrong."""
+    """Yield a visit without cookies; at its end, fail if it has any fault."""
     context = await browser.new_context(
         locale=LOCALES[language],
         timezone_id="Asia/Seoul",
@@ -227,7 +228,7 @@ async def visit(
 
 
 async def wire_bytes(there: Visit, path: str) -> int:
-    """What a first visit of a page costs over the wire: everything it loads, headers included (CDP encodedDataLength); nothing is cached."""
+    """Return the bytes that a first visit of a page transfers, headers included (CDP encodedDataLength), uncached."""
     session = await there.page.context.new_cdp_session(there.page)
     await session.send("Network.enable")
     await session.send("Network.setCacheDisabled", {"cacheDisabled": True})
@@ -250,14 +251,14 @@ async def wire_bytes(there: Visit, path: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network as slow as told, in both directions."""
+    """A network of a given latency and throughput, the same in both directions."""
 
     latency_ms: float
     bytes_a_second: int
 
 
 async def painted_ms(there: Visit, path: str, *, network: Network, slower: int) -> float:
-    """When the first content of a page was painted, after its address was typed in; on a slowed network and processor."""
+    """Return the first contentful paint of a page in ms, on a slowed network and processor."""
     session = await there.page.context.new_cdp_session(there.page)
     await session.send("Network.enable")
     conditions = {
@@ -275,5 +276,5 @@ async def painted_ms(there: Visit, path: str, *, network: Network, slower: int) 
 
 
 def slug(path: str) -> str:
-    """A path as a file's name."""
+    """Return a path as a file name."""
     return re.sub(r"\W+", "-", path).strip("-") or "home"

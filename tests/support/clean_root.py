@@ -1,8 +1,8 @@
-"""A clean Debian to install the package in: made once with debootstrap, a copy-on-write layer for each test, booted on wish.
+"""Provide a clean Debian to install the package in: made once by debootstrap, with a copy-on-write layer for each test.
 
-`clean_root()` gives a root in which commands run as in a container without systemd; `booted(root)` starts its own systemd
-with a network of its own, in which nothing but loopback exists. `wheel()` and `package()` are built by the Makefile.
-Everything is kept under `build/`; nothing outlives a context. Needs root, Debian and its archive: `missing()` says what is not there.
+`clean_root()` yields a root in which commands run as in a container without systemd; `booted(root)` starts its systemd, in a
+network namespace that has only loopback. `wheel()` and `package()` are built by the Makefile. Everything is kept under
+`build/`; no process outlives its context. Needs root, Debian and its archive: `missing()` returns what is missing.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from tests.support.patience import LONG_PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build"
-# What every Debian installation has, and debootstrap's smallest variant has not.
+# Packages that every Debian installation has, but debootstrap's minimal variant lacks.
 INCLUDED = "systemd,systemd-sysv,dbus,procps,python3"
 MADE_OF = (
     "edgegw",
@@ -40,7 +40,7 @@ END_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanRoot:
-    """A root folder; `enter` is what makes a command run inside it."""
+    """A root folder; `enter` is the command prefix that runs a command inside it."""
 
     path: Path
     enter: Sequence[str]
@@ -53,7 +53,7 @@ class CleanRoot:
         words: str = "",
         timeout_s: float = LONG_PATIENCE_S,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command inside to its end, with `words` on its standard input; a bad end fails the test with its output."""
+        """Run a command inside, with `words` on its standard input; another exit status fails the test with its output."""
         who = () if user == "root" else ("runuser", "--user", user, "--")
         environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -70,7 +70,7 @@ class CleanRoot:
         return ended
 
     def read(self, *command: str) -> str:
-        """What a command inside prints."""
+        """Return what a command inside prints."""
         return self.run(*command).stdout.strip()
 
     def write(self, path: str, text: str, *, owner: str = "root:root", mode: str = "0644") -> None:
@@ -82,11 +82,11 @@ class CleanRoot:
         self.run("chmod", mode, path)
 
     def serve(self, name: str, *command: str) -> None:
-        """In a booted root: keep a command running as a service NAME, whose words `journalctl -u NAME` has."""
+        """In a booted root, run a command as service NAME; `journalctl -u NAME` has its output."""
         self.run("systemd-run", f"--unit={name}", "--quiet", "--setenv=PYTHONUNBUFFERED=1", *command)
 
     def install(self, package: Path) -> str:
-        """Install a package as a person does, without an answer to any question; gives what apt said."""
+        """Install a package with apt, without answers to any question; return apt's output."""
         place = f"/var/tmp/{package.name}"
         shutil.copy(package, self.path / place.lstrip("/"))
         return self.run("apt-get", "install", "-y", "--no-install-recommends", "--reinstall", place).stdout
@@ -94,7 +94,7 @@ class CleanRoot:
 
 @functools.cache
 def missing() -> str:
-    """Why no clean root can be had on this machine, in one line; empty where it can."""
+    """Return why this machine cannot make a clean root, in one line; empty if it can."""
     if os.geteuid() != 0:
         return "a clean Debian root needs root"
     if _release().get("ID") != "debian":
@@ -114,7 +114,7 @@ def missing() -> str:
 
 @functools.cache
 def unbootable() -> str:
-    """Why a clean root cannot be booted on this machine, in one line; empty where it can."""
+    """Return why this machine cannot boot a clean root, in one line; empty if it can."""
     if reason := missing():
         return reason
     with clean_root() as root:
@@ -130,7 +130,7 @@ def unbootable() -> str:
 
 @contextlib.contextmanager
 def clean_root() -> Iterator[CleanRoot]:
-    """A fresh copy of the base root; processes in it end with each command, the copy with the context. Ask `missing` first."""
+    """Yield a fresh copy of the base root, deleted at the end; its processes end with each command. Call `missing` first."""
     base = _base_root()
     folder = Path(tempfile.mkdtemp(prefix="layer-", dir=BUILD))
     folder.chmod(0o755)
@@ -139,7 +139,7 @@ def clean_root() -> Iterator[CleanRoot]:
         (folder / name).mkdir()
     layers = f"lowerdir={base},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     mounted = not _status("mount", "-t", "overlay", "overlay", "-o", layers, str(place))
-    if not mounted:  # no overlay upon an overlay
+    if not mounted:  # an overlay on an overlay is not possible
         place.rmdir()
         subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(place)], check=True)
     enter = (
@@ -162,7 +162,7 @@ def clean_root() -> Iterator[CleanRoot]:
 
 @contextlib.contextmanager
 def booted(root: CleanRoot) -> Iterator[CleanRoot]:
-    """The same root with its own systemd as process 1 and its own loopback; shut down at the end."""
+    """Boot a root with its own systemd as process 1 and its own loopback; shut it down at the end."""
     log = root.path.parent / "console.txt"
     with log.open("wb") as console:
         machine = subprocess.Popen(
@@ -195,17 +195,17 @@ _NSPAWN = (
 
 
 def wheel() -> Path:
-    """The wheel of the sources as they are; needs neither root nor Debian."""
+    """Return the wheel of the current sources; needs neither root nor Debian."""
     return _built("wheel", "*.whl")
 
 
 def package() -> Path:
-    """The Debian package of the sources as they are."""
+    """Return the Debian package of the current sources."""
     return _built("deb", "*.deb")
 
 
 def _built(target: str, pattern: str) -> Path:
-    """What a target of the Makefile builds; built again where the last one was of other sources."""
+    """Return the file that a target of the Makefile builds; rebuild it if the sources have changed."""
     place = BUILD / "test" / target
     with _lock("built"):
         stamp, now = place / "made-of", _fingerprint()
@@ -222,7 +222,7 @@ def _built(target: str, pattern: str) -> Path:
 
 
 def _fingerprint() -> str:
-    """Of everything that packages are made of."""
+    """Return a hash of all files that packages are made of."""
     digest = hashlib.sha256()
     for name in MADE_OF:
         top = ROOT / name
@@ -234,26 +234,26 @@ def _fingerprint() -> str:
 
 
 def _base_root() -> Path:
-    """The root that all others are copies of."""
+    """Return the root that all others are copies of."""
     return BUILD / f"clean-root-{_release()['VERSION_CODENAME']}"
 
 
 def _make_base_root() -> str:
-    """Make the base root where it is not there yet; what debootstrap said last where it cannot, which is not our fault."""
+    """Make the base root unless it exists; return debootstrap's last line if it fails, which is no failure of the test."""
     base = _base_root()
     with _lock("root"):
         if not base.is_dir():
             half = base.with_suffix(".half")
             shutil.rmtree(half, ignore_errors=True)
             made = subprocess.run(
-                # Of its own mounts: a test run killed here leaves no /proc mounted under the half.
+                # In its own mount namespace: a killed run leaves no /proc mounted in the incomplete root.
                 ["unshare", "--mount", "--propagation", "private",
                  "debootstrap", "--variant=minbase", f"--include={INCLUDED}", _release()["VERSION_CODENAME"], str(half)],
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
             )  # fmt: skip
             if made.returncode != 0:
                 return f"debootstrap cannot make a root here: {made.stdout.strip().splitlines()[-1]}"
-            # Copies are thrown away: dpkg need not wait for the disk.
+            # Copies are temporary: dpkg need not wait for the disk.
             (half / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n", encoding="ascii")
             half.rename(base)
     return ""
@@ -280,7 +280,7 @@ def _status(*command: str) -> int:
 
 @contextlib.contextmanager
 def _lock(name: str) -> Iterator[None]:
-    """One process of the test run at a time."""
+    """Hold a lock that one process of the test run can have at a time."""
     BUILD.mkdir(exist_ok=True)
     with (BUILD / f".{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -288,7 +288,7 @@ def _lock(name: str) -> Iterator[None]:
 
 
 def _wait_for_leader(machine: subprocess.Popen[bytes], log: Path) -> int:
-    """Process 1 of the machine, as it is numbered here."""
+    """Return the host's process id of the machine's process 1."""
     children = Path(f"/proc/{machine.pid}/task/{machine.pid}/children")
     end = time.monotonic() + LONG_PATIENCE_S
     while machine.poll() is None and time.monotonic() < end:

@@ -1,7 +1,7 @@
-"""What the conformance suite needs of a network, and the embedded peer as one.
+"""Define the network of the ledger's conformance suite, and implement it with the embedded peer.
 
-A network lives as long as the test run, for real ones take their time to start: tests use keys of their own and never
-count on an empty ledger. It runs two contracts: the toy of `tests/support/toy_contract.py`, and edgegw's own.
+A network lives as long as the test run, because real ones start slowly: tests use fresh keys and do not assume an empty
+ledger. It runs two contracts: the one of `tests/support/toy_contract.py`, and edgegw's.
 """
 
 import json
@@ -35,7 +35,7 @@ PATIENCE = Patience(pause_s=0.02, status_s=10, endorse_s=20, submit_s=20, undeci
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """The way to one contract on a network."""
+    """The endpoint, channel and chaincode name of one contract on a network."""
 
     endpoints: tuple[str, ...]
     channel: str
@@ -45,11 +45,11 @@ class Way:
 
 
 class LedgerNetwork(Protocol):
-    """Three organisations whose authorities are here, so that any identity can be made."""
+    """Three organisations, whose CA keys are available so that any identity can be issued."""
 
     @property
     def toy(self) -> Way:
-        """The toy contract, under the policy two of three."""
+        """The toy contract, with the endorsement policy two of three."""
         ...
 
     @property
@@ -59,15 +59,15 @@ class LedgerNetwork(Protocol):
 
     @property
     def roots(self) -> Roots:
-        """The organisations' authorities."""
+        """The organisations' root certificates."""
         ...
 
     def signer(self, member: str) -> Signer:
-        """A standing identity, `MSP/name`: EVUserMSP's gateway1 and admin, and the representative of each organisation."""
+        """Return an identity by `MSP/name`: EVUserMSP's gateway1 and admin, and each organisation's representative."""
         ...
 
     def issue(self, folder: Path, *, lasts: timedelta) -> Signer:
-        """A fresh gateway of EVUserMSP, with a certificate of this life."""
+        """Issue a new gateway identity of EVUserMSP, with a certificate of this lifetime."""
         ...
 
 
@@ -77,7 +77,7 @@ GATEWAY = "EVUserMSP/gateway1"
 def client_of(
     network: LedgerNetwork, way: Way | None = None, *, signer: Signer | None = None, **more: Any
 ) -> LedgerClient:
-    """A client of the toy contract, or another; as the gateway, or another."""
+    """Return a client of the toy contract as the gateway, unless another `way` or `signer` is given."""
     way = way or network.toy
     return LedgerClient(
         way.endpoints,
@@ -95,19 +95,19 @@ def client_of(
 
 
 def connection_of(network: LedgerNetwork) -> Connection:
-    """The bare wire to the toy contract's peer."""
+    """Return a connection to the toy contract's peer."""
     way = network.toy
     return Connection(way.endpoints[0], tls=way.tls, tls_name=way.tls_name)
 
 
 def fresh(name: str = "k") -> str:
-    """A key that nobody used before."""
+    """Return a key that was not used before."""
     return f"{name}-{uuid.uuid4().hex}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedded:
-    """Two embedded peers, one a contract, with one set of organisations."""
+    """Two embedded peers, one per contract, with the same organisations."""
 
     data: Path
     endpoints: Mapping[str, str]
@@ -148,7 +148,7 @@ class Embedded:
 
 @contextmanager
 def embedded(data: Path) -> Iterator[Embedded]:
-    """The embedded network, running."""
+    """Run the embedded network."""
     membership.found(data / "toy" / "crypto")
     (data / "market").mkdir()
     (data / "market" / "crypto").symlink_to(data / "toy" / "crypto")

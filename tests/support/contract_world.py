@@ -1,7 +1,7 @@
-"""An in-memory host of the contract for tests: versioned state, no sight of a transaction's own writes.
+"""Host the contract in memory: a fake of the peer's world state, in which a transaction does not see its own writes.
 
-Fake of the peer's world state. It also keeps books on behaviour the contract promises every host: each key written
-once, in sorted order; nothing written by a refused call.
+It also checks what the contract guarantees to every host: each key is written once, in sorted order, and a refused call
+writes nothing.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ GATE2 = Creator(msp_id="EVUserMSP", role="gateway", gateway_id="GW2")
 
 
 def digest(text: str) -> str:
-    """A SHA-256 in hex."""
+    """Return a text's SHA-256 in hex."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -68,7 +68,7 @@ class MemoryStub:
 
 
 class RefusedError(Exception):
-    """A 500 from the contract, by its code."""
+    """The contract answered with status 500; `code` is the refusal's code."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -76,7 +76,7 @@ class RefusedError(Exception):
 
 
 class World:
-    """The channel as tests see it: call as somebody, at a time."""
+    """A channel: tests call the contract as a given creator, at a given time."""
 
     def __init__(self) -> None:
         self.state: dict[str, bytes] = {}
@@ -85,7 +85,7 @@ class World:
         self.last: MemoryStub
 
     def respond(self, creator: Creator, function: str, args: Sequence[str]) -> Response:
-        """Run and commit; checks what every host may rely on."""
+        """Run a call and commit it; check what the contract guarantees to every host."""
         self.height += 1
         self.last = stub = MemoryStub(self.state, f"{self.height:064x}", self.now_s * 1000, creator)
         response = invoke(stub, function, args)
@@ -101,7 +101,7 @@ class World:
         return response
 
     def call(self, who: Creator, function: str, **arguments: Any) -> dict[str, Any]:
-        """The payload of one call; raises `RefusedError`."""
+        """Return the payload of one call. Raise RefusedError if it is refused."""
         response = self.respond(who, function, [json.dumps({"v": 1, **arguments})])
         if response.status != 200:
             raise RefusedError(response.message)
@@ -109,7 +109,7 @@ class World:
         return payload
 
     def code(self, who: Creator, function: str, **arguments: Any) -> str:
-        """The refusal's code of a call that must be refused."""
+        """Return the refusal's code of a call that must be refused."""
         try:
             payload = self.call(who, function, **arguments)
         except RefusedError as refused:
@@ -117,24 +117,24 @@ class World:
         raise AssertionError(f"{function} was not refused: {payload}")
 
     def record(self, key: str) -> dict[str, Any]:
-        """A committed record."""
+        """Return a committed record."""
         found: dict[str, Any] = json.loads(self.state[key])
         return found
 
     def totals(self) -> dict[str, dict[str, int]]:
-        """`AuditTotals`, as integers."""
+        """Return `AuditTotals`, as integers."""
         totals = self.call(AUDITOR, "AuditTotals")
         return {side: {name: int(value) for name, value in sums.items()} for side, sums in totals.items()}
 
     def balance(self, member_id: str) -> dict[str, Any]:
-        """`balanceOf`, tokens and energy as integers."""
+        """Return `balanceOf`, tokens and energy as integers."""
         found = self.call(AUDITOR, "balanceOf", memberId=member_id)
         for unit in ("tokens", "energy"):
             found[unit] = {place: int(value) for place, value in found[unit].items()}
         return found
 
     def sign_up(self, member_id: str, kind: str) -> None:
-        """A member of `kind`, by its organisation's representative."""
+        """Sign up a member of `kind`, as its organisation's representative."""
         who = {"PRODUCER": ECO, "INDUSTRY": IND}.get(kind, EVU)
         self.call(
             who,
@@ -146,13 +146,13 @@ class World:
         )
 
     def mint(self, member_id: str, amount: int) -> None:
-        """Tokens for a member, on a reference of its own."""
+        """Mint tokens for a member, with a new reference."""
         ref = f"dep-{member_id}-{self.height}"
         self.call(DESK, "Mint", memberId=member_id, amount=str(amount), depositRef=ref)
 
 
 def summer_tariff(zone: str = "KR-CB-1", **changes: Any) -> dict[str, Any]:
-    """Arguments of the tariff of docs/contract.md, PostTariff in full."""
+    """Return the arguments of the tariff in docs/contract.md, PostTariff in full."""
     hours = {"light": [[0, 480], [1320, 1440]], "mid": [[480, 900], [1260, 1320]], "peak": [[900, 1260]]}
     charge = {"light": "98300", "mid": "186000", "peak": "273200"}
     discharge = {"light": "109700", "mid": "135500", "peak": "169000"}
@@ -182,7 +182,7 @@ def summer_tariff(zone: str = "KR-CB-1", **changes: Any) -> dict[str, Any]:
 
 
 def market(**config: Any) -> World:
-    """A channel at the start of the day: configured, a tariff, members, gateways and meters; no tokens yet."""
+    """Return a channel at the start of the day, with a tariff, members, gateways and meters, but no tokens."""
     world = World()
     world.call(ADMIN, "Configure", channel="market", **config)
     world.call(ORACLE, "PostTariff", **summer_tariff())
@@ -205,7 +205,7 @@ def market(**config: Any) -> World:
 
 
 def meter(meter_ref: str, **changes: Any) -> dict[str, Any]:
-    """Arguments of `RegisterMeter`: an EVSE meter of 22 kW with registers at 1,000 and 500 Wh."""
+    """Return the arguments of `RegisterMeter` for an EVSE meter of 22 kW with registers at 1,000 and 500 Wh."""
     return {
         "meterRef": meter_ref,
         "epoch": 0,
@@ -219,7 +219,7 @@ def meter(meter_ref: str, **changes: Any) -> dict[str, Any]:
 
 
 def line(interval: int, start_wh: int, end_wh: int, /, **changes: Any) -> dict[str, Any]:
-    """A MARKET line of GW1's meter, import by default; `sliceId` follows the interval."""
+    """Return a MARKET line of GW1's meter, import by default; `sliceId` follows from the interval."""
     direction = changes.get("direction", "import")
     meter_ref = changes.get("meterRef", "M-GW1")
     made = {
@@ -246,7 +246,7 @@ LIGHT = DAY0 + 6 * 3600
 def generate(
     world: World, *, lot_id: str = "L1", start_wh: int = 500, wh: int = 20_000, **changes: Any
 ) -> None:
-    """A lot of PRO1's plant, of the interval that just ended."""
+    """Record a lot of PRO1's plant for the interval that just ended."""
     made = {
         "lotId": lot_id,
         "memberId": "PRO1",
@@ -263,7 +263,7 @@ def generate(
 
 
 def sun_offer(offer_id: str = "O1", **changes: Any) -> dict[str, Any]:
-    """Arguments of a CHARGE offer of 10,000 Wh out of lot L1, valid all day."""
+    """Return the arguments of a CHARGE offer of 10,000 Wh from lot L1, valid all day."""
     made = {
         "offerId": offer_id,
         "memberId": "PRO1",
@@ -281,7 +281,7 @@ def sun_offer(offer_id: str = "O1", **changes: Any) -> dict[str, Any]:
 
 
 def industry_offer(offer_id: str = "OI", **changes: Any) -> dict[str, Any]:
-    """Arguments of a DISCHARGE offer of 1,000 tokens, valid all day."""
+    """Return the arguments of a DISCHARGE offer of 1,000 tokens, valid all day."""
     made = sun_offer(offer_id, lotId=None, wh=None)
     return {
         **made,
@@ -294,7 +294,7 @@ def industry_offer(offer_id: str = "OI", **changes: Any) -> dict[str, Any]:
 
 
 def hold(hold_id: str = "H1", **changes: Any) -> dict[str, Any]:
-    """Arguments of EVA's charging hold: 10 kWh at the retail ceiling."""
+    """Return the arguments of EVA's charging hold: 10 kWh at the retail ceiling."""
     return {
         "holdId": hold_id,
         "memberId": "EVA",
@@ -307,7 +307,7 @@ def hold(hold_id: str = "H1", **changes: Any) -> dict[str, Any]:
 
 
 def attestation(attest_id: str = "A1", **changes: Any) -> dict[str, Any]:
-    """Arguments of EVA's attestation of 6,000 Wh."""
+    """Return the arguments of EVA's attestation of 6,000 Wh."""
     return {
         "attestId": attest_id,
         "memberId": "EVA",
@@ -321,7 +321,7 @@ def attestation(attest_id: str = "A1", **changes: Any) -> dict[str, Any]:
 
 
 def fix_price(world: World, product: str, interval: int, *, supply: int = 0, demand: int = 0) -> int:
-    """Post both sides of an interval before its cut-off, fix the price after it; the price."""
+    """Post both loads of an interval before its cut-off, fix the price after it, and return the price."""
     where = {"zone": "KR-CB-1", "product": product, "interval": interval}
     sides = {"CHARGE": (ECO, EVU), "DISCHARGE": (EVU, IND)}[product]
     world.now_s = interval - 600
@@ -332,7 +332,7 @@ def fix_price(world: World, product: str, interval: int, *, supply: int = 0, dem
 
 
 def session(**config: Any) -> World:
-    """A market in which EVA charges in LIGHT: tokens, a lot, an offer, a slice of 2,000 Wh, a price, a hold."""
+    """Return a market in which EVA charges in LIGHT: tokens, a lot, an offer, a slice of 2,000 Wh, a price, a hold."""
     world = market(**config)
     world.now_s = LIGHT - 3600
     world.mint("EVA", 5_000_000)

@@ -1,4 +1,4 @@
-"""A station on the bench: one event at a time, the ledger's answers by hand, effects and facts to look at."""
+"""Step a station's core by one event at a time, with the ledger's answers given by the test."""
 
 import itertools
 from typing import Any, TypeVar
@@ -62,7 +62,7 @@ def settings(**changes: Any) -> Settings:
 
 
 class Bench:
-    """A station, its time, and what its last step decided; every meter was read once and is registered."""
+    """A station, its time, and the outcome of its last step; every meter has been read once and is registered."""
 
     def __init__(self, **changes: Any) -> None:
         self.now_ns = T0_NS + 60 * S
@@ -83,11 +83,11 @@ class Bench:
     # --- events -----------------------------------------------------------------------------------------------------
 
     def send(self, event: Event) -> StepOutcome:
-        """One step."""
+        """Step the core with one event."""
         return self._keep(station.step(self.station, event, self.now_ns))
 
     def wake(self) -> StepOutcome:
-        """A restart."""
+        """Restart the station from its state."""
         return self._keep(station.wake(self.station, self.now_ns))
 
     def _keep(self, outcome: StepOutcome) -> StepOutcome:
@@ -96,16 +96,16 @@ class Bench:
         return outcome
 
     def go(self, at_s: int) -> None:
-        """It is `at_s` seconds after T0."""
+        """Set the time to `at_s` seconds after T0."""
         self.now_ns = T0_NS + at_s * S
 
     def tick(self, at_s: int) -> StepOutcome:
-        """The timetable's clock at `at_s` seconds after T0."""
+        """Send a tick at `at_s` seconds after T0."""
         self.go(at_s)
         return self.send(ClockTicked())
 
     def read(self, meter_id: str, import_wh: int, export_wh: int = 0) -> StepOutcome:
-        """A reading of now."""
+        """Send a meter reading of now."""
         reading = RegisterRead(
             meter_id=meter_id, t0_ns=self.now_ns, t1_ns=self.now_ns, import_mwh=import_wh * 1000,
             export_mwh=export_wh * 1000, power_w=None, serial="7",
@@ -113,11 +113,11 @@ class Bench:
         return self.send(reading)
 
     def call(self, charger_id: str = "A") -> CallRef:
-        """A fresh CALL."""
+        """Return a new CALL."""
         return CallRef(charger_id=charger_id, connection=1, message_id=str(next(self._sequence)))
 
     def start(self, token: str | None = "ret", **changes: Any) -> TransactionStarted:
-        """A start on A1, sent."""
+        """Send a start on A1 and return it."""
         made: dict[str, Any] = {
             "call": self.call(), "business_key": "start", "frame": "[2]", "evse_id": "A1", "transaction_id": "t1",
             "id_token_hash": token, "at_ns": self.now_ns,
@@ -127,7 +127,7 @@ class Bench:
         return event
 
     def update(self, **changes: Any) -> TransactionUpdated:
-        """An update of A1's transaction, sent; `soc_bp` makes a sample."""
+        """Send an update of A1's transaction and return it; with `soc_bp` it has a sample."""
         soc_bp = changes.pop("soc_bp", None)
         samples = () if soc_bp is None else (ChargerSample(at_ns=self.now_ns, soc_bp=soc_bp),)
         made: dict[str, Any] = {
@@ -139,7 +139,7 @@ class Bench:
         return event
 
     def end(self, **changes: Any) -> TransactionEnded:
-        """The end of A1's transaction, sent."""
+        """Send the end of A1's transaction and return it."""
         made: dict[str, Any] = {
             "call": self.call(), "business_key": "stop", "frame": "[2]", "charger_id": "A", "evse_id": "A1",
             "transaction_id": "t1", "at_ns": self.now_ns, "reason": "Local",
@@ -151,12 +151,12 @@ class Bench:
     # --- the ledger's answers ---------------------------------------------------------------------------------------
 
     def waiting(self, function: str) -> list[Open]:
-        """Open submissions of a function, oldest first."""
+        """Return the open submissions of a function, oldest first."""
         found = [item for item in self.station.submissions.values() if item.function == function]
         return sorted(found, key=lambda item: item.number)
 
     def endorse(self, function: str, **result: Any) -> Prepared:
-        """The oldest submission of a function that is being endorsed comes back."""
+        """Answer the oldest submission of a function that is being endorsed with `result`."""
         item = next(item for item in self.waiting(function) if isinstance(item, Endorsing))
         self.send(
             Endorsed(
@@ -168,19 +168,19 @@ class Bench:
         return prepared
 
     def commit(self, function: str, **result: Any) -> StepOutcome:
-        """The oldest submission of a function is endorsed with `result` and commits."""
+        """Endorse the oldest submission of a function with `result` and commit it."""
         item = self.endorse(function, **result)
         return self.send(
             CommitKnown(submission_id=item.submission_id, tx_id=item.envelope.tx_id, code="VALID", block=5)
         )
 
     def refuse(self, function: str, code: str) -> StepOutcome:
-        """The contract refuses the oldest submission of a function."""
+        """Refuse the oldest submission of a function, as the contract does."""
         item = self.waiting(function)[0]
         return self.send(EndorseFailed(submission_id=item.submission_id, kind="business", code=code))
 
     def settle(self, *codes: str) -> StepOutcome:
-        """The lines in flight are recorded, or refused where a code stands for them."""
+        """Commit the lines in flight; those with one of `codes` at their position are refused with it."""
         lines = sorted(
             (line for line in self.station.lines.values() if line.submission_id), key=lambda line: line.number
         )
@@ -196,14 +196,14 @@ class Bench:
         return self.commit("RecordTrades", results=results)
 
     def answer(self, result: dict[str, Any] | None) -> StepOutcome:
-        """The newest query is answered."""
+        """Answer the newest query."""
         query = [effect for effect in self.effects if isinstance(effect, Query)][-1]
         return self.send(QueryAnswered(key=query.key, result=result))
 
     # --- shortcuts into a state -------------------------------------------------------------------------------------
 
     def active(self, token: str = "ret", **changes: Any) -> Session:
-        """A1 charges for `token`: started, held, read."""
+        """Return a session of `token` that charges at A1, with its hold open and a reading."""
         self.start(token, **changes)
         self.commit("Hold", reserved="40000000")
         evse = self.station.evses[changes.get("evse_id", "A1")]
@@ -217,7 +217,7 @@ class Bench:
     def price(
         self, product: Product, interval: int, price: int | None, *, ceiling: int = 186_000, seen_s: int = -10
     ) -> None:
-        """A price record, seen `seen_s` seconds after its interval's start."""
+        """Put in a price record, seen `seen_s` seconds after its interval's start."""
         row = Price(
             product=product, interval=interval, price_mtok_per_kwh=price, ceiling_mtok_per_kwh=ceiling,
             refusal=None if price is not None else "PRICE_WINDOW_EMPTY", seen_ns=(interval + seen_s) * S,
@@ -227,7 +227,7 @@ class Bench:
     def slice(
         self, product: Product, interval: int, amount: int, *, state: SliceState = SliceState.OPEN
     ) -> Slice:
-        """A slice of ours."""
+        """Put in a slice of this gateway."""
         number = next(self._sequence) + 1_000
         row = Slice(
             slice_id=f"s{number}", number=number, offer_id="O", product=product, interval=interval, amount=amount,
@@ -237,7 +237,7 @@ class Bench:
         return row
 
     def put(self, **tables: Any) -> None:
-        """Rows straight into the station's tables."""
+        """Put rows directly into the station's tables."""
         context = StepContext(self.station, self.now_ns)
         for name, rows in tables.items():
             for row, value in rows.items():
@@ -245,42 +245,42 @@ class Bench:
         self.station = context.outcome().station
 
     def price_seen(self, **record: Any) -> StepOutcome:
-        """A `price.fixed` event of a block."""
+        """Send a `price.fixed` event of a block."""
         payload = {"zone": "Z", **record}
         return self.send(LedgerEventSeen(name="edgegw.price.fixed", payload=payload, block=3, tx_id="x"))
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
     def evse(self, evse_id: str = "A1") -> Evse:
-        """An EVSE as it stands."""
+        """Return an EVSE's state."""
         return self.station.evses[evse_id]
 
     def session(self, evse_id: str = "A1") -> Session:
-        """Its session."""
+        """Return an EVSE's session."""
         session = self.station.evses[evse_id].session
         assert session is not None
         return session
 
     def hold(self, state: HoldState | None = None) -> HoldBook:
-        """The only hold, in `state`."""
+        """Return the only hold, in `state` if one is given."""
         (hold,) = self.station.holds.values()
         assert state is None or hold.state is state
         return hold
 
     def of(self, kind: type[E], outcome: StepOutcome | None = None) -> list[E]:
-        """Effects of one kind in the last step, or another."""
+        """Return the effects of one kind in the last step, or in `outcome`."""
         return [effect for effect in (outcome or self.last).effects if isinstance(effect, kind)]
 
     def answers_to(self, event: TransactionStarted | TransactionUpdated | TransactionEnded) -> list[object]:
-        """Every answer a message ever got."""
+        """Return all answers to a message so far."""
         return [
             item.answer for item in self.effects if isinstance(item, AnswerCall) and item.call == event.call
         ]
 
     def setpoint(self) -> ApplySetpoint:
-        """The newest command."""
+        """Return the newest setpoint command."""
         return [effect for effect in self.effects if isinstance(effect, ApplySetpoint)][-1]
 
     def untraded(self) -> dict[str, int]:
-        """Untraded Wh by direction and code."""
+        """Return the untraded Wh by direction and code."""
         return dict(self.station.tally["all"].untraded)

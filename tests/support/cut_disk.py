@@ -1,8 +1,8 @@
-"""The file system of a power cut: the calls of an strace, and what the disk may hold after any of them.
+"""Model what a disk may hold after a power cut at any system call of an strace.
 
-Taken at its word and no further: what a file got since its last sync may be there, not be there, in any mixture, and
-torn at 512-byte sectors; a name that was made, moved or removed since its folder's last sync may or may not have been.
-The memory map of SQLite's log is left out: it is made anew at each opening. Source: docs/data.md, Durability.
+Only what POSIX guarantees is assumed: writes since a file's last sync may be there or not, in any mixture, and torn at
+512-byte sectors; a name that was created, renamed or removed since its folder's last sync may or may not have changed.
+SQLite's shared-memory file is left out, because it is rebuilt at each opening. Source: docs/data.md, Durability.
 """
 
 import random
@@ -25,7 +25,7 @@ _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
 def strace(trace: Path, *command: str) -> list[str]:
-    """The command line that runs a command, all its threads and children traced."""
+    """Return the command line that runs a command under strace, with all its threads and children."""
     return [
         "strace", "-f", "-qq", "-y", "-xx", "-s", "1000000", "--seccomp-bpf", "-o", str(trace),
         "-e", f"trace={CALLS}", "-e", "signal=none", *command,
@@ -34,7 +34,7 @@ def strace(trace: Path, *command: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One call, where it counts: a write or a sent byte from its beginning on, a sync from its end on."""
+    """One system call at the time at which it counts: a write or send when it begins, a sync when it ends."""
 
     call: str
     path: str
@@ -45,7 +45,7 @@ class Event:
 
 
 def events_of(trace: Path) -> Iterator[Event]:
-    """The calls of a trace, in their order."""
+    """Yield the events of a trace, in their order."""
     begun: dict[str, tuple[str, str]] = {}
     with trace.open(encoding="ascii") as lines:
         for line in lines:
@@ -66,7 +66,7 @@ def events_of(trace: Path) -> Iterator[Event]:
 
 
 def _event(name: str, rest: str) -> Iterator[Event]:
-    """A call's own words as an event; what concerns no file or socket is none."""
+    """Yield the event of a traced call, if it concerns a file or socket."""
     if name == "close":
         return
     file = _FILE.match(rest)
@@ -96,18 +96,18 @@ def _plain(text: str) -> bytes:
 
 @dataclass
 class Inode:
-    """A file's content: what a sync made sure, and what came after it."""
+    """A file's content: as of its last sync, and the writes since."""
 
     sure: bytes = b""
     pending: list[Event] = field(default_factory=list)
 
     def sync(self) -> None:
-        """All of it is on the disk."""
+        """Make all writes durable."""
         self.sure = self.image("everything", random.Random(0))
         self.pending.clear()
 
     def image(self, mode: str, chance: random.Random) -> bytes:
-        """What may stand there after a cut now."""
+        """Return a content that the file may have after a power cut now."""
         content = bytearray(self.sure)
         for event in self.pending:
             if mode == "nothing" or (mode == "random" and chance.random() < 0.5):
@@ -134,14 +134,14 @@ def _put(content: bytearray, offset: int, piece: bytes) -> None:
 
 @dataclass
 class Change:
-    """Names that change together, and the folders whose syncs it still waits for."""
+    """Names that change together, and the folders whose sync makes that durable."""
 
     names: dict[str, Inode | None]
     folders: set[str]
 
 
 class Disk:
-    """What stands below a folder: names (relative to it) and what they lead to, sure or pending."""
+    """The files below a folder: durable names (relative to it) with their inodes, and pending changes."""
 
     def __init__(self, folder: Path, before: Mapping[str, bytes]) -> None:
         self._folder = f"{folder}/"
@@ -150,7 +150,7 @@ class Disk:
         self._changes: list[Change] = []
 
     def take(self, event: Event) -> bool:
-        """Let it happen; False where nothing of the journal's changed."""
+        """Apply an event; return False if it changes no file of the journal."""
         if event.call == "sync" and self._sync_folder(f"{event.path}/".removeprefix(self._folder)):
             return True
         name = event.path.removeprefix(self._folder)
@@ -193,7 +193,7 @@ class Disk:
         self._changes.append(Change(names, {name.rpartition("/")[0] for name in names}))
 
     def _sync_folder(self, path: str) -> bool:
-        """Make a folder's names sure; False where it is none, or nothing waited for it."""
+        """Make a folder's names durable; return False if it is not a folder or has no pending change."""
         folder = path.strip("/")
         known = {name.rpartition("/")[0] for name in (*self._names, *self._sure)}
         if folder not in known and folder:
@@ -207,10 +207,10 @@ class Disk:
         return bool(waiting)
 
     def image(self, mode: str, chance: random.Random) -> dict[str, bytes]:
-        """All files as they may be after a cut now.
+        """Return all files as they may be after a power cut now.
 
-        "random": changes of names in their order, as far as they came, as on a journalling file system; "torn": any of
-        them, which is all that POSIX promises.
+        `mode` "random": a prefix of the pending changes of names, as on a journalling file system; "torn": any subset of
+        them, which is all that POSIX guarantees.
         """
         taken = self._changes
         if mode in {"nothing", "random"}:

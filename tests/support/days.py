@@ -1,7 +1,7 @@
-"""Random station days over `Universe`, and the oracle that tells whether their books agree.
+"""Play random station days in a `Universe`, and check independently that their books agree.
 
-The oracle believes nobody: energy is the plugs' own registers, trades are what valid blocks wrote, untraded energy is
-what the station's facts say. Source: docs/ledger.md, Equations.
+The check takes energy from the plugs' registers, trades from the writes of valid blocks, and untraded energy from the
+station's facts. Source: docs/ledger.md, Equations.
 """
 
 import random
@@ -17,7 +17,7 @@ OPEN_HOUR, CLOSE_HOUR = 14, 18
 
 
 def plan(universe: Universe, seed: int) -> None:
-    """A seller who parks all evening, a row of drivers on the other EVSE, one of them without tokens."""
+    """Plan a seller who parks all evening, and several drivers at the other EVSE, one of them without tokens."""
     rng = random.Random(seed)
     universe.add_driver("ann", sells=True, battery_wh=60_000, soc_bp_min=rng.choice((2_000, 3_500)))
     universe.add_driver("bob", accept_retail=rng.random() < 0.7)
@@ -50,7 +50,7 @@ def _visit(universe: Universe, name: str, *, hour: float, wanted_wh: int) -> Non
 
 
 def play(seed: int, *, fault_rate: float = 0.0, kill_rate: float = 0.0, echo: bool = False) -> Universe:
-    """One random day, closed and settled."""
+    """Play one random day until it is closed and settled."""
     universe = Universe(seed, hour=OPEN_HOUR, fault_rate=fault_rate, kill_rate=kill_rate, echo=echo)
     plan(universe, seed)
     universe.close(CLOSE_HOUR)
@@ -58,7 +58,7 @@ def play(seed: int, *, fault_rate: float = 0.0, kill_rate: float = 0.0, echo: bo
 
 
 def differences(universe: Universe) -> list[str]:
-    """Everything that is wrong at the end of a day; empty when the books agree."""
+    """Return everything that is wrong at the end of a day; empty if the books agree."""
     return [
         *_energy(universe),
         *_trades(universe),
@@ -69,7 +69,7 @@ def differences(universe: Universe) -> list[str]:
 
 
 def books(universe: Universe) -> dict[tuple[str, str], tuple[int, int, int]]:
-    """By meter and direction, in Wh: what the plug counted, what blocks hold as traded, what the facts call untraded."""
+    """Return by meter and direction, in Wh: counted by the plug, traded in the blocks, untraded in the facts."""
     traded: Counter[tuple[str, str]] = Counter()
     untraded: Counter[tuple[str, str]] = Counter()
     meter_of = {account.meter_ref: account.meter_id for account in universe.station.meters.values()}
@@ -98,7 +98,7 @@ def _energy(universe: Universe) -> list[str]:
 
 
 def _trades(universe: Universe) -> list[str]:
-    """No trade twice; the spans of one register never overlap; the station counts as many as the blocks."""
+    """Check that no trade is doubled, no spans of a register overlap, and the station's count is that of the blocks."""
     found = []
     end_wh, register = 0, ("", 0, "")
     for trade in sorted(universe.ledger.recorded(), key=_place):
@@ -136,7 +136,7 @@ def _left_over(universe: Universe) -> list[str]:
 
 
 def _money(universe: Universe) -> list[str]:
-    """Tokens: supply = minted - burned = available + held + pending. Energy: sources = places."""
+    """Check the equations of tokens (minted - burned = available + held + pending) and energy (sources = places)."""
     totals = universe.world.totals()
     tokens, energy = totals["tokens"], totals["energy"]
     found = []
@@ -153,7 +153,7 @@ def _money(universe: Universe) -> list[str]:
 
 
 def _commands(universe: Universe) -> list[str]:
-    """Each command ends; a sale's within its interval's guard; what a dead gateway leaves running ends with it."""
+    """Check that each command has an end: a sale's before its interval's guard time, also if the gateway dies."""
     found = []
     guard_ns = universe.station.settings.guard_ns
     for now_ns, command in universe.commands:

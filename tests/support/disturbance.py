@@ -1,7 +1,7 @@
-"""A station day of real processes that is disturbed while it runs, and what all such days must end with.
+"""Run a station day of real processes with a disturbance, and check what must hold after every such day.
 
-Decides nothing about the station: it plays `edgegw.demo` with something beside it, and reads the settlement, the sealed
-books and the trades in the raw blocks.
+It runs `edgegw.demo` with a coroutine beside it, and reads the settlement, the sealed books and the trades in the raw
+blocks.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ from firmware_sim.audit.trades import Traded, Trades
 ROOT = Path(__file__).resolve().parents[2]
 SPEED = 480
 QUARTER_S = 900
-TRIES = (1, 2, 4, 8)  # times the estimated set-up: a busy machine needs more
+TRIES = (1, 2, 4, 8)  # multiples of the estimated set-up time: a busy machine needs more
 Beside = Callable[[Orchestrator], Awaitable[None]]
 
-# A car comes with its hours of 2019-06-10, its kWh and its EVSE. Those that stay beyond 15:00, when the peak begins, may
+# Each car has its hours of 2019-06-10, its kWh and its EVSE. Those that stay beyond 15:00, when the peak begins, may
 # sell; the others come and go around them.
 CARS = (
     ("13:10", "17:40", "6.000", "A"),
@@ -46,12 +46,12 @@ CARS = (
     ("15:50", "17:40", "4.203", "E"),
     ("16:20", "17:45", "3.004", "C"),
 )
-# Energy that nobody is charged for has one of these reasons; a code that is not here is a hole in the books.
+# Untraded energy has one of these codes; any other code is a fault in the books.
 HONEST = {"STANDBY", "NO_SESSION", "NO_HOLD", "NO_SLICE", "NO_PRICE", "EXCEEDS_HOLD", "DISPUTED"}
 
 
 def local_s(hours: str) -> int:
-    """UTC seconds of a local time of the day."""
+    """Return the UTC seconds of a local time of the day."""
     return round(datetime.fromisoformat(f"2019-06-10 {hours}:00-07:00").timestamp())
 
 
@@ -64,7 +64,7 @@ def day(
     speed: int = SPEED,
     faults: Sequence[Fault] = (),
 ) -> DayPlan:
-    """The plan of a day."""
+    """Return the plan of a day."""
     path = folder / "sessions.csv"
     rows = [
         f"2019-06-10 {come}:00-07:00,2019-06-10 {go}:00-07:00,{kwh},{evse}" for come, go, kwh, evse in cars
@@ -76,7 +76,7 @@ def day(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aftermath:
-    """What is left of a day. `trades` are the station's own, from the blocks; `facts` as the station exported them."""
+    """The results of a day: `trades` are the station's, from the blocks; `facts` are as the station exported them."""
 
     plan: DayPlan
     places: Places
@@ -90,12 +90,12 @@ class Aftermath:
         return self.settlement.numbers
 
     def log(self) -> list[dict[str, Any]]:
-        """What the daemon logged, all its lives."""
+        """Return the daemon's log, of all its processes."""
         lines = (self.places.root / "logs" / "daemon.log").read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def exported_mwh(self, begin_s: int, end_s: int) -> int:
-        """True export of all EVSEs between two quarter hours."""
+        """Return the true export of all EVSEs between two quarter hours."""
         total = 0
         for book in self.sealed["evses"].values():
             marks = {mark["utc_s"]: mark["export_mwh"] for mark in book["quarters"]}
@@ -104,7 +104,7 @@ class Aftermath:
 
 
 async def play(folder: Path, plan: DayPlan, beside: Beside | None = None) -> Aftermath:
-    """Run a day with something beside it; fails where the machine cannot set it up in time, however often it tries."""
+    """Run a day with `beside`; fail if no try sets it up in time."""
     places = Places(root=folder / "run", configs=ROOT / "configs")
     settlements: list[Settlement] = []
     late: TooSlowError | None = None
@@ -134,9 +134,9 @@ def _trades(places: Places) -> tuple[Traded, ...]:
 
 
 def check_settled(after: Aftermath) -> None:
-    """Conserved, verified, no trade twice, nobody disappeared, and untraded energy has an honest code.
+    """Check that the day is conserved and verified, no trade is doubled, every car is counted, and codes are allowed.
 
-    The settlement's gate on lost polls is left out: who is dead does not poll.
+    The settlement's limit on lost polls is left out: a killed daemon does not poll.
     """
     numbers = after.numbers
     assert numbers["conserved"], after.settlement.faults
@@ -152,7 +152,7 @@ def check_settled(after: Aftermath) -> None:
 
 
 def duplicates(trades: Sequence[Traded]) -> list[str]:
-    """Trades that stand there twice, or whose span of the register overlaps another's."""
+    """Return trades that are there twice, or whose span of the register overlaps another's."""
     counts = Counter(trade.trade_id for trade in trades)
     found = [trade_id for trade_id, count in counts.items() if count > 1]
     ordered = sorted(trades, key=lambda each: (each.meter_ref, each.epoch, each.direction, each.start_wh))
@@ -163,21 +163,21 @@ def duplicates(trades: Sequence[Traded]) -> list[str]:
     return found
 
 
-# --- what happens beside a day ---
+# --- disturbances ---
 
 
 def now_s(stage: Orchestrator) -> float:
-    """Simulated UTC now, counted backwards too while the day has not begun."""
+    """Return simulated UTC seconds now, also before the day has begun."""
     return stage.plan.begin_s + stage.late_s() * stage.plan.speed
 
 
 async def until(stage: Orchestrator, utc_s: float) -> None:
-    """Sleep until a simulated moment."""
+    """Sleep until a simulated UTC second."""
     await asyncio.sleep(max(0.0, (utc_s - now_s(stage)) / stage.plan.speed))
 
 
 async def kill(stage: Orchestrator, name: str, number: signal.Signals = signal.SIGKILL) -> float:
-    """End a part of the stage by a signal and take it off it; gives the simulated moment of its death."""
+    """End a part of the run with a signal and remove it; return the simulated time of its end."""
     child = stage.parts.pop(name)
     child.check()
     child.signal(number)

@@ -23,7 +23,9 @@ PERSON = Person(login="sun", name="Sun", contact="sun@example.org", language="ko
 
 def place_of(folder: Path, msp_id: str = "ProducerMSP") -> RepresentativeFiles:
     places = Places(root=folder, configs=folder)
-    return documents.representative_files(places, msp_id, endpoint="127.0.0.1:7051", cutoff_s=60, web_port=8081)
+    return documents.representative_files(
+        places, msp_id, endpoint="127.0.0.1:7051", cutoff_s=60, web_port=8081
+    )
 
 
 def test_the_file_can_be_used_as_it_is_written(tmp_path: Path) -> None:
