@@ -1,6 +1,6 @@
-"""What all tests share: Hypothesis without randomness, coverage inside pytest's own processes, limits, long tests first.
+"""Configure all tests: deterministic Hypothesis, coverage of the xdist workers, time limits, and long tests first.
 
-Coverage starts here (EDGEGW_COVERAGE=1) so that each xdist worker measures itself and the daemons that tests start
+Coverage starts here (EDGEGW_COVERAGE=1), so that each xdist worker measures itself while the daemons that tests start
 run at full speed.
 """
 
@@ -33,18 +33,18 @@ LONG_S = {
     "integration/test_service.py": 45,
     "integration/test_first_trade.py": 40,
 }
-"""Seconds of a whole file whose tests mostly wait, by how its path below tests/ begins; the first that fits counts."""
+"""Seconds of a file whose tests mostly wait, by the beginning of its path below tests/; the first match counts."""
 
 LONG_LIMIT_S = 1200
 SOAK_LIMIT_S = 7200
-"""The time limit of a test in those files, and of a long form; pyproject.toml has that of all others."""
+"""The time limit of a test in those files, and of a soak test; pyproject.toml has the limit of all others."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker begins with its share of the long tests, so that none of them is left alone at the end.
+    """Let each worker begin with its share of the long tests, so that none runs alone at the end.
 
-    Last of all hooks: what a marker deselects has no place in a share.
+    It is the last hook, so that the shares leave out the tests that a marker deselects.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     files: dict[str, list[pytest.Item]] = {}
@@ -75,14 +75,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _limit_s(item: pytest.Item) -> int:
-    """A test's own time limit, where it is not the common one; else 0."""
+    """Return a test's time limit in seconds, or 0 for the common one."""
     if item.get_closest_marker("soak"):
         return SOAK_LIMIT_S
     return LONG_LIMIT_S if _long_s(item.nodeid) else 0
 
 
 def _long_s(name: str) -> int:
-    """Seconds of a file, where it is long."""
+    """Return the seconds of a long file, or 0."""
     return next((seconds for prefix, seconds in LONG_S.items() if name.startswith(f"tests/{prefix}")), 0)
 
 

@@ -1,4 +1,4 @@
-"""One browser for all tests of a process that need one; it lives in the session's loop, as the tests do."""
+"""Provide one browser per test process; it runs in the session's event loop, as the tests do."""
 
 from collections.abc import AsyncIterator
 
@@ -10,6 +10,6 @@ from tests.support.chromium import chromium
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
+    """Yield Debian's Chromium."""
     async with chromium() as started:
         yield started

@@ -1,4 +1,4 @@
-"""The networks that the suite runs against: each test once on each."""
+"""Provide the networks that the conformance suite runs against: each test runs once on each."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ NETWORKS = {"embedded": embedded}
 def ledger_network(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LedgerNetwork]:
-    """A running network with both contracts."""
+    """Yield a running network with both contracts."""
     with NETWORKS[request.param](tmp_path_factory.mktemp(request.param)) as network:
         asyncio.run(_configure(network))
         yield network

@@ -1,7 +1,7 @@
-"""A driver at the pages, step by step, as a person takes them: by fields, buttons and links in the visitor's own language.
+"""Walk a driver through the pages by fields, buttons and links, in the visitor's language.
 
-A step that does not end where it should fails with what the page says instead. The words come from the pages' own catalogues,
-so that a better translation breaks nothing.
+A step that does not end at the expected page fails with the page's text. The texts come from the pages' catalogues, so
+that a changed translation breaks no test.
 """
 
 import re
@@ -24,7 +24,7 @@ QUOTES_MAX = 10
 
 @dataclass(kw_only=True)
 class Driver:
-    """Somebody with a browser, who was never here before."""
+    """A new visitor with a browser."""
 
     there: Visit
     login: str
@@ -32,17 +32,17 @@ class Driver:
     looks: bool = True  # at each step, with axe and a picture
 
     async def look(self, name: str) -> None:
-        """A picture of where we are, and axe's word on it."""
+        """Take a picture of the current page, and check it with axe."""
         if self.looks:
             await self.there.look(name)
 
     def word(self, text: str) -> str:
-        """A text of the pages in the driver's language."""
+        """Return a text of the pages in the driver's language."""
         language: Language = "ko" if self.there.language == "ko" else "en"
         return catalogue(language).gettext(text)
 
     async def sign_up(self) -> None:
-        """From the code on the charger to an account, and back to the charger."""
+        """Follow the charger's QR code, create an account, and return to the charger."""
         await self.there.go(f"/evse/{self.evse_id}")
         await self.choose("charge")
         await self.follow("Open an account")
@@ -58,7 +58,7 @@ class Driver:
         await self.arrives(f"/evse/{self.evse_id}/charge")
 
     async def exchange(self, tokens: int) -> None:
-        """Won become tokens, after a look at rate and fee."""
+        """Buy tokens for won, after a look at rate and fee."""
         await self.there.go("/exchange")
         await self.look("exchange")
         await self.field("way", value="buy").check()
@@ -72,7 +72,7 @@ class Driver:
         await self.sees(f"{tokens:,}")
 
     async def quote(self, aim: str, **fields: str) -> None:
-        """Charge, sell or let it work: the form, and what the station says to it."""
+        """Fill in the form of an aim and get the station's quote."""
         await self.there.go(f"/evse/{self.evse_id}")
         await self.look("evse")
         await self.choose(aim)
@@ -84,13 +84,13 @@ class Driver:
         await self.look(f"{aim}-quote")
 
     async def order(self, aim: str, **fields: str) -> None:
-        """A quote, and its confirmation; ends at the charger's page."""
+        """Get a quote and confirm it; ends at the charger's page."""
         await self.quote(aim, **fields)
         await self.shown(self.form(f"/evse/{self.evse_id}/{aim}/confirm"))
         await self.confirm(aim)
 
     async def confirm(self, aim: str) -> None:
-        """Order what was quoted; where price or charger changed meanwhile, look at the new quote and order that."""
+        """Confirm the quote; if price or charger have changed meanwhile, confirm the new quote."""
         here, confirmation = f"/evse/{self.evse_id}", self.form(f"/evse/{self.evse_id}/{aim}/confirm")
         for _ in range(QUOTES_MAX):
             async with self.there.page.expect_navigation():
@@ -100,20 +100,20 @@ class Driver:
         await self.arrives(here)
 
     async def plugs_in(self) -> None:
-        """The cable is in the car, and the charger's page shows it by itself."""
+        """Wait until the charger's page shows the plugged car, without a reload."""
         await self.there.go(f"/evse/{self.evse_id}")
         await self.shown(self.there.page.locator(".live .state-plugged"))
 
     async def flows(self, direction: str) -> None:
-        """Energy flows in this direction, and the page shows it by itself."""
+        """Wait until the page shows energy in this direction, without a reload."""
         await self.shown(self.there.page.locator(f".live .power-{direction}"))
 
     async def is_done(self) -> None:
-        """What was ordered is done, and the page says so by itself."""
+        """Wait until the page shows that the order is done, without a reload."""
         await self.shown(self.there.page.locator('.live a[href^="/receipts"]'))
 
     async def has_sold(self, kwh: int) -> None:
-        """The page shows by itself that so many kWh, or a part of one more, were sold."""
+        """Wait until the page shows that `kWh` or a fraction more were sold, without a reload."""
         tile = self.there.page.locator(".live .tiles > div", has_text=self.word("Energy sold"))
         try:
             await expect(tile.locator("dd")).to_have_text(
@@ -123,11 +123,11 @@ class Driver:
             raise AssertionError(f"{kwh} sold: {await self._says()}") from error
 
     async def stop(self) -> None:
-        """Enough: the session is to end."""
+        """Stop the session."""
         await self.form(f"/evse/{self.evse_id}/stop").get_by_role("button").click()
 
     async def reads_receipts(self) -> tuple[int, int, list[str]]:
-        """Every receipt, once all of it is committed, and recomputed: Wh bought and sold, and when it was sold."""
+        """Recompute every receipt once it is committed; return Wh bought, Wh sold, and the times of the sales."""
         addresses = await self._receipts()
         bought_wh = sold_wh = 0
         sold_at: list[str] = []
@@ -153,7 +153,7 @@ class Driver:
         return [address for address in found if address]
 
     async def _until_committed(self, address: str) -> None:
-        """Look again, as a person does, until no line waits."""
+        """Reload the receipt until no line is waiting."""
         for _ in range(int(PATIENCE_S / AGAIN_S)):
             await self.there.go(address)
             text = await self.there.page.locator("main").inner_text()
@@ -165,7 +165,7 @@ class Driver:
         assert "✗" not in text, text
 
     async def _checks(self, number: int) -> None:
-        """Recompute: everything holds."""
+        """Recompute a receipt and check that everything is confirmed."""
         await self.follow("Check it yourself")
         await self.shown(self.there.page.locator("#proof"))
         for part in await self.there.page.locator("#proof details").all():
@@ -179,53 +179,53 @@ class Driver:
             assert await self.there.page.locator("#proof dt").get_by_text(name, exact=True).count() > 0
 
     async def choose(self, aim: str) -> None:
-        """One of the three ways."""
+        """Choose one of the three aims."""
         await self.there.page.locator(f'main a[href$="/{self.evse_id}/{aim}"]').click()
 
     async def follow(self, words: str) -> None:
-        """A link in the content, by its words."""
+        """Follow a link in the content, by its text."""
         link = self.there.page.locator("main").get_by_role("link", name=self.word(words), exact=True)
         await self.click(link.first)
 
     async def press(self, words: str) -> None:
-        """A button in the content, by its words."""
+        """Press a button in the content, by its text."""
         button = self.there.page.locator("main").get_by_role("button", name=self.word(words), exact=True)
         await self.click(button)
 
     async def click(self, part: Locator) -> None:
-        """Press something once it is there."""
+        """Click an element once it is visible."""
         try:
             await part.click()
         except NotSeenError as error:
             raise AssertionError(f"{part}: {await self._says()}") from error
 
     async def fill(self, **fields: str) -> None:
-        """Fields by name."""
+        """Fill in fields by name."""
         for name, text in fields.items():
             await self.field(name).fill(text)
 
     def field(self, name: str, *, value: str = "") -> Locator:
-        """A field by name, one of several by its value too."""
+        """Return a field by name, and by its value if several have that name."""
         chosen = f'[value="{value}"]' if value else ""
         return self.there.page.locator(f'main [name="{name}"]{chosen}:not([type="hidden"])')
 
     def form(self, address: str) -> Locator:
-        """The form that is sent to an address."""
+        """Return the form that is sent to an address."""
         return self.there.page.locator(f'main form[action="{address}"]')
 
     async def arrives(self, path: str) -> None:
-        """The browser gets to a page."""
+        """Wait until the browser is at a page."""
         try:
             await expect(self.there.page).to_have_url(re.compile(re.escape(path) + r"(\?.*)?$"))
         except AssertionError as error:
             raise AssertionError(f"{path}: {await self._says()}") from error
 
     async def sees(self, text: str) -> None:
-        """The content has a text."""
+        """Wait until the content has a text."""
         assert text in await self._says()
 
     async def shown(self, part: Locator) -> None:
-        """A part comes into sight."""
+        """Wait until an element is visible."""
         try:
             await part.first.wait_for(state="visible", timeout=PATIENCE_MS)
         except NotSeenError as error:
@@ -236,13 +236,13 @@ class Driver:
 
 
 def _wh(text: str) -> int:
-    """`1.234 kWh` in Wh."""
+    """Return the Wh of a text such as `1.234 kWh`."""
     number = re.search(r"([\d,]+)(?:\.(\d+))?\s*kWh", text)
     assert number, text
     return int(number[1].replace(",", "")) * 1000 + int((number[2] or "").ljust(3, "0")[:3])
 
 
-# Half a kWh more than is waited for: what is left of a sale is not worth an interval of its own when it is less than that.
+# Half a kWh more than is waited for: the station does not use an interval for a smaller rest of a sale.
 SALE: Mapping[str, str] = {
     "kwh": "5.5",
     "soc_min": "40",

@@ -1,4 +1,4 @@
-"""A charging station as a driver meets it: prices fixed and expected, a session that runs, a stream that is listened to."""
+"""Set up the drivers' pages for tests: fixed and expected prices, a running session, and live update streams."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ ATTACKS = (
 
 
 def priced(station: Station) -> Station:
-    """The station with prices of a day: fixed for this interval and the next, expected after them."""
+    """Return the station with a day's prices: fixed for this interval and the next, expected after them."""
     fixed, expected = {}, {}
     usual: dict[Product, int] = {CHARGE: 125_000, DISCHARGE: 150_000}
     for number in range(96):
@@ -69,14 +69,14 @@ def priced(station: Station) -> Station:
 
 
 def repriced(station: Station, price_mtok_per_kwh: int) -> Station:
-    """The same with another price for charging in this interval."""
+    """Return the station with another price for charging in this interval."""
     row = market.key(market.CHARGE, INTERVAL)
     changed = replace(station.prices[row], price_mtok_per_kwh=price_mtok_per_kwh)
     return replace(station, prices={**station.prices, row: changed})
 
 
 def ordered(member_id: str, **changes: Any) -> Order:
-    """An order of a member that runs at BAY-1."""
+    """Return a member's running order at BAY-1."""
     order = Order(
         order_id="order-1",
         evse_id="BAY-1",
@@ -92,7 +92,7 @@ def ordered(member_id: str, **changes: Any) -> Order:
 
 
 def running(station: Station, order: Order, *, power_w: int = 7_350) -> Station:
-    """The station while this order runs at its EVSE."""
+    """Return the station with this order's session at its EVSE."""
     evse_id = order.evse_id
     session = Session(
         session_id=f"{evse_id}.t1",
@@ -127,7 +127,7 @@ def running(station: Station, order: Order, *, power_w: int = 7_350) -> Station:
 
 @dataclass
 class Place:
-    """A world with the pages at the charger, and its pulse."""
+    """A world with the drivers' pages and their live updates."""
 
     world: World = field(default_factory=World)
     live_updates: LiveUpdates = field(default_factory=LiveUpdates)
@@ -143,13 +143,13 @@ class Place:
         return Browser(app, language=language)
 
     async def driver(self, browser: Browser, login: str = "mina", *, tokens: int = 50_000) -> Profile:
-        """A member with tokens whose login this browser has."""
+        """Sign up a member with tokens and log this browser in."""
         profile = await browser.sign_up(self.world.representative, login)
         self.world.representative.tokens[profile.member_id] = tokens * 1000
         return profile
 
     def take_in(self) -> None:
-        """The core decides what pages have placed."""
+        """Let the core handle the events that pages have placed."""
         for event in self.world.placed:
             self.world.present = step(self.world.present, event, self.world.clock.now_ns()).station
         self.world.placed.clear()
@@ -157,7 +157,7 @@ class Place:
 
 @asynccontextmanager
 async def listening(browser: Browser, path: str, query: str = "") -> AsyncIterator["asyncio.Queue[str]"]:
-    """What a stream sends, chunk by chunk, until the block ends: then its reader is gone."""
+    """Yield a queue of a stream's chunks; the client disconnects at the end of the block."""
     sent: asyncio.Queue[str] = asyncio.Queue()
     gone = asyncio.Event()
     scope = {
@@ -199,5 +199,5 @@ async def listening(browser: Browser, path: str, query: str = "") -> AsyncIterat
 
 
 async def heard(sent: "asyncio.Queue[str]") -> str:
-    """The next chunk of a stream."""
+    """Return the next chunk of a stream."""
     return await asyncio.wait_for(sent.get(), PATIENCE_S)

@@ -1,6 +1,6 @@
-"""An exchange that can be killed at any step: the real contract in memory, a bank, a book on disk, and what breaks between.
+"""Set up a currency exchange that can be killed at any step, with the contract in memory, a bank and a store on disk.
 
-Every call outward and every write of the book is a point, once before its effect and once after it.
+Every outgoing call and every write of the store is two points at which the process can die: before its effect and after.
 """
 
 from collections.abc import Callable
@@ -25,16 +25,16 @@ MEMBER, GONE = "EVA", "EVB"
 
 
 class KilledError(Exception):
-    """The process ends here."""
+    """The process is killed at this point."""
 
 
 def won_in(bank: SimulatedBank) -> int:
-    """All that members paid."""
+    """Return the won that members paid in total."""
     return _won(bank, into=True)
 
 
 def won_out(bank: SimulatedBank) -> int:
-    """All that members were paid."""
+    """Return the won that members were paid in total."""
     return _won(bank, into=False)
 
 
@@ -45,7 +45,7 @@ def _won(bank: SimulatedBank, *, into: bool) -> int:
 
 @dataclass
 class Points:
-    """Counts steps; the process dies at some of them."""
+    """Counts points, and kills the process at some of them."""
 
     deadly: set[int] = field(default_factory=set)
     passed: int = 0
@@ -58,7 +58,7 @@ class Points:
 
 @dataclass
 class BreakingPort:
-    """A ledger port whose calls may go unheard, or be answered by nobody."""
+    """A ledger port whose calls or answers may be lost."""
 
     port: MemoryPort
     points: Points
@@ -81,7 +81,7 @@ class BreakingPort:
 
 @dataclass
 class BreakingBank:
-    """A bank at the end of a line that the process may die on."""
+    """A bank; the process may die before or after each call."""
 
     bank: SimulatedBank
     points: Points
@@ -103,7 +103,7 @@ class BreakingBank:
 
 
 class ExchangeWorld:
-    """One bank, one ledger, one book; as many processes after each other as are killed."""
+    """One bank, one ledger and one store, used by one process after the other as they are killed."""
 
     def __init__(self, folder: Path, **bank: Any) -> None:
         self.path = folder / "exchange.db"
@@ -124,11 +124,11 @@ class ExchangeWorld:
         self.peer.call(port.creator, function, args, commit=True)
 
     def suspend(self, member_id: str) -> None:
-        """The contract mints nothing for this member from now on."""
+        """Let the contract refuse to mint for this member from now on."""
         self._now(self.representative, "Update", memberId=member_id, expectedVersion=1, status="SUSPENDED")
 
     def open(self) -> CurrencyExchange:
-        """A process's counter over the book as it is."""
+        """Open the exchange of a new process on the store."""
         points = self.points
 
         class BreakingBook(ExchangeStore):
@@ -151,7 +151,7 @@ class ExchangeWorld:
         )
 
     async def at_rest(self) -> list[ExchangeRecord]:
-        """A last process, which nothing disturbs, finishes everything; the deals that began."""
+        """Let a last, undisturbed process finish everything; return the deals that began."""
         self.points.deadly.clear()
         self.bank.moods.clear()
         self.port.faults.clear()
@@ -164,16 +164,16 @@ class ExchangeWorld:
         return deals
 
     def tokens(self, member_id: str) -> int:
-        """Available milli-token."""
+        """Return a member's available milli-tokens."""
         balance = self.peer.call(self.port.port.creator, "balanceOf", {"memberId": member_id}, commit=False)
         return int(balance["tokens"]["available"])
 
     def supply_mtok(self) -> int:
-        """Minted less burned."""
+        """Return the milli-tokens minted less burned."""
         return int(self.peer.call(self.port.port.creator, "totalSupply", {}, commit=False)["supply"])
 
     def assert_even(self, deals: list[ExchangeRecord]) -> None:
-        """Won in less won out less fees are the tokens there are, at the rate of one won a token; each deal ended."""
+        """Check that won in less won out less fees equals the supply at one won per token, and each deal has ended."""
         done = [deal for deal in deals if deal.state is ExchangeState.DONE]
         assert {deal.state for deal in deals} <= {ExchangeState.DONE, ExchangeState.REFUSED}
         fees = sum(deal.fee_won for deal in done)
@@ -186,12 +186,12 @@ class ExchangeWorld:
 
 
 def lost_question() -> LedgerError:
-    """Nothing was written."""
+    """Return the error of a call that did not reach the ledger."""
     return Unavailable("nobody answers")
 
 
 def lost_answer() -> LedgerError:
-    """It was written, and nobody says so."""
+    """Return the error of a call whose answer was lost after the ledger wrote."""
     return Undecided("tx")
 
 

@@ -1,4 +1,4 @@
-"""The real Fabric for tests: where its programs are, or the one line that says why the tests that need them are skipped."""
+"""Find the programs of a real Hyperledger Fabric, or return the reason for skipping the tests that need them."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from edgegw.devnet.programs import NoProgramsError, Programs, find_programs
 
 
 def fabric_programs() -> Programs | None:
-    """Fabric's programs, where FABRIC_BIN or a build of this checkout has them."""
+    """Return Fabric's programs, from FABRIC_BIN or a build of this checkout; None if there are none."""
     try:
         return find_programs()
     except NoProgramsError:

@@ -1,7 +1,7 @@
-"""Stand-ins for Fabric's programs: they prove our runner (order, files, deadlines, processes), and nothing about Fabric.
+"""Write stand-ins for Fabric's programs, to test devnet's runner (order, files, deadlines, processes) without Fabric.
 
-They take the same arguments and leave the same kinds of files and ports; no block is ordered and no chaincode is called. What
-is asked of them is noted, one line a call, in `calls.txt` beside them.
+They take the same arguments and create the same kinds of files and ports; they order no blocks and call no chaincode. Each
+call is recorded as one line in `calls.txt` beside them.
 """
 
 import sys
@@ -110,7 +110,7 @@ elif name == "cryptogen":
 
 
 def write_stand_ins(folder: Path, *, version: str = "3.1.5") -> Path:
-    """Write all of them into a folder, which is made; gives it."""
+    """Write all stand-ins into a new folder and return it."""
     folder.mkdir(parents=True)
     for name in NAMES:
         script = folder / name
@@ -120,6 +120,6 @@ def write_stand_ins(folder: Path, *, version: str = "3.1.5") -> Path:
 
 
 def calls(folder: Path) -> list[str]:
-    """What they were asked so far, in order; starts of nodes too."""
+    """Return the calls so far, in order, including the starts of nodes."""
     file = folder / "calls.txt"
     return file.read_text().splitlines() if file.exists() else []

@@ -1,4 +1,4 @@
-"""One fake for each port of the gateway; what is asked of them goes into one story, in its order."""
+"""Fake each port of the gateway; all requests are recorded in one list, in their order."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from tests.support.core_bench import T0_NS, S
 
 @dataclass
 class FakeJournal:
-    """ports.Journal in memory: every commit is kept; `gate` holds one back, `fault` fails it."""
+    """ports.Journal in memory: records every commit; `gate` delays one, `fault` fails it."""
 
     story: list[object]
     stored: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class FakeJournal:
 
 
 class FakeClock:
-    """Stands still until it is set; sleepers wake when it passes their instant."""
+    """A clock that only the test advances; sleepers wake when it passes their instant."""
 
     def __init__(self) -> None:
         self.at_ns = T0_NS + 60 * S
@@ -61,7 +61,7 @@ class FakeClock:
 
 
 class Everything:
-    """Every outgoing port: what is asked of it goes into the story."""
+    """Every outgoing port: appends each request to the story."""
 
     def __init__(self, story: list[object]) -> None:
         self._story = story

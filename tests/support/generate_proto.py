@@ -1,7 +1,7 @@
-"""Generate the Fabric message modules from our .proto files: `python tests/support/generate_proto.py [DIR]`.
+"""Generate the Fabric message modules from the .proto files: `python tests/support/generate_proto.py [DIR]`.
 
-Decides nothing: it runs grpcio-tools' protoc from the checkout's root, so that the modules live in
-`edgegw.fabric.proto`. A test generates into a temporary directory and compares.
+It runs grpcio-tools' protoc from the checkout's root, so that the modules are in `edgegw.fabric.proto`. A test generates
+into a temporary directory and compares.
 """
 
 import sys

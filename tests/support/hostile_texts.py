@@ -1,7 +1,8 @@
-"""Fifty texts that a charger or a person may send so that something of theirs runs, moves or hides where others read it.
+"""List fifty hostile texts that a charger or a person may send to attack those who read them.
 
-Each one that ran would set `window.__xss`, or leave our origin. Written for this project; the kinds are OWASP's (cross-site
-scripting, CSV and template injection, terminal escapes) and Unicode's (UAX 9 overrides, UTS 39 lookalikes).
+Each script that ran would set `window.__xss` or send a request to another origin. Written for this project; the kinds are
+OWASP's (cross-site scripting, CSV and template injection, terminal escapes) and Unicode's (UAX 9 overrides, UTS 39
+lookalikes).
 """
 
 _RUN = "window.__xss=1"

@@ -1,6 +1,6 @@
-"""Days of the real core written into the real journal, to measure what a disk must hold.
+"""Write days of the real core into the real journal, to measure the disk space that it needs.
 
-`size_of` plays what a universe committed, commit by commit, into a `SqliteJournal` and weighs the file afterwards.
+`size_of` writes a universe's commits one by one into a `SqliteJournal` and measures the growth of the file.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from edgegw.store.journal import SqliteJournal
 from tests.support.plug import SECOND_NS as S
 from tests.support.universe import Universe
 
-# What a 1.6 charger sends each minute where it samples energy, power and state of charge, as OCPP 1.6 §4.7 words it.
+# The MeterValues of a 1.6 charger that samples energy, power and state of charge (OCPP 1.6 §4.7).
 SAMPLE = json.dumps(
     [2, "6d1e9c52-9f1c-4c43-8d53-0f6a1f0c2b11", "MeterValues", {
         "connectorId": 1, "transactionId": 1784041200, "meterValue": [{
@@ -33,7 +33,7 @@ SAMPLE = json.dumps(
 
 
 class JournalledUniverse(Universe):
-    """A universe that remembers its commits, with frames as long as real ones."""
+    """A universe that records its commits, with frames as long as real ones."""
 
     def __init__(self, seed: int, **more: Any) -> None:
         self.commits: list[tuple[list[Fact], dict[str, str | None]]] = []
@@ -50,12 +50,12 @@ class JournalledUniverse(Universe):
 
     @staticmethod
     def _signed(body: Any) -> dict[str, object]:
-        """With a signature as long as an ECDSA one, where the gateway would sign."""
+        """Add a signature as long as an ECDSA one, if the gateway would sign the fact."""
         return {**body, "signature": "30" * 71} if "evidence" in body else dict(body)
 
 
 def offline_day(*, sample_s: int | None, hours: int = 24) -> JournalledUniverse:
-    """A driver charges for hours at both EVSEs while no peer answers; a charger sends a sample so often, or never."""
+    """Play drivers who charge at both EVSEs while no peer answers, with a sample each `sample_s` seconds or none."""
     universe = JournalledUniverse(1, hour=0)
     for number, evse_id in enumerate(universe.names):
         universe.plugs[evse_id].max_w = 4_000
@@ -72,7 +72,7 @@ def offline_day(*, sample_s: int | None, hours: int = 24) -> JournalledUniverse:
 
 
 def market_day(seed: int) -> JournalledUniverse:
-    """Four hours with a market: slices and retail while charging, sales, all of it settled."""
+    """Play four hours with a market: slices and retail while charging, sales, all of it settled."""
     from tests.support.days import plan
 
     universe = JournalledUniverse(seed, hour=14)
@@ -90,7 +90,7 @@ def _report_every(universe: Universe, evse_id: str, period_s: int) -> None:
 
 
 def size_of(universe: JournalledUniverse, folder: Path) -> int:
-    """Bytes by which a journal grew with these commits."""
+    """Return the bytes by which a journal grows with these commits."""
     folder.mkdir()
     path = folder / "station.db"
     SqliteJournal(path).close()
@@ -107,5 +107,5 @@ def size_of(universe: JournalledUniverse, folder: Path) -> int:
 
 
 def count(universe: JournalledUniverse, kind: str) -> int:
-    """How many facts of a kind were committed."""
+    """Return the number of committed facts of a kind."""
     return sum(fact.kind == kind for facts, _ in universe.commits for fact in facts)

@@ -1,7 +1,7 @@
-"""Endorse, submit, commit with MVCC over the contract's in-memory world; loses and forgets by its seed.
+"""Fake a peer that endorses, submits and commits with MVCC over the contract's in-memory world, with seeded faults.
 
-The real contract decides; this double adds what a network adds: no answer, a forgotten envelope, an untold commit.
-`blocks` keeps what every committed transaction wrote, so that an oracle can count without believing the state.
+The real contract decides; the fake adds a network's faults: no answer, a lost envelope, a commit that is not reported.
+`blocks` records what every committed transaction wrote, so that a check can count trades without relying on the state.
 """
 
 import itertools
@@ -25,7 +25,7 @@ from tests.support.contract_world import (
 
 @dataclass
 class Envelope:
-    """An endorsed transaction, on its way."""
+    """An endorsed transaction that may be submitted."""
 
     function: str
     writes: list[tuple[str, bytes | None]]
@@ -36,7 +36,7 @@ class Envelope:
 
 
 class LedgerDouble:
-    """A peer that answers like one."""
+    """A fake peer for one gateway."""
 
     def __init__(self, world: World, rng: random.Random, *, fault_rate: float) -> None:
         self.world = world
@@ -45,16 +45,16 @@ class LedgerDouble:
         self.down = False
         self.versions: dict[str, int] = {}
         self.envelopes: dict[str, Envelope] = {}
-        self.blocks: list[list[tuple[str, bytes | None]]] = []  # what each block's transaction wrote
+        self.blocks: list[list[tuple[str, bytes | None]]] = []  # the writes of each block's transaction
         self.events: list[tuple[str, dict[str, Any], int, str]] = []
         self.open_holds: set[str] = set()
-        self._nonce = itertools.count(1 << 200)  # apart from those of `World.call`
+        self._nonce = itertools.count(1 << 200)  # distinct from those of `World.call`
 
     def _unlucky(self) -> bool:
         return self.rng.random() < self.fault_rate
 
     def endorse(self, function: str, arguments_json: str, at_ms: int) -> tuple[str, dict[str, Any]] | str:
-        """(txid, result), or "CODE: detail", or "" when nobody answers."""
+        """Return (txid, result), or "CODE: detail" for a refusal, or "" for no answer."""
         if self.down or self._unlucky():
             return ""
         tx_id = f"{next(self._nonce):064x}"
@@ -67,7 +67,7 @@ class LedgerDouble:
         return tx_id, json.loads(response.payload)
 
     def query(self, function: str, arguments: dict[str, Any], at_ms: int) -> dict[str, Any] | None:
-        """An evaluation's payload, or None."""
+        """Return an evaluation's payload, or None for no answer."""
         if self.down:
             return None
         response = invoke(
@@ -76,7 +76,7 @@ class LedgerDouble:
         return json.loads(response.payload) if response.status == 200 else None
 
     def submit(self, tx_id: str) -> str:
-        """A validation code, or "" where nobody knows (taken and forgotten, or taken and not told)."""
+        """Return a validation code, or "" if it is unknown (lost, or committed without a report)."""
         if self.down:
             return ""
         envelope = self.envelopes[tx_id]
@@ -115,7 +115,7 @@ class LedgerDouble:
                     self.open_holds.discard(hold["holdId"])
 
     def recorded(self) -> list[dict[str, Any]]:
-        """Every trade that a valid transaction wrote, in the order of the blocks; a doubled one stands twice."""
+        """Return every trade that a valid transaction wrote, in the order of the blocks, with duplicates."""
         return [
             json.loads(value)
             for writes in self.blocks
@@ -128,7 +128,7 @@ ZONE = "KR-CB-1"
 
 
 def supply_market(world: World, *, hours: int) -> None:
-    """From now on: solar lots on offer, an industrial buyer, loads posted; floors as the tariff has them."""
+    """Supply `hours` from now on with solar lots on offer, an industrial buyer and loads; floors are the tariff's."""
     now_s = world.now_s
     world.mint("IND1", 900_000_000)
     terms = {"zone": ZONE, "validFrom": DAY0, "validTo": DAY0 + 90_000, "maxWhPerGatewayDay": "1000000"}

@@ -1,6 +1,6 @@
-"""One script of calls for either peer: what the real contract answers through the real client, and how it is endorsed.
+"""Play one script of calls through the real client, and return the contract's answers and the endorsements.
 
-Played against the embedded peer and against Hyperledger Fabric with the chaincode service; `outcomes` must be equal.
+It is played against the embedded peer and against Hyperledger Fabric with the chaincode service; `outcomes` must be equal.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from edgegw.ledger.errors import BusinessRefusal, Mismatch, Unavailable
 from tests.support.patience import PATIENCE_S
 
 MEMBERS = 130
-"""More than a peer's page of 100."""
+"""More than the peer's page of 100."""
 ALL = ["EVUserMSP", "IndustryMSP", "ProducerMSP"]
 ClientFor = Callable[[str], LedgerClient]
 
@@ -38,7 +38,7 @@ def sign_up(member_id: str) -> dict[str, Any]:
 
 
 async def reachable(clients: Sequence[LedgerClient]) -> None:
-    """Wait until each client's peer has the contract, and finds the other organisations' peers."""
+    """Wait until each client's peer has the contract and has discovered the other organisations' peers."""
     for client in clients:
         async with asyncio.timeout(PATIENCE_S):
             while True:
@@ -51,7 +51,7 @@ async def reachable(clients: Sequence[LedgerClient]) -> None:
 
 
 async def code_of(client: LedgerClient, function: str, args: dict[str, Any] | None = None) -> str:
-    """The refusal's code, the same through Endorse and through Evaluate."""
+    """Return the refusal's code; check that Endorse and Evaluate give the same."""
     found = set()
     for ask in (client.execute, client.evaluate):
         try:
@@ -63,7 +63,7 @@ async def code_of(client: LedgerClient, function: str, args: dict[str, Any] | No
 
 
 async def endorsers_of(client: LedgerClient, function: str, args: dict[str, Any]) -> list[str]:
-    """Commit a call; gives the organisations whose endorsements it carries. A peer may lag behind the others at first."""
+    """Commit a call and return the organisations that endorsed it; repeat while a peer lags behind the others."""
     while True:
         with contextlib.suppress(Mismatch):
             endorsed = await client.endorse(function, args)
@@ -76,7 +76,7 @@ async def endorsers_of(client: LedgerClient, function: str, args: dict[str, Any]
 
 
 async def pages_of(client: LedgerClient, member_id: str) -> list[list[str]]:
-    """A member's whole history, page by page."""
+    """Return a member's whole history, page by page."""
     pages: list[list[str]] = []
     bookmark = ""
     while not pages or bookmark:
@@ -88,7 +88,7 @@ async def pages_of(client: LedgerClient, member_id: str) -> list[list[str]]:
 
 
 async def outcomes(client_for: ClientFor) -> dict[str, Any]:
-    """Play it on a fresh channel."""
+    """Play the script on a new channel and return the results by name."""
     found: dict[str, Any] = {}
     admin = client_for("ProducerMSP/admin")
     representative = client_for("EVUserMSP/representative")
@@ -134,7 +134,7 @@ async def _sign_up_all(client: LedgerClient) -> None:
 
 
 async def _events(client: LedgerClient) -> dict[str, int]:
-    """How many events of each name there are, from the first block on."""
+    """Return the number of events by name, from the first block on."""
     counted: dict[str, int] = {}
     wanted = MEMBERS + 8
     stream = client.events(0)

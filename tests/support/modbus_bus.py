@@ -1,4 +1,4 @@
-"""Several meters behind one Modbus TCP address, each of which can be made to misbehave frame by frame."""
+"""Serve several meters at one Modbus TCP address; each can misbehave frame by frame."""
 
 import asyncio
 import struct
@@ -12,28 +12,28 @@ from firmware_sim.meter import MeterModel, Physics
 METERS = Path(__file__).parents[2] / "configs" / "meters"
 Twist = Callable[
     [bytes, bytes], bytes | None
-]  # request, the right answer -> what is sent instead; None hangs up
+]  # (request, correct answer) -> the frame to send instead; None closes the connection
 
 
 def frame(request: bytes, body: bytes, *, unit: int | None = None) -> bytes:
-    """A Modbus TCP answer to `request` with any function code and data, in any unit's name."""
+    """Return a Modbus TCP answer to `request` with any function code, data and unit."""
     head = bytes([request[6] if unit is None else unit])
     return request[:4] + struct.pack(">H", 1 + len(body)) + head + body
 
 
 def refusal(request: bytes, code: int) -> bytes:
-    """A Modbus exception."""
+    """Return a Modbus exception response."""
     return frame(request, bytes([request[7] | 0x80, code]))
 
 
 def registers(request: bytes, words: list[int]) -> bytes:
-    """A right answer with these words."""
+    """Return a correct answer with these words."""
     return frame(request, struct.pack(f">BB{len(words)}H", request[7], 2 * len(words), *words))
 
 
 @dataclass
 class BusMeter:
-    """One unit: its model, what has flowed, and how it twists its answers."""
+    """One unit: its model, the energy that has flowed, and how it distorts its answers."""
 
     model: MeterModel
     now: Physics = field(default_factory=lambda: Physics(1_000_000_000, 2_000_000, 0))
@@ -42,19 +42,19 @@ class BusMeter:
     functions: set[int] = field(default_factory=set)
 
     def flow(self, import_mwh: int) -> None:
-        """Energy from the grid passes."""
+        """Add import energy."""
         self.now = self.now._replace(import_mwh=self.now.import_mwh + import_mwh)
 
 
 @dataclass
 class BusServer:
-    """A bound port and the meters behind it; a unit that is not among them stays silent, as on a real bus."""
+    """A bound port and its meters; requests to other units get no answer, as on a real bus."""
 
     meters: dict[int, BusMeter]
     port: int = 0
 
     def answer(self, request: bytes) -> bytes | None:
-        """The frame to send; empty for silence."""
+        """Return the frame to send; empty for no answer, None to close the connection."""
         meter = self.meters.get(request[6])
         if meter is None:
             return b""
@@ -72,7 +72,7 @@ class BusServer:
 
 @asynccontextmanager
 async def serve_bus(**profiles: str) -> AsyncIterator[BusServer]:
-    """Units 1, 2, … of these profiles, by name, on a free port of loopback; their serials count from 1001."""
+    """Serve units 1, 2, … with these profiles on a free port of loopback; their serial numbers count from 1001."""
     made = {
         unit: BusMeter(MeterModel(METERS / f"{name}.json", serial=str(1000 + unit)))
         for unit, name in enumerate(profiles.values(), 1)

@@ -1,4 +1,4 @@
-"""A process that publishes a station until it is killed: `python -m tests.support.mqtt_station PORT`."""
+"""Publish a station over MQTT until the process is killed: `python -m tests.support.mqtt_station PORT`."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from tests.support.gateway_fakes import FakeClock
 
 
 async def main(port: int) -> None:
-    """Publish the bench's station."""
+    """Publish the station of `core_bench`."""
     settings = PublisherSettings(broker=BrokerSettings(host="127.0.0.1", port=port), station_id="ST")
     station = Bench().station
     await Publisher(settings, clock=FakeClock(), log=lambda *_: None).run(lambda: station)

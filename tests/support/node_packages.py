@@ -1,4 +1,4 @@
-"""Packages of the official Node client for tests, installed once for the lock file; one test process at a time."""
+"""Install the packages of Fabric's official Node client, once per lock file and by one test process at a time."""
 
 import fcntl
 import shutil
@@ -16,7 +16,7 @@ INSTALLED_FOR = HOME / ".installed-for"
 
 
 def installed() -> Path:
-    """The folder with the client's packages, installed once for this lock file; skips where that fails."""
+    """Return the folder with the client's packages; skip the test if they cannot be installed."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node or npm is not installed")
     if int(subprocess.check_output(["node", "--version"], text=True)[1:].split(".")[0]) < 20:

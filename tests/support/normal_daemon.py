@@ -1,6 +1,6 @@
-"""The daemon with synchronous=NORMAL: the control of the power cut test. It must lose what it has answered.
+"""Run the daemon with synchronous=NORMAL, as the control of the power cut test: it must lose what it has answered.
 
-`python -m tests.support.normal_daemon run …` is `edgegw run …` but for that pragma, set after the daemon's own check of it.
+`python -m tests.support.normal_daemon run …` is `edgegw run …` except for that pragma, set after the daemon's check of it.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ _make_durable = sqlite._make_durable
 
 
 def relaxed(db: Database, path: Path) -> None:
-    """As the daemon does it, and then not."""
+    """Prepare the database as the daemon does, then set synchronous=NORMAL."""
     _make_durable(db, path)
     db.execute("PRAGMA synchronous=NORMAL")
 

@@ -1,4 +1,4 @@
-"""The demo's open house for tests: real processes, simulated chargers with cars at their plugs, and the station's own pages."""
+"""Run the demo's interactive station for tests: real processes, simulated chargers with plugged cars, and the pages."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -15,13 +15,13 @@ from edgegw.demo.run import empty
 from tests.support.operator_fake import stored
 
 SPEED = 160  # an hour and a half of charging and selling in half a minute
-# Times the set-up that the demo expects: the pages are there before the afternoon begins, so that the first is no waiting.
+# Multiple of the demo's estimated set-up time, so that the pages are ready before the simulated afternoon begins.
 TRIES = (2, 4, 8)
 
 
 @contextlib.asynccontextmanager
 async def open_house(folder: Path) -> AsyncIterator[str]:
-    """A station at whose plugs cars wait, a quarter to two in the afternoon; gives how its pages' addresses begin."""
+    """Run a station with waiting cars, from a quarter to two in the afternoon; yield the origin of its pages."""
     plan, places = plan_open_house(speed=SPEED), Places(root=folder, configs=configs())
     write_private(places.operator_hash, stored() + "\n")
     async with contextlib.AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The operator's desk in memory, and an operator's browser on it."""
+"""Fake the operator's desk in memory, and provide an operator's browser on the operator pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -106,13 +106,13 @@ APPROVAL = {
 
 @cache
 def stored() -> str:
-    """The password's hash, made once."""
+    """Return the password's hash, computed once."""
     return hash_password(PASSWORD)
 
 
 @dataclass
 class FakeDesk:
-    """A station that takes every wish, or answers what a test has it answer."""
+    """A desk that accepts every request, or gives the answers that a test sets."""
 
     present: Station
     conditions: Sequence[Part] = ALARMS
@@ -157,7 +157,7 @@ class FakeDesk:
 
 @dataclass
 class Operator:
-    """A world, its desk and door, and browsers on the operator's pages."""
+    """A world with a desk, a login, and browsers on the operator pages."""
 
     world: World = field(default_factory=World)
     now_s: float = 0.0
@@ -176,7 +176,7 @@ class Operator:
         return Browser(operator_application(site, self.operator_port, self.door), language=language)
 
     async def inside(self, language: str = "en") -> Browser:
-        """A browser that has logged in."""
+        """Return a browser that is logged in."""
         browser = self.browser(language)
         await browser.get("/login")
         answer = await browser.send("/login", password=PASSWORD)

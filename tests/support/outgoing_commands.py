@@ -1,4 +1,4 @@
-"""What an outgoing OCPP command takes: PLACES, in the order in which they are written, each with the check that misses it.
+"""List the places in the source that an outgoing OCPP command needs, in order, each with the check that finds it missing.
 
 An outgoing command is an effect of the core that becomes one CALL or several. From `ChargerCommand` on nothing else
 names it: `ports`, `gateway`, `chargers.charger_port` and `chargers.connection` take every member alike. Who may cause it and
@@ -60,7 +60,7 @@ EXAMPLES: tuple[ChargerCommand, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One place that a command has in the source; `check` gives what is missing there, in words."""
+    """One place that a command needs in the source; `check` returns a line for each thing that is missing there."""
 
     name: str
     where: str
@@ -69,7 +69,7 @@ class Place:
 
 
 def command_faults() -> list[str]:
-    """Effects outside the union, and commands that name no EVSE."""
+    """Return effects outside the union, and commands without an EVSE."""
     nameless = [
         f"{command.__name__} has no evse_id"
         for command in get_args(ChargerCommand)
@@ -79,7 +79,7 @@ def command_faults() -> list[str]:
 
 
 def emission_faults() -> list[str]:
-    """Commands that no function of the core makes."""
+    """Return commands that no function of the core emits."""
     made = {name for path in (ROOT / "edgegw" / "core").glob("*.py") for name in _called(path.read_text())}
     return [
         f"{one.__name__} is never emitted" for one in get_args(ChargerCommand) if one.__name__ not in made
@@ -87,28 +87,28 @@ def emission_faults() -> list[str]:
 
 
 def example_faults() -> list[str]:
-    """Commands without an example."""
+    """Return commands without an example."""
     return table_faults({type(example): example for example in EXAMPLES}, ChargerCommand)
 
 
 def rule_faults() -> list[str]:
-    """Commands of which nothing says how they wait and end."""
+    """Return commands without a rule for waiting and ending."""
     return table_faults(command_queue.RULES, command_queue.Command)
 
 
 def ocpp16_faults() -> list[str]:
-    """Commands of which 1.6 does not say how it sends them."""
+    """Return commands that 1.6 does not send or refuse."""
     return table_faults(ocpp16.COMMANDS, ChargerCommand)
 
 
 def ocpp2_faults() -> list[str]:
-    """Commands of which 2.0.1 or 2.1 does not say how it sends them."""
+    """Return commands that 2.0.1 or 2.1 does not send or refuse."""
     tables = (ocpp2_commands.COMMANDS_201, ocpp2_commands.COMMANDS_21)
     return [fault for table in tables for fault in table_faults(table, ChargerCommand)]
 
 
 def request_faults() -> list[str]:
-    """Examples whose CALLs are not among the actions of their row, are against the standard, or are sent by no version."""
+    """Return examples whose CALLs are not actions of their row, violate the schema, or are sent by no version."""
     found = [
         f"{type(example).__name__} is sent by no version"
         for example in EXAMPLES
@@ -121,7 +121,7 @@ def request_faults() -> list[str]:
 
 
 def acceptance_faults() -> list[str]:
-    """Actions whose result has no status, and of which nothing says when it means yes."""
+    """Return actions whose result has no status, and that have no rule for when they are accepted."""
     found = []
     for version in VERSIONS.values():
         for action in sorted(version.sent - versions.ACCEPTANCE.keys()):
@@ -132,19 +132,19 @@ def acceptance_faults() -> list[str]:
 
 
 def event_faults() -> list[str]:
-    """Events outside the union, among them those that end a command."""
+    """Return events outside the union, including those that end a command."""
     ends = {type(event) for example in EXAMPLES for event in _answered(example)}
     strange = sorted(event.__name__ for event in ends - set(get_args(events.Event)))
     return unlisted(events, events.Event) + [f"{name} ends a command and is no event" for name in strange]
 
 
 def handler_faults() -> list[str]:
-    """Events that the core does not handle."""
+    """Return events that the core does not handle."""
     return table_faults(station.HANDLERS, events.Event)
 
 
 def simulator_faults(*names: str) -> list[str]:
-    """Actions that the simulated charger of these versions answers NotImplemented."""
+    """Return actions that the simulated charger of these versions answers with NotImplemented."""
     found = []
     for name in names:
         point = SIMULATED[name]
@@ -156,7 +156,7 @@ def simulator_faults(*names: str) -> list[str]:
 
 
 def readme_faults() -> list[str]:
-    """Versions of which README does not name exactly the actions that are sent."""
+    """Return versions for which README does not list exactly the actions that are sent."""
     row = re.search(
         r"^\| sent \| (.+) \| (.+) \| also (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
     )
@@ -253,12 +253,12 @@ PLACES = (
 
 
 def recipe() -> str:
-    """The list as CONTRIBUTING.md holds it."""
+    """Return the list as it is in CONTRIBUTING.md."""
     return "\n".join(f"{number}. `{it.where}`: {it.what}" for number, it in enumerate(PLACES, start=1))
 
 
 def findings() -> Mapping[str, list[str]]:
-    """What each place lacks, by its name."""
+    """Return what each place lacks, by its name."""
     return {place.name: place.check() for place in PLACES}
 
 

@@ -1,4 +1,4 @@
-"""Fakes for the participants' tests: the real contract hosted in memory, and a clock that a test advances."""
+"""Host the real contract in memory for the participants' tests, with a clock that a test advances."""
 
 import asyncio
 import heapq
@@ -19,7 +19,7 @@ ZONE = "KR-CB-1"
 
 
 class StepClock:
-    """ports.Clock that stands still until the test advances it; `speed` only stretches leads."""
+    """ports.Clock that only the test advances; `speed` only scales real durations."""
 
     def __init__(self, at_s: int, *, speed: int = 1) -> None:
         self._now_ns = at_s * SECOND_NS
@@ -40,7 +40,7 @@ class StepClock:
             await wake
 
     async def advance_to(self, at_s: int) -> None:
-        """Wake sleepers in order of time, each after what woke before has come to rest."""
+        """Advance the time; wake sleepers in order of time, each after the tasks before it have come to rest."""
         await settle()
         while self._sleepers and self._sleepers[0][0] <= at_s * SECOND_NS:
             self._now_ns, _, wake = heapq.heappop(self._sleepers)
@@ -51,7 +51,7 @@ class StepClock:
 
 
 async def settle() -> None:
-    """Let everything that needs no time happen."""
+    """Run all tasks until they wait for time or input."""
     for _ in range(40):
         await asyncio.sleep(0)
 

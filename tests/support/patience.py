@@ -1,7 +1,6 @@
-"""How long tests wait for what must happen: so long that a busy machine is no reason to fail, and shorter than their limit.
+"""Define how long tests wait for an expected event: enough for a busy machine, and less than the test's time limit.
 
-A test that waits longer has failed. Tests of time bounds do not use these: they have a clock of their own, or compare
-what they measured.
+Tests of time bounds do not use these limits: they have their own clock, or compare what they measured.
 """
 
 import asyncio
@@ -10,23 +9,23 @@ from collections.abc import Callable
 
 PATIENCE_S = 120.0
 PATIENCE_MS = 1000 * PATIENCE_S
-"""For one step: an answer, a line of output, a child's end."""
+"""For one step: an answer, a line of output, the end of a child."""
 
 LONG_PATIENCE_S = 5 * PATIENCE_S
-"""For a whole course in one step: a machine's boot, an installation."""
+"""For many steps at once: the boot of a machine, an installation."""
 
 _LOOK_S = 0.01
 
 
 async def until(reached: Callable[[], object]) -> None:
-    """Wait until it is so."""
+    """Wait until `reached()` is true."""
     async with asyncio.timeout(PATIENCE_S):
         while not reached():  # noqa: ASYNC110 - a condition over several things, not one event
             await asyncio.sleep(_LOOK_S)
 
 
 def wait_until(reached: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    """The same outside of a loop."""
+    """Wait until `reached()` is true, outside of an event loop."""
     end_s = time.monotonic() + patience_s
     while not reached():
         assert time.monotonic() < end_s, "it did not happen"

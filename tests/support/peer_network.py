@@ -1,4 +1,4 @@
-"""A founded network without a process: identities, proposals, endorsed envelopes for peer tests."""
+"""Create identities, proposals and endorsed envelopes for tests of the peer, without a process."""
 
 import json
 import secrets
@@ -22,7 +22,7 @@ ORGS = ("EVUserMSP", "ProducerMSP")
 
 
 class Network:
-    """Certificates in a folder, and short words for what tests do with them."""
+    """A network's identities in a folder, and what tests build with them."""
 
     def __init__(self, data: Path) -> None:
         membership.found(data / "crypto")
@@ -32,7 +32,7 @@ class Network:
         self.peers: dict[str, tuple[KeySigner, ...]] = membership.load_peers(self.crypto)
 
     def signer(self, member: str = "EVUserMSP/gateway1") -> KeySigner:
-        """A member's key."""
+        """Return a member's signer."""
         signer = load_signer(self.crypto / member)
         assert isinstance(signer, KeySigner)
         return signer
@@ -40,7 +40,7 @@ class Network:
     def propose(
         self, function: str, *, signer: Signer | None = None, at_ns: int | None = None, **args: Any
     ) -> tuple[Proposal, peer_pb2.SignedProposal]:
-        """A signed call of the toy contract."""
+        """Return a signed proposal to call the toy contract."""
         by = signer or self.signer()
         proposal = transaction.build_proposal(
             creator=by.identity.serialized,
@@ -53,26 +53,26 @@ class Network:
         return proposal, peer_pb2.SignedProposal(proposal_bytes=proposal.message, signature=by.sign(proposal))
 
     def simulate(self, world: World, proposal: Proposal) -> Simulation:
-        """What the toy contract would do."""
+        """Simulate a proposal with the toy contract."""
         return simulate(toy_contract.invoke, world, proposal, creator=self.signer().identity)
 
     def endorsed(
         self, world: World, function: str, *, orgs: Sequence[str] = ORGS, **args: Any
     ) -> EndorsedTransaction:
-        """A call simulated on `world` and endorsed by these organisations."""
+        """Return a call that is simulated on `world` and endorsed by these organisations."""
         proposal, _ = self.propose(function, **args)
         payload = self.simulate(world, proposal).payload
         message = transaction.build_transaction(proposal, payload, sign(payload, self.peers, orgs))
         return transaction.parse_transaction(message)
 
     def envelope(self, world: World, function: str, *, orgs: Sequence[str] = ORGS, **args: Any) -> bytes:
-        """The same, signed by its creator: ready for a block."""
+        """Return the envelope of such a call, signed by its creator and ready for a block."""
         return self.signed(self.endorsed(world, function, orgs=orgs, **args))
 
     def signed(self, endorsed: EndorsedTransaction) -> bytes:
-        """The creator's signature around it."""
+        """Return the envelope with the creator's signature."""
         return transaction.build_envelope(endorsed.message, self.signer().sign(endorsed))
 
     def recorder(self, world: World) -> Recorder:
-        """A recording stub over `world`."""
+        """Return a recording stub over `world`."""
         return Recorder(world, self.propose("Get")[0], self.signer().identity)

@@ -1,4 +1,4 @@
-"""A real peer in a process of its own, for integration tests: started on a free port, ended by its own id."""
+"""Run a real embedded peer in a separate process on a free port, for integration tests."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ TOY = "tests.support.toy_contract:invoke"
 
 @dataclass
 class PeerProcess:
-    """A running peer: where it answers, where its files lie."""
+    """A running peer: its endpoint and its files."""
 
     process: asyncio.subprocess.Process
     endpoint: str
     data: Path
 
     def client(self, member: str = "EVUserMSP/gateway1", **more: object) -> LedgerClient:
-        """A client with one of the network's identities."""
+        """Return a client with one of the network's identities."""
         return LedgerClient(
             self.endpoint,
             load_signer(self.data / "crypto" / member),
@@ -36,18 +36,18 @@ class PeerProcess:
             channel="energych",
             chaincode="token",
             patience=Patience(pause_s=0.01, status_s=2, endorse_s=10, submit_s=10, undecided_s=10),
-            **more,  # type: ignore[arg-type]  # a test's own seams
+            **more,  # type: ignore[arg-type]  # options of the client that a test sets
         )
 
     async def kill(self) -> None:
-        """Kill -9."""
+        """Kill the process with SIGKILL."""
         self.process.kill()
         await self.process.wait()
 
 
 @asynccontextmanager
 async def running_peer(data: Path, *options: str, listen: str = "127.0.0.1:0") -> AsyncIterator[PeerProcess]:
-    """A peer over `data`; ended, and its exit status checked, unless the test killed it."""
+    """Run a peer over `data`; at the end, stop it and check its exit status, unless the test killed it."""
     process = await asyncio.create_subprocess_exec(
         *in_background(sys.executable, "-m", "edgegw.peer", "--data", str(data), "--listen", listen),
         *("--contract", TOY, "--batch-timeout-ms", "5", *options),

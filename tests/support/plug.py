@@ -1,6 +1,6 @@
-"""One EVSE's physics for universe tests: power follows the setpoint until its end, registers count it exactly in mWh.
+"""Model one EVSE's physics for `universe`: power follows the setpoint until its end, registers count it exactly in mWh.
 
-Integers only. A car takes what it wants, then may give down to its floor; without a car there is standby.
+Integers only. A car imports what it wants, and may export down to its battery's floor; without a car there is standby.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ STANDBY_W = 5
 
 @dataclass
 class Plug:
-    """An EVSE with its meter's true registers and, sometimes, a car."""
+    """An EVSE with its meter's true registers, with or without a car."""
 
     evse_id: str
     import_mwh: int = 5_000_000
@@ -30,17 +30,17 @@ class Plug:
     stands_still: bool = False
 
     def arrive(self, *, wanted_wh: int, battery_wh: int) -> None:
-        """A car at 40 % of its battery, which never goes below 20 %."""
+        """Plug in a car at 40 % state of charge, which never falls below 20 %."""
         self.car, self.wanted_mwh, self.taken_mwh, self.given_mwh = True, wanted_wh * 1000, 0, 0
         self.battery_mwh, self.floor_mwh = battery_wh * 400, battery_wh * 200
         self.setpoint_w = 0
 
     def command(self, power_w: int, ends_ns: int) -> None:
-        """What the charger was told, with 0 W below it."""
+        """Set the power until `ends_ns`; after it, power is 0 W."""
         self.setpoint_w, self.ends_ns = power_w, ends_ns
 
     def advance(self, now_ns: int) -> None:
-        """Integrate to `now_ns` in pieces that end where the profile ends."""
+        """Integrate up to `now_ns`, in pieces that end with the setpoint."""
         if self.stands_still:
             self.at_ns = now_ns
         while self.at_ns < now_ns:
@@ -53,7 +53,7 @@ class Plug:
             self.at_ns = until_ns
 
     def power_w(self) -> int:
-        """Power now: what the car wants within the setpoint; standby without a car."""
+        """Return the power now: the car's within the setpoint, or standby without a car."""
         if not self.car:
             return STANDBY_W
         if self.setpoint_w > 0:

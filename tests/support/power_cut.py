@@ -1,4 +1,4 @@
-"""What a power cut may leave of a recorded daemon's journal, at every write and sync point, and what must hold in it."""
+"""Check every state in which a power cut may leave a recorded daemon's journal, at each write and sync."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ from tests.support.recorded_station import Recording
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survived:
-    """What an image holds, and every way in which it does not hold together."""
+    """The contents of an image, and its inconsistencies."""
 
     messages: frozenset[str]
     transactions: frozenset[str]
@@ -38,7 +38,7 @@ class Survived:
 
 
 class Inspector:
-    """Opens images as the daemon would and reads them; equal images are read once."""
+    """Opens images as the daemon does and reads them; equal images are read once."""
 
     def __init__(self, recording: Recording, folder: Path) -> None:
         config = recording.config
@@ -49,11 +49,11 @@ class Inspector:
 
     @property
     def images(self) -> int:
-        """Different images so far."""
+        """The number of different images so far."""
         return len(self._known)
 
     def look(self, image: Mapping[str, bytes]) -> Survived:
-        """What is in an image."""
+        """Return the contents of an image."""
         digest = hashlib.sha256()
         for name, content in image.items():
             digest.update(f"{name}:{len(content)}:".encode() + content)
@@ -91,7 +91,7 @@ class Inspector:
 
 
 def book_faults(station: Station, facts: list[tuple[str, dict[str, Any]]]) -> Iterator[str]:
-    """Rows and facts of one commit belong together: registers = traded + untraded + open lines, each line to its submission."""
+    """Yield what is inconsistent: registers must be traded + untraded + open lines, and each line has its submission."""
     meter_of = {account.meter_ref: account.meter_id for account in station.meters.values()}
     counted: Counter[tuple[str, int, str]] = Counter()
     booked: Counter[tuple[str, int, str]] = Counter()
@@ -139,7 +139,7 @@ def book_faults(station: Station, facts: list[tuple[str, dict[str, Any]]]) -> It
 
 @dataclass
 class Verdict:
-    """What all cuts of one recording came to."""
+    """The results of all cuts of one recording."""
 
     points: int = 0
     syncs: int = 0
@@ -148,12 +148,12 @@ class Verdict:
     answered: set[str] = field(default_factory=set)
     lost: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
-    unanswered: int = 0  # images that hold a message which was not answered yet: a repeat must find it
-    in_file: int = 0  # writes to the main file: the log was taken over into it
+    unanswered: int = 0  # images with a message that was not answered yet: a repeat must find it
+    in_file: int = 0  # writes to the main file, by checkpoints of the log
 
 
 def cut_everywhere(recording: Recording, folder: Path, *, seeds: tuple[int, ...] = (1,)) -> Verdict:
-    """Every write and sync point of a recording, in every mode: what was answered before it, and what is left."""
+    """Cut at every write and sync of a recording, in every mode; compare what was answered with what is left."""
     verdict, inspector = Verdict(), Inspector(recording, folder)
     disk = Disk(recording.folder, recording.before)
     chances = [random.Random(seed) for seed in seeds]

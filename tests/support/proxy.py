@@ -1,4 +1,4 @@
-"""A door to a peer that a test can shut: two doors to one ledger are two peers of an organisation."""
+"""Proxy connections to a peer, so that a test can interrupt them; two proxies of one ledger act as two peers."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 
 class Door:
-    """Passes bytes on. `shut`: connections are reset and refused, as by a killed process; `hang`: nothing passes."""
+    """A TCP proxy. `shut` resets and refuses connections, as a killed process does; `hang` stops passing bytes."""
 
     def __init__(self, target: str) -> None:
         self._host, _, port = target.rpartition(":")
@@ -21,13 +21,13 @@ class Door:
         self.connections = 0
 
     async def open(self) -> None:
-        """Listen, at the same address as before."""
+        """Listen, after a `shut` at the same address as before."""
         port = int(self.endpoint.rpartition(":")[2] or 0)
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
         self.endpoint = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def shut(self) -> None:
-        """Reset what is open, refuse what comes."""
+        """Reset open connections and refuse new ones."""
         assert self._server is not None
         self._server.close()
         for writer in self._writers:
@@ -36,7 +36,7 @@ class Door:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def hang(self) -> None:
-        """Connections stay, and nothing passes any more."""
+        """Keep connections open, but pass nothing any more."""
         self._passing.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,7 +65,7 @@ class Door:
 
 @asynccontextmanager
 async def doors(target: str, count: int = 2) -> AsyncIterator[list[Door]]:
-    """So many doors to one peer, open."""
+    """Open `count` proxies to one peer."""
     made = [Door(target) for _ in range(count)]
     for door in made:
         await door.open()

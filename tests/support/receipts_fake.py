@@ -1,4 +1,4 @@
-"""Receipts in memory, for tests of pages: a book that holds what a test enters, and a session with every kind of line."""
+"""Fake the receipt book in memory, and provide a receipt with every kind of line, for tests of pages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ from tests.support.web_site import FakeLedger
 
 @dataclass
 class FakeBook:
-    """receipts.ReceiptBook in memory, held to tests/conformance/test_receipt_laws.py; `proofs`: evidence by its trade."""
+    """receipts.ReceiptBook in memory, checked by tests/conformance/test_receipt_laws.py; `proofs` are evidence by trade."""
 
     kept: dict[str, Receipt] = field(default_factory=dict)
     proofs: dict[str, Mapping[str, object]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class FakeBook:
 
 
 def receipt_of(member_id: str, ledger: FakeLedger, session_id: str = "BAY-1.77") -> Receipt:
-    """A session in which energy was bought on the market and at retail, sold, refused, left untraded, and still waits."""
+    """Return a receipt with energy bought on the market and at retail, sold, refused, untraded, and still waiting."""
     first = (NOW_S - 7200) // INTERVAL_S * INTERVAL_S
     market = ReceiptLine(
         status=LineStatus.COMMITTED,

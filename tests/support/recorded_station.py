@@ -1,7 +1,7 @@
-"""The real daemon under strace, with a peer, meters and two chargers that play short sessions: what it wrote, synced, said.
+"""Run the real daemon under strace, with a peer, meters and two chargers, and record its writes, syncs and answers.
 
-Everything around the daemon runs outside the trace. The chargers are plain sockets, so that the test knows each message
-it sent and each answer it got; the order of answers and writes comes from the trace.
+Only the daemon is traced. The chargers are plain sockets, so that the test knows each message that it sent and each answer
+that it got; the trace has the order of answers and writes.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ RATED_W = 400_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One life of the daemon: its trace, the data folder before it, and the billing messages that were answered."""
+    """One run of the daemon: its trace, the data folder before it, and the billing messages that it answered."""
 
     trace: Path
     folder: Path
@@ -60,7 +60,7 @@ class Recording:
 
 
 def missing() -> str:
-    """Why nothing can be recorded on this machine, in one line; empty where it can."""
+    """Return why this machine cannot record, in one line; empty if it can."""
     if shutil.which("strace") is None:
         return "strace is missing: apt-get install strace"
     tried = os.spawnvp(os.P_WAIT, "strace", ["strace", "-qq", "-f", "-o", "/dev/null", "true"])
@@ -68,7 +68,7 @@ def missing() -> str:
 
 
 class Charger:
-    """A charger as a plain socket: calls one after another, answers whatever it is told to do."""
+    """A charger on a plain socket: sends calls one after another, and accepts every call of the station."""
 
     def __init__(self, evse: EvsePlan, socket: ClientConnection) -> None:
         self.evse = evse
@@ -79,7 +79,7 @@ class Charger:
         self._count = 0
 
     async def listen(self) -> None:
-        """Take what comes until cancelled."""
+        """Receive messages until cancelled."""
         async for text in self._socket:
             frame = json.loads(text)
             if frame[0] == 2:
@@ -88,7 +88,7 @@ class Charger:
                 await self._answers.put(frame)
 
     async def call(self, action: str, payload: Mapping[str, object], *, bills: bool = False) -> Any:
-        """The answer to a CALL."""
+        """Send a CALL and return its answer."""
         self._count += 1
         message_id = f"{self.evse.evse_id}-{time.time_ns():x}-{self._count}"
         await self._socket.send(json.dumps([2, message_id, action, payload]))
@@ -105,7 +105,7 @@ class Charger:
 
 @asynccontextmanager
 async def plugged(evse: EvsePlan, port: int) -> AsyncIterator[Charger]:
-    """A charger that is online for as long as the block lasts."""
+    """Connect a charger for the duration of the block."""
     protocol = {"1.6": "ocpp1.6", "2.0.1": "ocpp2.0.1"}[evse.version]
     secret = base64.b64encode(f"{evse.charger_id}:{evse.password}".encode()).decode()
     async with connect(
@@ -125,12 +125,12 @@ async def plugged(evse: EvsePlan, port: int) -> AsyncIterator[Charger]:
 
 
 def now() -> str:
-    """The charger's clock."""
+    """Return the charger's time."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def session_16(charger: Charger, card: str) -> None:
-    """OCPP 1.6: start, two samples, stop."""
+    """Play an OCPP 1.6 session: start, two samples, stop."""
     await charger.call("BootNotification", {"chargePointVendor": "v", "chargePointModel": "m"})
     start = {"connectorId": 1, "idTag": card, "meterStart": 1000, "timestamp": now()}
     transaction_id = (await charger.call("StartTransaction", start, bills=True))["transactionId"]
@@ -144,7 +144,7 @@ async def session_16(charger: Charger, card: str) -> None:
 
 
 async def session_2(charger: Charger, card: str) -> None:
-    """OCPP 2.0.1: TransactionEvent Started with the card, Updated, Ended."""
+    """Play an OCPP 2.0.1 session: TransactionEvent Started with the card, Updated, Ended."""
     boot = {"reason": "PowerUp", "chargingStation": {"vendorName": "v", "model": "m"}}
     await charger.call("BootNotification", boot)
     transaction = f"T{time.time_ns():x}"
@@ -169,7 +169,7 @@ async def session_2(charger: Charger, card: str) -> None:
 
 @dataclass
 class Around:
-    """Everything that the daemon needs and that is not traced."""
+    """Everything that the daemon needs; it is not traced."""
 
     stage: Orchestrator
     places: Places
@@ -178,21 +178,21 @@ class Around:
 
     @property
     def plan(self) -> Any:
-        """The two EVSEs and their drivers."""
+        """The plan of the two EVSEs and their drivers."""
         return self.stage.plan
 
     def status(self) -> dict[str, Any]:
-        """What the daemon says of itself."""
+        """Return the daemon's status."""
         return self.stage.status()
 
     async def until(self, **wanted: int) -> None:
-        """The daemon's status has come to these values."""
+        """Wait until the daemon's status has these values."""
         async with asyncio.timeout(PATIENCE_S):
             while any(self.status().get(key) != value for key, value in wanted.items()):  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.05)
 
     async def record(self, module: str, name: str, *, rounds: int = 1) -> Recording:
-        """One life of the daemon: sessions at both chargers, then SIGTERM, so that everything is settled."""
+        """Record one run of the daemon: sessions at both chargers, then SIGTERM, so that everything is settled."""
         folder = self.places.station
         before = {
             file.name: file.read_bytes() for file in sorted(folder.glob("station.db*")) if file.is_file()
@@ -247,7 +247,7 @@ class Around:
 
 @asynccontextmanager
 async def around(folder: Path) -> AsyncIterator[Around]:
-    """Peer, members with tokens, tariff, meters that count; time runs as it does, from a quarter hour of 2019 on."""
+    """Run peer, members with tokens, a tariff and counting meters, in real time from a quarter hour of 2019 on."""
     sessions = folder / "sessions.csv"
     sessions.write_text(
         "arrival,departure,delivered_energy_kwh,evse\n"
@@ -293,7 +293,7 @@ async def _open_market(stage: Orchestrator, origin: Origin) -> None:
         path = places.root / "participants.json"
         told = json.loads(text)
         for member in told["members"]:
-            member["deposit_mtok"] *= 10  # for several holds in a row, none of which was swept yet
+            member["deposit_mtok"] *= 10  # for several holds in a row, before the first is swept
         write_private(path, json.dumps(told))
         settings = read_settings(path)
         clock = StationClock.from_environment(stage.environment)

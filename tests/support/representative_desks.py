@@ -1,4 +1,4 @@
-"""An exchange counter and an offer book that give what they are asked, for offices under test."""
+"""Fake a currency exchange and an offer book that accept every request, for tests of the representative."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from edgegw.ports.representative import (
 
 
 class Desks:
-    """An exchange counter and an offer book that give what they are asked."""
+    """A currency exchange and an offer book that accept every request."""
 
     def __init__(self) -> None:
         self.under_way: set[str] = set()

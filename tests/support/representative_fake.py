@@ -1,4 +1,4 @@
-"""The representative in memory, for tests: a fake of `edgegw.ports.representative.Office`, held to tests/conformance/test_office_*laws.py."""
+"""Fake `edgegw.ports.representative.Representative` in memory, checked by tests/conformance/test_representative_*laws.py."""
 
 import secrets
 from collections.abc import Collection, Sequence
@@ -43,7 +43,7 @@ NOW_S = 1_781_060_400  # 2026-06-10 12:00 in Seoul
 
 @dataclass
 class StoodClock:
-    """A clock that stands until it is set."""
+    """A clock that only the test sets."""
 
     at_ns: int = NOW_S * SECOND_NS
 
@@ -59,7 +59,7 @@ class StoodClock:
 
 @dataclass
 class Opened:
-    """A login that is open."""
+    """An open login."""
 
     member_id: str
     opened_ns: int
@@ -68,7 +68,7 @@ class Opened:
 
 @dataclass
 class FakeOffice:
-    """The representative in memory: won and tokens one to one, without a fee; `lots`: owner and energy that is in no offer."""
+    """The representative in memory: one won per token, without a fee; `lots` are owner and energy that is in no offer."""
 
     clock: StoodClock = field(default_factory=StoodClock)
     kinds: Collection[Kind] = ("EV", "PRODUCER", "INDUSTRY")
@@ -269,7 +269,7 @@ class FakeOffice:
         return RefusedRequest(code=RefusalCode.UNKNOWN_CARD)
 
     def _known(self, member_id: str) -> None:
-        """The ledger tells nothing of whom it never saw."""
+        """Raise the ledger's error for a member that it does not know."""
         if member_id not in self.people and member_id not in self.left:
             raise RepresentativeError("the ledger cannot be asked: UNKNOWN_MEMBER")
 

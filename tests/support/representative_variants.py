@@ -1,4 +1,4 @@
-"""Offices for the laws of `ports.representative.Representative`: the fake, the representative in this process, and one behind a network."""
+"""Provide each implementation of `ports.representative.Representative` for the conformance suite: fake, local and remote."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ ZONE = "KR-CB-1"
 
 @dataclass(kw_only=True)
 class Stage:
-    """Two stations' offices over one representative, and the time they live in: wall clock and pauses."""
+    """One representative as two stations use it, with its clock and a way to let time pass."""
 
     representative: Representative
     elsewhere: Representative
@@ -45,7 +45,7 @@ class Stage:
 
 @asynccontextmanager
 async def real_stage(desk: Desk, folder: Path) -> AsyncIterator[Stage]:
-    """The real thing with an exchange counter and an offer book of its own."""
+    """Return the real representative, with a currency exchange and an offer book."""
 
     async def block_of(tx_id: str) -> int:
         return int(tx_id, 16)
@@ -75,7 +75,7 @@ async def real_stage(desk: Desk, folder: Path) -> AsyncIterator[Stage]:
 
 
 def fake_stage(*kinds: Kind) -> Stage:
-    """The fake, at both stations."""
+    """Return the fake representative, at both stations."""
     fake = FakeOffice(kinds=kinds)
 
     def pause_s(seconds: float) -> None:
@@ -92,7 +92,7 @@ def fake_stage(*kinds: Kind) -> Stage:
 
 @asynccontextmanager
 async def stage_of(name: str, folder: Path) -> AsyncIterator[Stage]:
-    """The drivers' organisation: `fake`, `local` or `remote`."""
+    """Yield the representative of the drivers' organisation: `fake`, `local` or `remote`."""
     if name == "fake":
         yield fake_stage("EV")
     elif name == "local":

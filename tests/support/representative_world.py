@@ -1,4 +1,4 @@
-"""An office for tests: the real store and the real contract in memory, asked in this process."""
+"""Run the real representative over a store and the contract in memory, in this process or behind TLS."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ SOURCE = "192.0.2.7"
 
 
 class Cut:
-    """A ledger that can be away: before a call reaches it, or after it has done what was asked."""
+    """A ledger that can fail before a call reaches it, or after it has executed the call."""
 
     def __init__(self, peer: MemoryPeer, msp_id: str) -> None:
         self.port = peer.port(msp_id, "representative")
@@ -51,7 +51,7 @@ class Cut:
 
 @dataclass(kw_only=True)
 class Desk:
-    """Two stations' offices over one representative (in one process they are the same), and its world."""
+    """One representative as two stations use it (in one process it is the same object), and its surroundings."""
 
     representative: Representative
     elsewhere: Representative
@@ -65,7 +65,7 @@ class Desk:
 
 @asynccontextmanager
 async def local_desk(folder: Path, *, msp_id: str = "EVUserMSP", kind: Kind = "EV") -> AsyncIterator[Desk]:
-    """The representative itself."""
+    """Run the representative in this process."""
     clock = StepClock(MONDAY_S)
     peer = MemoryPeer(clock)
     await peer.port("ProducerMSP", "admin").execute("Configure", {"channel": "test"})
@@ -84,26 +84,26 @@ async def local_desk(folder: Path, *, msp_id: str = "EVUserMSP", kind: Kind = "E
 
 
 def form(login: str = "jimin", **other: Any) -> Newcomer:
-    """A sign-up form; the contact follows from the login."""
+    """Return a sign-up form; the contact follows from the login."""
     told = {"password": PASSWORD, "name": "김지민", "contact": f"{login}@example.org"} | other
     return Newcomer(login=login, **told)
 
 
 async def joined(representative: Representative, login: str = "jimin", **other: Any) -> Profile:
-    """A member."""
+    """Sign up a member and return the profile."""
     profile = await representative.sign_up(form(login, **other))
     assert isinstance(profile, Profile), profile
     return profile
 
 
 def code(answer: object) -> str:
-    """Of a refusal; empty where it is none."""
+    """Return a refusal's code; empty for any other answer."""
     return answer.code if isinstance(answer, RefusedRequest) else ""
 
 
 @dataclass(kw_only=True)
 class Served:
-    """A representative's interface on a loopback port, and what its stations need."""
+    """A representative's server on a loopback port, and what its stations need to connect."""
 
     desk: Desk
     url: str
@@ -113,17 +113,17 @@ class Served:
     logged: list[Mapping[str, object]]
 
     def signer(self, member: str = "EVUserMSP/gateway1") -> Signer:
-        """An identity of the network."""
+        """Return an identity of the network."""
         return load_signer(self.crypto / member)
 
     def way(self, member: str = "EVUserMSP/gateway1") -> ServerConnection:
-        """A station's way, with the authority pinned."""
+        """Return a station's connection settings, with the server's authority pinned."""
         return ServerConnection(self.url, self.signer(member), ca_file=self.ca_file)
 
 
 @asynccontextmanager
 async def served_desk(folder: Path) -> AsyncIterator[Served]:
-    """The same, asked by two stations over TLS, each with an identity of its own."""
+    """Serve the representative to two stations over TLS, each with its own identity."""
     crypto = folder / "crypto"
     membership.found(crypto)
     for name in ("gateway2", "gateway3"):

@@ -1,4 +1,4 @@
-"""A station as an installer has it: `edgegw` commands as processes of their own, and a running daemon that is listened to."""
+"""Run `edgegw` commands and the daemon as separate processes, as on an installed station, and read the daemon's log."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 async def edgegw(*arguments: str, status: int = 0) -> Any:
-    """What a command prints, as JSON."""
+    """Run a command, check its exit status, and return what it prints, as JSON."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "edgegw.cli", *arguments, "--json"),
         stdin=asyncio.subprocess.DEVNULL,
@@ -33,7 +33,7 @@ async def edgegw(*arguments: str, status: int = 0) -> Any:
 
 @dataclass
 class Daemon:
-    """A running `edgegw run`, and what it has logged so far."""
+    """A running `edgegw run` and its log so far."""
 
     process: asyncio.subprocess.Process
     log: list[Mapping[str, Any]] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Daemon:
 
 @asynccontextmanager
 async def daemon(config: Path, environment: Mapping[str, str] | None = None) -> AsyncIterator[Daemon]:
-    """The daemon until the block ends, as a background job; then SIGINT drains it, and its status is 0."""
+    """Run the daemon as a background job; at the end SIGINT shuts it down and its exit status must be 0."""
     process = await asyncio.create_subprocess_exec(
         *in_background(sys.executable, "-m", "edgegw.cli", "run", "--config", str(config)),
         stderr=asyncio.subprocess.PIPE,

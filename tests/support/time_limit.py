@@ -1,9 +1,9 @@
-"""A second time limit for each test, which nothing can outlive; a pytest plugin.
+"""Set a second time limit for each test, which no test can outlive (a pytest plugin).
 
 At the first limit (pytest-timeout's `timeout`) a signal fails the test, and the next test runs. A test that survives it,
 because it swallows the failure, or hangs in its teardown or in C code, reaches the second limit `time_limit_grace` seconds
 later: a watchdog thread writes all stacks to standard error and ends the process. Under xdist the test then counts as
-failed and a new worker goes on with the rest.
+failed and a new worker runs the rest.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the process's own standard error, which capturing replaces."""
+    """Keep the process's standard error, which capturing replaces."""
     capturing = config.pluginmanager.getplugin("capturemanager")
     with capturing.global_and_fixture_disabled() if capturing else contextlib.nullcontext():
         config.stash[_STDERR] = os.dup(2)
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Watch the whole test, set-up and teardown included."""
+    """Watch the whole test, including set-up and teardown."""
     _watch(item)
     try:
         return (yield)
@@ -42,7 +42,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
-    """Watch the teardown of a test that failed: here pytest and pytest-timeout stop watching."""
+    """Watch the teardown of a failed test, which pytest-timeout does not."""
     if isinstance(node, pytest.Item):
         _watch(node)
 

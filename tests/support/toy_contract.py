@@ -1,4 +1,4 @@
-"""A tiny contract for tests of peer and client: a counter, a map, ranges, a guarded key, refusals, events."""
+"""Implement a small contract for tests of peer and client: a counter, a map, ranges, a guarded key, refusals, events."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from edgegw.contract.stub import Response, Stub
 
 
 def invoke(stub: Stub, function: str, args: tuple[str, ...]) -> Response:
-    """Call one of the functions below with the JSON object in `args`."""
+    """Call a function of the contract with the JSON object in `args`."""
     given = json.loads(args[0]) if args else {}
     call = {
         "Add": _add,
@@ -30,7 +30,7 @@ def _ok(**result: Any) -> Response:
 
 
 def _add(stub: Stub, given: dict[str, Any]) -> Response:
-    """Add to a counter; refuses to go below zero."""
+    """Add to a counter; refuse a result below zero."""
     value = int(stub.get(given["key"]) or b"0") + given["n"]
     if value < 0:
         return Response(status=500, message="INSUFFICIENT: the counter would be negative")
@@ -60,7 +60,7 @@ def _delete(stub: Stub, given: dict[str, Any]) -> Response:
 
 
 def _count(stub: Stub, given: dict[str, Any]) -> Response:
-    """Count the keys of a range and write the number down."""
+    """Count the keys of a range and write the number."""
     found = list(stub.scan(given["start"], given["end"], given.get("limit", 1000)))
     stub.put(given["into"], str(len(found)).encode())
     return _ok(count=len(found))

@@ -1,7 +1,7 @@
-"""A station day in memory: the real core and the real contract, virtual time, seeded faults, power cuts between steps.
+"""Simulate a station day in memory: the real core and contract, virtual time, seeded faults, kills between steps.
 
-Everything that the shell does is done here in its order: step, commit facts and rows, perform effects. A kill throws
-away what is not committed; a new station wakes from the rows some time later. Chargers queue what is unanswered.
+It does what the gateway's loop does, in the same order: step, commit facts and rows, perform effects. A kill discards what
+is not committed; some time later a new station starts from the rows. Chargers queue messages without an answer.
 """
 
 import heapq
@@ -58,7 +58,7 @@ POLL_NS = 70 * S
 
 
 def settings_of(names: list[str]) -> Settings:
-    """A station of 22 kW EVSEs that discharge at 7 kW, each with a charger and a meter of its own."""
+    """Return a station of 22 kW EVSEs that discharge at 7 kW, each with its own charger and meter."""
     evses = {
         name: EvseSettings(
             evse_id=name, charger_id=f"C{name}", meter_id=f"M{name}", rated_w=22_000, discharge_w=7_000
@@ -76,7 +76,7 @@ def settings_of(names: list[str]) -> Settings:
 
 
 class Universe(ChargerSide):
-    """A day of one station. `echo` delivers every start and end once more, at a random later time."""
+    """A day of one station. With `echo` every start and end arrives a second time, at a random later time."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Universe(ChargerSide):
     # --- drivers ------------------------------------------------------------------------------------------------------
 
     def add_driver(self, name: str, *, tokens: int = 90_000_000, **terms: Any) -> None:
-        """A member with tokens whose idToken is `name`."""
+        """Add a member with tokens, whose idToken is `name`."""
         self.world.sign_up(name, "EV")
         if tokens:
             self.world.mint(name, tokens)
@@ -140,11 +140,11 @@ class Universe(ChargerSide):
     # --- time -------------------------------------------------------------------------------------------------------
 
     def at(self, at_ns: int, action: Callable[[], None]) -> None:
-        """Do something at an instant."""
+        """Call `action` at an instant."""
         heapq.heappush(self._heap, (max(at_ns, self.now_ns), next(self._order), action))
 
     def at_hour(self, hour: float, action: Callable[[], None]) -> None:
-        """Do something at an hour of the local day."""
+        """Call `action` at an hour of the local day."""
         self.at(round((DAY0 + hour * 3600) * S), action)
 
     def _every(self, period_ns: int, action: Callable[[], None]) -> None:
@@ -155,7 +155,7 @@ class Universe(ChargerSide):
         self.at(self.now_ns + period_ns, again)
 
     def run_until(self, hour: float) -> None:
-        """Let time pass until an hour of the day."""
+        """Advance time to an hour of the local day."""
         end_ns = round((DAY0 + hour * 3600) * S)
         while self._heap and self._heap[0][0] <= end_ns:
             self._set_now(self._heap[0][0])
@@ -167,7 +167,7 @@ class Universe(ChargerSide):
         self.world.now_s = now_ns // S
 
     def close(self, hour: float) -> None:
-        """At `hour` faults end; within the next one every meter is read once more and the station drains."""
+        """End the faults at `hour`; within the next hour read every meter once more and shut the station down."""
         self.run_until(hour)
         self.fault_rate = self.ledger.fault_rate = self.kill_rate = 0
         self.run_until(hour + 0.75)
@@ -203,7 +203,7 @@ class Universe(ChargerSide):
     # --- the shell --------------------------------------------------------------------------------------------------
 
     def put(self, event: Event) -> None:
-        """Step, commit, perform; or die before the commit, after it, or between two effects."""
+        """Step, commit and perform, or be killed before the commit, after it, or between two effects."""
         if not self.alive:
             return
         outcome = station.step(self.station, event, self.now_ns)
@@ -242,7 +242,7 @@ class Universe(ChargerSide):
         self.facts += [(fact.kind, dict(fact.body)) for fact in outcome.facts]
 
     def kill(self) -> None:
-        """The process dies; a successor wakes from the rows, at once or up to forty minutes later."""
+        """Kill the process; a new one starts from the rows, at once or up to forty minutes later."""
         self.kills += 1
         self.alive = False
         self.generation += 1
@@ -294,7 +294,7 @@ class Universe(ChargerSide):
         self.at(due_ns, tick)
 
     def _later(self, event: Event, delay_ns: int = S // 5) -> None:
-        """An adapter's answer reaches the process that asked, if that still lives."""
+        """Deliver an adapter's answer to the process that requested it, if it is still alive."""
         generation = self.generation
 
         def deliver() -> None:
@@ -340,7 +340,7 @@ class Universe(ChargerSide):
                 assert_never(effect)
 
     def _command(self, command: ChargerCommand) -> None:
-        """A plug obeys setpoints and stops; no other command moves energy."""
+        """Apply setpoints and stops to the plug; no other command moves energy."""
         if isinstance(command, ApplySetpoint):
             self._apply(command)
         elif isinstance(command, StopRemotely) and self._runs(command):

@@ -1,4 +1,4 @@
-"""Pictures of an ordinary day, for whoever looks at what the charts and the map draw."""
+"""Provide an ordinary day's data for charts and map, and one picture of each kind."""
 
 import re
 from datetime import datetime, timedelta, timezone
@@ -68,14 +68,14 @@ MAP = MapLabels(
 
 
 def period(hour: int) -> Period:
-    """The load period of a summer day's hour."""
+    """Return the load period of a summer day's hour."""
     if hour < 8 or hour >= 22:
         return "light"
     return "peak" if 15 <= hour < 21 else "mid"
 
 
 def prices(*, fixed_hours: int = 15) -> list[PricePoint]:
-    """A day: no selling at light load, and prices that are only expected in the afternoon."""
+    """Return a day's prices: none for selling at light load, and only expected ones in the afternoon."""
     level = {"light": 93_321, "mid": 128_400, "peak": 181_200}
     return [
         PricePoint(
@@ -90,7 +90,7 @@ def prices(*, fixed_hours: int = 15) -> list[PricePoint]:
 
 
 def plan_rows() -> list[PlanRow]:
-    """A night: three quarter hours of selling at six, then charging from eleven."""
+    """Return the plan of a night: three quarter hours of selling at six, then charging from eleven."""
     rows, soc_bp = [], 5200
     for at in range(56):
         sale_wh = 2600 if at < 3 else 0
@@ -102,7 +102,7 @@ def plan_rows() -> list[PlanRow]:
 
 
 def marks() -> PlanMarks:
-    """What that night must keep."""
+    """Return the marks of that plan."""
     evening_s = DAY_S + 18 * 3600
     return PlanMarks(
         soc_start_bp=5200, soc_min_bp=4000, departure_s=evening_s + 48_600, now_s=evening_s + 600
@@ -110,7 +110,7 @@ def marks() -> PlanMarks:
 
 
 def stations(count: int, *, spread_deg: float = 0.03) -> list[MapStation]:
-    """Stations around Cheongju, in all states; the third is the own one."""
+    """Return stations around Cheongju, in all states; the third is this station."""
     chance = Random(7)
     return [
         MapStation(
@@ -128,7 +128,7 @@ def stations(count: int, *, spread_deg: float = 0.03) -> list[MapStation]:
 
 
 def every_picture() -> list[Drawn]:
-    """One of each kind, and each in its empty form."""
+    """Return one picture of each kind, and one of each without data."""
     return [
         price_curve(prices(), PRICES, chart_id="prices", zone=KST, now_s=NOW_S),
         price_curve([], PRICES, chart_id="prices", zone=KST),
@@ -140,13 +140,13 @@ def every_picture() -> list[Drawn]:
 
 
 def parsed(drawn: Drawn) -> ET.Element:
-    """The picture as XML, without its namespace; fails on what is not well-formed or not a finite number."""
+    """Return the picture as XML without its namespace; fail if it is malformed or has a number that is not finite."""
     assert not re.search(r"\b(nan|inf|None)\b", re.sub(r">[^<]*<", "><", drawn), re.IGNORECASE)
     return ET.fromstring(drawn.replace(' xmlns="http://www.w3.org/2000/svg"', ""))
 
 
 def shown(drawn: Drawn, form: str = "phone") -> list[str]:
-    """All words of one form that can be seen."""
+    """Return all visible texts of one form of a picture."""
     root = parsed(drawn).find(f"svg[@class='chart-svg chart-{form}']")
     assert root is not None
     return ["".join(one.itertext()) for one in root.iter("text")]

@@ -1,8 +1,7 @@
-"""A test's world served on a real loopback port, with somebody who lives in it.
+"""Serve a test's world on a real loopback port, with a driver in it, and list its pages.
 
-A page is found by itself: a GET route of the application; what varies in its path is one thing of this world (WHERE). Streams
-and files to keep are no pages (FILES); where the answer to a form is asked for again, its form is shown, which is a page
-already (AGAIN).
+Every GET route of the application is a page; its path's parameters are filled in from WHERE. Streams and downloads are
+not pages (FILES), nor are the addresses of form answers, which show their form again (AGAIN).
 """
 
 import asyncio
@@ -31,7 +30,7 @@ AGAIN = re.compile(r"/(unlink|quote|confirm|change|now|password|defaults)$")
 
 
 def pages_of(app: ASGIApp) -> list[str]:
-    """The path of every page of an application that is looked at, by its routes."""
+    """Return the path of every page of an application, from its routes."""
     assert isinstance(app, Guard)
     inner = app._inner
     assert isinstance(inner, Starlette)
@@ -47,14 +46,14 @@ def pages_of(app: ASGIApp) -> list[str]:
 
 
 def local(world: World) -> World:
-    """The world whose pages are asked for at this machine's own address."""
+    """Return the world with its pages at this machine's loopback address."""
     world.settings = replace(world.settings, names=("127.0.0.1",))
     return world
 
 
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, world: World) -> AsyncIterator[str]:
-    """An application at the origin that is given."""
+    """Serve an application; yield its origin."""
     server = WebServer(app, local(world).settings)
     running = asyncio.create_task(server.run())
     try:
@@ -67,7 +66,7 @@ async def serving(app: ASGIApp, world: World) -> AsyncIterator[str]:
 
 @dataclass
 class Drivers:
-    """The drivers' application of a world, and the pulse of its live updates."""
+    """The drivers' application of a world, and its live updates."""
 
     world: World
     book: FakeBook = field(default_factory=FakeBook)
@@ -80,12 +79,12 @@ class Drivers:
 
     @property
     def pages(self) -> list[str]:
-        """Every page's path."""
+        """Return every page's path."""
         return pages_of(self.app)
 
     @contextlib.asynccontextmanager
     async def served(self) -> AsyncIterator[str]:
-        """At the origin that is given."""
+        """Serve the application; yield its origin."""
         beating = asyncio.create_task(self.live_updates.run())
         try:
             async with serving(self.app, self.world) as origin:
@@ -97,7 +96,7 @@ class Drivers:
 
 
 async def somebody(drivers: Drivers) -> str:
-    """A driver with tokens, a receipt and history, where the operator told something; gives the login."""
+    """Sign up a driver with tokens, a receipt, history and an operator's notice; return the login."""
     world, representative = drivers.world, drivers.world.representative
     profile = await representative.sign_up(
         Newcomer(login="mina", password=PASSWORD, name="김미나", contact="mina@example.org")
@@ -126,7 +125,7 @@ async def somebody(drivers: Drivers) -> str:
 
 
 def _of_an_old_meter(receipt: Receipt) -> Receipt:
-    """The receipt of a meter that has counted much: its figures are wider than a phone."""
+    """Return the receipt with registers so large that its figures are wider than a phone."""
     wide = tuple(
         replace(span, import_start_wh=4_626_804_000, import_end_wh=4_626_807_120) for span in receipt.meters
     )

@@ -1,4 +1,4 @@
-"""A web server's surroundings for tests: a ledger in memory, a small station, and a browser without a browser."""
+"""Provide a web server's surroundings for tests: a fake ledger, a small station, and a client that acts as a browser."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class FakeLedger:
-    """The ledger in memory, held to tests/conformance/test_ledger_view_laws.py: prices by period, and what a test enters."""
+    """The ledger view in memory, checked by tests/conformance/test_ledger_view_laws.py: prices by period, and a test's entries."""
 
     trades: dict[str, TradeShown] = field(default_factory=dict)
     found: list[StationFound] = field(default_factory=list)
@@ -94,7 +94,7 @@ class FakeLedger:
 
 
 def station(evses: Sequence[str] = ("BAY-1", "BAY-2")) -> Station:
-    """A station whose chargers are online and whose meters were never read."""
+    """Return a station whose chargers are online and whose meters have not been read."""
     settings = Settings(
         station_id="harbour-1",
         zone="KR-SEOUL",
@@ -118,7 +118,7 @@ def station(evses: Sequence[str] = ("BAY-1", "BAY-2")) -> Station:
 
 @dataclass
 class World:
-    """A site and everything around it; `placed` are the events that pages placed."""
+    """A site and its surroundings; `placed` are the events that pages placed."""
 
     clock: StoodClock = field(default_factory=StoodClock)
     representative: FakeOffice = field(default_factory=FakeOffice)
@@ -161,7 +161,7 @@ class World:
 
 @dataclass
 class Answer:
-    """What came back; `text` is the body with entities as they stand."""
+    """An HTTP answer; `text` is the body with its entities."""
 
     status: int
     headers: Mapping[str, str]
@@ -170,13 +170,13 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What a person reads, without markup."""
+        """The text without markup."""
         return unescape(" ".join(re.sub(r"<[^>]+>", " ", self.text).split()))
 
 
 @dataclass
 class Browser:
-    """Keeps cookies, follows a redirect after a form, and sends each form with the token of the page it stood on."""
+    """Keeps cookies, follows the redirect after a form, and sends each form with the token of its page."""
 
     app: ASGIApp
     host: str = HOST
@@ -185,11 +185,11 @@ class Browser:
     token: str = ""
 
     async def get(self, path: str, **headers: str) -> Answer:
-        """Look at a page."""
+        """Get a page."""
         return await self.ask("GET", path, headers=headers)
 
     async def send(self, path: str, **fields: str) -> Answer:
-        """Send a form, and follow where it leads."""
+        """Send a form and follow the redirect."""
         answer = await self.ask(
             "POST",
             path,
@@ -199,7 +199,7 @@ class Browser:
         return await self.get(answer.headers["location"]) if answer.status == 303 else answer
 
     async def sign_up(self, representative: FakeOffice, login: str = "mina", **about: Any) -> Profile:
-        """A member whose login this browser has."""
+        """Sign up a member and log this browser in."""
         profile = await representative.sign_up(
             Newcomer(login=login, password=PASSWORD, name="Mina Kim", contact=f"{login}@example.org", **about)
         )
@@ -212,7 +212,7 @@ class Browser:
     async def ask(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
-        """One request as it is; nothing is followed."""
+        """Send one request without following redirects."""
         sent = {"host": self.host, "accept-language": self.language, **(headers or {})}
         if self.cookies:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())

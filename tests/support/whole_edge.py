@@ -1,6 +1,6 @@
-"""A whole station edge: real sockets, real core and loop, real journal and real log; meters and ledger say yes at once.
+"""Run a whole gateway with real sockets, core, loop, journal and log; meters and ledger accept everything at once.
 
-Two chargers, A (EVSEs A1, A2) and B (B1), as in `core_bench`; the card TOKEN belongs to a member.
+It has two chargers, A (EVSEs A1, A2) and B (B1), as in `core_bench`; the card TOKEN belongs to a member.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ TOKEN = "04A1B2C3D4E5F6"
 
 
 class FixedClock:
-    """NOW, for ever."""
+    """A clock that always returns NOW."""
 
     def now_ns(self) -> int:
         return NOW_NS
@@ -50,7 +50,7 @@ class FixedClock:
 
 
 class Willing:
-    """Meters, ledger and representative that do at once what they are asked for."""
+    """Meters, ledger and representative that fulfil every request at once."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -79,12 +79,12 @@ class Willing:
         self._inbox.put(QueryAnswered(key=effect.key, result={"tokens": {"available": "5"}}))
 
     def report(self, product: str, interval: int, energy_wh: int) -> None:
-        """Nobody listens."""
+        """Ignore the report."""
 
 
 @dataclass
 class Edge:
-    """What runs, and what it wrote."""
+    """The running gateway, and what it has written."""
 
     chargers: Chargers
     gateway: Gateway
@@ -92,26 +92,26 @@ class Edge:
     log: io.StringIO = field(default_factory=io.StringIO)
 
     def lines(self, *names: str) -> list[dict[str, Any]]:
-        """The log's lines of some names."""
+        """Return the log's lines of these events."""
         found = [json.loads(line) for line in self.log.getvalue().splitlines()]
         return [line for line in found if line["event"] in names]
 
     def coded(self, code: str) -> list[dict[str, Any]]:
-        """The log's lines with a code."""
+        """Return the log's lines with an error code."""
         return [
             line for line in map(json.loads, self.log.getvalue().splitlines()) if line.get("code") == code
         ]
 
     def frames(self) -> list[dict[str, Any]]:
-        """The stored frames, oldest first."""
+        """Return the stored frames, oldest first."""
         return [dict(body) for _, body in JournalReader(self.journal).facts("frame")]
 
     def evse(self, evse_id: str) -> Evse:
-        """An EVSE as the core knows it."""
+        """Return an EVSE of the core's state."""
         return self.gateway.station.evses[evse_id]
 
     def dial(self, charger_id: str = "A", *, version: str = "1.6", **more: Any) -> connect:
-        """Connect; to be awaited or entered."""
+        """Return a charger's connection, to be awaited or entered."""
         given: dict[str, Any] = {
             "subprotocols": [f"ocpp{version}"],
             "additional_headers": basic(charger_id),
@@ -121,7 +121,7 @@ class Edge:
 
 
 async def answer_to(socket: ClientConnection, message_id: str | int) -> Any:
-    """The answer to a CALL; what the station asks meanwhile is accepted."""
+    """Return the answer to a CALL; accept the station's calls meanwhile."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             frame = json.loads(await socket.recv())
@@ -132,14 +132,14 @@ async def answer_to(socket: ClientConnection, message_id: str | int) -> Any:
 
 
 async def call(socket: ClientConnection, action: str, payload: dict[str, Any]) -> Any:
-    """Send a CALL and give its answer."""
+    """Send a CALL and return its answer."""
     message_id = secrets.token_hex(4)
     await socket.send(json.dumps([2, message_id, action, payload]))
     return await answer_to(socket, message_id)
 
 
 def chargers(hash_: str) -> Sequence[ChargerSettings]:
-    """A and B."""
+    """Return the chargers A and B."""
     return (
         ChargerSettings(charger_id="A", password_hash=hash_, evses={1: "A1", 2: "A2"}),
         ChargerSettings(charger_id="B", password_hash=hash_, evses={1: "B1"}),
@@ -150,7 +150,7 @@ def chargers(hash_: str) -> Sequence[ChargerSettings]:
 async def whole_edge(
     folder: Path, *, profiles: ProfileStore | None = None, **listener: Any
 ) -> AsyncIterator[Edge]:
-    """Run it."""
+    """Run the gateway."""
     log = io.StringIO()
     configure("debug", "json", log)
     inbox, clock = Inbox(), FixedClock()
@@ -191,7 +191,7 @@ async def whole_edge(
 
 
 def assert_clean(edge: Edge) -> None:
-    """No traceback, no fault of ours and no secret in the log."""
+    """Check that the log has no traceback, no internal fault and no secret."""
     text = edge.log.getvalue()
     assert "Traceback" not in text
     assert edge.lines("charger.failed", "gateway.failed") == []

@@ -25,6 +25,7 @@ from types import ModuleType
 
 import pytest
 
+import tests.support
 from edgegw.config.schema import Config
 from edgegw.ops.logs import EVENTS
 from tests.unit.test_docs import config_keys
@@ -184,6 +185,13 @@ def test_the_map_names_every_room() -> None:
         for name in left.split()
     ]
     assert sorted(drawn) == sorted(rooms())
+
+
+def test_the_map_of_the_support_modules_names_each_of_them() -> None:
+    """The docstring of tests.support has one line for each of its modules, and for nothing else."""
+    modules = [path.stem for path in (ROOT / "tests" / "support").glob("*.py") if path.stem != "__init__"]
+    named = re.findall(r"^- `(\w+)`: \S", tests.support.__doc__ or "", re.MULTILINE)
+    assert sorted(named) == sorted(modules)
 
 
 def texts() -> Iterator[tuple[Path, str]]:
