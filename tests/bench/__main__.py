@@ -1,7 +1,7 @@
-"""`python -m tests.bench [--only NAME]`: run the benchmarks, write build/bench.json and the table of docs/benchmarks.md.
+"""Run the benchmarks (`python -m tests.bench [--only NAME]`), and write build/bench.json and the table of docs/benchmarks.md.
 
-Exit status: 0 measured (a missed goal is a figure, not a failure), 2 usage. With `--only` the other figures of the file
-stay and the table is left alone, because it speaks of one run.
+Exit status: 0 measured (a missed goal is a figure, not a failure), 2 usage. With `--only` the other figures in the file
+are kept, and the table is not written, because it describes one whole run.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
 @click.option("--results", type=click.Path(path_type=Path), default=ROOT / "build" / "bench.json")
 @click.option("--document", type=click.Path(path_type=Path), default=ROOT / "docs" / "benchmarks.md")
 def main(only: Sequence[str], results: Path, document: Path) -> None:
-    """Measure what a gateway costs, beside what it is compared with."""
+    """Measure the gateway's costs, beside those of what it is compared with."""
     measured: list[Figure] = []
     for name in only or BENCHMARKS:
         began = time.monotonic()
@@ -62,7 +62,7 @@ def main(only: Sequence[str], results: Path, document: Path) -> None:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder on the disk that the repository is on: the system's own for such things may be in memory."""
+    """Yield a temporary folder on the repository's disk: the system's temporary folder may be in memory."""
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
         yield Path(folder)

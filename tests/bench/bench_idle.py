@@ -1,8 +1,8 @@
-"""What the daemon costs when nobody charges: its CPU share with 2 connected chargers and 2 meters.
+"""Measure the idle daemon's CPU share, with 2 connected chargers, 2 meters and no session.
 
-Measured: user and system time of a real `edgegw run` over wall time, once with meters that are read each second and once
-each minute, both daemons at once for half a minute. All that runs by itself is in it: status, ticks, journal, heartbeats.
-Not measured: the peer, which waits; sessions; what an MQTT broker or a scraper of metrics would add.
+Measured: user and system time of a real `edgegw run` over wall time, with meters that are read each second and each
+minute, both daemons at once for half a minute. This includes all periodic work: status, ticks, journal, heartbeats.
+Not measured: the peer, which is idle; sessions; the cost of an MQTT broker or of scraping metrics.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ SETTLE_S = 5.0
 
 
 def measure(folder: Path, *, short: bool) -> list[Figure]:
-    """Both daemons, side by side."""
+    """Measure both daemons side by side."""
     with contextlib.ExitStack() as stack:
         load = stack.enter_context(part("tests.bench.ocpp_load"))
         stations = {}

@@ -1,11 +1,11 @@
-"""Resident memory of the daemon with 2 and with 200 chargers, and the time from its start to READY.
+"""Measure the daemon's resident memory with 2 and with 200 chargers, and the time from its start to READY.
 
 Measured: Rss of /proc/PID/smaps_rollup of a real `edgegw run`, shared libraries included, after every meter was read and
-registered and every charger has booted, been configured and been quiet for some seconds. Two daemons of their own: one
-configured for 2 chargers and one for 200, each charger with its EVSE and meter, so that a further charger costs all that
-belongs to it; the connection alone is the large daemon with 3 and with all of its chargers connected.
-No TLS; the chargers offer no compression (it would add some 14 KiB each). The embedded peer is a process of its own and
-not counted, nor are MQTT and the sandbox. READY is what the daemon tells its service manager.
+registered and every charger has booted, been configured and been quiet for some seconds. Two daemons are compared: one
+configured for 2 chargers and one for 200, each charger with its EVSE and meter, so that the cost of a further charger
+includes these; the cost of a connection compares the large daemon with 3 and with all of its chargers connected.
+No TLS; the chargers offer no compression (it would add some 14 KiB each). The embedded peer is a separate process and
+not counted, nor are MQTT and the sandbox. READY is the daemon's notification of its service manager.
 """
 
 import contextlib
@@ -17,15 +17,13 @@ from tests.bench.figures import Figure
 from tests.bench.processes import part
 
 FEW, MANY = 2, 200
-FIRST = (
-    3  # one of each version: what the first of its kind brings (validators, code pages) is no connection's
-)
+FIRST = 3  # one of each version: the first of a version also loads validators and code, which is no cost of a connection
 QUIET_S = 9.0
 MB, KIB = 1_000_000, 1024
 
 
 def measure(folder: Path, *, short: bool) -> list[Figure]:
-    """A small and a large station."""
+    """Measure a small and a large station."""
     many, quiet_s = (5, 0.1) if short else (MANY, QUIET_S)
     with contextlib.ExitStack() as stack:
         load = stack.enter_context(part("tests.bench.ocpp_load"))

@@ -1,8 +1,8 @@
-"""Readings per second: a register read until its reading is decoded and accepted by the core, beside bare pymodbus reads.
+"""Measure readings per second, from the request to the core's acceptance, beside bare pymodbus reads.
 
 Measured: wall time of one meter read as fast as it answers, over loopback Modbus TCP from another process: schedule,
-request, checks on the answer, decoding to mWh, and the core's acceptance. Beside it `pymodbus` alone reads the same block
-of registers on the same event loop and throws it away.
+request, checks of the answer, decoding to mWh, and the core's acceptance. Beside it `pymodbus` alone reads the same block
+of registers on the same event loop and discards it.
 Not measured: a real meter, which needs 20 to 100 ms for an answer; RTU; the journal (a plain reading is not committed).
 """
 
@@ -30,7 +30,7 @@ METER = "eastron-sdm630"
 
 
 class Reader:
-    """The daemon's path for one meter, asking again as soon as a reading is there."""
+    """The daemon's path for one meter, which is read again as soon as a reading is accepted."""
 
     def __init__(self, profile: Profile, port: int) -> None:
         self._account = MeterAccount(
@@ -43,11 +43,11 @@ class Reader:
         self._done = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Run until cancelled."""
         await self._bus.run(self._emit)
 
     async def read(self, count: int) -> None:
-        """So many accepted readings."""
+        """Wait for `count` accepted readings."""
         self._left = count
         self._done.clear()
         self._bus.request("M")
@@ -70,10 +70,10 @@ class Reader:
 
 
 def measure(_folder: Path, *, short: bool) -> list[Figure]:
-    """Readings per second of both."""
+    """Measure the readings per second of both."""
     reads, rounds = (
         (20, 1) if short else (400, 25)
-    )  # short ones, so that both sides of a pair see the same machine
+    )  # short ones, so that both sides of a pair run under the same load
     profile = load_profile(configs() / "meters" / f"{METER}.json")
     with (
         part("tests.bench.modbus_meters", METER) as server,

@@ -1,9 +1,9 @@
-"""Messages per CPU second of the server, from a charger's frame to the answer it gets after the commit.
+"""Measure messages per CPU second of the server, from a charger's frame to the answer after the commit.
 
 Measured: user and system time of the server's process, all threads, while 20 chargers in another process send samples over
-loopback WebSockets, each with one CALL outstanding, as the standard demands. 20 chargers share a group commit; fewer share
-less and cost more each. The message is a sample of the five values that the gateway's own configuration asks for, in a
-running transaction; in one of twenty the state of charge changes.
+loopback WebSockets, each with one CALL outstanding, as the standard requires. 20 chargers share a group commit; with fewer,
+each message costs more. The message is a sample of the five measurands that the gateway configures, in a running
+transaction; in one of twenty the state of charge changes.
 Not measured: TLS and compression (no client offers it), meters and ledger (they answer from memory), latency.
 The package's server runs on asyncio as its documentation shows; the gateway and the echo run on uvloop, as the daemon does.
 """
@@ -25,7 +25,7 @@ UNIT = "messages/CPU s"
 
 
 def measure(folder: Path, *, short: bool) -> list[Figure]:
-    """All versions against all servers."""
+    """Measure all versions against all servers."""
     messages, rounds = (CHARGERS, 1) if short else (2_000, 7)
     figures: list[Figure] = []
     with contextlib.ExitStack() as stack:

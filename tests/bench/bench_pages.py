@@ -1,9 +1,9 @@
-"""First contentful paint of the drivers' first page in a Chromium that is slowed down as an old phone on a poor network is.
+"""Measure the first contentful paint of the drivers' first page, in a Chromium as slow as an old phone on a poor network.
 
-Measured: the page's own paint timing, in a fresh visit (nothing kept, connection included), median of the rounds. The network is
+Measured: the page's paint timing in a fresh visit (no cache, connection included), median of the rounds. The network is
 Chromium's own emulation (CDP Network.emulateNetworkConditions): Lighthouse's slow 4G (150 ms, 1,638 kbit/s), and the preset
 of that name in DevTools, which is slower (562.5 ms, 1,440 kbit/s). The processor is four times slower.
-Not measured: a real radio, a real phone, TLS. The pages stand on a small station in memory, in this process.
+Not measured: a real radio, a real phone, TLS. The pages show a small station in memory, in this process.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ SLOWER = 4
 
 
 def measure(folder: Path, *, short: bool) -> list[Figure]:
-    """One figure a network; none where there is no browser."""
+    """Measure one figure per network; none without a browser."""
     if reason := missing():
         sys.stderr.write(f"pages: {reason}\n")
         return []
@@ -36,7 +36,7 @@ def measure(folder: Path, *, short: bool) -> list[Figure]:
 
 async def _measure(rounds: int) -> list[Figure]:
     async with Drivers(World()).served() as origin, chromium() as browser:
-        await _paint(browser, origin, NETWORKS["pages.paint"])  # the first one warms server and browser up
+        await _paint(browser, origin, NETWORKS["pages.paint"])  # warms server and browser up
         found = {
             name: [await _paint(browser, origin, network) for _ in range(rounds)]
             for name, network in NETWORKS.items()

@@ -1,12 +1,12 @@
-"""Trades per second: from the closing of segments until every one of their trades is committed on the embedded peer.
+"""Measure trades per second, from the closing of segments until all their trades are committed on the embedded peer.
 
-Measured: wall time in which the gateway's loop, core and journal, the ledger client and the peer in a process of its own
-settle one segment of each of 100 charging sessions, which end at the same instant as all do at a quarter hour: lines with
-signed evidence, one RecordTrades, endorsement by two organisations, a block, the commit's news. Then the same with one.
-Beside it, in the same rounds: one ECDSA P-256 signature and one SQLite commit with synchronous=FULL, the least that a trade
-signed and stored by itself would need.
-Not measured: a Fabric network (docs/benchmarks.md names what was measured of it), market lines (all are retail).
-The segments are closed by `DrainStarted`, which cuts all meters at their last reading, as a daemon that ends does.
+Measured: wall time in which the gateway's loop, core and journal, the ledger client and the peer in a separate process
+settle one segment of each of 100 charging sessions, which end at the same instant, as at a quarter hour: lines with signed
+evidence, one RecordTrades, endorsement by two organisations, a block, the commit event. Then the same with one session.
+Beside it, in the same rounds: one ECDSA P-256 signature and one SQLite commit with synchronous=FULL, the minimum for a trade
+that is signed and stored by itself.
+Not measured: a Fabric network (docs/benchmarks.md has separate figures), market lines (all are retail).
+The segments are closed by `DrainStarted`, which cuts all meters at their last reading, as a daemon's shutdown does.
 """
 
 import asyncio
@@ -47,13 +47,13 @@ from tests.bench.processes import part
 from tests.bench.rounds import compared, interleaved
 
 EVSES, DRIVERS = 100, 10
-STEP_MWH = 2_000  # a segment's energy: two steps of a meter are plausible after any time
+STEP_MWH = 2_000  # a segment's energy: two steps of a meter are plausible after any duration
 LOOK_S = 0.001
 PARTS = 20
 
 
 class Site:
-    """Chargers, meters and representative: whatever is asked, registers are as `moved` left them."""
+    """Chargers, meters and representative; a request for a reading returns the registers that `moved` set."""
 
     def __init__(self, inbox: Inbox, clock: StationClock) -> None:
         self._inbox = inbox
@@ -72,7 +72,7 @@ class Site:
         )  # fmt: skip
 
     def moved(self, meter_id: str) -> None:
-        """Energy has flowed, and is read."""
+        """Advance a meter's register by a step, and emit the reading."""
         self._registers[meter_id] += STEP_MWH
         self.request(meter_id)
 
@@ -86,7 +86,7 @@ class Site:
 
 
 class Bench:
-    """A gateway with running sessions at a real peer."""
+    """A gateway with running sessions and a real peer."""
 
     def __init__(self, client: LedgerClient, world: LedgerWorld, folder: Path) -> None:
         self._inbox = Inbox()
@@ -125,7 +125,7 @@ class Bench:
         )
 
     async def settle(self, count: int) -> float:
-        """Trades per second for one segment of each of `count` sessions."""
+        """Settle one segment of each of `count` sessions, and return the trades per second."""
         for name in _names()[:count]:
             self._site.moved(f"M-{name}")
         await self._until(lambda: not len(self._inbox))
@@ -136,7 +136,7 @@ class Bench:
         return count / (time.perf_counter() - began)
 
     async def close(self) -> None:
-        """End the loops and the file."""
+        """Stop the loops and close the journal."""
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -154,7 +154,7 @@ class Bench:
 
 
 def measure(folder: Path, *, short: bool) -> list[Figure]:
-    """A batch and a single trade, beside their parts."""
+    """Measure a batch and a single trade, beside their parts."""
     data = folder / "peer"
     rounds = 1 if short else 9
     with contextlib.ExitStack() as stack:
@@ -199,7 +199,7 @@ class Parts:
         self._db.execute("CREATE TABLE trade (body TEXT)")
 
     def rate(self) -> float:
-        """How many of both a second."""
+        """Return how many pairs of both are done per second."""
         began = time.perf_counter()
         for number in range(PARTS):
             signature = self._key.sign(b"x" * 600, ec.ECDSA(hashes.SHA256()))

@@ -1,10 +1,11 @@
-"""What 200 phones with live updates cost a station, and what they do to its answers to chargers.
+"""Measure the cost of 200 phones with live updates, and their effect on the station's answers to chargers.
 
 Measured: user and system time of a real `edgegw run` over wall time, and the time from a charger's sample to its answer (after
-the commit on disk), while two chargers send twenty samples a second each. In turn with nobody at the pages and with 200 streams
-of a driver whose car charges, so that every update is drawn and sent: A B A B. Phones and chargers are two other processes.
-Not measured: TLS, a browser, the pages themselves (a stream outlives its page), drivers at many EVSEs (what each of them
-sees is drawn by itself).
+the commit on disk), while two chargers send twenty samples per second each. Rounds without phones alternate with rounds of
+200 streams of a driver whose car charges, so that every update is rendered and sent. Phones and chargers are separate
+processes.
+Not measured: TLS, a browser, the pages themselves (a stream lives longer than its page's request), drivers at many EVSEs
+(each EVSE's update is rendered separately).
 """
 
 from dataclasses import dataclass, field
@@ -20,15 +21,15 @@ from tests.bench.rounds import interleaved
 PHONES = 200
 MESSAGES, ROUNDS = 400, 4  # of each charger in a round
 EVERY_S = (
-    0.05  # the state of charge moves with every twentieth sample: each second there is something new to see
+    0.05  # the state of charge changes with every twentieth sample, so that there is an update each second
 )
 CHARGERS = 2
-VERSION, EVSE = "2.0.1", "E-2.0.1-0"  # the charger whose driver looks at the page
+VERSION, EVSE = "2.0.1", "E-2.0.1-0"  # the charger whose driver watches the page
 
 
 @dataclass(slots=True, kw_only=True)
 class _Side:
-    """With so many phones, or with none."""
+    """One side of the comparison: with phones or without."""
 
     station: Daemon
     load: Part
@@ -39,7 +40,7 @@ class _Side:
     updates_a_second: list[float] = field(default_factory=list)
 
     def share(self) -> float:
-        """One round: the daemon's CPU share in percent of a core."""
+        """Run one round, and return the daemon's CPU share in percent of a core."""
         if self.count:
             self.phones.ask(watch=self.count)
         before_s = self.station.process.cpu_s()
@@ -53,7 +54,7 @@ class _Side:
 
 
 def measure(folder: Path, *, short: bool) -> list[Figure]:
-    """Rounds without and with phones."""
+    """Measure rounds without and with phones."""
     count, messages, rounds = (3, 40, 1) if short else (PHONES, MESSAGES, ROUNDS)
     with (
         part("tests.bench.ocpp_load") as load,
@@ -93,6 +94,6 @@ def _figures(shares: dict[str, list[float]], *, alone: _Side, watched: _Side) ->
 
 
 def _percentile(side: _Side, percent: int) -> float:
-    """Over all rounds but the first, which warms up."""
+    """Return a percentile over all rounds but the first, which warms up."""
     all_ms = [one for latencies in side.latencies_ms[1:] for one in latencies]
     return quantiles(all_ms, n=100)[percent - 1]

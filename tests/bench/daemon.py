@@ -1,7 +1,7 @@
-"""A real daemon for a benchmark: `edgegw run` with as many chargers, EVSEs and meters as wanted, beside a peer of its own.
+"""Run a real `edgegw run` for a benchmark, with any number of chargers, EVSEs and meters, and its own peer.
 
 Every charger has one EVSE and every EVSE its meter; up to 32 meters share a connection, as on an RS-485 line behind a
-gateway. The peer, the meters and the chargers are other processes. Passwords are hashed as `edgegw` hashes them.
+gateway. The peer, the meters and the chargers are separate processes. Passwords are hashed as `edgegw` hashes them.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from tests.bench.processes import Part, part
 
 METERS_A_LINE = 32
 READY_S = 60.0
-HEARTBEAT_S = 300  # as the daemon asks for
+HEARTBEAT_S = 300  # the interval in the daemon's answer to a BootNotification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """A running daemon; `ready_s` is how long it took to say READY=1 to its service manager."""
+    """A running daemon; `ready_s` is the time from its start to READY=1."""
 
     process: Part
     port: int
@@ -42,7 +42,7 @@ class Daemon:
     pages_port: int
 
     def status(self) -> dict[str, Any]:
-        """What it last said of itself; empty before it did."""
+        """Return its last status; empty before the first."""
         try:
             said: dict[str, Any] = json.loads(self.status_file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -50,7 +50,7 @@ class Daemon:
         return said
 
     def wait_for(self, **counts: int) -> None:
-        """Until its status tells these; raises TimeoutError."""
+        """Wait until its status has these values. Raise TimeoutError if it takes too long."""
         deadline_s = time.monotonic() + READY_S
         while any(self.status().get(name) != count for name, count in counts.items()):
             if time.monotonic() > deadline_s:
@@ -58,7 +58,7 @@ class Daemon:
             time.sleep(0.1)
 
     def connect(self, load: Part, *, already: int = 0, until: int | None = None, start: bool = False) -> None:
-        """So many chargers, all of them if not told, dial in, boot and beat or `start` a transaction, in three versions."""
+        """Connect chargers up to number `until` (default all), which boot and send heartbeats or `start` a transaction."""
         wanted, there = _shares(self.chargers if until is None else until), _shares(already)
         for version, count in wanted.items():
             first = there.get(version, 0)
@@ -72,7 +72,7 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemon(folder: Path, *, chargers: int, poll_s: int, pages: bool = False) -> Iterator[Daemon]:
-    """A daemon whose meters have all been read and registered, and nobody connected; ended with the block.
+    """Run a daemon until the end of the block; yield it when all meters are registered, before any charger connects.
 
     `pages`: with its representative, an exchange, and drivers' pages.
     """
@@ -115,7 +115,7 @@ def daemon(folder: Path, *, chargers: int, poll_s: int, pages: bool = False) -> 
 
 @contextlib.contextmanager
 def _service_manager(path: Path) -> Iterator[socket.socket]:
-    """The socket that systemd would listen on (sd_notify(3))."""
+    """Yield the socket on which systemd would listen (sd_notify(3))."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(path))
         listener.settimeout(READY_S)
@@ -128,7 +128,7 @@ def _wait_ready(manager: socket.socket) -> None:
 
 
 def _shares(chargers: int) -> dict[str, int]:
-    """How many speak which version: as equal as it goes, the oldest first."""
+    """Return the number of chargers per version, as equal as possible, the oldest version first."""
     share, rest = divmod(chargers, len(VERSIONS))
     return {version: count for number, version in enumerate(VERSIONS) if (count := share + (number < rest))}
 

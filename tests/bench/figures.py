@@ -1,8 +1,8 @@
-"""The result of the benchmarks: `build/bench.json`, and the table of docs/benchmarks.md that is made of it.
+"""Write the benchmarks' results to `build/bench.json`, and the table of docs/benchmarks.md.
 
-Decides the form of a figure and what each name means. A figure is `{value, unit, baseline, ratio}`: `baseline` is what the
-other side of the comparison did in the same run (or the goal's own unit, None where there is no other side), `ratio` is
-value / baseline. Never measures.
+Decides the format of a figure and the meaning of each name. A figure is `{value, unit, baseline, ratio}`: `baseline` is the
+value of the other side of the comparison in the same run (None if there is none), `ratio` is value / baseline. Never
+measures.
 """
 
 import json
@@ -21,7 +21,7 @@ KEYS = ("value", "unit", "baseline", "ratio")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One measured figure, and the other side's in the same run."""
+    """One measured figure, and the baseline of the same run."""
 
     name: str
     value: float
@@ -30,13 +30,13 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """Ours over theirs."""
+        """Value over baseline; None without a baseline."""
         return None if not self.baseline else self.value / self.baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """A name's row in the table. `goal` bounds `field`, from below or from above; None: no goal was set."""
+    """A name's row in the table. A goal bounds `field` from below or from above; None: there is no goal."""
 
     text: str
     baseline: str = NOTHING
@@ -46,14 +46,14 @@ class Meaning:
 
     @property
     def goal(self) -> str:
-        """The goal as people read it."""
+        """The goal as text."""
         what = "ratio " if self.field == "ratio" else ""
         if self.least is not None:
             return f"{what}≥ {self.least:g}"
         return NOTHING if self.most is None else f"{what}≤ {self.most:g}"
 
     def is_met(self, row: Mapping[str, Any]) -> bool | None:
-        """Whether the goal is met; None without a goal."""
+        """Return whether the goal is met; None without a goal."""
         measured = row[self.field]
         if self.least is not None:
             return bool(measured >= self.least)
@@ -130,7 +130,7 @@ MEANINGS: Mapping[str, Meaning] = {
 
 
 def rows_of(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:
-    """What is written: name -> value, unit, baseline, ratio. Raises AssertionError for a name without a meaning."""
+    """Return value, unit, baseline and ratio by name. Raise AssertionError for a name without a meaning."""
     rows = {}
     for figure in figures:
         assert figure.name in MEANINGS, figure.name
@@ -144,7 +144,7 @@ def rows_of(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:
 
 
 def write(path: Path, figures: Sequence[Figure], *, keep: bool = False) -> dict[str, dict[str, Any]]:
-    """Write the file, `keep`ing figures of other names that are there; gives all rows."""
+    """Write the file and return all rows; with `keep`, figures of other names in it are kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(path.read_text(encoding="utf-8")) if keep and path.exists() else {}
     rows = {**before, **rows_of(figures)}
@@ -154,7 +154,7 @@ def write(path: Path, figures: Sequence[Figure], *, keep: bool = False) -> dict[
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], *, when: datetime) -> str:
-    """The table with its date and machine, between its markers."""
+    """Return the table with its date and machine, between its markers."""
     lines = [
         BEGIN,
         f"`make bench` of {when.astimezone(UTC):%Y-%m-%d %H:%M} UTC, on {machine()}.",
@@ -176,7 +176,7 @@ def table(rows: Mapping[str, Mapping[str, Any]], *, when: datetime) -> str:
 
 
 def put_table(document: Path, text: str) -> None:
-    """Replace what stands between the markers; raises ValueError where there are none."""
+    """Replace the text between the markers. Raise ValueError if there are none."""
     before, found, rest = document.read_text(encoding="utf-8").partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
@@ -185,7 +185,7 @@ def put_table(document: Path, text: str) -> None:
 
 
 def machine() -> str:
-    """Processor, number of cores, memory, system and Python: what a reader needs to compare, and no more."""
+    """Return processor, number of cores, memory, system and Python."""
     cpuinfo = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     model = re.search(r"^model name\s*: (.+)$", cpuinfo, re.MULTILINE)
     meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
@@ -201,5 +201,5 @@ def machine() -> str:
 
 
 def _rounded(number: float) -> float:
-    """Four significant digits: more were never measured."""
+    """Return four significant digits: the measurement is not more precise."""
     return float(f"{number:.4g}")

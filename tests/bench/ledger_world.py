@@ -1,4 +1,4 @@
-"""A ledger for benchmarks: an embedded peer in a process of its own, and what must stand on it before a first trade."""
+"""Run a ledger for benchmarks: an embedded peer in a separate process, with the records that a first trade needs."""
 
 import asyncio
 import contextlib
@@ -26,14 +26,14 @@ DEPOSIT_MTOK = 2_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class LedgerWorld:
-    """Where the peer's files are and where it answers."""
+    """The peer's files and endpoint."""
 
     data: Path
     endpoint: str
 
     @contextlib.asynccontextmanager
     async def client(self, member: str) -> AsyncIterator[LedgerClient]:
-        """A client with an identity, `MSP/name`."""
+        """Open a client with an identity, `MSP/name`."""
         crypto = self.data / "crypto"
         signer, roots = load_signer(crypto / member), load_trust(crypto / "trust.json")
         async with LedgerClient(
@@ -42,7 +42,7 @@ class LedgerWorld:
             yield client
 
     async def found(self, drivers: int) -> list[str]:
-        """Constants, tariff, station, gateway, and so many drivers with tokens; gives the drivers' ids."""
+        """Write constants, tariff, station, gateway, and drivers with tokens; return the drivers' ids."""
         async with self.client("EVUserMSP/admin") as admin:
             await admin.execute("Configure", {"channel": "energych", "cutoffS": 300})
         await self._post_tariff()
@@ -84,10 +84,10 @@ class LedgerWorld:
 
 
 def peer_arguments(data: Path) -> tuple[str, ...]:
-    """What starts the peer as the daemon starts it."""
+    """Return the arguments with which the daemon starts the peer."""
     return ("edgegw.peer", "--data", str(data), "--listen", "127.0.0.1:0")
 
 
 def world_of(peer: Part, data: Path) -> LedgerWorld:
-    """A started peer's world."""
+    """Return the world of a started peer."""
     return LedgerWorld(data, str(peer.hear()["listening"]))

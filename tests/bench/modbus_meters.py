@@ -1,7 +1,7 @@
-"""A Modbus TCP server for a benchmark: any unit of any address is the same kind of meter, and counts up with each read.
+"""Serve meters over Modbus TCP for a benchmark: any unit is a meter of the same model, and counts up with each read.
 
-As little as possible, so that its client is what is measured: no library, no checks. The words are those of the
-simulator's `MeterModel`, whose registers are made once for each state and then served from memory.
+It does as little as possible, so that the benchmark measures the client: no library, no checks. The words are those of the
+simulator's `MeterModel`, computed once per state and then served from memory.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from edgegw.common.bundled_files import configs
 from firmware_sim.meter import MeterModel, Physics
 from tests.bench.processes import say
 
-STEPS = 64  # different states, so that registers move and no word has to be made twice
+STEPS = 64  # number of states, so that registers move and all words are cached
 _HEADER = struct.Struct(">HHHBBHH")  # transaction, protocol, length, unit, function, address, count
 
 
@@ -34,8 +34,8 @@ class Meters(asyncio.Protocol):
         self._reads: dict[int, int] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to answer."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own, not a subclass
+        """Keep the transport for the answers."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's class is not a subclass
 
     def data_received(self, data: bytes) -> None:
         """Answer each whole request."""
@@ -56,7 +56,7 @@ class Meters(asyncio.Protocol):
 
 
 async def serve(profile: str) -> None:
-    """Serve on a free port, told on standard output."""
+    """Serve on a free port, and print it."""
     model = MeterModel(configs() / "meters" / f"{profile}.json", serial="10000001")
     server = await asyncio.get_running_loop().create_server(lambda: Meters(model), "127.0.0.1", 0)
     say(port=server.sockets[0].getsockname()[1])
@@ -65,5 +65,5 @@ async def serve(profile: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # there is nothing to save
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # there is no state to save
     uvloop.run(serve(sys.argv[1]))

@@ -1,10 +1,10 @@
-"""The chargers of a benchmark, in a process of their own: each has one CALL outstanding, as the standard demands.
+"""Run the chargers of a benchmark in a separate process; each has one CALL outstanding, as the standard requires.
 
-Told over standard input: `{"open": {"name", "port", "version", "first", "count", "start", "beats_s"}}` opens connections,
-starts a transaction on each or lets it beat, `{"run": {"name", "messages"}}` sends so many samples over them and tells the
-wall seconds. `{"pace": {"messages", "every_s"}}` sends so many samples over each connection that has a transaction, one at each
-beat, and tells how long each answer took.
-Answers every CALL of the other side with yes. The other side may echo: then its own frame is the answer.
+Commands are JSON lines on standard input: `{"open": {"name", "port", "version", "first", "count", "start", "beats_s"}}` opens
+connections, and starts a transaction on each or lets it send heartbeats; `{"run": {"name", "messages"}}` sends that many
+samples over them and prints the wall seconds; `{"pace": {"messages", "every_s"}}` sends that many samples over each
+connection with a transaction, one every `every_s`, and prints how long each answer took.
+Every CALL of the server is accepted. The server may echo: then the returned frame is the answer.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Charger:
     beating: asyncio.Task[None] | None = None
 
     async def call(self, text: str) -> Any:
-        """Send a CALL; its answer, an echo included."""
+        """Send a CALL and return its answer, or its echo."""
         await self.socket.send(text)
         while True:
             answer = await self.socket.recv()
@@ -64,13 +64,13 @@ class Charger:
         await self.socket.send(json.dumps([3, message_id, result]))
 
     def prepare(self, count: int) -> None:
-        """Make texts before they are timed."""
+        """Build the messages before the timing starts."""
         self.prepared = [
             ocpp_messages.sample(self.version, self.transaction, next(self.numbers)) for _ in range(count)
         ]
 
     async def beat(self, every_s: float) -> None:
-        """Be an idle charger: a Heartbeat now and then, and every CALL of the other side answered."""
+        """Act as an idle charger: send a Heartbeat every `every_s`, and answer every CALL of the server."""
         for number in itertools.count():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(every_s):
@@ -81,7 +81,7 @@ class Charger:
             await self.socket.send(ocpp_messages.call(f"beat{number}", "Heartbeat", {}))
 
     async def send_paced(self, every_s: float) -> list[float]:
-        """All of them, one at each beat; how many milliseconds each answer took."""
+        """Send the prepared messages, one every `every_s`; return the milliseconds of each answer."""
         taken: list[float] = []
         beat = time.perf_counter()
         for text in self.prepared:
@@ -94,14 +94,14 @@ class Charger:
         return taken
 
     async def send_prepared(self) -> None:
-        """All of them, one after the other."""
+        """Send the prepared messages one after the other."""
         for text in self.prepared:
             answer = await self.call(text)
             assert answer.startswith("[3,") or answer == text, answer
 
 
 async def open_charger(port: int, version: str, number: int, *, start: bool) -> Charger:
-    """Dial in without compression, boot, and `start` a transaction."""
+    """Connect without compression, boot, and with `start` begin a transaction."""
     charger_id = f"CP-{version}-{number}"
     credentials = base64.b64encode(f"{charger_id}:{PASSWORD}".encode()).decode()
     socket = await connect(
@@ -123,7 +123,7 @@ async def open_charger(port: int, version: str, number: int, *, start: bool) -> 
 
 
 async def serve() -> None:
-    """Do what is asked on standard input, one thing at a time."""
+    """Execute the commands on standard input, one at a time."""
     groups: dict[str, list[Charger]] = {}
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -1,7 +1,7 @@
-"""What the simulated chargers of a benchmark say, as texts: the five values that the gateway's own configuration asks for.
+"""Build the messages of a benchmark's chargers, with the five measurands that the gateway configures.
 
-A sample every ten seconds at 11 kW, so that the state of charge (60 kWh) rises by one in twenty of them. Each message
-differs from the last in its id, its time and its register.
+There is a sample every ten seconds at 11 kW, so that the state of charge (60 kWh) rises by one percent in twenty samples.
+Each message differs from the last in its id, its time and its register.
 """
 
 import json
@@ -13,7 +13,7 @@ SINCE = "2026-11-22T08:00:00.000Z"
 
 
 def boot(version: str) -> str:
-    """The first CALL of a connection."""
+    """Return the BootNotification of a connection."""
     if version == "1.6":
         return call("b", "BootNotification", {"chargePointVendor": "Vendor", "chargePointModel": "Model"})
     station = {"vendorName": "Vendor", "model": "Model"}
@@ -21,7 +21,7 @@ def boot(version: str) -> str:
 
 
 def start(version: str, transaction: str) -> str:
-    """The start of a transaction; 1.6 learns its number from the answer."""
+    """Return the start of a transaction; in 1.6 the answer has its id."""
     if version == "1.6":
         payload = {"connectorId": 1, "idTag": TOKEN, "meterStart": 1_000_000, "timestamp": SINCE}
         return call("s", "StartTransaction", payload)
@@ -41,7 +41,7 @@ def start(version: str, transaction: str) -> str:
 
 
 def sample(version: str, transaction: str, number: int) -> str:
-    """The `number`-th periodic sample: MeterValues in 1.6, TransactionEvent in 2.x."""
+    """Return the `number`-th periodic sample: MeterValues in 1.6, TransactionEvent in 2.x."""
     time = f"2026-11-22T{9 + number // 360 % 12:02d}:{number // 6 % 60:02d}:{number % 6 * 10:02d}.000Z"
     if version == "1.6":
         values = [{**value, "value": str(value["value"])} for value in _values(number, "1.6")]
@@ -64,7 +64,7 @@ def sample(version: str, transaction: str, number: int) -> str:
 
 
 def call(message_id: str, action: str, payload: dict[str, Any]) -> str:
-    """A CALL's text."""
+    """Return a CALL as text."""
     return json.dumps([2, message_id, action, payload], separators=(",", ":"))
 
 

@@ -1,9 +1,9 @@
-"""Three servers for the same chargers, each a process of its own: `gateway DIR`, `package`, `echo`. Each tells its port.
+"""Run one of three servers for the same chargers in a separate process: `gateway DIR`, `package` or `echo`.
 
-`gateway` is what the daemon runs between a charger's frame and the answer: listener, schema check, core, group commit on
-disk (WAL, synchronous=FULL), answer after the commit. Ledger and meters answer at once from memory, so that what is
-measured is the OCPP side alone. `package` is what the `ocpp` package's documentation shows: routing, `@on` handlers that
-answer, validation as it is by default. `echo` sends each frame back and knows nothing.
+Each prints its port. `gateway` is the daemon's path from a charger's frame to the answer: listener, schema check, core, group
+commit on disk (WAL, synchronous=FULL), answer after the commit. Ledger and meters answer at once from memory, so that only
+the OCPP side is measured. `package` is the server of the `ocpp` package's documentation: routing, `@on` handlers, default
+validation. `echo` sends each frame back.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class Ledger:
 
 
 class Meters:
-    """ports.MeterPort whose registers stand still."""
+    """ports.MeterPort with constant registers."""
 
     def __init__(self, emit: Callable[[Event], None], clock: StationClock) -> None:
         self._emit = emit
@@ -155,7 +155,7 @@ async def gateway(folder: Path) -> None:
 
 
 class Charger16(ocpp.v16.ChargePoint):  # type: ignore[misc]  # the library has no types
-    """A 1.6 server as in the package's documentation."""
+    """A 1.6 server, as in the package's documentation."""
 
     @on("BootNotification")  # type: ignore[untyped-decorator]  # same
     def boot(self, **_told: Any) -> Any:
@@ -177,7 +177,7 @@ def _charger2(package: Any) -> type:
     results = package.call_result
 
     class Charger2(package.ChargePoint):  # type: ignore[misc]  # the library has no types
-        """A 2.x server as in the package's documentation."""
+        """A 2.x server, as in the package's documentation."""
 
         @on("BootNotification")  # type: ignore[untyped-decorator]  # same
         def boot(self, **_told: Any) -> Any:
@@ -193,7 +193,7 @@ def _charger2(package: Any) -> type:
 
 
 async def package() -> None:
-    """Serve as the package's documentation shows, until cancelled."""
+    """Serve as in the package's documentation, until cancelled."""
     classes = {
         "ocpp1.6": Charger16, "ocpp2.0.1": _charger2(ocpp.v201), "ocpp2.1": _charger2(ocpp.v21)
     }  # fmt: skip
@@ -207,7 +207,7 @@ async def package() -> None:
 
 
 async def echo() -> None:
-    """Send back whatever comes, until cancelled."""
+    """Send every message back, until cancelled."""
 
     async def on_connect(connection: ServerConnection) -> None:
         async for frame in connection:
@@ -225,7 +225,7 @@ async def _serve(on_connect: Callable[[ServerConnection], Any]) -> None:
 
 def main(kind: str, *folder: str) -> None:
     """Serve until SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # there is nothing to save
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # there is no state to save
     if kind == "gateway":
         uvloop.run(gateway(Path(folder[0])))
     elif kind == "package":

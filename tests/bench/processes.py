@@ -1,6 +1,6 @@
-"""Child processes of a benchmark: started, told and heard in JSON lines, their CPU time and memory read from outside.
+"""Start the child processes of a benchmark, exchange JSON lines with them, and measure their CPU time and memory.
 
-Decides nothing about what is measured. Linux only: CLOCK_PROCESS_CPUTIME of another process, and /proc.
+Linux only: it uses the CPU clock of another process, and /proc.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ END_S = 20.0
 
 @dataclass(slots=True)
 class Part:
-    """A running process; what it says on standard output are JSON lines."""
+    """A running process, which prints JSON lines on standard output."""
 
     process: subprocess.Popen[str]
 
@@ -30,26 +30,26 @@ class Part:
         return self.process.pid
 
     def cpu_s(self) -> float:
-        """User and system time of all its threads so far (clock_getcpuclockid(3))."""
+        """Return user and system time of all its threads so far (clock_getcpuclockid(3))."""
         return time.clock_gettime((~self.pid << 3) | 2)
 
     def rss_bytes(self) -> int:
-        """Resident memory now, shared pages included, and those pages that are its own."""
+        """Return its resident memory now, including shared pages (RSS)."""
         return _rollup(self.pid, "Rss")
 
     def own_bytes(self) -> int:
-        """Resident pages that no other process maps (USS)."""
+        """Return its resident memory that no other process maps (USS)."""
         return _rollup(self.pid, "Private_Clean") + _rollup(self.pid, "Private_Dirty")
 
     def ask(self, **question: object) -> dict[str, Any]:
-        """Say a line, and wait for the answer."""
+        """Send a line and return the answer."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
         return self.hear()
 
     def hear(self) -> dict[str, Any]:
-        """The next JSON line; raises RuntimeError where it has ended."""
+        """Return its next JSON line. Raise RuntimeError if it has ended."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
@@ -58,7 +58,7 @@ class Part:
         return said
 
     def end(self) -> int:
-        """SIGTERM, SIGKILL where that does not help; its exit status."""
+        """End it with SIGTERM, or SIGKILL after a timeout; return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -72,7 +72,7 @@ class Part:
 def part(
     *arguments: str, environment: dict[str, str] | None = None, log: Path | None = None
 ) -> Iterator[Part]:
-    """`python -m ARGUMENTS` for as long as the block; errors go to `log`, or to our own."""
+    """Run `python -m ARGUMENTS` until the end of the block; standard error goes to `log` or is inherited."""
     with contextlib.ExitStack() as stack:
         errors = stack.enter_context(log.open("ab")) if log else None
         process = subprocess.Popen(
@@ -96,7 +96,7 @@ def part(
 
 
 def say(**answer: object) -> None:
-    """A child's line to whoever started it."""
+    """Print a JSON line for the parent process."""
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

@@ -1,7 +1,7 @@
-"""Rounds: two or more sides measured in turn, A B A B, so that a machine that slows down slows all of them.
+"""Measure two or more sides in turn (A B A B), so that a change of the machine's speed affects all of them.
 
-Decides that a figure is the median over the rounds, and a ratio the median of the rounds' own ratios. The first round
-warms up and does not count.
+A figure is the median over the rounds, and a ratio is the median of the rounds' ratios. The first round warms up and does
+not count.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from statistics import median
 
 
 def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """What each side measured in each round but the first."""
+    """Return each side's values in all rounds but the first."""
     found: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(rounds + 1):
         for name, side in sides.items():
@@ -20,6 +20,6 @@ def interleaved(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[s
 
 
 def compared(ours: list[float], theirs: list[float]) -> tuple[float, float]:
-    """(our median, the baseline that makes value / baseline the median of the rounds' ratios)."""
+    """Return (median of `ours`, baseline), where their ratio is the median of the rounds' ratios."""
     value = median(ours)
     return value, value / median(a / b for a, b in zip(ours, theirs, strict=True))

@@ -1,8 +1,8 @@
-"""Phones that look at a station's pages, in a process of their own: one driver logs in, and many phones watch live.
+"""Run phones that watch a station's pages in a separate process: one driver logs in, and many phones get live updates.
 
-Told over standard input: `{"enter": {"port", "evse_id", "card"}}` signs somebody up, gets tokens and links a card, `{"watch": COUNT}` opens
-so many streams of the EVSE's page for this driver, `{"count": true}` tells how many updates came since the last time,
-`{"leave": true}` closes them all. Speaks plain HTTP/1.1 and nothing of a browser: no script runs.
+Commands are JSON lines on standard input: `{"enter": {"port", "evse_id", "card"}}` signs a driver up, buys tokens and links
+a card; `{"watch": COUNT}` opens that many streams of the EVSE's page; `{"count": true}` prints the number of updates since
+the last time; `{"leave": true}` closes all streams. It is a plain HTTP/1.1 client and runs no scripts.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ import uvloop
 
 from tests.bench.processes import say
 
-ADDRESSES = 8  # of loopback: one address may not take all streams
+ADDRESSES = 8  # of loopback, because the number of streams per address is limited
 _STREAM = re.compile(r'sse-connect="([^"]+)"')
 _QUOTE = re.compile(r'name="quote_id" value="([^"]+)"')
 _TOKEN = re.compile(r'name="form_token" value="(\w+)"')
@@ -36,7 +36,7 @@ class Phones:
     watching: list[asyncio.Task[None]] = field(default_factory=list)
 
     def enter(self, port: int, evse_id: str, card: str) -> None:
-        """Sign up, get tokens, link the card, and find the stream on the EVSE's page."""
+        """Sign up, buy tokens, link the card, and find the stream on the EVSE's page."""
         self.host = f"127.0.0.1:{port}"
         login = f"driver{secrets.token_hex(4)}"
         self._send(
@@ -81,7 +81,7 @@ class Phones:
         return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
 
     async def watch(self, count: int) -> None:
-        """So many phones, each with its first update."""
+        """Open `count` streams, and wait for the first update of each."""
         there = [asyncio.Event() for _ in range(count)]
         self.watching = [
             asyncio.create_task(self._one(event, address=f"127.0.0.{2 + number % ADDRESSES}"))
@@ -108,7 +108,7 @@ class Phones:
             writer.close()
 
     async def leave(self) -> None:
-        """All phones go."""
+        """Close all streams."""
         for one in self.watching:
             one.cancel()
         ended = await asyncio.gather(*self.watching, return_exceptions=True)
@@ -118,7 +118,7 @@ class Phones:
 
 
 async def serve() -> None:
-    """Do what is asked on standard input, one thing at a time."""
+    """Execute the commands on standard input, one at a time."""
     phones = Phones()
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
