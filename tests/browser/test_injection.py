@@ -1,4 +1,4 @@
-"""Fifty hostile texts, through every field that comes from a charger or a person: none of them runs, leads away or hides."""
+"""None of fifty hostile texts, through every field from a charger or a person, runs, leads away or hides anything."""
 
 import re
 from collections.abc import Iterator, Mapping

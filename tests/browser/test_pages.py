@@ -1,4 +1,4 @@
-"""Every page in a real browser, in both languages and at both sizes: nothing foreign is asked for, axe finds nothing."""
+"""Every page in a real browser, in both languages and sizes, requests nothing foreign and has no axe violation."""
 
 import pytest
 from playwright.async_api import Browser
@@ -113,7 +113,7 @@ async def test_a_first_visit_is_small(browser: Browser) -> None:
 
 
 async def test_the_pages_work_without_scripts(browser: Browser) -> None:
-    """With JavaScript turned off every page still opens, and says what it is in a heading."""
+    """Without JavaScript every page opens, and has a heading."""
     drivers = Drivers(World())
     token = await somebody(drivers)
     async with drivers.served() as origin, visit(browser, origin, scripts=False) as there:

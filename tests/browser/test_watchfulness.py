@@ -1,4 +1,4 @@
-"""What a visit must not overlook: each fault that it is there to see is made once, and seen."""
+"""A browser visit detects each kind of fault: each is made once, and found."""
 
 from collections.abc import Sequence
 
@@ -59,7 +59,7 @@ async def test_each_fault_is_seen(browser: Browser) -> None:
 
 
 async def test_what_some_cannot_read_is_seen(browser: Browser) -> None:
-    """A picture without a name does not pass; skipped where nobody judges, and then no page is judged."""
+    """A picture without a name is found by axe; without axe no page is judged and the test is skipped."""
     if not axe()[0]:
         pytest.skip(axe()[1])
     drivers = Drivers(World(), further={"faulty": faulty})

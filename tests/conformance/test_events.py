@@ -1,4 +1,4 @@
-"""Events of committed transactions: from any point on, in order, each once."""
+"""Events of committed transactions come from any start position on, in order, each once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def added(client: LedgerClient, key: str) -> int:
 
 
 async def test_events_are_replayed_from_a_block(ledger_network: LedgerNetwork) -> None:
-    """All of them since then, in order, with block, transaction and content; then what comes."""
+    """All events since a block come in order, with block, transaction and content; then new ones."""
     key = fresh()
     async with client_of(ledger_network) as client:
         blocks = [await added(client, key) for _ in range(3)]
@@ -71,7 +71,7 @@ async def test_events_go_on_behind_a_checkpoint(ledger_network: LedgerNetwork) -
 
 
 async def test_what_is_invalid_announces_nothing(ledger_network: LedgerNetwork) -> None:
-    """Of two on one version there is one event."""
+    """Of two transactions that conflict, only the valid one has an event."""
     key = fresh()
     async with client_of(ledger_network) as client:
         start = await client.height()
@@ -86,7 +86,7 @@ async def test_what_is_invalid_announces_nothing(ledger_network: LedgerNetwork) 
 
 
 async def test_events_from_now_on(ledger_network: LedgerNetwork) -> None:
-    """Without a start only what is committed after the stream was asked for."""
+    """Without a start position only events committed after the request come."""
     key = fresh()
     async with client_of(ledger_network) as client:
         await added(client, key)

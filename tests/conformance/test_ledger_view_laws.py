@@ -1,4 +1,4 @@
-"""What pages rely on of `ports.representative.LedgerView`: one suite on the fake and on the view of a client over real blocks."""
+"""What pages rely on of `ports.representative.LedgerView`, checked on the fake and on a client's view of real blocks."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ STATIONS = (("ST2", "wydm9"), ("ST1", "wydm9"), ("ST3", "wydm9c"), ("ST4", "xn76
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A view on which `STATIONS` and a trade are, and two intervals: one whose price is fixed, one whose is not."""
+    """A view with `STATIONS`, a trade, and two intervals: one whose price is fixed, one whose price is not."""
 
     view: LedgerView
     trade_id: str
@@ -64,7 +64,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path, day: Run) -> Stage:
 
 @pytest.mark.parametrize("product", ["CHARGE", "DISCHARGE"])
 async def test_a_price_says_whether_it_is_fixed(stage: Stage, product: Product) -> None:
-    """It is of what was asked, lies between its bounds, and a fixed one stays as it is."""
+    """A price is of the requested interval, lies between its bounds, and once fixed does not change."""
     charge = await stage.view.price("CHARGE", stage.fixed)
     later = await stage.view.price(product, stage.open)
     assert charge is not None
@@ -79,13 +79,13 @@ async def test_a_price_says_whether_it_is_fixed(stage: Stage, product: Product) 
 
 
 async def test_what_is_no_interval_has_no_price(stage: Stage) -> None:
-    """Nor has one before every tariff."""
+    """A time that begins no interval has no price, nor has one before every tariff."""
     for interval in (0, stage.fixed + 1, -900):
         assert await stage.view.price("CHARGE", interval) is None
 
 
 async def test_stations_are_found_below_a_prefix(stage: Stage) -> None:
-    """By geohash, finer ones first, then by id; by product; none of what is no geohash."""
+    """Stations are found below a geohash, finer ones first, then by id, and by product; an invalid geohash finds none."""
 
     async def found(geohash: str) -> list[str]:
         return [one.station_id for one in await stage.view.stations(geohash)]
@@ -98,7 +98,7 @@ async def test_stations_are_found_below_a_prefix(stage: Stage) -> None:
 
 
 async def test_a_trade_has_a_block_and_its_check_tells_the_same(stage: Stage) -> None:
-    """Each check once, by a name that pages know, in their order; the paper's five fields."""
+    """A trade's check has each check once, with a name that pages know, in their order, and the five fields."""
     trade = await stage.view.trade(stage.trade_id)
     found = await stage.view.check(stage.trade_id)
     assert trade is not None
@@ -112,7 +112,7 @@ async def test_a_trade_has_a_block_and_its_check_tells_the_same(stage: Stage) ->
 
 
 async def test_an_unknown_trade_is_told_as_such(stage: Stage) -> None:
-    """Also what cannot be an id."""
+    """An unknown trade is reported as unknown, also a text that cannot be an id."""
     for unknown in ("M-GW1:0:import:7", "<script>", ""):
         assert await stage.view.trade(unknown) is None
         assert await stage.view.check(unknown) == RefusedRequest(code="TRADE_UNKNOWN", detail=unknown)

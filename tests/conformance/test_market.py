@@ -1,4 +1,4 @@
-"""Edgegw's own contract on the network: who may do what, refusals by code, ids that make repetition safe, pages."""
+"""Edgegw's contract on the network: roles, refusals by code, ids that make repetition safe, and pages."""
 
 import secrets
 from typing import Any
@@ -26,7 +26,7 @@ def membership() -> dict[str, Any]:
 
 
 async def test_a_member_is_signed_up_once(ledger_network: LedgerNetwork) -> None:
-    """Same id and content again: success and nothing written; another id with the same tag: refused."""
+    """A sign-up with the same id and content succeeds and writes nothing; the same tag under another id is refused."""
     member = membership()
     async with representative_of(ledger_network) as client:
         first = await client.execute("SignUp", member)
@@ -39,7 +39,7 @@ async def test_a_member_is_signed_up_once(ledger_network: LedgerNetwork) -> None
 
 
 async def test_roles_are_read_off_the_certificate(ledger_network: LedgerNetwork) -> None:
-    """A gateway signs nobody up, and nobody who is no exchange mints."""
+    """A gateway cannot sign up members, and only an exchange can mint."""
     async with client_of(ledger_network, ledger_network.market) as gateway:
         for function, arguments in (
             ("SignUp", membership()),
@@ -61,7 +61,7 @@ async def test_roles_are_read_off_the_certificate(ledger_network: LedgerNetwork)
 async def test_refusals_have_codes(
     ledger_network: LedgerNetwork, function: str, arguments: dict[str, Any], code: str
 ) -> None:
-    """The same from evaluate and endorse."""
+    """A refusal has the same code from Evaluate and Endorse."""
     async with representative_of(ledger_network) as client:
         for ask in (client.evaluate, client.endorse):
             with pytest.raises(BusinessRefusal) as refused:

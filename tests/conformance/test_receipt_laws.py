@@ -1,4 +1,4 @@
-"""What pages rely on of `ports.receipts.ReceiptBook`: one suite on the fake and on a station's journal."""
+"""What pages rely on of `ports.receipts.ReceiptBook`, checked on the fake and on a station's journal."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -85,7 +85,7 @@ async def listed(shelf: Shelf, *, bookmark: str = "", size: int = 20) -> tuple[S
 
 
 async def test_sessions_come_page_by_page(shelf: Shelf) -> None:
-    """Each once, newest first, the member's own only; a bookmark that is none is the beginning."""
+    """A member's sessions come once each, newest first; an invalid bookmark starts at the beginning."""
     for n in range(9):
         await shelf.begin(f"S{n}", "ann" if n % 2 else "bob", at_ns=n)
     await shelf.end("S7", at_ns=99)
@@ -104,7 +104,7 @@ async def test_sessions_come_page_by_page(shelf: Shelf) -> None:
 
 
 async def test_a_page_goes_on_where_it_stopped(shelf: Shelf) -> None:
-    """Though a session began meanwhile: none comes twice."""
+    """A page continues where the last one ended, and no session comes twice, although a session began meanwhile."""
     for n in range(4):
         await shelf.begin(f"S{n}", at_ns=n)
     first, bookmark = await listed(shelf, size=2)
@@ -114,7 +114,7 @@ async def test_a_page_goes_on_where_it_stopped(shelf: Shelf) -> None:
 
 
 async def test_a_page_has_bounds(shelf: Shelf) -> None:
-    """At least one session and at most a hundred."""
+    """A page has at least one session and at most a hundred."""
     for n in range(101):
         await shelf.begin(f"S{n}", at_ns=n)
     for size, shown in ((0, 1), (-5, 1), (1000, 100)):
@@ -123,7 +123,7 @@ async def test_a_page_has_bounds(shelf: Shelf) -> None:
 
 
 async def test_a_receipt_is_of_its_session(shelf: Shelf) -> None:
-    """Whoever's it is; without a reading it has no lines, and it is settled once the session ended."""
+    """A receipt is found by its session for any caller; without readings it has no lines; it is settled after the session's end."""
     await shelf.begin("S1", at_ns=7)
     await shelf.begin("S2", "bob")
     receipt = await shelf.book.receipt("S1")
@@ -143,7 +143,7 @@ async def test_a_receipt_is_of_its_session(shelf: Shelf) -> None:
 
 
 async def test_evidence_is_of_its_trade(shelf: Shelf) -> None:
-    """What the station signed, whole."""
+    """The evidence of a trade is exactly what the station signed."""
     await shelf.prove("T1", {"evidence": {"tradeId": "T1"}, "signature": "30"})
     fact = await shelf.book.evidence("T1")
     assert fact is not None

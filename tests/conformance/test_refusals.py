@@ -1,4 +1,4 @@
-"""What a peer refuses, in which words and under which code, and what the client makes of it."""
+"""What a peer refuses, with which text and status code, and how the client classifies it."""
 
 import time
 from collections.abc import Callable
@@ -227,7 +227,7 @@ async def test_an_id_that_is_not_the_nonces(ledger_network: LedgerNetwork) -> No
 
 
 async def test_an_unknown_chaincode_or_channel(ledger_network: LedgerNetwork) -> None:
-    """Nobody can be found for it: FAILED_PRECONDITION without details, and worth asking again."""
+    """An unknown chaincode or channel is FAILED_PRECONDITION without details, and may be retried."""
     toy = ledger_network.toy
     way = Way(endpoints=toy.endpoints, channel=toy.channel, chaincode="other")
     endorse, evaluate = await _failures(ledger_network, *_signed(ledger_network, "Get", b"{}", way=way))

@@ -1,4 +1,4 @@
-"""What pages rely on of `ports.representative.Representative` where tokens and energy are concerned; the rest is in test_office_laws.py."""
+"""What pages rely on of `ports.representative.Representative` about tokens and energy; test_representative_laws.py has the rest."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,7 +42,7 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def test_balance_and_history_follow_what_happens(stage: Stage) -> None:
-    """Newest first, page by page from the sign-up on, no page empty; of a stranger nothing can be told."""
+    """The history is newest first, page by page from the sign-up on, without empty pages; an unknown member has none."""
     profile = await joined(stage.representative)
     done = []
     for n in range(3):
@@ -66,7 +66,7 @@ async def test_balance_and_history_follow_what_happens(stage: Stage) -> None:
 
 
 async def test_what_is_left_keeps_a_member(stage: Stage) -> None:
-    """Whoever still has tokens is not let go; afterwards leaving is final and can be repeated, and the person may come again."""
+    """A member with tokens cannot leave; leaving is final and can be repeated, and the person may sign up again."""
     profile = await joined(stage.representative)
     opened = await logged_in(stage)
     await stage.representative.link_card(profile.member_id, "04A2B3C4", label="", terms=TERMS)
@@ -122,7 +122,7 @@ async def test_a_member_can_have_all_that_is_kept(stage: Stage) -> None:
 
 
 async def test_a_quote_is_exchanged_once(stage: Stage) -> None:
-    """By its own member; a repeat gives the same result, also after the quote's end; won never fall short of the tokens."""
+    """A quote is exchanged once, by its own member; a repeat returns the same result, also after the quote's end."""
     profile, other = await joined(stage.representative), await joined(stage.representative, "minsu")
     member_id = profile.member_id
     quote = await stage.representative.exchange_quote(member_id, buys=True, tokens_mtok=5_500)
@@ -146,7 +146,7 @@ async def test_a_quote_is_exchanged_once(stage: Stage) -> None:
 
 
 async def test_a_quote_ends(stage: Stage) -> None:
-    """At its end, not after it; one that never was has ended too."""
+    """A quote ends at its time, not before; an unknown one counts as ended."""
     profile = await joined(stage.representative)
     quote = await stage.representative.exchange_quote(profile.member_id, buys=True, tokens_mtok=5_000)
     assert isinstance(quote, ExchangeQuote)
@@ -162,13 +162,13 @@ async def test_a_quote_ends(stage: Stage) -> None:
 
 @pytest.mark.parametrize("tokens_mtok", [-1, 0, 999, 1_000_000_001])
 async def test_an_exchange_has_limits(stage: Stage, tokens_mtok: int) -> None:
-    """From one token to a million."""
+    """An exchange is of one token to a million."""
     answer = await stage.representative.exchange_quote("member", buys=True, tokens_mtok=tokens_mtok)
     assert code(answer) == RefusalCode.OUT_OF_LIMITS
 
 
 async def test_more_than_there_is_cannot_be_sold(stage: Stage) -> None:
-    """It is quoted, and refused when it is to be done; asked again it stays refused."""
+    """A sale of more tokens than the member has is quoted, refused when it is executed, and stays refused."""
     profile = await joined(stage.representative)
     for refused in (RefusalCode.ZERO_TOKENS, RefusalCode.INSUFFICIENT_TOKENS):
         quote = await stage.representative.exchange_quote(profile.member_id, buys=False, tokens_mtok=5_001)
@@ -220,7 +220,7 @@ def bid(stage: Stage, **changes: object) -> NewOffer:
 
 
 async def test_tokens_stand_behind_an_offer_to_buy(industry: Stage) -> None:
-    """They are held, newest offer first, and come back when it is closed; closing again changes nothing."""
+    """Tokens of an offer to buy are held, newest offer first, and returned when it closes; closing again changes nothing."""
     representative, profile = industry.representative, await joined(industry.representative, kind="INDUSTRY")
     other = await joined(representative, "minsu", kind="INDUSTRY")
     member_id = profile.member_id

@@ -1,4 +1,4 @@
-"""What pages rely on of `ports.representative.Representative`: one suite on the fake, on the representative in this process, and behind a network."""
+"""What pages rely on of `ports.representative.Representative`, checked on the fake, in this process, and behind a network."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -50,7 +50,7 @@ async def test_who_signs_up_at_one_station_is_known_at_another(stage: Stage) -> 
 
 
 async def test_one_person_is_one_member(stage: Stage) -> None:
-    """The same contact in another spelling, or a login that is taken, makes no second member."""
+    """The same contact in another spelling, or a login that is in use, makes no second member."""
     await joined(stage.representative, contact="010-1234-5678")
     assert code(await stage.elsewhere.sign_up(form("other", contact="+82 (0)10 1234 5678"))) == (
         RefusalCode.DUPLICATE_MEMBER
@@ -82,7 +82,7 @@ async def test_one_person_is_one_member(stage: Stage) -> None:
 async def test_a_form_that_cannot_be_taken_names_its_field(
     stage: Stage, change: dict[str, str], refused: str
 ) -> None:
-    """Each bad field is named, and nobody is a member by it."""
+    """A form with bad fields names each of them, and makes no member."""
     answer = await stage.representative.sign_up(form(**({"login": "jimin"} | change)))
     assert (code(answer), getattr(answer, "detail", "")) == (RefusalCode.BAD_FIELD, refused)
     await joined(stage.representative)
@@ -128,7 +128,7 @@ async def test_tries_are_limited_by_name(stage: Stage) -> None:
 
 
 async def test_tries_are_limited_by_source(stage: Stage) -> None:
-    """Whoever tries one name after another waits too; from elsewhere the same names go on."""
+    """Tries are limited by source: one that tries several names waits; from elsewhere the same names still work."""
     for n in range(SOURCE_FREE):
         assert (
             code(await stage.representative.log_in(f"name{n}", "wrong", source=SOURCE))
@@ -171,7 +171,7 @@ async def test_of_too_many_logins_the_oldest_gives_way(stage: Stage) -> None:
 
 
 async def test_a_new_password_ends_all_logins(stage: Stage) -> None:
-    """Only the new one opens a login then, and what was open is closed."""
+    """After a change only the new password opens a login, and open logins are closed."""
     profile = await joined(stage.representative)
     opened = [await logged_in(stage) for _ in range(2)]
     assert code(await stage.representative.change(profile, password="short")) == RefusalCode.WEAK_PASSWORD
@@ -220,7 +220,7 @@ async def test_a_contact_of_somebody_else_cannot_be_taken(stage: Stage) -> None:
 
 
 async def test_what_was_chosen_last_is_kept(stage: Stage) -> None:
-    """Through changes of the profile too; what is chosen for nobody is kept for nobody."""
+    """The choices are kept, also through changes of the profile; for an unknown member nothing is kept."""
     profile = await joined(stage.representative)
     chosen = Defaults(battery_wh=77_000, accept_retail=False)
     await stage.representative.remember(profile.member_id, chosen)
@@ -234,7 +234,7 @@ async def test_what_was_chosen_last_is_kept(stage: Stage) -> None:
 
 
 async def test_a_card_leads_to_one_member(stage: Stage) -> None:
-    """Another member's card is refused, one's own takes new terms; only its owner unlinks it."""
+    """Another member's card is refused, one's own gets new terms; only its owner unlinks it."""
     first, second = await joined(stage.representative), await joined(stage.representative, "minsu")
     foreign = replace(TERMS, member_id=second.member_id)
     card = await stage.representative.link_card(first.member_id, "04A2B3C4", label="blue", terms=foreign)
@@ -263,7 +263,7 @@ async def test_a_card_leads_to_one_member(stage: Stage) -> None:
 
 
 async def test_a_member_has_a_bounded_number_of_cards(stage: Stage) -> None:
-    """Twenty; they are told in the order of their ids."""
+    """A member has at most twenty cards, listed in the order of their ids."""
     profile = await joined(stage.representative)
     answers = [
         await stage.representative.link_card(profile.member_id, f"card {n}", label="", terms=TERMS)

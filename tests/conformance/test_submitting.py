@@ -73,7 +73,7 @@ async def test_members_of_every_organisation_may_submit(ledger_network: LedgerNe
 
 
 async def test_a_copy_changes_nothing(ledger_network: LedgerNetwork) -> None:
-    """The same envelope twice at once, and again after its commit: taken each time, counted once, first outcome kept."""
+    """Copies of an envelope, at once and after its commit, are accepted, counted once, and keep the first outcome."""
     key = fresh()
     async with client_of(ledger_network) as client:
         endorsed = await client.endorse("Add", {"key": key, "n": 1})
@@ -120,7 +120,7 @@ async def test_of_two_on_one_version_one_wins(ledger_network: LedgerNetwork) -> 
 
 
 async def test_blind_writes_do_not_conflict(ledger_network: LedgerNetwork) -> None:
-    """Who reads nothing is in nobody's way; the later write stays."""
+    """A transaction without reads conflicts with none; the later write stays."""
     key = fresh()
     async with client_of(ledger_network) as client:
         both = [await client.endorse("PutBlind", {"key": key, "value": value}) for value in ("a", "b")]
@@ -289,7 +289,7 @@ async def test_only_what_its_creator_signed_is_ordered(ledger_network: LedgerNet
 
 
 async def test_every_block_tells_its_codes(ledger_network: LedgerNetwork) -> None:
-    """A conflict stands in its block with its code, beside what was valid."""
+    """A conflicting transaction is in its block with its code, beside the valid ones."""
     key = fresh()
     async with client_of(ledger_network) as client:
         both = [await client.endorse("Add", {"key": key, "n": 1}) for _ in range(2)]

@@ -195,7 +195,7 @@ ROWS = {
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 async def test_a_meter_that_misbehaves(row: Row) -> None:
-    """It is said once with code, detail and remedy, its registers stay, the other meter is read, and afterwards all counts."""
+    """A fault is logged once with code, detail and remedy; registers stay, the other meter is read, and later all is counted."""
     async with cabinet(row.profile) as station:
         before = station.account()
         station.bad.twist = row.twist

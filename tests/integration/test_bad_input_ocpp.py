@@ -83,7 +83,7 @@ async def test_who_may_not_connect(
 
 
 async def test_row6_says_nothing_of_who_exists(edge: Edge) -> None:
-    """Without a password a known and an unknown id get the same bytes."""
+    """Without a password a known and an unknown id get the same answer."""
     answers = []
     for charger_id in ("A", "Z"):
         with pytest.raises(InvalidStatus) as refused:
@@ -146,7 +146,7 @@ FRAMES = [
 async def test_frames_that_are_no_message(
     *, edge: Edge, version: str, text: str, answer: list[Any] | None, code: str, detail: str
 ) -> None:
-    """Answered as the version says, told once in the log, and forgotten: the very same socket goes on."""
+    """A frame that is no message is answered as the version requires, logged once, and the same socket continues."""
     async with edge.dial(version=version) as socket:
         await socket.send(text)
         if answer is not None:
@@ -290,7 +290,7 @@ async def test_values_that_cannot_be_used(
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
 async def test_row17_unit_missing(edge: Edge, version: str) -> None:
-    """Wh by the standard's default, which the record says; nobody is bothered with a line."""
+    """A missing unit is Wh by the standard's default, which is recorded and not logged."""
     async with edge.dial(version=version) as socket:
         await call(socket, "MeterValues", values(version, "5000", unit=None))
         await call(socket, "MeterValues", values(version, "5000"))
@@ -317,7 +317,7 @@ async def test_row18_a_register_that_went_back(edge: Edge) -> None:
 
 @pytest.mark.parametrize("timestamp", ["1970-01-01T00:00:00Z", "2099-12-31T23:59:59Z", "yesterday"])
 async def test_row19_a_clock_that_is_far_off(edge: Edge, timestamp: str) -> None:
-    """The start is served all the same, by the station's time, and flagged."""
+    """A start with a wrong clock is accepted, at the station's time, and flagged."""
     async with edge.dial() as socket:
         assert (await start(socket, timestamp=timestamp))["idTagInfo"]["status"] == "Accepted"
         await unharmed(edge, socket)
@@ -328,7 +328,7 @@ async def test_row19_a_clock_that_is_far_off(edge: Edge, timestamp: str) -> None
 
 @pytest.mark.parametrize("action", ["StopTransaction", "MeterValues"])
 async def test_row20_another_chargers_transaction(edge: Edge, action: str) -> None:
-    """Acknowledged and quarantined; the owner's session goes on as if nothing had been said."""
+    """A message about another charger's transaction is acknowledged and quarantined; the other session continues."""
     async with edge.dial("A") as owner, edge.dial("B") as thief:
         transaction_id = (await start(owner))["transactionId"]
         before = edge.evse("A1").session
@@ -349,7 +349,7 @@ async def test_row20_another_chargers_transaction(edge: Edge, action: str) -> No
 
 @pytest.mark.parametrize("transaction_id", [-1, 9223372036854775807])
 async def test_row21_ids_that_mean_none(edge: Edge, transaction_id: int) -> None:
-    """Values are matched by their connector; a stop is stored and quarantined, and ends nobody's session."""
+    """Values with an unknown id are matched by their connector; a stop is stored and quarantined, and ends no session."""
     async with edge.dial() as socket:
         await start(socket)
         told = {**values("1.6", "6000"), "transactionId": transaction_id}
@@ -367,7 +367,7 @@ async def test_row21_ids_that_mean_none(edge: Edge, transaction_id: int) -> None
 
 
 async def test_row22_a_sequence_number_with_other_content(edge: Edge) -> None:
-    """The first counts; the second is acknowledged, stored, and told with what differs. A true repeat is no news."""
+    """The first message counts; the second is acknowledged, stored, and logged with the difference. A true repeat is not logged."""
     event = {
         "eventType": "Started", "timestamp": NOW, "triggerReason": "Authorized", "seqNo": 0,
         "transactionInfo": {"transactionId": "t9"}, "evse": {"id": 1},

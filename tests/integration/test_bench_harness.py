@@ -11,7 +11,7 @@ from tests.support.chromium import missing
 
 @pytest.mark.parametrize("name", ["meters", "ocpp", "pages", "trades", "web"])
 def test_a_harness_runs(tmp_path: Path, name: str) -> None:
-    """A few messages through each harness give figures that can be written; how fast they are is nobody's business here."""
+    """A few messages through each benchmark give figures that can be written; their values are not checked."""
     if name == "pages" and (reason := missing()):
         pytest.skip(reason)
     measured = importlib.import_module(f"tests.bench.bench_{name}").measure(tmp_path, short=True)

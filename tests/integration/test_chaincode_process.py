@@ -67,7 +67,7 @@ async def test_mutual_tls(secured: Secured, someone: bytes) -> None:
 
 
 async def test_tls_without_client_certificates(secured: Secured, someone: bytes) -> None:
-    """Without a client authority any peer that trusts our certificate is served."""
+    """Without a client authority any peer that trusts the service's certificate is served."""
     tls = Tls(certificate=secured.tls.certificate, key=secured.tls.key)
     async with service(adding, tls=tls) as (address, log):
         trusting = grpc.ssl_channel_credentials(secured.service_ca)

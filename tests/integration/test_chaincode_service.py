@@ -178,7 +178,7 @@ async def test_two_peers_at_one_service(someone: bytes) -> None:
 
 
 async def test_a_fault_of_the_peer_ends_the_call(someone: bytes) -> None:
-    """What the peer could not read is an ERROR with the peer's words, no refusal of the contract; the next call works."""
+    """A peer's failed request is an ERROR with the peer's text, not a refusal of the contract; the next call works."""
     peer = FakePeer({"a": b"1"}, faulty_key="b")
     async with service(adding) as (address, log), connected(address, peer):
         failed = await peer.call(someone, "s", "a", "b")
@@ -189,7 +189,7 @@ async def test_a_fault_of_the_peer_ends_the_call(someone: bytes) -> None:
 
 
 async def test_a_fault_of_ours_is_logged_and_ends_the_call(someone: bytes) -> None:
-    """A contract that raises ends its call with an ERROR that tells the client nothing but the fault's class."""
+    """An exception of the contract ends its call with an ERROR that has only the exception's class, and is logged."""
     async with service(adding) as (address, log), connected(address, FakePeer({"a": b"no number"})) as peer:
         failed = await peer.call(someone, "s", "a")
         assert failed.fault == "the contract could not be run: ValueError"
@@ -209,7 +209,7 @@ async def test_keepalive_comes_back(someone: bytes) -> None:
 
 
 async def test_too_many_calls_are_sent_away(someone: bytes) -> None:
-    """Beyond its bound a call fails at once with the reason, and those under way are served."""
+    """Beyond the limit a call fails at once with the reason, and running calls are served."""
     peer = FakePeer()
     peer.holding = True
     async with service(adding, calls_max=2, threads=1) as (address, _), connected(address, peer):
@@ -335,7 +335,7 @@ async def test_stopping_does_not_wait_for_ever(someone: bytes, monkeypatch: pyte
 
 
 async def test_a_peer_that_breaks_the_protocol() -> None:
-    """A message out of place ends the stream with the reason; the service goes on."""
+    """A message that the protocol does not allow ends the stream with the reason; the service continues."""
     peer = FakePeer()
     async with service() as (address, log):
         with pytest.raises(grpc.aio.AioRpcError, match="REGISTERED in phase READY"):
@@ -347,7 +347,7 @@ async def test_a_peer_that_breaks_the_protocol() -> None:
 
 
 async def test_stopping_finishes_what_runs(someone: bytes) -> None:
-    """At the end a running call is answered, and one that comes then is sent away with the reason."""
+    """At the end running calls are answered, and new ones are refused with the reason."""
     peer = FakePeer({"a": b"4"})
     peer.holding = True
     async with connected_service(adding, peer) as (stop, stopped, log):

@@ -1,4 +1,4 @@
-"""Children of the daemon: started again when they end, later and later while they never serve, ended with us."""
+"""Child processes are started again when they end, with growing delays while they never serve, and end with the daemon."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ async def until(told: list[str], count: int) -> None:
 
 
 async def test_a_child_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each start is told when the child serves, each end with its exit status."""
+    """Each start is logged when the child serves, each end with its exit status."""
     monkeypatch.setattr(child_processes, "AGAIN_S", 0.01)
     told: list[str] = []
     async with child_processes._kept(child(told, "print(1)"), None):
@@ -36,7 +36,7 @@ async def test_a_child_that_ends_is_started_again(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_child_that_never_serves_is_tried_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child with a fault of its own costs less and less, and is never told as started."""
+    """A child that never serves is started after growing delays, and never logged as started."""
     told: list[str] = []
     pauses: list[float] = []
     sleep = asyncio.sleep
@@ -55,7 +55,7 @@ async def test_a_child_that_never_serves_is_tried_later_and_later(monkeypatch: p
 
 
 async def test_a_machine_without_room_for_a_child_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start that the kernel refuses is a loss like any other: told, and tried again."""
+    """A failed start counts as an early end: it is logged and repeated."""
     told: list[str] = []
     spawn, refusals = child_processes._spawn, [BlockingIOError(11, "no process left")]
 
@@ -72,7 +72,7 @@ async def test_a_machine_without_room_for_a_child_is_asked_again(monkeypatch: py
 
 
 async def test_a_hosted_child_ends_with_its_host() -> None:
-    """One that runs is ended when the context is left; one that says nothing in time is ended and told as lost."""
+    """A running child is ended with its context; one that is silent too long is ended and logged as lost."""
     told: list[str] = []
     source = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
     kept = child(told, source)

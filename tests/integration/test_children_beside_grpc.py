@@ -42,7 +42,7 @@ asyncio.run(main())
 
 
 def test_each_child_reaches_its_program() -> None:
-    """As the daemon starts its peer again, and the demo its programs."""
+    """With a busy channel in the parent, every child process reaches its program, as the daemon and the demo need."""
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stdout) == (0, "all\n"), done.stderr

@@ -266,7 +266,7 @@ def test_nobody_listens(bus: BusServer, loop: Loop) -> None:
 def test_watching_goes_on_through_a_failure(
     config: Path, bus: BusServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It reads again after each pause, whatever came, until Ctrl-C, and then ends as done."""
+    """Watching reads again after each pause, whatever was read, until Ctrl-C, and then ends normally."""
     twists = iter([exception(6), None])
 
     async def pause(_seconds: float) -> None:
@@ -344,7 +344,7 @@ def test_what_a_scan_gives_to_paste(config: Path, bus: BusServer) -> None:
 
 
 def test_a_scan_that_finds_nothing(bus: BusServer) -> None:
-    """Nobody at the units that were asked, and a unit whose gateway says so: exit status 1."""
+    """If no unit answers, or a gateway reports that, the exit status is 1."""
     bus.meters[1].twist = exception(11)
     where = ("--host", "127.0.0.1", "--port", str(bus.port), "--timeout", "0.1")
     result = run("scan", *where, "--units", "1,9")
@@ -353,7 +353,7 @@ def test_a_scan_that_finds_nothing(bus: BusServer) -> None:
 
 
 def test_a_unit_that_no_profile_fits(bus: BusServer) -> None:
-    """It is listed, with what to name by hand."""
+    """A unit that fits no profile is listed, with what to name by hand."""
     bus.meters[1].twist = exception(2)
     where = ("--host", "127.0.0.1", "--port", str(bus.port), "--timeout", "0.2")
     (found,) = json.loads(run("scan", *where, "--units", "1", "--json").stdout)["found"]
@@ -362,7 +362,7 @@ def test_a_unit_that_no_profile_fits(bus: BusServer) -> None:
 
 
 def test_a_scan_gives_up_on_an_absent_host_at_once(bus: BusServer, loop: Loop) -> None:
-    """One refused connection stands for all of a host's units."""
+    """One refused connection counts for all of a host's units."""
     with loop.serving(lambda: serve_bus(a="abb-b23")) as gone:
         port = gone.port
     result = run("scan", "--network", "127.0.0.0/30", "--port", str(port), "--units", "1-247", "--json")
@@ -373,7 +373,7 @@ def test_a_scan_gives_up_on_an_absent_host_at_once(bus: BusServer, loop: Loop) -
 
 
 def test_diagnosing_a_meter_in_order(config: Path, bus: BusServer) -> None:
-    """All checks pass, energy against power among them: registers and findings are shown, and the exit status is 0."""
+    """For a good meter all checks pass, among them energy against power; the exit status is 0."""
     flow(bus, 72_000)
     result = run("diagnose", "M-2", "--seconds", "0.5", "--config", str(config))
     assert result.exit_code == Exit.DONE, result.output
@@ -428,7 +428,7 @@ READ = MeterAccount(
 
 
 def test_listing_without_a_daemon(config: Path) -> None:
-    """The journal's rows stand in, and it is said; a meter that was never read is listed too."""
+    """Without a daemon the journal's rows are listed, and marked so; a meter that was never read is listed too."""
     empty = run("list", "--config", str(config), "--json")
     assert [one["state"] for one in json.loads(empty.stdout)["meters"]] == ["never read", "never read"]
     journal(config, {"meters/M-1": encode_row(READ)})
@@ -444,7 +444,7 @@ def test_listing_without_a_daemon(config: Path) -> None:
 
 @pytest.mark.parametrize("tells", [True, False], ids=["meters", "nothing of meters"])
 def test_listing_with_a_daemon(tells: bool, config: Path, loop: Loop) -> None:
-    """What the daemon knows is newer than its journal; one that tells nothing of meters leaves the journal."""
+    """The daemon's newer values are listed; if it has none of meters, the journal's are."""
     account = replace(READ, trouble=None)
     journal(config, {"meters/M-1": encode_row(READ)})
 
@@ -469,7 +469,7 @@ def test_adopting(config: Path, loop: Loop) -> None:
 
 
 def test_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a terminal the same rows become a table; text from devices is not taken for markup."""
+    """On a terminal the rows are a table; text from devices is not markup."""
 
     class Terminal:
         stdout = type("Out", (), {"isatty": staticmethod(lambda: True)})

@@ -87,7 +87,7 @@ def database(tmp_path: Path) -> Path:
 
 
 def test_an_account_survives_a_command_line_and_a_kill(database: Path) -> None:
-    """While a daemon runs, a command opens members.db and closes it; what the daemon commits then survives its kill."""
+    """A commit of the daemon survives its kill, although a command opened and closed members.db before."""
     daemon = Running(DAEMON, database)
     try:
         command = MemberStore(database, KEY)
@@ -111,7 +111,7 @@ def test_an_account_survives_a_command_line_and_a_kill(database: Path) -> None:
 
 
 def test_a_block_survives_a_foreign_reader_and_a_kill(tmp_path: Path) -> None:
-    """While a peer runs, another program opens its file and closes it; a block committed then survives the peer's kill."""
+    """A block survives the peer's kill, although another program opened and closed its file before."""
     path = tmp_path / FILE_NAME
     peer = Running(PEER, path)
     try:
@@ -135,7 +135,7 @@ def test_a_block_survives_a_foreign_reader_and_a_kill(tmp_path: Path) -> None:
 def test_a_live_database_file_is_never_opened_beside_sqlite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither kind of store opens a file that exists by anything but SQLite itself."""
+    """Neither store opens an existing database file except through SQLite."""
     members, chain = tmp_path / "members.db", tmp_path / FILE_NAME
     MemberStore(members, KEY).close()
     Store(chain).close()

@@ -40,7 +40,7 @@ def blocks_of(network: Network, programs: Programs, number: int) -> int:
 
 
 def test_every_peer_has_joined_and_an_orderer_leads(network: Network, programs: Programs) -> None:
-    """Nine processes run, one orderer leads, each peer has the channel's first block, whoever is asked."""
+    """Nine processes run, one orderer leads, and each peer reports the channel's first block."""
     status = network.status()
     assert all(node["running"] for node in status["nodes"].values())
     assert [node["leads"] for node in status["nodes"].values() if "leads" in node].count(True) == 1
@@ -68,7 +68,7 @@ def test_a_chaincode_package_is_taken_by_all(network: Network, programs: Program
 
 
 def test_an_end_leaves_nothing_and_a_start_goes_on(network: Network, programs: Programs) -> None:
-    """After the end no process is left; started again, each peer has the blocks it had."""
+    """After the end no process is left; started again, each peer has its blocks."""
     before = [network.height(peer) for peer in network.layout.peers]
     pids = [network.processes.pid(name) for name in network.processes.names]
     network.end()

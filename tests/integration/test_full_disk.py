@@ -256,7 +256,7 @@ async def test_no_room_for_a_backup_leaves_everything_as_it_was(disk: Path) -> N
 async def test_a_disk_that_fills_during_the_copy_is_the_same(
     disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the room goes between the look and the copy, the copy's own error is told as EGW-5004."""
+    """If the disk fills between the check and the copy, the copy's error is reported as EGW-5004, too."""
     path = disk / "station.db"
     await write_journal(path)
     Filler(disk).leave(MIB // 20)
@@ -279,7 +279,7 @@ def test_a_read_only_file_system_is_a_fault_at_the_start(disk: Path) -> None:
 
 @pytest.mark.parametrize("disk", ["34m"], indirect=True)
 def test_a_promise_that_the_disk_cannot_hold_is_refused(disk: Path, tmp_path: Path) -> None:
-    """On a real small disk: EGW-4001 with days, trades, bytes and what the folder has; fewer days pass."""
+    """On a small disk a promise that does not fit is refused with EGW-4001, days, trades and bytes; fewer days are accepted."""
 
     def faults(days: int) -> list[str]:
         text = CONFIG.replace('"var"', f'"{disk}"').replace("= 7", f"= {days}")

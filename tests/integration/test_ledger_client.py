@@ -107,7 +107,7 @@ async def test_a_call_that_is_given_up_breaks_nothing(tmp_path: Path) -> None:
 
 
 async def test_kill_and_restart_on_the_same_port(tmp_path: Path) -> None:
-    """After kill -9 a submitted envelope, sent again, counts once; the event stream goes on where it was."""
+    """A submitted envelope that is sent again after kill -9 counts once; the event stream continues where it was."""
     async with running_peer(tmp_path) as peer:
         client = peer.client()
         await client.execute("Add", {"key": "k", "n": 1})
@@ -198,7 +198,7 @@ def _server_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 async def test_the_wire_can_be_encrypted(tmp_path: Path) -> None:
-    """With certificate files the peer speaks TLS, to clients that trust it and to no others."""
+    """With certificate files the peer serves TLS, to clients that trust it and to no others."""
     certificate, key = _server_certificate(tmp_path)
     async with running_peer(tmp_path / "net", "--tls-cert", str(certificate), "--tls-key", str(key)) as peer:
         async with peer.client(tls=certificate.read_bytes()) as client:

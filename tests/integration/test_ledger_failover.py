@@ -1,4 +1,4 @@
-"""One organisation's two peers: the gateway's own dies or hangs, and callers see nothing of it."""
+"""With two peers of an organisation, callers do not notice that the first one dies or hangs."""
 
 import asyncio
 import shutil
@@ -113,7 +113,7 @@ async def test_events_go_on_at_the_other_peer(tmp_path: Path) -> None:
 
 
 async def test_a_peer_that_lags_behind_is_not_asked(tmp_path: Path) -> None:
-    """After a change of peers a call is judged by a state that has what we saw committed, or not at all."""
+    """After a change of peers a call is answered by a peer that has the commits already seen, or not at all."""
     async with running_peer(tmp_path / "ahead") as ahead, doors(ahead.endpoint, 1) as places:
         shutil.copytree(ahead.data / "crypto", tmp_path / "behind" / "crypto")
         async with (
@@ -131,7 +131,7 @@ async def test_a_peer_that_lags_behind_is_not_asked(tmp_path: Path) -> None:
 
 
 async def test_with_no_peer_left_nothing_hangs(tmp_path: Path) -> None:
-    """Both gone: the caller is told within its deadline, and served again when one is back."""
+    """Without a peer the caller gets the fault within its deadline, and is served again when one is back."""
     async with (
         running_peer(tmp_path) as peer,
         doors(peer.endpoint) as places,

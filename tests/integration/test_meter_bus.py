@@ -225,7 +225,7 @@ async def test_an_answer_of_another_unit_is_never_a_value() -> None:
 
 
 async def test_a_refusal_keeps_the_connection() -> None:
-    """A Modbus exception is an answer: it is told with its code and the connection stays."""
+    """A Modbus exception is reported with its code, and the connection stays open."""
     async with meter("abb-b23") as served:
         line = ModbusConnection("127.0.0.1", served.port, framing="tcp", timeout_s=PATIENCE_S, gap_s=0.0)
         await line.connect()
@@ -251,7 +251,7 @@ async def test_a_hang_up_fails_the_request_at_once() -> None:
 
 
 async def test_a_cancelled_read_leaves_no_connection_behind() -> None:
-    """A task cancelled between request and answer closes the connection, so the answer reaches nobody."""
+    """A read that is cancelled between request and answer closes the connection, so that no later read gets the answer."""
     async with meter("abb-b23") as served:
         served.faults.delay_s = 2.0
         line = ModbusConnection("127.0.0.1", served.port, framing="tcp", timeout_s=PATIENCE_S, gap_s=0.0)
@@ -290,7 +290,7 @@ async def test_a_cancellation_that_meets_the_answer_is_obeyed() -> None:
 
 
 async def test_a_silent_unit_is_probed_and_comes_back() -> None:
-    """After two failures a unit is left alone, requests do not disturb it, and a later probe finds it again."""
+    """After two failures a unit is not polled, requests do not reach it, and a later probe finds it again."""
     async with (
         meter("eastron-sdm630") as served,
         running(
@@ -316,7 +316,7 @@ async def test_a_silent_unit_is_probed_and_comes_back() -> None:
 
 
 async def test_a_dead_unit_leaves_the_bus_to_the_others() -> None:
-    """With one of two units silent the other is read at nearly its full rate once the dead one is left alone."""
+    """With one of two units silent, the other is read at nearly its full rate once the silent one is no longer polled."""
     async with meter("eastron-sdm630") as served:
         units = (_unit("alive", "eastron-sdm630"), _unit("dead", "eastron-sdm630", 2))
         async with running(
@@ -353,7 +353,7 @@ async def test_reconnects_and_notices_another_serial() -> None:
 
 
 async def test_a_meter_replaced_between_two_reads_is_noticed() -> None:
-    """A connection that was lost while nobody asked costs no failure, and the serial is read anew on the next one."""
+    """A connection that was lost between reads costs no failure, and the serial is read again on the next one."""
     async with (
         meter("abb-b23", serial="1001") as served,
         running(served.port, _unit("m", "abb-b23"), settings=PATIENT) as station,
@@ -370,7 +370,7 @@ async def test_a_meter_replaced_between_two_reads_is_noticed() -> None:
 
 
 async def test_a_meter_replaced_behind_a_gateway_is_noticed() -> None:
-    """A unit that was refused for a while may be another one: its serial is read anew on the same connection."""
+    """After a unit's exceptions its serial is read again on the same connection, because it may be another device."""
     serial, refuse = [1001], [False]
 
     async def answer(request: bytes) -> bytes:
@@ -413,7 +413,7 @@ async def test_a_counter_reset_is_passed_on_as_it_is() -> None:
 
 
 async def test_each_quarter_hour_lies_between_two_close_reads() -> None:
-    """On an accelerated clock every cut has a reading wholly before it and one wholly after it, within the guards."""
+    """On an accelerated clock every cut has a reading completely before it and one completely after it, within the guards."""
     mapping = ClockMapping(
         monotonic_origin_ns=time.monotonic_ns(), utc_origin_ns=CUT_NS - 90 * SECOND_NS, speed=200
     )

@@ -47,7 +47,7 @@ def read_ids(events: list[Event]) -> set[str]:
 
 
 async def test_meters_come_while_it_runs() -> None:
-    """From none to three: on an address of their own or on a bus that runs already, which keeps its one connection."""
+    """From no meter to three: at a new address, or on a running bus, which keeps its one connection."""
     async with (
         serve_bus(a="eastron-sdm630", b="eastron-sdm630") as one,
         serve_bus(c="eastron-sdm630") as two,
@@ -70,7 +70,7 @@ async def test_meters_come_while_it_runs() -> None:
 
 
 async def test_all_behind_an_address_where_nobody_listens_are_told() -> None:
-    """Whoever stands behind a connection that cannot be made is out of reach, not only the one that was asked first."""
+    """If no connection can be made, all meters at the address are unreachable, not only the first one read."""
     async with serve_bus(a="eastron-sdm630") as gone:
         port = gone.port
     async with running(meter("A", port), meter("B", port, 2)) as (_meters, events):
@@ -83,7 +83,7 @@ async def test_all_behind_an_address_where_nobody_listens_are_told() -> None:
 
 
 async def test_a_bus_that_has_nothing_to_do_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two polls that lie far apart a healthy bus shows progress; one that hangs in a call does not."""
+    """A bus between two distant polls shows progress; one that hangs in a call does not."""
     monkeypatch.setattr(bus_module, "SLEEP_LONGEST_S", 0.02)
     async with serve_bus(a="eastron-sdm630") as one, running(meter("A", one.port)) as (meters, events):
         await until(lambda: bool(events))

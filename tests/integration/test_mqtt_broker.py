@@ -1,4 +1,4 @@
-"""The publisher against a real mosquitto: what is retained, what survives a broker, and what a broker cannot do to us."""
+"""The publisher against a real mosquitto: what is retained, what survives a restart, and what a broker cannot cause."""
 
 import asyncio
 import contextlib
@@ -108,7 +108,7 @@ def trades(ear: Ear) -> list[int]:
 
 
 async def test_whoever_comes_later_knows_the_station(broker: Broker, ears: Callable[..., Ear]) -> None:
-    """Availability, states and discovery are retained, events are not; a change is told, and the end says offline."""
+    """Availability, states and discovery are retained, events are not; changes are published, and the end is `offline`."""
     early = await listening(ears(broker))
     async with rig(broker.port) as one:
         await until(lambda: {STATE, CONFIG, "edgegw/ST/availability"} <= {item.topic for item in early.heard})
@@ -154,7 +154,7 @@ async def test_a_killed_station_is_said_to_be_offline(broker: Broker, ears: Call
 async def test_trades_cross_a_restart_of_the_broker(
     make_broker: Callable[..., Broker], tmp_path: Path, ears: Callable[..., Ear]
 ) -> None:
-    """A trade told while the broker was away arrives once it is back, at least once and in order; one line on the trouble."""
+    """A trade of the time without a broker is published later, at least once and in order; the trouble is one log line."""
     broker = make_broker("allow_anonymous true", "persistence true", f"persistence_location {tmp_path}/")
     ear = await listening(ears(broker, name="keeper"))
     async with rig(broker.port) as one:
@@ -181,7 +181,7 @@ async def test_trades_cross_a_restart_of_the_broker(
 async def test_a_broker_that_was_killed_forgets_and_is_told_anew(
     broker: Broker, ears: Callable[..., Ear]
 ) -> None:
-    """After kill -9 the broker has lost what was retained; the station tells all of it again by itself."""
+    """After kill -9 the broker has lost the retained messages; the station publishes all of them again."""
     async with rig(broker.port) as one:
         await until(lambda: one.publisher.connected)
         broker.end(signal.SIGKILL)
@@ -210,7 +210,7 @@ async def test_home_assistant_s_birth_is_answered(broker: Broker, ears: Callable
 
 
 async def test_a_new_evse_is_discovered(broker: Broker, ears: Callable[..., Ear]) -> None:
-    """A station whose EVSEs change tells Home Assistant so by itself."""
+    """A station whose EVSEs change publishes the discovery again."""
     ear = await listening(ears(broker))
     async with rig(broker.port) as one:
         await until(lambda: len(ear.of(CONFIG)) == 1)
@@ -251,7 +251,7 @@ async def test_a_grid_price_is_kept_and_rubbish_is_not(broker: Broker, ears: Cal
 
 
 async def test_there_is_nothing_to_command(broker: Broker, ears: Callable[..., Ear]) -> None:
-    """The station subscribes to the price and to Home Assistant's greeting; a retained or fresh command reaches nobody."""
+    """The station subscribes only to the price and Home Assistant's status; commands, retained or new, have no effect."""
     ear = await listening(ears(broker))
     orders = [f"edgegw/ST/{place}" for place in ("cmd/unlock", "set", "evse/A1/set", "evse/A1/cmd/stop")]
     for order in orders:
@@ -272,7 +272,7 @@ async def test_there_is_nothing_to_command(broker: Broker, ears: Callable[..., E
 
 
 async def test_a_broker_that_stands_still_holds_nobody_up(broker: Broker, ears: Callable[..., Ear]) -> None:
-    """SIGSTOP: notes return, the loop goes on, what waits is bounded, the oldest is dropped; later the newest arrive."""
+    """With the broker stopped, publishing returns at once, the queue is bounded and drops the oldest; later the newest arrive."""
     ear = await listening(ears(broker))
     async with rig(broker.port) as one:
         await until(lambda: one.publisher.connected and ear.of(STATE))
@@ -323,7 +323,7 @@ async def test_a_broker_that_stands_still_cannot_hold_the_end_up(
 
 
 async def test_a_paused_publisher_keeps_its_events(broker: Broker, ears: Callable[..., Ear]) -> None:
-    """While it is paused only the availability is told; afterwards what waited follows."""
+    """While paused only the availability is published; afterwards the queue follows."""
     ear = await listening(ears(broker))
     one = Rig(broker.port)
     one.publisher.paused = True
@@ -344,7 +344,7 @@ async def test_a_paused_publisher_keeps_its_events(broker: Broker, ears: Callabl
 async def test_each_station_has_its_own_topics_only(
     make_broker: Callable[..., Broker], tmp_path: Path, ears: Callable[..., Ear]
 ) -> None:
-    """With the access list that edgegw brings: ST publishes all it has, OTHER neither reads nor writes ST's topics."""
+    """With edgegw's access list ST publishes all it has, and OTHER neither reads nor writes ST's topics."""
     broker = make_broker(*guarded(tmp_path))
     looker = await listening(ears(broker, user="homeassistant"))
     other = await listening(ears(broker, user="OTHER"))

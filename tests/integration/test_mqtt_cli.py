@@ -71,7 +71,7 @@ def brokers(tmp_path: Path) -> Iterator[list[Broker]]:
 
 @needs_mosquitto
 def test_a_probe_tells_whether_somebody_listens(tmp_path: Path, brokers: list[Broker]) -> None:
-    """Taken by the broker is success; that nobody subscribed is told, and is no fault."""
+    """A message that the broker accepts is a success; the output states whether anybody subscribes."""
     brokers.append(Broker(tmp_path))
     config = written(tmp_path, f"port = {brokers[0].port}")
     alone = run(config, "test", "--json")
@@ -152,7 +152,7 @@ async def test_a_station_publishes_over_tls(tmp_path: Path, brokers: list[Broker
 
 @needs_mosquitto
 def test_watch_prints_until_ctrl_c(tmp_path: Path, brokers: list[Broker]) -> None:
-    """What the station publishes, a line a message, made harmless; Ctrl-C is its ordinary end, also for a background job."""
+    """`watch` prints a line per message, escaped; Ctrl-C ends it normally, also as a background job."""
     brokers.append(Broker(tmp_path))
     config = written(tmp_path, f"port = {brokers[0].port}")
     with subprocess.Popen(
@@ -200,7 +200,7 @@ def test_settings_that_cannot_work_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_the_gateway_s_log_reaches_the_publisher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With [mqtt] each event is logged and told; without it the log is the log, and nothing more runs."""
+    """With [mqtt] each event is logged and published; without it, nothing more runs."""
     from edgegw.app import gateway_log, publisher_for
     from edgegw.common.clock import StationClock
     from edgegw.ops.logs import configure

@@ -1,4 +1,4 @@
-"""What knocks at the listener without being a charger: one line with its cause each, a short answer, and nothing else."""
+"""Connections to the listener that are no charger: each is logged in one line with its cause, and answered briefly."""
 
 import asyncio
 import contextlib
@@ -152,7 +152,7 @@ def test_the_lobby_counts_each_address_and_all() -> None:
 
 
 async def test_a_fault_of_ours_is_told_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes wrong while serving a charger is one line that names it, and costs no other charger anything."""
+    """An exception while serving a charger is one log line that names it, and affects no other charger."""
     log: Log = []
 
     async def fail(_: Connection) -> None:
@@ -170,7 +170,7 @@ async def test_a_fault_of_ours_is_told_without_a_traceback(monkeypatch: pytest.M
 
 
 def test_seldom_counts_what_it_does_not_tell() -> None:
-    """At once, then once a minute with the count of all since; over all keys no more than so many a minute."""
+    """A message is logged at once, then once a minute with the count since; over all keys the lines per minute are bounded."""
     now = [0.0]
     often = rate_limited_log.RateLimitedLog(lambda: now[0], most=3)
     assert [often.due("a") for _ in range(4)] == [1, 0, 0, 0]

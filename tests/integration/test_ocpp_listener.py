@@ -1,4 +1,4 @@
-"""The OCPP edge over real sockets: who gets in, in which version, and what happens to doubled connections."""
+"""The OCPP listener over real sockets: who is admitted, in which version, and what happens to a second connection."""
 
 import asyncio
 import base64
@@ -72,7 +72,7 @@ async def test_strangers_stay_out(
 
 
 async def test_tries_are_limited(station: Station) -> None:
-    """After five wrong passwords even the right one has to wait, except from a charger that was in before."""
+    """After five wrong passwords the right one has to wait, too, except for a charger that was connected before."""
     for _ in range(FAILURES_MAX):
         with pytest.raises(InvalidStatus):
             await dial(station, password="wrong")
@@ -84,7 +84,7 @@ async def test_tries_are_limited(station: Station) -> None:
 
 
 async def test_gatekeeper_remembers_good_passwords() -> None:
-    """Somebody else's failures do not lock out a charger that was in before; failures are forgotten after a minute."""
+    """Another's failures do not lock out a charger that was connected before; failures are forgotten after a minute."""
     now = [0.0]
     gatekeeper = Gatekeeper({"CP1": password_hash()}, lambda: now[0])
     good = PASSWORD.encode()
@@ -121,7 +121,7 @@ async def test_a_neighbour_does_not_lock_a_charger_out() -> None:
 
 
 async def test_an_address_has_its_limit_too() -> None:
-    """Who tries one id after the other is locked out by address; other addresses are not."""
+    """An address that tries one id after the other is locked out; other addresses are not."""
     gatekeeper = Gatekeeper({"CP1": password_hash()}, lambda: 0.0)
     for number in range(ADDRESS_FAILURES_MAX):
         gatekeeper.count_failure(f"X{number}", "10.0.0.1")
@@ -145,7 +145,7 @@ async def test_an_address_has_its_limit_too() -> None:
 async def test_a_key_of_hex_digits_may_be_sent_either_way(
     sent: bytes, verdict: Verdict, configured: str
 ) -> None:
-    """A 1.6 AuthorizationKey is let in as the bytes it stands for and as its digits, in either case; another is not."""
+    """A 1.6 AuthorizationKey is accepted as its bytes and as its hex digits, in either case."""
     gatekeeper = Gatekeeper({"CP1": hash_password(configured)}, lambda: 0.0)
     assert await gatekeeper.check("CP1", sent, address="10.0.0.1") is verdict
 
@@ -233,7 +233,7 @@ async def test_a_late_answer_is_nobodys() -> None:
 
 
 async def test_no_common_version(station: Station) -> None:
-    """Who offers only what is not spoken here is let in and closed with the reason."""
+    """A charger that offers only unknown versions is accepted and closed with the reason."""
     async with dial(station, offered=("ocpp1.5",)) as socket:
         assert socket.subprotocol is None
         with pytest.raises(ConnectionClosed):
@@ -302,7 +302,7 @@ async def test_compression_is_offered(station: Station) -> None:
 
 
 async def test_second_connection_of_a_living_charger(station: Station) -> None:
-    """While the first answers pings the second is refused, and the first never notices."""
+    """While the first connection answers pings a second is refused, and the first is not affected."""
     async with dial(station) as first:
         await heartbeat(first)
         async with dial(station) as second:

@@ -1,4 +1,4 @@
-"""Chargers that nobody configured, over real sockets: they wait, are listed, approved or rejected, and harm nothing."""
+"""Unconfigured chargers over real sockets: they wait, are listed, approved or rejected, and cannot affect others."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ async def closed(socket: ClientConnection) -> str:
 
 
 async def test_a_stranger_waits_and_is_listed() -> None:
-    """Boot is Pending, time is told, notifications are acknowledged, the rest refused; the core hears of nothing."""
+    """Boot is answered Pending with the time, notifications are acknowledged, the rest is refused; the core gets no event."""
     logged: list[tuple[str, Mapping[str, object]]] = []
     async with running(listener=OPEN, log=lambda *entry: logged.append(entry)) as station:
         async with dial(station, "NEW") as socket:
@@ -145,7 +145,7 @@ async def test_sixteen_wait_and_no_more() -> None:
 
 
 async def test_a_crowd_at_once_is_no_way_around_it() -> None:
-    """However many come at the same moment, sixteen stay; the others are told with a status or a close reason."""
+    """However many connect at the same moment, sixteen stay; the others get an HTTP status or a close reason."""
     async with running(listener=OPEN) as station:
 
         async def come(number: int) -> str:
@@ -166,7 +166,7 @@ async def test_a_crowd_at_once_is_no_way_around_it() -> None:
 
 
 async def test_who_waits_keeps_its_place() -> None:
-    """While a stranger is alive nobody else can be it, and its password cannot be replaced; when it is dead another is."""
+    """While a pending charger is connected its id and password cannot be taken over; afterwards they can."""
     async with running(listener=OPEN) as station:
         first = await dial(station, "NEW")
         await ask(first, "Heartbeat", {})
@@ -182,7 +182,7 @@ async def test_who_waits_keeps_its_place() -> None:
 
 
 async def test_an_approved_stranger_comes_back_as_itself() -> None:
-    """Approval closes the waiting socket; with the very password it presented the charger is then let in."""
+    """Approval closes the pending socket; with the password that it presented, the charger is then admitted."""
     async with running(listener=OPEN) as station:
         async with dial(station, "NEW") as socket:
             await ask(socket, "Heartbeat", {})
@@ -203,7 +203,7 @@ async def test_an_approved_stranger_comes_back_as_itself() -> None:
 
 
 async def test_adopting_changes_only_what_changed() -> None:
-    """Who is as before keeps its socket; who was changed, or taken out, loses it; passwords and ids hold at once."""
+    """An unchanged charger keeps its socket; a changed or removed one loses it; passwords and ids hold at once."""
     async with running() as station:
         same, changed = await dial(station, "CP1"), await dial(station, "CP|2")
         await heartbeat(same)
@@ -246,7 +246,7 @@ async def test_a_rejected_stranger_stays_out() -> None:
 
 
 async def test_no_password_no_waiting_room() -> None:
-    """Without Basic authentication, or with somebody else's name, a stranger is not even listed."""
+    """Without Basic authentication, or with another's name, an unknown charger is not listed."""
     async with running(listener=OPEN) as station:
         for more in ({"password": None}, {"user": "CP1"}):
             with pytest.raises(InvalidStatus) as refused:
@@ -267,7 +267,7 @@ async def test_a_stranger_that_changes_its_password_is_slowed_down() -> None:
 
 
 async def test_a_silent_stranger_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who says nothing for long is dropped; its record stays."""
+    """A silent pending charger is dropped; its record stays."""
     monkeypatch.setattr(pending_dialogue, "SILENCE_S", 0.05)
     async with running(listener=OPEN) as station, dial(station, "NEW") as socket:
         await closed(socket)
@@ -291,7 +291,7 @@ async def test_the_list_of_strangers_is_short() -> None:
 
 
 async def test_nothing_a_stranger_says_reaches_core_or_journal(tmp_path: Path) -> None:
-    """With the whole edge running, a stranger's every message leaves no frame, no session and no line but its discovery."""
+    """With the whole gateway running, no message of an unknown charger leaves a frame, a session or a further log line."""
     async with whole_edge(tmp_path, accept_unknown=True) as edge:
         async with edge.dial("NEW") as socket:
             for action in (

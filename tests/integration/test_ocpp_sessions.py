@@ -161,7 +161,7 @@ def setpoint(setpoint_id: int, power_w: int, transaction_id: str, ends_s: int = 
 
 
 async def test_session_16(station: Station) -> None:
-    """A 1.6 charger of the `ocpp` package boots, is configured, charges, is told to discharge, and stops."""
+    """A 1.6 charger of the `ocpp` package boots, is configured, charges, discharges on command, and stops."""
     calls = ocpp.v16.call
     async with plugged(station, Charger16, "ocpp1.6") as charger:
         boot = await charger.call(calls.BootNotification(charge_point_model="M", charge_point_vendor="V"))
@@ -290,7 +290,7 @@ def start(remote_start_id: int, id_token: str = "04A1") -> StartRemotely:
     ],
 )
 async def test_remote_start(*, kind: Any, offered: str, action: str, payload: dict[str, Any]) -> None:
-    """A charger is asked to start in its version's words, and its yes, its no and an impossible token are told."""
+    """A remote start is sent in the version's message, and accepted, rejected and impossible ones are reported."""
     async with running() as station, plugged(station, kind, offered) as charger:
         await station.until(ChargerConnected)
         station.chargers.command(start(1))
@@ -308,7 +308,7 @@ async def test_remote_start(*, kind: Any, offered: str, action: str, payload: di
 
 
 async def test_every_remote_start_gets_one_outcome() -> None:
-    """A charger that is away or never answers: a start is lost, times out or is superseded, each told once."""
+    """With a charger that is away or never answers, a start is lost, times out or is superseded, each reported once."""
     async with running(call_timeout_s=0.2) as station:
         station.chargers.command(start(0))
         async with dial(station) as socket:
@@ -341,7 +341,7 @@ async def test_a_charger_may_decline_the_allowed_transfer(station: Station, answ
 
 
 async def test_discharge_and_stops_go_first() -> None:
-    """With one CALL outstanding: stops overtake all, discharges overtake charges and starts."""
+    """With one CALL outstanding, stops are sent before all others, discharges before charges and starts."""
     async with running(call_timeout_s=5.0) as station, dial(station) as socket:
         await station.until(ChargerConnected)
         second = ApplySetpoint(
@@ -375,7 +375,7 @@ async def test_discharge_and_stops_go_first() -> None:
 
 
 async def test_a_connected_charger_hears_of_another_sample_interval() -> None:
-    """What holds at once after a reload holds for chargers that stay connected, too, and nothing else is sent again."""
+    """A reload's sample interval is sent to connected chargers too, and nothing else is sent again."""
 
     async def interval(socket: ClientConnection) -> str:
         """The next interval that the station asks for; every CALL of it is accepted."""

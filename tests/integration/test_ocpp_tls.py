@@ -1,4 +1,4 @@
-"""Security profile 2: who gets through TLS and who does not, why not, and certificates that change while it runs."""
+"""Security profile 2: who is admitted over TLS, why others are not, and certificates that change at run time."""
 
 import asyncio
 import contextlib
@@ -118,7 +118,7 @@ def greet(port: int | None, context: ssl.SSLContext) -> None:
 
 @RUNNERS
 def test_failed_handshakes_name_their_cause(run: Callable[[Any], Any], tmp_path: Path) -> None:
-    """TLS 1.1, an unknown authority, a suite of nobody, plain HTTP, a timeout, TLS to the plain port: one line each."""
+    """Each failed handshake (TLS 1.1, unknown authority, no common suite, plain HTTP, timeout, wrong port) is one log line."""
     authority, other = Authority(tmp_path), Authority(tmp_path, "other")
     log: Log = []
 
@@ -193,7 +193,7 @@ async def test_certificates_change_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_bad_pairs_are_named(tmp_path: Path) -> None:
-    """Every fault at once: unreadable, no PEM, of another key, open to others; an encrypted key asks nobody."""
+    """All faults of a certificate pair are reported at once: unreadable, not PEM, another key, readable by others, encrypted."""
     authority = Authority(tmp_path)
     good, other = authority.issue("good"), authority.issue("other", is_rsa=True)
     assert Tls(settings(good, other)).context.get_ciphers()
@@ -238,7 +238,7 @@ async def test_the_profile_only_rises(tmp_path: Path) -> None:
 
 
 async def test_without_its_memory_only_tls_is_let_in(tmp_path: Path) -> None:
-    """Where the store of profiles cannot be used, a plain connection is refused and TLS is not."""
+    """If the store of security profiles cannot be used, plain connections are refused and TLS is not."""
     authority = Authority(tmp_path)
     (tmp_path / "chargers.db").write_text("no database at all, and long enough to be seen as none")
     store = ChargerProfiles(tmp_path / "chargers.db")
@@ -250,7 +250,7 @@ async def test_without_its_memory_only_tls_is_let_in(tmp_path: Path) -> None:
 
 
 async def test_plain_only_from_named_networks(tmp_path: Path) -> None:
-    """From elsewhere 403 without TLS, whatever the password; with TLS the same charger is welcome."""
+    """From other networks a plain connection is refused with 403, whatever the password; over TLS the charger is admitted."""
     authority = Authority(tmp_path)
     log: Log = []
     listener = ListenerSettings(

@@ -109,7 +109,7 @@ def wait_for(machine: CleanRoot, *names: str) -> None:
 
 
 def test_installing_prepares_and_starts_nothing(root: CleanRoot) -> None:
-    """User, folders, unit, page and completion are there; no file in /etc; the next step is told; no code of the caller's runs."""
+    """After the installation user, folders, unit, page and completion exist, /etc is unchanged, and the next step is printed."""
     assert root.read("edgegw", "--version") == f"edgegw, version {__version__}"
     assert (
         root.read("dpkg-query", "--show", "--showformat=${Status} ${Conffiles}", "edgegw")

@@ -57,7 +57,7 @@ def settled(trades: Any) -> bool:
 
 @pytest.mark.nightly
 def test_the_page_is_walked_to_a_committed_trade() -> None:
-    """Each command of the page works as it stands there; what the meter counted is recorded on the ledger, Wh for Wh."""
+    """Each command of the page works as it is printed; what the meter counted is on the ledger, Wh for Wh."""
     if reason := unbootable():
         pytest.skip(reason)
     programs = [words[:2] for words in walk()]

@@ -88,7 +88,7 @@ def test_everything_that_edgegw_brings_is_there(environment: Path) -> None:
 
 
 def test_the_wheel_brings_all_that_pages_are_made_of() -> None:
-    """Every template, static file with its licence and compiled catalogue of the checkout stands in the wheel, and no source of one."""
+    """The wheel has every template, static file with its licence and compiled catalogue, and no catalogue's source."""
     web = ROOT / "edgegw" / "web"
     made_of = {
         file.relative_to(ROOT).as_posix()

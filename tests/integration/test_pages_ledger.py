@@ -120,7 +120,7 @@ async def retail_trade(network: Embedded) -> dict[str, Any]:
 
 
 async def test_pages_see_prices_stations_and_trades(network: Embedded) -> None:
-    """On real blocks of a real peer, through mapped time: every check that an embedded peer's block has holds."""
+    """On real blocks of a real peer, with mapped time, every check of an embedded peer's block holds."""
     fact = await retail_trade(network)
 
     async def evidence_of(_: str) -> dict[str, Any]:
@@ -155,7 +155,7 @@ async def test_pages_see_prices_stations_and_trades(network: Embedded) -> None:
 
 
 async def test_prices_of_two_days_are_expected(network: Embedded) -> None:
-    """Of what is posted, which is nothing but a tariff: each quarter hour of two days has a price to charge and to sell at."""
+    """From a tariff alone each quarter hour of two days has an expected price to charge and to sell at."""
     told: list[Event] = []
     clock = StoodClock(at_ns=(DAY0 + 1_000) * SECOND_NS)
 
@@ -225,7 +225,7 @@ async def test_members_exchange_and_offer(network: Embedded, tmp_path: Path) -> 
 
 
 async def test_a_peer_that_is_gone_is_a_fault(network: Embedded) -> None:
-    """And no wrong answer."""
+    """Without the peer every method raises a fault and gives no wrong answer."""
     async with LedgerClient(
         "127.0.0.1:9",
         network.signer("EVUserMSP/gateway1"),

@@ -114,7 +114,7 @@ async def test_a_run_opens_trades_and_closes(
 
 
 async def test_each_part_is_served_by_a_process_of_its_own(peer: tuple[str, Path], tmp_path: Path) -> None:
-    """All five, started at once as background jobs, wait for each other, say that they are ready, and end at SIGINT with 0."""
+    """The five roles, each a process started at once, wait for each other, report ready, and end at SIGINT with 0."""
     endpoint, crypto = peer
     config = tmp_path / "participants.json"
     told = settings(

@@ -142,7 +142,7 @@ def cut_each(
 
 
 def test_a_migration_is_old_or_new_after_any_cut(tmp_path: Path) -> None:
-    """At each point of a migration: all facts at one whole version, and from version 2 on the backup of version 1 is there, whole."""
+    """After a cut at any point of a migration all facts are at one version, and from version 2 on the backup is there."""
     home = tmp_path / "data"
     write_journal(home / "station.db", 6)
     before, events = record(

@@ -88,7 +88,7 @@ async def test_a_renewal_between_proposal_and_envelope(tmp_path: Path) -> None:
 
 
 async def test_an_expired_identity_is_the_one_exception(tmp_path: Path) -> None:
-    """Its envelope is refused for ever; once renewed, and only then, the call may be endorsed anew."""
+    """An expired identity's envelope is refused for ever; only after the renewal may the call be endorsed again."""
     async with running_peer(tmp_path) as peer:
         ends = time.time() + 5
         renew(peer, lasts=timedelta(seconds=5))

@@ -1,4 +1,4 @@
-"""The office's door: who is heard, what is understood, and what a station learns through it."""
+"""The representative's interface: who is authenticated, what is accepted, and what a station learns through it."""
 
 import asyncio
 import hashlib
@@ -77,7 +77,7 @@ def signed(
 
 
 async def test_only_this_organisations_listed_gateways_are_heard(place: Served) -> None:
-    """Another organisation's gateway, a peer, a representative and a gateway that is not listed get 401 and a line in the log."""
+    """Another organisation's gateway, a peer, a representative and an unlisted gateway get 401, which is logged."""
     expected = {
         "EVUserMSP/gateway1": (200, ""),
         "EVUserMSP/gateway2": (200, ""),
@@ -199,7 +199,7 @@ async def test_beyond_loopback_there_is_tls(place: Served) -> None:
 
 
 async def test_no_more_nonces_are_remembered_than_fit(place: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the most, requests are refused rather than forgotten; two minutes later there is room again."""
+    """Beyond the limit of stored nonces, requests are refused rather than nonces forgotten, until old ones expire."""
     monkeypatch.setattr(request_signing, "NONCES_MAX", 2)
     now = [time.time_ns()]
     callers = Callers(
@@ -217,7 +217,7 @@ async def test_no_more_nonces_are_remembered_than_fit(place: Served, monkeypatch
 
 
 async def test_a_certificate_is_listed_by_its_hash_or_its_gateway(place: Served) -> None:
-    """Either names it; after a renewal the hash is another one."""
+    """A station is listed by its certificate's hash or its gateway id; a renewal changes only the hash."""
     roots = load_trust(place.crypto / "trust.json")
     sha256 = place.signer().identity.certificate_sha256
     for listed, heard in (((sha256,), True), (("gateway1",), True), ((sha256[:-1],), False), ((), False)):
@@ -283,7 +283,7 @@ async def test_a_station_that_starts_alone_knows_whom_it_knew(place: Served, tmp
 
 
 async def test_a_report_arrives_under_its_own_gateway(place: Served, tmp_path: Path) -> None:
-    """The last report of an interval counts, one that has begun is not sent, and one that could not be is refused by the office."""
+    """An interval's last report counts; one that has begun is not sent, and a late one is refused by the representative."""
     follower = Follower(place, tmp_path / "cards.json")
     station = follower.station
     for interval, energy_wh in ((MONDAY_S + 900, 1), (MONDAY_S + 900, 7_000), (MONDAY_S, 5)):
@@ -322,7 +322,7 @@ class Deaf:
 async def test_a_report_that_is_refused_holds_up_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that fails is tried again behind the others; it is told once that the representative is away."""
+    """A report that fails is retried behind the others; that the representative is away is logged once."""
     monkeypatch.setattr(station_client, "_AGAIN_REAL_S", 0.0)
     desk, told = Deaf(), list[str]()
     station = StationClient(

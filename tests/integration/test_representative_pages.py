@@ -179,7 +179,7 @@ async def exchange(person: Person, way: str, tokens: str) -> str:
 
 
 async def test_a_producer_sells_at_its_own_representative(tmp_path: Path, market: Embedded) -> None:
-    """Who plays in the demo logs in, sees its lot, offers it and takes it back, and changes won; a newcomer sees nothing of it."""
+    """The demo's producer sees its lot, offers it, closes the offer and exchanges; a new member sees nothing of it."""
     place = place_of(tmp_path, market, "ProducerMSP")
     producer = played(place, PASSWORD)
     assert played(place, PASSWORD) == producer
@@ -220,7 +220,7 @@ async def test_a_producer_sells_at_its_own_representative(tmp_path: Path, market
 
 
 async def test_an_industrial_member_buys_at_its_own_representative(tmp_path: Path, market: Embedded) -> None:
-    """It signs up, buys tokens, offers some of them, takes them back, and what it changed is its history."""
+    """An industrial member signs up, buys tokens, offers some, closes the offer, and sees each change in its history."""
     place = place_of(tmp_path, market, "IndustryMSP")
     member = played(place, PASSWORD)
     async with who(market, "IndustryMSP/representative") as representative:
@@ -244,7 +244,7 @@ async def test_an_industrial_member_buys_at_its_own_representative(tmp_path: Pat
 
 
 async def test_drivers_have_their_account_and_nothing_of_a_station(tmp_path: Path, market: Embedded) -> None:
-    """At their own representative: every page is there, and none leads to one that needs a station."""
+    """At the drivers' representative every page is there, and none leads to one that needs a station."""
     place = place_of(tmp_path, market, "EVUserMSP")
     founded(place)
     async with service(place.config) as running:

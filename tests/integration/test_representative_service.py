@@ -1,4 +1,4 @@
-"""What an office keeps and commits to, and what a fault leaves; what pages rely on is in tests/conformance/test_representative_laws.py."""
+"""What the representative stores and commits, also after faults; what pages rely on is in tests/conformance."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ async def logged_in(desk: Desk, login: str = "jimin") -> Login:
 
 
 async def test_nothing_personal_reaches_the_ledger(desk: Desk) -> None:
-    """One record of a member, without name, contact or login; none of whom the office refused; LEFT of who left."""
+    """The ledger has one record per member without name, contact or login, none of a refused one, and LEFT for one who left."""
     for refused in (form("jimin", contact="a@b"), form(kind="PRODUCER"), form(password="short")):
         assert code(await desk.representative.sign_up(refused))
     assert desk.peer.records("mem") == []
@@ -90,7 +90,7 @@ async def test_a_sign_up_that_was_cut_short_goes_on(desk: Desk) -> None:
 
 
 async def test_a_sign_up_that_the_ledger_refuses_leaves_nothing(desk: Desk) -> None:
-    """Somebody whose tag the ledger knows already is refused, and the login is free again."""
+    """A sign-up whose tag the ledger already has is refused, and the login is free again."""
     await joined(desk.representative)
     other = desk.store.with_name("lost.db")
     desk.store.rename(other)
@@ -118,7 +118,7 @@ async def test_another_identity_is_committed_to_on_the_ledger(desk: Desk) -> Non
 
 
 async def test_a_change_that_was_cut_short_goes_on(desk: Desk) -> None:
-    """The same change again finishes it; another one is told the ledger's version, and succeeds under that."""
+    """A change that was interrupted is finished by a repeat; another change gets the ledger's version and succeeds."""
     profile = await joined(desk.representative)
     wanted = replace(profile, name="김지민2")
     desk.ledger.away_after = True
@@ -146,7 +146,7 @@ async def test_terms_are_the_members_own(desk: Desk) -> None:
 
 
 async def test_pending_credits_are_swept_once_somebody_looks(desk: Desk) -> None:
-    """The balance tells them as pending, and what is told next has them."""
+    """The balance shows credits as pending, and a later one has them swept."""
     profile = await joined(desk.representative)
     desk.peer.state[f"cr~{profile.member_id}~ab~0"] = b'{"energy":"0","tokens":"700"}'
     assert (await desk.representative.balance(profile.member_id)).pending_mtok == 700
@@ -156,7 +156,7 @@ async def test_pending_credits_are_swept_once_somebody_looks(desk: Desk) -> None
 
 
 async def test_a_ledger_that_is_away_is_a_fault(desk: Desk) -> None:
-    """What needs the ledger raises OfficeError and says so; what does not goes on."""
+    """What needs the ledger raises a fault while it is away; everything else works."""
     profile = await joined(desk.representative)
     desk.ledger.away_before = True
     for question in (desk.representative.balance, desk.representative.history, desk.representative.leave):
@@ -197,7 +197,7 @@ async def test_leaving_leaves_nothing_in_the_file(desk: Desk) -> None:
 
 
 async def test_a_member_can_have_all_that_is_kept(desk: Desk) -> None:
-    """The export holds what stands behind the pseudonym too, salt and commitment, and never the password's hash."""
+    """The export has also salt and commitment behind the pseudonym, and never the password's hash."""
     profile = await joined(desk.representative)
     kept = await desk.elsewhere.export(profile.member_id)
     assert {"salt", "commitment", "dup_tag"} <= set(kept)
@@ -226,14 +226,14 @@ async def test_a_contact_that_was_taken_meanwhile_changes_nothing(desk: Desk) ->
 
 
 async def test_a_store_that_cannot_be_used_is_a_fault(desk: Desk) -> None:
-    """Pages and stations are told that the office cannot be asked, and go on."""
+    """If the store cannot be used, pages and stations get a fault and continue."""
     desk.store.write_bytes(b"no database of ours, and long enough to be looked at as one" * 20)
     with pytest.raises(RepresentativeError, match="members' store"):
         await desk.representative.who("token")
 
 
 async def test_desk_and_offers_are_those_given(desk: Desk) -> None:
-    """Where the organisation has an exchange counter and an offer book, what they say arrives whole."""
+    """The organisation's exchange and offer book are used, and their answers are passed on unchanged."""
     representative, desks = desk.representative, Desks()
     desk.local._counter, desk.local._book = desks, desks
     quote = await representative.exchange_quote("m", buys=False, tokens_mtok=5)
@@ -249,7 +249,7 @@ async def test_desk_and_offers_are_those_given(desk: Desk) -> None:
 
 
 async def test_without_a_desk_nothing_is_exchanged_or_offered(desk: Desk) -> None:
-    """An organisation that has neither says so, and goes on."""
+    """Without an exchange and an offer book these requests are refused with that reason, and the rest works."""
     asked = NewOffer(limit_mtok_per_kwh=1, valid_from_s=0, valid_to_s=900)
     representative = desk.representative
     assert code(await representative.exchange_quote("m", buys=True, tokens_mtok=1)) == RefusalCode.NO_DESK
@@ -260,7 +260,7 @@ async def test_without_a_desk_nothing_is_exchanged_or_offered(desk: Desk) -> Non
 
 
 async def test_nobody_leaves_amid_an_exchange(desk: Desk) -> None:
-    """While won or tokens are on their way nobody is let go; what was exchanged is in the member's export."""
+    """A member cannot leave while an exchange is open; afterwards the export has it."""
     profile, desks = await joined(desk.representative), Desks()
     desk.local._counter = desks
     desks.under_way.add(profile.member_id)

@@ -116,7 +116,7 @@ async def test_the_daemon_is_a_service(tmp_path: Path) -> None:
 
 
 async def test_an_identity_is_renewed_without_a_restart(tmp_path: Path) -> None:
-    """Request, signature, installation beside the running daemon: it signs as the new one, and tells its new end."""
+    """An identity is renewed beside the running daemon, which then signs with it and logs its new end."""
     config = await installed(tmp_path)
     option = ("--config", str(config))
     async with daemon(config) as running:

@@ -45,7 +45,7 @@ def default_answer(action: str, payload: Payload) -> Payload | None:
 
 @dataclass
 class Csms:
-    """What the server saw, in order: (action, payload); `answer` None means: say nothing."""
+    """Records what the server saw as (action, payload); an `answer` of None sends none."""
 
     version: str
     answer: Answer = default_answer
@@ -201,7 +201,7 @@ async def accepted(double: Csms, station: SimulatedStation) -> Any:
 
 
 def exported_mwh(station: SimulatedStation) -> int:
-    """What E1's plant has given so far."""
+    """Return what E1's plant has exported so far."""
     return station.rigs["E1"].plant.registers(station.clock.now_ns())[1]
 
 
@@ -220,7 +220,7 @@ def values_of(meter_value: Payload) -> dict[str, int]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_visit_is_told_from_boot_to_unplug(version: str) -> None:
-    """Law: a served visit is told in order, its registers match the sealed books, and it takes what it wants."""
+    """Law: a served visit is reported in order, its registers match the sealed books, and it takes what it wants."""
     async with csms(version) as double, running(scenario_of(double)) as station:
         await started(double)
         last = await ended(double)
@@ -320,7 +320,7 @@ async def test_a_refused_start_gets_nothing(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_reboot_keeps_the_transaction(version: str) -> None:
-    """Law: a charger that reboots in a transaction boots again, goes on with the same id and loses no energy."""
+    """Law: a charger that reboots in a transaction boots again, continues under the same id and loses no energy."""
     fault = {"kind": "charger_reboot", "evse": "E1", "at": "2019-06-10T12:10:00Z", "duration_s": 120}
     async with csms(version) as double, running(scenario_of(double, faults=[fault])) as station:
         await ended(double)
@@ -346,7 +346,7 @@ async def test_duplicates_carry_the_same_content_under_new_ids(version: str) -> 
 
 
 async def test_an_outage_is_told_afterwards_in_order() -> None:
-    """Law: what happens offline is told after the reconnect, in order, with its own times and the offline flag."""
+    """Law: events of an outage are sent after the reconnect, in order, with their own times and the offline flag."""
     fault = {"kind": "socket_drop", "evse": "E1", "at": "2019-06-10T12:10:00Z", "duration_s": 600}
     async with csms("2.0.1") as double, running(scenario_of(double, faults=[fault])) as station:
         await ended(double)
@@ -383,7 +383,7 @@ async def test_an_unanswered_start_is_sent_again(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_unknown_calls_and_settings_are_answered(version: str) -> None:
-    """Law: every call is answered, an unknown one with NotImplemented; settings are kept and told."""
+    """Law: every call is answered, an unknown one with NotImplemented; settings are stored and returned."""
     async with csms(version) as double, running(scenario_of(double)):
         await double.until(lambda: double.of("StatusNotification"))
         if version == "1.6":
@@ -406,7 +406,7 @@ async def test_unknown_calls_and_settings_are_answered(version: str) -> None:
 
 
 async def test_meter_and_charger_show_the_same_plant() -> None:
-    """Law: the Modbus meter's registers are the physics the charger tells of; a counter reset restarts them only there."""
+    """Law: meter and charger show the same plant's registers; a counter reset restarts only the meter's."""
     meter = Path(__file__).parents[2] / "configs/meters/eastron-sdm630.json"
     fault = {"kind": "counter_reset", "evse": "E1", "at": "2019-06-10T12:25:00Z"}
     evse = {"meter_profile": str(meter), "import_register_mwh": 5_000_000}
@@ -441,7 +441,7 @@ async def test_late_messages_keep_their_own_times() -> None:
 
 
 async def test_a_silent_meter_answers_again_afterwards() -> None:
-    """Law: a silent meter is silent for its time only, while the physics goes on."""
+    """Law: a silent meter is silent for its time only, while the physics continues."""
     meter = Path(__file__).parents[2] / "configs/meters/eastron-sdm630.json"
     fault = {"kind": "silent_meter", "evse": "E1", "at": "2019-06-10T12:02:00Z", "duration_s": 300}
     async with csms("1.6") as double:

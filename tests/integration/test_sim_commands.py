@@ -105,7 +105,7 @@ async def test_a_remote_start_begins_a_transaction(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
 async def test_a_car_without_a_card_waits_for_its_remote_start(version: str) -> None:
-    """It plugs in, its charger tells so and begins nothing; the remote start begins it, and its samples tell the charge."""
+    """A car without a card begins nothing by itself; the remote start begins its transaction, whose samples have the charge."""
     async with running() as station, visited(station, version, id_token="") as charger:
         await until(lambda: charger.visit is not None)
         await until(lambda: station.of(ConnectorStatusChanged)[-1].status is ConnectorStatus.OCCUPIED)
@@ -121,7 +121,7 @@ async def test_a_car_without_a_card_waits_for_its_remote_start(version: str) -> 
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
 async def test_a_remote_start_may_come_before_the_car(version: str) -> None:
-    """Accepted while nobody is there, it begins when the car plugs in; a card is not asked for."""
+    """A remote start before the car is accepted and begins when it plugs in, without a card."""
     async with (
         running() as edge,
         visited(edge, version, arrival="2026-11-22T08:00:20Z", speed=10) as charger,
@@ -137,7 +137,7 @@ async def test_a_remote_start_may_come_before_the_car(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
 async def test_allowing_a_transfer_does_no_harm(version: str) -> None:
-    """Told at a session's begin what it may do, even under a wrong id, a charger goes on and takes what follows."""
+    """A charger that is told the allowed transfer, even with a wrong id, accepts the commands that follow."""
     async with running(call_timeout_s=30.0) as station, simulated(station, version) as charger:
         started = await station.until(TransactionStarted)
 

@@ -1,8 +1,7 @@
-"""Commands that run until they are stopped end at Ctrl-C, also where a shell started them with SIGINT ignored.
+"""Commands that run until stopped end at Ctrl-C, also if a shell started them with SIGINT ignored.
 
-The daemon, the representative, the market's participants, the chaincode service, the demo, `mqtt watch`
-and `firmware-sim charger` are started like this by their own tests; here are the rest, and what all
-of them share.
+Daemon, representative, participants, chaincode service, demo, `mqtt watch` and `firmware-sim charger` are started like
+this by their own tests; this module tests the others, and what all of them share.
 """
 
 import asyncio
@@ -74,7 +73,7 @@ async def test_watching_a_meter_ends_at_ctrl_c() -> None:
 
 
 def test_one_module_hears_sigint() -> None:
-    """In edgegw only `common.stop_signals` names SIGINT, and nothing waits for a KeyboardInterrupt, which may never come."""
+    """In edgegw only `common.stop_signals` names SIGINT, and nothing waits for a KeyboardInterrupt."""
     hearing = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "edgegw").rglob("*.py")
@@ -92,7 +91,7 @@ def test_one_module_hears_sigint() -> None:
 def test_a_question_without_standard_input_ends_the_command(
     arguments: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Where the parent process closed standard input a command that would ask ends with a message, not a traceback."""
+    """If the parent closed standard input, a command that would ask ends with a message and no traceback."""
     done = subprocess.run(
         in_background(sys.executable, "-m", "edgegw.cli", *arguments),
         cwd=tmp_path, capture_output=True, text=True, check=False, start_new_session=True,

@@ -119,7 +119,7 @@ async def test_every_signature_has_a_low_s(token: Path, tmp_path: Path) -> None:
 
 
 def test_a_lost_session_is_opened_again(token: Path) -> None:
-    """What the library forgets (a token taken out and put back) is opened once more."""
+    """A token session that was lost (token taken out and put back) is opened again."""
     key = make_token_key(uri(token, "lost"))
     key._key.session.close()
     assert key.sign(b"x", SHA256)
@@ -153,7 +153,7 @@ def test_a_token_that_is_not_there(token: Path, tmp_path: Path, spoil: dict[str,
 
 
 def test_a_pin_is_kept_by_itself(token: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a private file or a credential; never in the URI."""
+    """The PIN is in a private file or a credential, never in the URI."""
     make_token_key(uri(token, "low"))
     place = tmp_path / "key.uri"
     for text, says in (

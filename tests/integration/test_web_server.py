@@ -55,7 +55,7 @@ LOCAL = WebSettings(host="127.0.0.1", port=0, names=("localhost",), secret=b"s" 
 
 
 async def test_pages_are_served_and_the_server_ends() -> None:
-    """A page comes over a socket without naming the program; when the server ends, nobody listens."""
+    """A page is served without naming the program; after the server ends nothing listens."""
     async with serving(World(), LOCAL) as server:
         answer = await ask(server.port, get())
         assert answer.startswith("HTTP/1.1 200")
@@ -66,7 +66,7 @@ async def test_pages_are_served_and_the_server_ends() -> None:
 
 
 async def test_rubbish_is_no_request() -> None:
-    """What is no HTTP, or has a header line without an end, is refused and costs the others nothing."""
+    """Bytes that are not HTTP, or an endless header line, are refused and do not affect others."""
     async with serving(World(), LOCAL) as server:
         assert " 400 " in (await ask(server.port, "\x16\x03\x01 hello\r\n\r\n")).splitlines()[0]
         endless = await ask(server.port, f"GET / HTTP/1.1\r\nHost: localhost\r\nX: {'a' * 100_000}")
@@ -98,7 +98,7 @@ async def test_tls_and_a_new_certificate_without_a_restart(tmp_path: Path) -> No
 
 
 async def test_a_taken_port_is_named() -> None:
-    """Where another program listens, the fault says which keys to change."""
+    """If another program has the port, the fault names the configuration keys to change."""
     async with serving(World(), LOCAL) as server:
         assert (await ask(server.port, get())).startswith("HTTP/1.1 200")
         taken = replace(LOCAL, port=server.port)

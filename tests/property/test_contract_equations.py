@@ -1,4 +1,4 @@
-"""Every equation of the ledger over random histories, added up from the raw records by other code than the contract's."""
+"""Every equation of the ledger holds over random histories, added up from the raw records by code of its own."""
 
 import json
 from collections import Counter, defaultdict
@@ -45,7 +45,7 @@ DIRECT = (
 
 
 class Market:
-    """Random calls of everybody, most of them possible, some of them not. A seed is a history."""
+    """Random calls of all parties, most of them valid. A seed determines a history."""
 
     def __init__(self, seed: int) -> None:
         self.chance = Random(seed)
@@ -81,7 +81,7 @@ class Market:
         ]
 
     def step(self) -> None:
-        """One thing happens."""
+        """Make one random call."""
         self.chance.choice(self.steps)()
 
     def attempt(self, who: Creator, function: str, **arguments: Any) -> dict[str, Any] | None:
@@ -104,11 +104,11 @@ class Market:
         return min(most, self.chance.randint(1, 10 ** self.chance.randint(1, len(str(most)))))
 
     def interval(self) -> int:
-        """The quarter hour that ledger time stands in."""
+        """Return the quarter hour of the ledger's time."""
         return self.world.now_s // QUARTER_S * QUARTER_S
 
     def pick(self, kind: str, **where: object) -> str:
-        """An id of a record that mostly fits, sometimes any, sometimes one that nobody knows."""
+        """Return an id that mostly fits, sometimes another record's, sometimes an unknown one."""
         found = self.records(kind)
         fits = [
             parts[0]
@@ -250,7 +250,7 @@ class Market:
         self.attempt(MEMBERS[seller], "transfer", **base, **parties)
 
     def end(self) -> None:
-        """Something that was open ends."""
+        """End something that was open."""
         gate = self.chance.choice([GATE, GATE, GATE2])
         own = {"gatewayId": gate.gateway_id, "status": "OPEN"}
         self.attempt(gate, "Return", sliceId=self.pick("slice", **own))
@@ -404,12 +404,12 @@ QUICK = settings(max_examples=25, deadline=None, derandomize=True, suppress_heal
 @QUICK
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 60))
 def test_equations_hold_over_random_histories(seed: int, steps: int) -> None:
-    """Tokens, energy, histories, registers, prices and replays, whatever anybody tries."""
+    """Tokens, energy, histories, registers, prices and replays are consistent, whatever is called."""
     live(seed, steps)
 
 
 def test_random_histories_reach_every_kind_of_trade() -> None:
-    """The laws above are not held by silence: trades of all kinds, and refusals, do happen."""
+    """The histories are not trivial: they have trades of all kinds, and refusals."""
     counts: Counter[str] = Counter()
     for seed in range(4):
         counts += live(seed, 110).counts

@@ -36,7 +36,7 @@ def test_faults_and_kills_cost_no_wh(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_each_message_twice_gives_the_same_wh(seed: int) -> None:
-    """Every start and end again up to twenty minutes later, every update twice: the same trades, to the Wh."""
+    """With every start and end repeated up to twenty minutes later, and every update twice, the trades are equal to the Wh."""
     once, twice = play(seed), play(seed, echo=True)
     assert differences(twice) == []
     assert energy_of(twice) == energy_of(once)
@@ -62,7 +62,7 @@ def test_a_dead_gateway_leaves_nothing_running() -> None:
 
 
 def test_two_hours_without_a_peer_settle_afterwards() -> None:
-    """With the peer down the station goes on at retail with its reason, sells nothing, and settles everything later."""
+    """While the peer is down the station charges at retail with the reason, sells nothing, and settles everything later."""
     universe = Universe(3, hour=14)
     universe.add_driver("bob")
     universe.add_driver("ann", sells=True, battery_wh=60_000)

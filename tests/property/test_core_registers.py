@@ -113,7 +113,7 @@ def test_segments_sum_up_to_the_register(steps: list[tuple[int, int, int, str]])
 
 @given(STEPS)
 def test_no_segment_crosses_a_quarter_hour(steps: list[tuple[int, int, int, str]]) -> None:
-    """Each segment lies in the quarter hour that it is booked to."""
+    """Each segment is within the quarter hour that it is recorded in."""
     meter = Meter()
     for step in steps:
         meter.play(step)

@@ -1,4 +1,4 @@
-"""Tokens for won and back, killed between any two steps, with answers lost on both sides: nothing is made or lost."""
+"""Exchanges of won and tokens that are killed between any two steps, with answers lost on both sides, lose and create nothing."""
 
 import asyncio
 import tempfile
@@ -79,7 +79,7 @@ def test_nothing_is_made_or_lost(
 
 @pytest.mark.parametrize("buys", [True, False])
 def test_a_kill_at_each_single_point(tmp_path: Path, *, buys: bool) -> None:
-    """Whichever step the process dies before or after: the exchange is done once, and a repeat tells the same."""
+    """Killed before or after any single step, the exchange is done once, and a repeat returns the same result."""
 
     async def once(deadly: int) -> int:
         folder = tmp_path / str(deadly)

@@ -1,4 +1,4 @@
-"""kill -9 at any moment and in every state of the outbox, restarts included: the books agree at the end."""
+"""After kills at any moment and in every state of a submission, restarts included, the books agree at the end."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The short way through a Modbus TCP frame gives what pymodbus gives, or leaves the frame to pymodbus."""
+"""The fast parser of Modbus TCP frames returns what pymodbus returns, or leaves the frame to pymodbus."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Whatever a charger sends, the dialogue stands, and every CALL is answered exactly once."""
+"""Whatever a charger sends, the dialogue continues, and every CALL is answered exactly once."""
 
 import json
 from collections.abc import AsyncIterator
@@ -131,7 +131,7 @@ def test_any_text_of_a_stranger_is_survived(version: str, text: str) -> None:
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(version=VERSIONS, action=st.sampled_from(ACTIONS), payload=PAYLOADS)
 def test_a_strangers_call_is_answered_once(version: str, action: str, payload: Any) -> None:
-    """Every CALL gets one answer, and what it tells of itself stays short and storable, whatever it holds."""
+    """An unknown charger's CALL gets one answer, and its reported details are short and storable."""
     text = json.dumps([2, "id", action, payload])
     heard = PendingDialogue(loaded()[version]).receive(text, NOW_NS)
     assert heard.text is not None

@@ -1,4 +1,4 @@
-"""Random days of orders: whatever fails or dies between two steps, each order that was committed comes to an end."""
+"""On random days each committed order comes to an end, whatever fails or is killed between two steps."""
 
 import random
 from collections import Counter
@@ -136,7 +136,7 @@ def wrong(universe: OrderedUniverse) -> list[str]:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_quiet_day_fills_every_order(seed: int) -> None:
-    """All are done; each charge got its energy, to two seconds of power; the seller sold."""
+    """Without faults all orders are done: each charge got its energy, to two seconds of power, and the seller sold."""
     universe = play(seed)
     assert wrong(universe) == []
     orders = universe.station.orders

@@ -1,4 +1,4 @@
-"""The oracle is not blind: two ways of breaking "exactly once" are caught by the check that real days pass."""
+"""The check of the books detects two ways of breaking "exactly once"."""
 
 from dataclasses import fields, replace
 from typing import Any, cast
@@ -36,7 +36,7 @@ def wrong_days() -> dict[int, list[str]]:
 
 
 def test_the_real_outbox_passes() -> None:
-    """The same seeds and faults as below, with nothing changed: no difference."""
+    """Without a mutation the same seeds and faults show no difference."""
     assert wrong_days() == {}
 
 
@@ -75,7 +75,7 @@ def test_a_new_txid_on_each_retry_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_trade_id_check_alone_saves_a_new_txid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same outbox against the real contract: lines are KNOWN by their tradeId, nothing is doubled."""
+    """With the real contract a new tx id doubles nothing: repeated lines are KNOWN by their trade id."""
     monkeypatch.setitem(MOVES, CommitUnknown, _new_nonce)
     assert not [
         text for texts in wrong_days().values() for text in texts if "metered" in text or "overlaps" in text
@@ -83,7 +83,7 @@ def test_the_trade_id_check_alone_saves_a_new_txid(monkeypatch: pytest.MonkeyPat
 
 
 def test_done_when_submit_returns_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An acknowledged and forgotten envelope counted as done: trades that stand in no block."""
+    """Counting an acknowledged but lost envelope as done is detected: its trades are in no block."""
 
     def done(submission: Open, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
         if isinstance(submission, Prepared | InDoubt) and _asks(submission, event):
@@ -96,7 +96,7 @@ def test_done_when_submit_returns_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_hold_given_up_in_doubt_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hold whose outcome nobody told, counted as expired, though a block may have it: open there, unknown here."""
+    """Counting a hold of unknown outcome as expired is detected, because a block may have it."""
 
     def give_up(submission: Open, event: CommitUnknown) -> tuple[Submission, list[Effect]]:
         if submission.function == "Hold" and _asks(submission, event):

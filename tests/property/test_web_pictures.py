@@ -1,4 +1,4 @@
-"""Whatever stands in a name or a number, a picture stays well-formed, escaped, finite and inside its frame."""
+"""Whatever text or number a picture shows, it is well-formed, escaped, finite and within its frame."""
 
 from dataclasses import fields, replace
 from itertools import combinations

@@ -65,7 +65,7 @@ def children_of(folder: Path) -> list[int]:
 
 
 def test_a_small_day_agrees(tmp_path: Path) -> None:
-    """Four cars, three versions, half of them sell: exit status 0, every key, every equation, nobody left behind."""
+    """Four cars, three versions, half of them sell: exit status 0, every key, every equation, and no process left."""
     run = played(tmp_path, "--v2g-share", "0.5", "--speed", "480")
     assert run.returncode == 0, run.stderr[-3000:]
     numbers: dict[str, Any] = json.loads(run.stdout)

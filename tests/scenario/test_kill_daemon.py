@@ -120,5 +120,5 @@ async def test_ten_kills(tmp_path: Path, seed: int) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10, 30))
 async def test_two_hundred_kills(tmp_path: Path, seed: int) -> None:
-    """The same, two hundred kills in twenty days."""
+    """Two hundred kills in twenty days: the same holds."""
     await check_kills(tmp_path, Killer(seed=seed, kills=10))

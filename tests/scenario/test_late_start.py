@@ -1,4 +1,4 @@
-"""Chargers that tell of a whole visit only after the day's end: the run waits for them, and no hold is left open."""
+"""If chargers report a whole visit only after the day's end, the run waits for them, and no hold is left open."""
 
 import asyncio
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Absence:
 
 
 async def test_a_start_after_the_end_leaves_no_hold(tmp_path: Path) -> None:
-    """Every transaction that a charger began is a session of the station's, however late it was told of it."""
+    """Every transaction that a charger began is a session of the station, however late it was reported."""
     plan = day(tmp_path, CARS, v2g_share="0")
     held_s = local_s(HELD)
     faults = [

@@ -56,7 +56,7 @@ class Outage:
     ids=["SIGKILL", "SIGTERM"],
 )
 async def test_two_hours_without_a_peer(tmp_path: Path, number: signal.Signals) -> None:
-    """What was charged meanwhile is retail with its reason, nothing was sold, and all of it is on the ledger at the end."""
+    """Energy charged meanwhile is retail with its reason, nothing was sold, and all of it is on the ledger at the end."""
     outage = Outage(number)
     plan = day(tmp_path, CARS)
     after = await play(tmp_path, plan, outage)
@@ -100,7 +100,7 @@ async def set_faults(endpoint: str, **switches: int) -> None:
 
 
 async def test_a_peer_that_forgets_and_dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Submit answered OK or UNAVAILABLE, and the peer was killed: only the commit counts, and each trade stands once."""
+    """Although Submit answered OK or UNAVAILABLE and the peer was killed, only commits count, and each trade is there once."""
     monkeypatch.setenv("EDGEGW_PEER_FAULTS", "{}")
     forgetting = Forgetting(seed=1)
     after = await play(tmp_path, day(tmp_path, CARS), forgetting)

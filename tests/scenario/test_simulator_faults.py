@@ -1,4 +1,4 @@
-"""A day on which sockets drop, chargers reboot, meters fall silent or start again: what they counted is on the ledger."""
+"""On a day of dropped sockets, rebooting chargers, silent meters and counter resets, the counted energy is on the ledger."""
 
 from pathlib import Path
 

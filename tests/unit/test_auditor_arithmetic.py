@@ -1,4 +1,4 @@
-"""The auditor's own decoder, hashes, calendar and formulas against the documents' vectors and the other implementation."""
+"""The auditor's decoder, hashes, calendar and formulas agree with the documents' vectors and the gateway's implementation."""
 
 import ast
 import json
@@ -90,7 +90,7 @@ def test_header_hashes_agree(number: int, previous: bytes, envelopes: list[bytes
 
 @given(raw=st.binary(max_size=60))
 def test_any_bytes_are_read_or_malformed(raw: bytes) -> None:
-    """No input makes the decoder do anything but read it or call it malformed."""
+    """For any input the decoder either decodes it or raises MalformedError."""
     for read in (Message, read_block, read_transaction):
         with suppress(MalformedError):
             read(raw)
@@ -102,7 +102,7 @@ def test_any_bytes_are_read_or_malformed(raw: bytes) -> None:
     ids=["open number", "long number", "short field", "group", "twice", "number for bytes"],
 )
 def test_malformed_fields(raw: bytes) -> None:
-    """A field that ends nowhere, has another type or stands twice is malformed."""
+    """A field that ends beyond its message, has another type or occurs twice is malformed."""
     with pytest.raises(MalformedError):
         Message(raw).blob(1)
 
@@ -119,13 +119,13 @@ def test_policies() -> None:
 
 @pytest.mark.parametrize("raw", [b"[1]", b'{"a":1.5}', b'{"a":1,"a":2}', b'{"a":NaN}', b"{", b"\xff"])
 def test_records_are_strict(raw: bytes) -> None:
-    """A record is one JSON object without floats and without a name that stands twice."""
+    """A record is one JSON object without floats and without a repeated name."""
     with pytest.raises(MalformedError):
         read_record(raw)
 
 
 def test_the_auditor_stands_alone() -> None:
-    """It imports the standard library, cryptography and itself: no line of what it audits."""
+    """The auditor imports only the standard library, cryptography and itself, and nothing of what it audits."""
     for path in (Path(__file__).parents[2] / "firmware_sim" / "audit").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

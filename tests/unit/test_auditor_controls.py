@@ -1,4 +1,4 @@
-"""The auditor on a small real day: verified as it is, and never once anything in it was changed."""
+"""The auditor verifies a small real day, and rejects the day after any single change of it."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def report_of(run: Run, folder: Path) -> dict[str, Any]:
-    """The auditor's report on a run's files, as it is printed."""
+    """Return the auditor's report on a run's files."""
     report: dict[str, Any] = json.loads(json.dumps(audit(Sources(**run.write(folder)))))
     return report
 
@@ -65,13 +65,13 @@ def wrong_sum(run: Run) -> None:
 
 
 def dropped(run: Run) -> None:
-    """The transaction with the sale is gone from its block, and all hashes are made anew."""
+    """The transaction with the sale is removed from its block, and all hashes are recomputed."""
     number, position = run.find(f"trade~{SALE}")
     del run.blocks[number][position]
 
 
 def dropped_and_denied(run: Run) -> None:
-    """The sale is gone, with everything after it, and the station's own word of it."""
+    """The sale is removed, with everything after it, and the station's facts about it."""
     number, _ = run.find(f"trade~{SALE}")
     del run.blocks[number:]
     run.facts = [
@@ -82,13 +82,13 @@ def dropped_and_denied(run: Run) -> None:
 
 
 def doubled(run: Run) -> None:
-    """The block with the sale comes twice, and is said to be valid twice."""
+    """The block with the sale is there twice, and marked as valid twice."""
     number, position = run.find(f"trade~{SALE}")
     run.blocks.append([run.blocks[number][position]])
 
 
 def doubled_elsewhere(run: Run) -> None:
-    """Everybody signs a second record of the sale under another id."""
+    """All organisations sign a second record of the sale under another id."""
 
     def change(records: dict[str, Any]) -> None:
         again = f"{SALE}9"
@@ -98,17 +98,17 @@ def doubled_elsewhere(run: Run) -> None:
 
 
 def price(run: Run) -> None:
-    """Everybody signs a price that is one milli-token higher."""
+    """All organisations sign a price that is one milli-token higher."""
     run.forge(PRICE, lambda records: more(records[PRICE], "price"))
 
 
 def load(run: Run) -> None:
-    """Everybody signs another demand than the price was made from."""
+    """All organisations sign another demand than the price was computed from."""
     run.forge(LOAD, lambda records: more(records[LOAD], "wh"))
 
 
 def unsigned_price(run: Run) -> None:
-    """The price's digits are changed in the block, hashes are made anew, signatures are not."""
+    """The price's digits are changed in the block and hashes are recomputed, but signatures are not."""
     number, position = run.find(PRICE)
     envelope = run.blocks[number][position]
     assert b'"price":"92584"' in envelope
@@ -116,7 +116,7 @@ def unsigned_price(run: Run) -> None:
 
 
 def block(run: Run) -> None:
-    """One bit of the exported file is another."""
+    """One bit of the exported file is flipped."""
 
     def spoil(raw: bytes) -> bytes:
         at = raw.index(b'"price":"92584"') + 13
@@ -131,7 +131,7 @@ def cut_short(run: Run) -> None:
 
 
 def missing_block(run: Run) -> None:
-    """A block in the middle is gone, nothing else is changed."""
+    """A block in the middle is removed, and nothing else is changed."""
 
     def spoil(raw: bytes) -> bytes:
         kept = list(split(raw))
@@ -142,17 +142,17 @@ def missing_block(run: Run) -> None:
 
 
 def untraded(run: Run) -> None:
-    """The station forgets what it did not trade."""
+    """The station's facts leave out its untraded energy."""
     run.facts = [fact for fact in run.facts if fact["kind"] != "untraded"]
 
 
 def moved_untraded(run: Run) -> None:
-    """The untraded Wh is right in sum and stands where another Wh was sold."""
+    """The untraded Wh has the right sum, but the register of a Wh that was sold."""
     next(fact for fact in run.facts if fact["kind"] == "untraded")["body"]["start_wh"] = 3000
 
 
 def boundary(run: Run) -> None:
-    """15 Wh more had flowed by the end of the quarter hour than the station says."""
+    """15 Wh more had flowed by the end of the quarter hour than the station's register shows."""
     run.books["evses"]["E1"]["quarters"][1]["import_mwh"] += 15_000
     run.seal()
 
@@ -172,13 +172,13 @@ def hidden(run: Run) -> None:
 
 
 def sold_as_standby(run: Run) -> None:
-    """A Wh that flowed out of a car is said to be standby."""
+    """A Wh that flowed out of a car is declared as standby."""
     piece = next(fact for fact in run.facts if fact["kind"] == "untraded")["body"]
     run.facts.append({"kind": "untraded", "body": {**piece, "direction": "export"}})
 
 
 def other_quarter(run: Run) -> None:
-    """The untraded Wh is booked into the quarter hour before its own."""
+    """The untraded Wh is recorded in the quarter hour before its own."""
     next(fact for fact in run.facts if fact["kind"] == "untraded")["body"]["interval"] -= 900
 
 
@@ -205,7 +205,7 @@ def strange_meter(run: Run) -> None:
 
 
 def amount(run: Run) -> None:
-    """Everybody signs that EVA pays and PRO1 gets one milli-token more."""
+    """All organisations sign that EVA pays and PRO1 gets one milli-token more."""
 
     def change(records: dict[str, Any]) -> None:
         more(records[f"trade~{MARKET}"], "amount")
@@ -220,7 +220,7 @@ def amount(run: Run) -> None:
 
 
 def stolen(run: Run) -> None:
-    """Everybody signs a credit that is one milli-token higher than the trade."""
+    """All organisations sign a credit that is one milli-token higher than the trade."""
     run.forge(f"trade~{SALE}", lambda records: more(_credit(records, "EVA"), "tokens"))
 
 
@@ -230,27 +230,27 @@ def _credit(records: dict[str, Any], member: str) -> dict[str, Any]:
 
 
 def from_nowhere(run: Run) -> None:
-    """Everybody signs that a sweep brings a thousand tokens."""
+    """All organisations sign that a sweep brings a thousand tokens."""
     run.forge("acc~EVA", lambda records: more(records["acc~EVA"], "tokens", 1_000_000))
 
 
 def hold(run: Run) -> None:
-    """Everybody signs that less was drawn from the hold than was paid."""
+    """All organisations sign that less was drawn from the hold than was paid."""
     run.forge(f"trade~{MARKET}", lambda records: more(records["hold~H1"], "drawn", -1))
 
 
 def overlap(run: Run) -> None:
-    """Everybody signs that the plant had already sold what it sells."""
+    """All organisations sign that the plant had already sold what it sells."""
     run.forge("met~PV", lambda records: more(records["reg~PV~0~export"], "wh", 100))
 
 
 def reason(run: Run) -> None:
-    """Everybody signs a retail trade for a reason that is none."""
+    """All organisations sign a retail trade with an unknown reason."""
     run.forge(f"trade~{RETAIL}", lambda records: records[f"trade~{RETAIL}"].update(reason="BECAUSE"))
 
 
 def untrue_reason(run: Run) -> None:
-    """There was a slice with energy left behind the retail trade that says there was none."""
+    """A retail trade has the reason NO_SLICE although a slice with energy was left."""
 
     def change(records: dict[str, Any]) -> None:
         for name in ("amount", "drawn"):
@@ -279,25 +279,25 @@ def high_s(run: Run) -> None:
 
 
 def invalid(run: Run) -> None:
-    """A transaction that holds is said to have failed."""
+    """A valid transaction is marked as failed."""
     number, _ = run.find(f"trade~{SALE}")
     run.codes[number] = bytes([11])
 
 
 def conflict(run: Run) -> None:
-    """A transaction that read what its neighbour changed is said to hold."""
+    """A transaction that read a key changed in the same block is marked as valid."""
     (number,) = run.codes
     run.codes[number] = bytes(2)
 
 
 def other_conflict(run: Run) -> None:
-    """A transaction is said to have failed for another reason than its own."""
+    """A failed transaction is marked with another code than its own."""
     (number,) = run.codes
     run.codes[number] = bytes([0, 10])
 
 
 def no_record(run: Run) -> None:
-    """Everybody signs a trade without a price."""
+    """All organisations sign a trade without a price."""
     run.forge(f"trade~{SALE}", lambda records: records[f"trade~{SALE}"].pop("price"))
 
 
@@ -307,7 +307,7 @@ def nothing(run: Run) -> None:
 
 
 def nonsense(run: Run) -> None:
-    """The station's file holds something else."""
+    """The station's file holds other data than facts."""
     run.facts.append({"fact": "?"})
 
 
@@ -379,7 +379,7 @@ def test_nothing_can_be_changed(day: Run, tmp_path: Path, tamper: Tamper, codes:
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_findings_point_at_what_was_changed(day: Run, tmp_path: Path, tamper: Tamper, place: str) -> None:
-    """What changes one thing is found there and nowhere else."""
+    """A single change produces only the codes of that change."""
     run = day.copy()
     tamper(run)
     places = [finding["where"] for finding in report_of(run, tmp_path)["findings"]]
@@ -387,7 +387,7 @@ def test_findings_point_at_what_was_changed(day: Run, tmp_path: Path, tamper: Ta
 
 
 def test_an_honest_day_is_verified(day: Run, tmp_path: Path) -> None:
-    """Everything agrees, and the report's sums are the day's."""
+    """The unchanged day is verified, and the report's sums are the day's."""
     report = report_of(day, tmp_path)
     assert report["findings"] == []
     assert report["verified"] is True

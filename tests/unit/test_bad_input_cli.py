@@ -53,7 +53,7 @@ def edgegw(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_unknown_trade_is_answered_with_the_nearest(config: Path) -> None:
-    """Exit 1: where was looked, and which trade it may have been."""
+    """Exit 1: the message names where was searched and which trade may have been meant."""
     done = edgegw("trade", "show", "ref:1:import:1001", "--config", str(config))
     assert done.returncode == 1
     assert "no trade ref:1:import:1001 in " in done.stderr
@@ -64,7 +64,7 @@ def test_an_unknown_trade_is_answered_with_the_nearest(config: Path) -> None:
 
 
 def test_trades_are_a_table_for_people(config: Path) -> None:
-    """A quarter hour, what moved, and what it cost; one line a trade where nobody looks at a terminal."""
+    """Without a terminal, each trade is one line with its quarter hour, energy and cost."""
     done = edgegw("trade", "list", "--config", str(config))
     heads, row = done.stdout.splitlines()
     assert heads.split() == [

@@ -30,7 +30,7 @@ def test_a_figure_is_written_as_value_unit_baseline_and_ratio(tmp_path: Path) ->
 
 
 def test_a_part_of_the_benchmarks_keeps_the_other_figures(tmp_path: Path) -> None:
-    """`ONLY=name` replaces its own figures; a whole run starts anew."""
+    """`ONLY=name` replaces only the figures of that benchmark; a whole run replaces the file."""
     path = tmp_path / "bench.json"
     figures.write(path, SOME)
     again = Figure(name="memory.two_chargers", value=99.0, unit="MB")
@@ -57,7 +57,7 @@ def test_the_table_says_what_is_missed() -> None:
 
 
 def test_only_the_table_is_rewritten(tmp_path: Path) -> None:
-    """What stands before and after the markers stays; a document without them is refused."""
+    """The text around the markers is kept; a document without markers is refused."""
     document = tmp_path / "benchmarks.md"
     document.write_text(f"# A\n{BEGIN}\nold\n{END}\nafter\n")
     figures.put_table(document, figures.table(figures.rows_of(SOME), when=WHEN))

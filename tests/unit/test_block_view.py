@@ -1,4 +1,4 @@
-"""A block as the paper draws it: five fields a trade, both clocks, and the price's own record."""
+"""The view of a block has the five fields of each trade, both clocks, and the price's record."""
 
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ async def test_a_trade_has_five_fields(day: Run, tmp_path: Path) -> None:
 
 
 async def test_both_clocks_are_shown(day: Run, tmp_path: Path) -> None:
-    """Without a mapping both times are one; with one, the ledger's stands beside the transaction's, and it is said."""
+    """Without a time mapping both times are equal; with one, the ledger's time is shown beside the transaction's, and marked."""
     trades, _ = await drawn(day, tmp_path, DIRECT)
     times = trades[DIRECT]["Timestamp"]
     assert times["real"] == times["ledger"]

@@ -1,4 +1,4 @@
-"""What edgegw brings is found from a checkout and from any kind of installation; so is the configuration."""
+"""The files that edgegw brings, and the configuration, are found from a checkout and from any kind of installation."""
 
 import shutil
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_an_installation_uses_its_environment(tmp_path: Path) -> None:
 
 
 def test_without_files_the_environment_is_named(tmp_path: Path) -> None:
-    """What is missing is missed where it belongs."""
+    """If no files are found, the error names the environment's folder."""
     package = tmp_path / "a" / "edgegw"
     assert find_configs(package, tmp_path) == tmp_path / "share" / "edgegw" / "configs"
 
@@ -60,7 +60,7 @@ def test_participants_default_to_files_that_are_there() -> None:
 
 
 def test_the_simulator_knows_every_meter_by_name() -> None:
-    """`--meter-profile NAME` is the map of that name; a file is itself; anything else is told with what there is."""
+    """`--meter-profile NAME` finds the map of that name; a file is used as it is; anything else lists the known names."""
     kind = MeterProfile()
     assert set(meter_profiles()) == {path.stem for path in (ROOT / "configs" / "meters").glob("*.json")}
     file = ROOT / "configs" / "meters" / "abb-b23.json"

@@ -1,4 +1,4 @@
-"""Words of the pages: nothing is left without Korean, and what is compiled is what stands in the source."""
+"""Every text of the pages has a Korean translation, and the compiled catalogues match their sources."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from tests.support import catalogues
 
 
 def test_every_text_has_its_korean() -> None:
-    """A text of a page or template that has no Korean translation is named, with the file where it stands."""
+    """A text of a page or template without a Korean translation is reported, with its file."""
     korean = catalogues.known("ko")
     missing = {text: where for text, where in catalogues.used() if not korean.get(text)}
     assert missing == {}
 
 
 def test_no_translation_is_left_over() -> None:
-    """A catalogue holds only what pages say."""
+    """A catalogue has only texts that pages use."""
     said = {text for text, _ in catalogues.used()}
     assert set(catalogues.known("ko")) - said == set()
 

@@ -1,4 +1,4 @@
-"""From when on an operator is told that a certificate ends."""
+"""The warning that a certificate ends begins at the right time for any lifetime."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

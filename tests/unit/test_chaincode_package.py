@@ -55,7 +55,7 @@ def test_the_bytes_are_known() -> None:
 
 
 def test_nothing_in_it_is_compressed() -> None:
-    """Any gzip reads it, and its content stands in it as it is, so no zlib version can change the bytes."""
+    """Any gzip reader reads it, and its content is stored uncompressed, so that no zlib version changes the bytes."""
     package = build(address="h:1", label="a")
     assert gzip.decompress(package.content)[257:262] == b"ustar"
     assert b'{"label":"a","type":"ccaas"}' in package.content
@@ -88,7 +88,7 @@ def test_a_long_certificate_spans_stored_blocks() -> None:
     ],
 )
 def test_what_the_peer_reads(trust: Trust | None, secured: dict[str, object]) -> None:
-    """Address, time-out and trust stand in connection.json under Fabric's names."""
+    """Address, time-out and trust are in connection.json under Fabric's names."""
     found = connection(build(address="10.0.0.7:9999", label="a", trust=trust))
     assert found == {"address": "10.0.0.7:9999", "dial_timeout": "10s", **secured}
 

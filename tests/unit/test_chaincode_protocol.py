@@ -1,4 +1,4 @@
-"""The chaincode's half of the protocol, message by message, without a socket."""
+"""The chaincode's half of the protocol, tested message by message without a socket."""
 
 import pytest
 
@@ -54,7 +54,7 @@ async def begun(creator: bytes) -> tuple[Conversation, CallId]:
 
 
 def test_registration() -> None:
-    """It names its package, is accepted, and learns in which batches the peer takes writes."""
+    """The chaincode names its package, is accepted, and learns the peer's batch limits for writes."""
     talk = Conversation("edgegw_1:00")
     first = talk.opening()
     assert first.type == ChaincodeMessage.REGISTER
@@ -74,7 +74,7 @@ def test_a_peer_without_write_batches() -> None:
 @pytest.mark.parametrize("phase", list(Phase))
 @pytest.mark.parametrize("kind", ChaincodeMessage.Type.values())
 def test_every_message_in_every_phase(phase: Phase, kind: int) -> None:
-    """What a peer may not send in a phase breaks the stream, and what it may does not; nothing raises."""
+    """A message that the phase does not allow breaks the stream, an allowed one does not; nothing raises."""
     talk = Conversation("p")
     talk.phase = phase
     allowed = {
@@ -107,7 +107,7 @@ def test_a_ready_that_cannot_be_read() -> None:
 
 
 def test_keepalive_is_sent_back() -> None:
-    """The same message goes back."""
+    """A keepalive is returned unchanged."""
     ping = message(ChaincodeMessage.KEEPALIVE)
     assert ready().receive(ping) == Send(ping)
 
@@ -140,7 +140,7 @@ async def test_one_request_and_its_answer(creator: bytes) -> None:
 
 
 async def test_the_peer_may_fail_a_request(creator: bytes) -> None:
-    """An ERROR answers the request with the peer's words, or with ours where it has none."""
+    """An ERROR answers the request with the peer's text, or with a default text if it has none."""
     talk, call_id = await begun(creator)
     for said, heard in ((b"closed", "closed"), (b"", "the peer gave no reason")):
         talk.request(call_id, ChaincodeMessage.GET_STATE, chaincode_pb2.GetState(key="a"))
@@ -161,13 +161,13 @@ async def test_a_call_ends_once(creator: bytes) -> None:
 
 
 async def test_a_call_without_event_carries_none(creator: bytes) -> None:
-    """No event field stands in the message where the contract set none."""
+    """Without an event of the contract, the answer has no event field."""
     talk, call_id = await begun(creator)
     assert not talk.complete(call_id, Response(status=200), None).HasField("chaincode_event")
 
 
 async def test_calls_that_cannot_be_read(creator: bytes) -> None:
-    """A call of another transaction, of other arguments, or of no proposal is refused alone; the stream goes on."""
+    """A call of another transaction, with other arguments or without a proposal is refused alone; the stream continues."""
     talk = ready()
     honest = await transaction(creator, "Get", "{}")
     for change in ("id", "args", "proposal", "identity"):
@@ -204,7 +204,7 @@ def test_initialisation_is_refused_with_a_remedy() -> None:
 
 
 async def test_a_failed_call_is_an_error_not_an_answer(creator: bytes) -> None:
-    """ERROR, not a response of status 500: a client must not take it for a refusal of the contract."""
+    """An exception of the contract becomes ERROR, not status 500, which a client would take for a refusal."""
     talk, call_id = await begun(creator)
     failed = talk.fail(call_id, "no disk")
     assert (failed.type, failed.payload) == (ChaincodeMessage.ERROR, b"no disk")

@@ -1,4 +1,4 @@
-"""The contract's stub at a Fabric peer: which requests a read or a write becomes."""
+"""The contract's reads and writes become the right requests to a Fabric peer."""
 
 import pytest
 from google.protobuf.message import Message  # type: ignore[import-untyped]  # it ships no stubs
@@ -47,7 +47,7 @@ def test_a_missing_key_is_none() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
 def test_a_range_over_pages(count: int) -> None:
-    """A range is whole and in order, however many pages it takes, and leaves no iterator open."""
+    """A range is complete and in order, however many pages it takes, and leaves no iterator open."""
     state = numbered(count)
     stub, outcome = hosted(FakePeer({**state, "a": b"", "l": b""}))
     assert dict(stub.scan("k~", "k~\x7f", 100_000)) == state
@@ -74,7 +74,7 @@ def test_a_limit_of_nothing_finds_nothing() -> None:
 
 @pytest.mark.parametrize("count", [QUERY_LIMIT_LEAST, 2 * QUERY_LIMIT_LEAST, 2_345])
 def test_a_peer_that_ends_ranges_silently(count: int) -> None:
-    """A range that the peer's totalQueryLimit cut off is read on: sums of the contract miss nothing."""
+    """A range that the peer's totalQueryLimit cuts off is continued, so that sums of the contract are complete."""
     peer = FakePeer(numbered(count), query_limit=QUERY_LIMIT_LEAST)
     stub, _ = hosted(peer)
     assert len(list(stub.scan("k~", "k~\x7f", 100_000))) == count

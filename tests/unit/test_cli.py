@@ -87,7 +87,7 @@ def test_every_command_explains_itself() -> None:
 
 
 def test_a_bad_configuration_ends_with_78_and_all_faults(config: Path) -> None:
-    """All faults on standard error, one a line, with file and line; nothing on standard output."""
+    """All faults are on standard error, one per line, with file and line; standard output is empty."""
     config.write_text(CONFIG.replace("zone", "zoen") + "[log]\nlevel = 'loud'\n")
     result = run("ledger", "supply", "--config", str(config), "--json")
     assert result.exit_code == Exit.CONFIGURATION

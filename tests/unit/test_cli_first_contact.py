@@ -1,4 +1,4 @@
-"""First contact at the command line: what init asks and refuses; chargers that wait are listed, approved, rejected."""
+"""`init` asks for what it needs and refuses bad input; waiting chargers are listed, approved and rejected."""
 
 import asyncio
 import importlib
@@ -180,7 +180,7 @@ def test_the_worst_is_listed_first(config: Path) -> None:
 
 
 def test_without_a_daemon_a_configured_charger_is_still_shown(config: Path) -> None:
-    """What the configuration says is shown; what only the daemon knows ends with 69."""
+    """Without a daemon a charger's configuration is shown; what only the daemon knows ends with 69."""
     shown = charger(config, "show", "CP-0", "--json")
     assert json.loads(shown.stdout)["configuration"]["evses"][0]["meter"] == "M-0"
     assert "not running" in shown.stderr
@@ -209,7 +209,7 @@ def test_a_waiting_charger_is_approved_with_its_own_password(config: Path) -> No
 
 
 def test_a_charger_that_sent_no_password_gets_one(config: Path) -> None:
-    """It is shown once and stored as a hash only; the installer is told where to set it and what to type."""
+    """The generated password is shown once and stored only as a hash; the output names where to set it and the next command."""
     with serving(config.parent / "var", FakeDaemon(pending=WAITING | {"password_hash": None})):
         told = ("--meter", "M-1", "--rated-w", "22000")
         done = charger(config, "approve", "CP-1", *told)
@@ -261,7 +261,7 @@ def test_an_incomplete_approval_is_a_usage_error(config: Path, arguments: tuple[
 
 
 def test_defaults_that_are_taken_off_a_terminal_are_said(config: Path) -> None:
-    """Numbers with a usual value are taken where nobody can be asked, and the option that changes each is named."""
+    """Without a terminal, numbers with a default use it, and the option that changes each is named."""
     done = charger(config, "approve", "CP-1", "--evse", "1=B1", "--meter-profile", "abb-b23")
     assert done.exit_code == Exit.DONE, done.output
     assert "--meter-unit changes it" in done.stderr
@@ -313,7 +313,7 @@ def test_passwords_and_profiles_of_approved_chargers(config: Path) -> None:
 
 
 def test_the_address_as_text_and_as_a_code(config: Path) -> None:
-    """`charger url` prints what to type, with or without an id, and draws it for whoever reads it off a screen."""
+    """`charger url` prints the address, with or without an id, as text and as a QR code."""
     assert json.loads(charger(config, "url", "--json").stdout)[0]["url"] == "ws://192.168.7.2:8887/ocpp/"
     drawn = charger(config, "url", "CP-1", "--qr").stdout
     assert "ws://192.168.7.2:8887/ocpp/CP-1" in drawn
@@ -349,7 +349,7 @@ def test_init_writes_shows_and_never_overwrites(tmp_path: Path) -> None:
 
 
 def test_init_asks_what_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a terminal: name, zone, address, ledger, and whether the chargers' network may do without TLS, with a warning."""
+    """On a terminal, init asks for name, zone, address, ledger and whether chargers may connect without TLS, with a warning."""
     lan = LocalAddress(
         interface="e", address=IPv4Address("192.168.7.2"), network=IPv4Network("192.168.7.0/24")
     )
@@ -411,7 +411,7 @@ def test_init_with_the_organisation_s_own_peer(tmp_path: Path) -> None:
 
 
 def test_certificates_of_others_are_not_issued_anew(config: Path) -> None:
-    """A station whose certificates edgegw did not make is told so."""
+    """For a station whose certificates edgegw did not issue, the command reports that and issues none."""
     done = run("init", "--dir", str(config.parent), "--reissue")
     assert (done.exit_code, "not made by edgegw init" in done.stderr) == (Exit.PROBLEMS, True)
 
@@ -428,7 +428,7 @@ def test_a_disk_that_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_participants_need_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a file the command says who writes one; a file with faults ends with 78, and no deposit is written."""
+    """Without a settings file the command names what writes one; a file with faults ends with 78, and stores no deposit."""
     monkeypatch.chdir(tmp_path)
     assert "init --sandbox" in run("participant", "run", "oracle").stderr
     (tmp_path / "participants.json").write_text('{"zone": 5}')

@@ -1,4 +1,4 @@
-"""`edgegw member`: what a member may have, a new password, and a representative that is elsewhere."""
+"""`edgegw member` exports a member's data, sets a password, and reports a representative that runs elsewhere."""
 
 import json
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def run(config: Path, *arguments: str, typed: str = "") -> Result:
 
 
 def test_a_member_gets_all_that_is_kept(config: Path, member_id: str) -> None:
-    """Name, contact and logins, without the password's hash; about nobody there is nothing."""
+    """The export has name, contact and logins, without the password's hash; for an unknown member it is empty."""
     result = run(config, "export", member_id)
     assert result.exit_code == Exit.DONE
     kept = json.loads(result.stdout)
@@ -67,7 +67,7 @@ def test_a_member_gets_all_that_is_kept(config: Path, member_id: str) -> None:
 
 
 def test_a_new_password_is_typed_twice_and_ends_all_logins(config: Path, member_id: str) -> None:
-    """It is never an argument and never shown; a weak one, or two that differ, change nothing."""
+    """The password is never an argument and never shown; a weak one, or two that differ, change nothing."""
     for typed in ("short\nshort\n", "one long password\nanother long one\n"):
         assert run(config, "passwd", member_id, typed=typed).exit_code == Exit.PROBLEMS
     with store_of(config) as store:

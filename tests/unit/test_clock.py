@@ -1,4 +1,4 @@
-"""The station's clock: exact arithmetic, no early return, no drift, no harm by cancellation."""
+"""The station's clock is exact, never returns early, does not drift, and can be cancelled."""
 
 import asyncio
 import time

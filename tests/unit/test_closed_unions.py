@@ -126,7 +126,7 @@ def test_a_match_that_forgets_is_found(source: str) -> None:
 
 @pytest.mark.parametrize("source", CLOSED.values(), ids=CLOSED)
 def test_a_match_that_forgets_nothing_passes(source: str) -> None:
-    """What comes from outside may have any shape; the last case says what becomes of it."""
+    """A match over external input may have any shape, if its last case handles the rest."""
     assert open_matches(ast.parse(source)) == []
 
 

@@ -62,7 +62,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
 
 
 def test_the_configuration_works_and_explains_itself(made: tuple[Path, Config]) -> None:
-    """It is read without a fault, names files that are there, and says of every key what it does."""
+    """The written configuration is valid, names existing files, and has a comment for every key."""
     folder, config = made
     assert load(folder / "edgegw.toml") == config
     text = (folder / "edgegw.toml").read_text()
@@ -208,7 +208,7 @@ def test_the_address_to_type_in(
 
 
 def test_this_machine_s_addresses_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each address can be bound and lies in its network; loopback is none; without a network the host's name is shown."""
+    """Each listed address can be bound and lies in its network, without loopback; without a network the host's name is shown."""
     for one in addresses.local_addresses():
         assert one.address in one.network
         assert not one.address.is_loopback
@@ -284,7 +284,7 @@ def approval(**changes: Any) -> Approval:
 
 
 def test_an_approved_charger_is_part_of_the_configuration(tmp_path: Path) -> None:
-    """Its file adds charger and meter; another password replaces the hash only; a hand-written charger is not touched."""
+    """Approval writes a file with charger and meter; a new password replaces only the hash; hand-written chargers are kept."""
     install_plain(tmp_path)
     config = tmp_path / "edgegw.toml"
     place = put_in_place(config, "CP-1", approval(version="1.6", dialect="none", discharge_w=5).tables())
@@ -314,7 +314,7 @@ def install_plain(folder: Path) -> None:
 def test_a_part_that_does_not_hold_leaves_nothing(
     tmp_path: Path, changes: dict[str, Any], fault: str
 ) -> None:
-    """Where the whole configuration with it has a fault, that is told at the real file, and no file stays."""
+    """If the whole configuration would have a fault, the fault names the real file, and no file is left."""
     install_plain(tmp_path)
     wish = approval(**changes)
     with pytest.raises(ConfigError) as caught:
@@ -328,7 +328,7 @@ def test_a_part_that_does_not_hold_leaves_nothing(
 
 
 def test_passwords_fit_every_version() -> None:
-    """16 to 20 characters that 1.6 and 2.x take and nobody misreads; no two alike."""
+    """Passwords have 16 to 20 characters that 1.6 and 2.x accept and people read without error; no two are equal."""
     made: Sequence[str] = [new_password() for _ in range(100)]
     assert {len(password) for password in made} == {20}
     assert len(set(made)) == 100
@@ -345,7 +345,7 @@ def test_a_secret_is_its_owners_also_where_a_file_was_there_before(tmp_path: Pat
 
 
 def test_two_processes_never_pick_the_same_port() -> None:
-    """What is free when it is picked is bound only later: each process picks from ports of its own."""
+    """Processes choose from separate ranges, because a chosen port is bound only later."""
     script = """
 import sys
 from edgegw.commissioning.addresses import free_port

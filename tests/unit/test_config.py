@@ -194,7 +194,7 @@ def test_unreadable_files_are_configuration_faults(tmp_path: Path) -> None:
 
 
 def test_a_register_map_of_one_s_own_is_a_path_like_any_other(tmp_path: Path) -> None:
-    """It starts at the file's folder, wherever the daemon was started; names of those that edgegw brings stay names."""
+    """A path starts at the configuration file's folder, wherever the daemon was started; bundled names stay names."""
     text = GOOD.replace('profile = "abb-b23"\n\n', 'profile = "own/map.json"\n\n', 1)
     place = tmp_path / "edgegw.toml"
     place.write_text(text)
@@ -234,7 +234,7 @@ def test_secrets_are_private_hexadecimal_files(tmp_path: Path) -> None:
 
 
 def test_the_example_shows_the_defaults() -> None:
-    """What a commented key of the example shows is the default, wherever there is one."""
+    """A commented key of the example shows the default, if there is one."""
     example = load(EXAMPLE)
     text = EXAMPLE.read_text()
     shown = tomllib.loads(

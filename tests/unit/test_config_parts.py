@@ -50,7 +50,7 @@ def written(tmp_path: Path, **parts: str) -> Path:
 
 
 def test_parts_add_chargers_and_meters_in_the_order_of_their_names(tmp_path: Path) -> None:
-    """What stands in conf.d counts as if it stood at the end of the main file."""
+    """Tables in conf.d count as if they followed the main file, in the order of the files' names."""
     path = written(tmp_path, b=CHARGER.format(number=3), a=CHARGER.format(number=2))
     config = load(path)
     assert [charger.id for charger in config.chargers] == ["2", "3"]
@@ -58,7 +58,7 @@ def test_parts_add_chargers_and_meters_in_the_order_of_their_names(tmp_path: Pat
 
 
 def test_a_fault_is_told_at_the_file_and_line_it_stands_in(tmp_path: Path) -> None:
-    """An index of the joined list leads back to its own file, and is counted from there."""
+    """An index of the merged list is mapped to its own file and counted from there."""
     wrong = CHARGER.format(number=3).replace("rated_w", "rated_watts")
     path = written(tmp_path, a=CHARGER.format(number=2), b=wrong)
     with pytest.raises(ConfigError) as refused:

@@ -1,4 +1,4 @@
-"""The way into the contract: shapes, versions, roles, purity, and the write-once view of a call."""
+"""Every call of the contract is checked: shapes, versions, roles, purity, and one write per key."""
 
 import ast
 import json
@@ -154,14 +154,14 @@ def test_writers_have_a_verb() -> None:
 
 
 def test_everything_waits_for_the_configuration() -> None:
-    """Without constants there is no ledger time, hence no writing."""
+    """Without constants there is no ledger time, and every write is refused."""
     world = World()
     member = {"memberId": "EVA", "kind": "EV", "commitment": digest("c"), "dupTag": digest("d")}
     assert world.code(EVU, "SignUp", **member) == "NOT_CONFIGURED"
 
 
 def test_a_call_sees_its_own_writes_but_the_host_gets_each_key_once() -> None:
-    """Fabric shows a transaction committed state only, so the cache stands between; deleting wins over stale state."""
+    """A call reads its own writes from a cache, although the host shows committed state only; each key is written once."""
     stub = MemoryStub({"acc~A": b'{"energy":"1","memberId":"A","tokens":"0","version":1}'}, "t", 0, GATE)
     ledger = CallState(stub, "r")
     for energy in (2, 3):
@@ -192,7 +192,7 @@ def test_codes_are_documented() -> None:
 
 
 def test_the_documented_tariff_is_one() -> None:
-    """The JSON example of docs/contract.md is accepted as it stands."""
+    """The JSON example of the tariff in docs/contract.md is accepted unchanged."""
     page = (CONTRACT.parent.parent / "docs" / "contract.md").read_text()
     example = page.split("```json\n")[1].split("```")[0]
     world = World()

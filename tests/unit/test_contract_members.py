@@ -62,7 +62,7 @@ def test_configuration_is_written_once_under_guard() -> None:
     ],
 )
 def test_configuration_that_does_not_fit_is_refused(change: dict[str, Any]) -> None:
-    """Holds outlive the late window, the clamp is ordered, the gain covers the rounding."""
+    """The constants are consistent: holds outlive the late window, the clamp is ordered, the gain covers the rounding."""
     assert World().code(ADMIN, "Configure", channel="c", **change) == "BAD_ARGUMENT"
 
 
@@ -80,7 +80,7 @@ def test_sandbox_time_stands_still_and_then_runs() -> None:
 
 
 def test_sign_up_refuses_duplicates() -> None:
-    """The same identity, the same id with other content, a foreign organisation, a second supplier."""
+    """The same identity, a known id with other content, a foreign organisation and a second supplier are refused."""
     world = market()
     first = world.call(EVU, "SignUp", **member())
     assert first["status"] == "ACTIVE"
@@ -93,7 +93,7 @@ def test_sign_up_refuses_duplicates() -> None:
 
 
 def test_update_is_optimistic_and_leaving_is_final() -> None:
-    """Versions guard against lost updates; who leaves takes commitment and tag along and may come back anew."""
+    """A version guards against lost updates; leaving removes commitment and tag, and the person may join again."""
     world = market()
     world.call(EVU, "SignUp", **member())
     changed = world.call(EVU, "Update", memberId="EVC", expectedVersion=1, commitment=digest("new"))

@@ -1,4 +1,4 @@
-"""Lots, attestations, offers, slices and holds: what stands behind a trade before it is metered."""
+"""Lots, attestations, offers, slices and holds cover what they promise before a trade is metered."""
 
 from typing import Any
 
@@ -123,7 +123,7 @@ def test_attestation_trues_the_account_both_ways() -> None:
 
 
 def test_no_attestation_while_energy_is_held_or_pending() -> None:
-    """The account cannot be trued while part of the energy stands elsewhere."""
+    """An attestation is refused while part of the account's energy is held or pending."""
     world = session()
     world.call(GATE, "AttestAvailability", **attestation("A0", dischargeableWh="0"))
     world.call(GATE, "RecordTrades", lines=[line(LIGHT, 1000, 2000)])
@@ -192,7 +192,7 @@ def test_offers_go_back_where_they_came_from() -> None:
 
 
 def test_an_expired_offer_goes_to_the_grid() -> None:
-    """What an expired lot still has in its offer was exported unsold; an empty offer expires nothing."""
+    """The energy left in an expired lot's offer counts as exported; an empty offer expires nothing."""
     world = offered()
     world.call(GATE, "Reserve", **{**SLICE, "amount": "10000"})
     world.call(ECO, "Offer", **sun_offer("O2", wh="4000"))
@@ -271,7 +271,7 @@ def test_a_slice_is_one_gateways_own_until_returned() -> None:
 
 
 def test_a_dead_gateways_slice_comes_back_through_the_offerer() -> None:
-    """Once holds of that time have expired, the offerer's representative returns it."""
+    """After its holds have expired, a slice of a dead gateway can be returned by the offerer's representative."""
     world = session()
     world.call(IND, "Offer", **industry_offer())
     tokens = {"sliceId": "X9", "offerId": "OI", "interval": LIGHT + QUARTER_S * 8, "amount": "300000"}
@@ -311,7 +311,7 @@ def test_a_selling_hold_is_all_or_nothing() -> None:
 
 
 def test_a_hold_ends_by_its_gateway_or_after_expiry() -> None:
-    """Nobody else releases it; released twice is released once."""
+    """Its gateway releases a hold, after expiry also the member's representative; a second release changes nothing."""
     world = session()
     opened = world.call(GATE, "Hold", **hold())
     assert world.last.writes == []

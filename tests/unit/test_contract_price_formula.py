@@ -55,6 +55,6 @@ def test_mid_market_rate_ignores_the_balance() -> None:
 
 
 def test_an_unknown_formula_is_a_fault() -> None:
-    """Only the two formulas exist; the configuration admits no other."""
+    """The configuration accepts only the two known formulas."""
     with pytest.raises(AssertionError):
         quote("fair/1", Window(floor=1, ceiling=2), supply_wh=0, demand_wh=0)

@@ -91,7 +91,7 @@ def test_incomplete_tariffs_are_refused(change: dict[str, Any]) -> None:
 
 
 def test_tariffs_are_superseded_in_the_future_only() -> None:
-    """Never edited, never backdated once a zone has one; the latest in force counts."""
+    """A tariff is never edited and, once its zone has one, never backdated; the latest in force counts."""
     world = market()
     world.call(ORACLE, "PostTariff", **summer_tariff())
     assert world.last.writes == []
@@ -147,7 +147,7 @@ def test_each_organisation_posts_its_own_side_until_the_cut_off() -> None:
 
 
 def test_a_price_is_fixed_once_between_cut_off_and_start() -> None:
-    """Not before the cut-off, not after the start; whoever asks later gets the same record."""
+    """A price is fixed after the cut-off and before the start; a later call returns the same record."""
     world = market()
     assert world.code(GATE, "GetPrice", **WHERE) == "PRICE_NOT_FIXED"
     world.now_s = NOON - 301
@@ -166,7 +166,7 @@ def test_a_price_is_fixed_once_between_cut_off_and_start() -> None:
 
 
 def test_an_empty_window_is_a_record_without_a_price() -> None:
-    """It is fixed like a price, and DetermineCost refuses with it."""
+    """An empty window is fixed like a price, and DetermineCost then refuses."""
     world = market()
     world.call(ORACLE, "PostFloor", zone="KR-CB-1", product="CHARGE", hour=LIGHT, floor="117000")
     where = {**WHERE, "interval": LIGHT}

@@ -107,7 +107,7 @@ def test_a_market_line_moves_tokens_and_energy() -> None:
 
 
 def test_recording_touches_no_account_and_no_offer() -> None:
-    """Neither read nor written: that is why gateways settle without conflict."""
+    """Recording neither reads nor writes accounts and offers, so that gateways do not conflict."""
     world = session()
     record(world, line(LIGHT, 1000, 2000), line(LIGHT, 2000, 2100, **RETAIL))
     touched = world.last.reads | {name for name, _ in world.last.writes}
@@ -119,7 +119,7 @@ def test_recording_touches_no_account_and_no_offer() -> None:
 
 
 def test_a_repeated_line_is_known_and_writes_nothing() -> None:
-    """Same energy, price and parties, though evidence and reason be made anew."""
+    """A repeated line with the same energy, price and parties is KNOWN, even with new evidence and reason."""
     world = session()
     lines = [line(LIGHT, 1000, 2000), line(LIGHT, 2000, 2100, **RETAIL)]
     recorded = record(world, *lines)
@@ -156,7 +156,7 @@ def test_other_content_under_a_trades_id_is_a_conflict(change: dict[str, Any]) -
 
 
 def test_a_known_line_may_come_under_another_hold_of_the_driver() -> None:
-    """A rebuilt gateway makes the same trade id, whatever became of its hold ids."""
+    """A trade's id does not depend on hold ids, so that a rebuilt gateway derives the same one."""
     world = session()
     record(world, line(LIGHT, 1000, 2000))
     world.call(GATE, "Hold", **hold("H3"))
@@ -245,7 +245,7 @@ def test_lines_of_one_call_see_each_other() -> None:
 
 
 def test_holds_and_slices_end() -> None:
-    """After Return a slice, after Release or expiry a hold gives nothing more."""
+    """After Return a slice, and after Release or expiry a hold, cannot be drawn from."""
     world = session()
     world.call(GATE, "Return", sliceId=f"S{LIGHT}")
     assert refused(world, line(LIGHT, 1000, 2000)) == "SLICE_CLOSED"
@@ -270,7 +270,7 @@ def test_the_sellers_limit_counts_too() -> None:
 
 
 def test_retail_is_the_suppliers_at_the_ceiling() -> None:
-    """Where there is no market the supplier sells at the ceiling, from the grid, without fee or loss."""
+    """Without a market the supplier sells at the ceiling, from the grid, without fee or loss."""
     world = session(lossBp=300, netFeeMtok="100")
     later = LIGHT + 4 * QUARTER_S
     world.now_s = later + QUARTER_S

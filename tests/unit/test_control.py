@@ -1,4 +1,4 @@
-"""The control socket: whoever owns it may ask, answers are JSON, and our faults come as words."""
+"""The control socket is for its owner only, answers in JSON, and reports faults as text."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ async def asked(run_dir: Path, line: bytes) -> Any:
 
 
 async def test_commands_are_answered_and_what_is_none_is_refused(tmp_path: Path) -> None:
-    """A known command gets its answer, a fault its words, rubbish a refusal; the connection goes on."""
+    """A known command gets its answer, a fault its text, an invalid line a refusal; the connection stays open."""
     async with serve_control(tmp_path, {"echo": echo, "fail": fail}):
         assert await asked(tmp_path, b'{"command":"echo","x":1}') == {"answer": {"x": 1}}
         assert await asked(tmp_path, b'{"command":"fail"}') == {"error": "the charger is gone"}
@@ -41,7 +41,7 @@ async def test_commands_are_answered_and_what_is_none_is_refused(tmp_path: Path)
 
 
 async def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    """A fault of ours with what to do, for whoever decides what becomes of the daemon."""
+    """A folder that cannot be used raises a fault with a remedy."""
     (tmp_path / "file").touch()
     with pytest.raises(RunFolderError, match="file: File exists") as fault:
         async with serve_control(tmp_path / "file", {}):

@@ -1,4 +1,4 @@
-"""Setpoints: how much, until when, when to say so again; every one ends by itself inside what its hold pays."""
+"""Setpoints: their power, their end and their renewal; each ends by itself within what its hold pays."""
 
 from dataclasses import replace
 from typing import Any
@@ -137,7 +137,7 @@ def test_a_released_hold_charges_nothing() -> None:
 def test_who_is_bound_to_the_market(
     token: str, price: int | None, *, ceiling: int, slice_wh: int, expected: tuple[int, int]
 ) -> None:
-    """Without retail the slices and the interval's end are the bound; without a price it is 0 W."""
+    """A driver without retail is bound by slices and the interval's end; without a price the power is 0 W."""
     bench = Bench()
     bench.price(CHARGE, T0_S, price, ceiling=ceiling)
     bench.slice(CHARGE, T0_S, slice_wh)
@@ -163,7 +163,7 @@ def test_who_is_bound_to_the_market_shares_it() -> None:
 
 
 def test_a_command_is_renewed_before_it_ends() -> None:
-    """Said once; again when less than half an hour is left, when it ended, or when its end must come sooner."""
+    """A command is sent once, and again when less than half an hour is left, when it has ended, or when it must end sooner."""
     bench = Bench()
     bench.active()
     read_failed = MeterReadFailed(meter_id="MA1", at_ns=0, reason="x")
@@ -267,7 +267,7 @@ def test_a_sale_stays_inside_the_guards() -> None:
 def test_a_sale_ends_inside_slices_and_hold(
     price: int | None, slice_mtok: int, *, hold_wh: int, expected: tuple[int, int]
 ) -> None:
-    """What price, buyers and hold do not carry is not discharged."""
+    """Energy that price, buyers and hold do not cover is not discharged."""
     bench = Bench()
     market(bench, price=price, slice_mtok=slice_mtok)
     selling(bench, hold_wh=hold_wh)
@@ -332,7 +332,7 @@ def test_a_refused_sale_is_over() -> None:
 
 
 def test_a_refused_charge_is_tried_again_soon() -> None:
-    """A second later, three times in a row; then the next tick tries. An accepted one starts the count anew."""
+    """A refused charge is repeated after a second, three times in a row, then at the next tick; an accepted one resets this."""
     bench = Bench()
     bench.active()
     for attempt in range(1, 6):

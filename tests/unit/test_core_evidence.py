@@ -1,4 +1,4 @@
-"""What chargers tell beside the bill: flaws are stored and logged, contradictions dispute a session, nothing is billed by it."""
+"""Chargers' registers are evidence only: violations are stored and logged, contradictions dispute a session, none is billed."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def sample(bench: Bench, import_wh: int | None) -> tuple[ChargerSample, ...]:
 
 
 def test_flaws_are_stored_with_the_frame_and_logged_once() -> None:
-    """A flawed message has its effect; its flaws stand in the fact and, with their remedy, in the log."""
+    """A message with violations has its effect; the violations are in the fact and, with their remedy, in the log."""
     bench = running()
     flaw = Violation(code="EGW-1206", detail='"12,5"')
     bench.update(flaws=(flaw,))
@@ -47,7 +47,7 @@ def test_flaws_are_stored_with_the_frame_and_logged_once() -> None:
 
 
 def test_an_assumed_unit_is_on_record_only() -> None:
-    """That Wh was assumed stands in the fact, and nobody is bothered with it."""
+    """That Wh was assumed is in the fact, and not in the log."""
     bench = running()
     bench.update(flaws=(Violation(code="EGW-1207", detail="x"),))
     (fact,) = facts(bench, "frame")
@@ -59,7 +59,7 @@ def test_an_assumed_unit_is_on_record_only() -> None:
 
 
 def test_a_register_that_went_back_disputes_the_session_once() -> None:
-    """Below the start: fact and line with both values, once a session; the session goes on and ends as any other."""
+    """A register below the start's makes one fact and one line with both values; the session continues and ends normally."""
     bench = running()
     bench.update(samples=sample(bench, 5_001))
     assert facts(bench, "disputed") == []
@@ -83,7 +83,7 @@ def test_a_stop_below_its_start_disputes_the_session() -> None:
 
 @pytest.mark.parametrize("first", [None, 0])
 def test_a_placeholder_is_no_baseline(first: int | None) -> None:
-    """An offline start with 0, or a start without register: the first register that is told is the baseline."""
+    """After an offline start with 0, or a start without register, the first reported register is the baseline."""
     placeholder = None if first is None else ChargerSample(at_ns=0, import_wh=first)
     bench = running(sample=placeholder, offline=True)
     session = bench.evse().session
@@ -106,7 +106,7 @@ def test_a_batch_without_energy_says_nothing_about_energy() -> None:
 
 
 def test_another_chargers_transaction_is_quarantined() -> None:
-    """A message that names a transaction of another charger is acknowledged and flagged; its owner goes on."""
+    """A message that names a transaction of another charger is acknowledged and flagged; the other session continues."""
     bench = running()
     before = bench.evse()
     for kind in ("update", "end"):
@@ -122,7 +122,7 @@ def test_another_chargers_transaction_is_quarantined() -> None:
 
 
 def test_an_unknown_transaction_is_flagged_until_its_end_is_known() -> None:
-    """The first end of a transaction that nobody knows is flagged; its repeat, and updates after it, are not."""
+    """The first end of an unknown transaction is flagged; its repeat, and updates after it, are not."""
     bench = Bench()
     bench.end(transaction_id="x9")
     (line,) = logged(bench, "frame.quarantined")
@@ -136,7 +136,7 @@ def test_an_unknown_transaction_is_flagged_until_its_end_is_known() -> None:
 
 
 def test_values_without_transaction_belong_to_their_evse() -> None:
-    """2.x MeterValues name an EVSE and no transaction: what they tell is the running session's."""
+    """2.x MeterValues, which name an EVSE and no transaction, belong to the EVSE's running session."""
     bench = running()
     bench.update(transaction_id=None, samples=sample(bench, 5_100))
     session = bench.evse().session

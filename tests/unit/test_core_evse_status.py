@@ -1,4 +1,4 @@
-"""What an EVSE does, in a word and in figures, at every stage of a visit; looking changes nothing."""
+"""An EVSE's status and figures are right at every stage of a visit, and computing them changes nothing."""
 
 from dataclasses import replace
 from typing import Any
@@ -87,7 +87,7 @@ def test_a_visit_in_words() -> None:
 
 
 def test_out_of_order_and_offline() -> None:
-    """A faulted connector; a charger that is not there, whatever it was."""
+    """An EVSE with a faulted connector is out of order; if its charger is offline, it is offline."""
     bench = Bench()
     tell(bench, ConnectorStatus.UNAVAILABLE)
     assert word(bench) is EvseActivity.OUT_OF_ORDER
@@ -96,7 +96,7 @@ def test_out_of_order_and_offline() -> None:
 
 
 def test_a_start_that_waits_for_its_driver_is_plugged() -> None:
-    """2.x may begin at plug-in; a transaction that nobody knows is being stopped."""
+    """A 2.x start without a driver is plugged; one with an unknown token is finishing."""
     bench = Bench()
     bench.start(None)
     bench.go(70)
@@ -109,7 +109,7 @@ def test_a_start_that_waits_for_its_driver_is_plugged() -> None:
 
 
 def test_a_driver_who_stops_is_finishing() -> None:
-    """So is one whose start was refused."""
+    """A session whose driver stops, and one whose start was refused, are finishing."""
     bench = Bench()
     bench.active("ret")
     bench.send(OrderStopped(evse_id="A1", member_id="ret"))
@@ -121,7 +121,7 @@ def test_a_driver_who_stops_is_finishing() -> None:
 
 
 def test_a_car_that_waits_to_sell_rests() -> None:
-    """At rest without a price, selling when power is asked of it or given; an order with a plan is never filled."""
+    """A sale rests without a price, sells while power is requested or given, and an order with a plan is never satisfied."""
     bench = Bench()
     terms = replace(SELLER, member_id="drv")
     place(bench, aim=Aim.SELL, terms=terms, energy_wh=1_000)
@@ -145,7 +145,7 @@ def test_a_car_that_waits_to_sell_rests() -> None:
 
 
 def test_tokens_are_settled_or_estimated() -> None:
-    """What stands on the ledger; and the whole, with lines on their way and the open segment at the prices that hold."""
+    """Tokens are those on the ledger, and an estimate that adds lines in flight and the open segment at current prices."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 100_000)
     bench.price(DISCHARGE, T0_S, 150_000)
@@ -174,7 +174,7 @@ def test_tokens_are_settled_or_estimated() -> None:
 
 
 def test_what_is_sold_is_earned() -> None:
-    """At the price of its interval; nothing where there is none."""
+    """Sold energy earns the price of its interval; without a price it earns nothing yet."""
     bench = Bench()
     bench.active("sel")
     bench.price(DISCHARGE, T0_S, 150_000)

@@ -43,7 +43,7 @@ def test_which_price_counts() -> None:
 
 
 def test_a_sale_is_seen_at_a_fixed_or_expected_price_only() -> None:
-    """Never below the driver's own; a record without a price is no sale, whatever was expected."""
+    """A sale uses a fixed or expected price that is not below the driver's; a record without a price is no sale."""
     bench = Bench()
 
     def found() -> tuple[int, str] | None:
@@ -63,7 +63,7 @@ def test_a_sale_is_seen_at_a_fixed_or_expected_price_only() -> None:
 
 
 def test_a_planned_row_names_its_price() -> None:
-    """Of its direction; at rest, or where the price is gone, none."""
+    """A planned row has its direction's price; a row at rest, or without a price any more, has none."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 90_000)
     order = Order(order_id="o", evse_id="A1", id_token_hash="h", terms=OWNER, aim=Aim.WORK)

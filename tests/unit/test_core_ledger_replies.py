@@ -1,4 +1,4 @@
-"""What the ledger's answers mean: lanes, lines, holds, slices, meters; and what a restart does to all of it."""
+"""Each answer of the ledger has its effect on lanes, lines, holds, slices and meters, also after a restart."""
 
 import json
 from dataclasses import replace
@@ -50,7 +50,7 @@ def test_a_lane_moves_one_at_a_time() -> None:
 
 
 def test_a_stale_head_lets_the_next_one_move() -> None:
-    """An expired head ends, and the same step starts what stood behind it."""
+    """When the first submission of a lane expires, the same step starts the next one."""
     bench = Bench()
     bench.start()
     bench.start(evse_id="A2", transaction_id="t2", business_key="2")
@@ -74,7 +74,7 @@ def test_answers_for_nobody_change_nothing() -> None:
 
 
 def test_a_doubt_sends_the_same_bytes() -> None:
-    """Unknown is a state that is asked again under the same txid; a conflict is endorsed anew and logged."""
+    """An unknown outcome is queried under the same tx id; a conflict is endorsed again and logged."""
     bench = Bench()
     bench.start()
     item = bench.endorse("Hold", reserved="5")
@@ -93,7 +93,7 @@ def test_a_doubt_sends_the_same_bytes() -> None:
 
 
 def test_lines_are_sent_together_and_one_submission_at_a_time() -> None:
-    """All lines closed since the last one, in their order, at most `lines_max`; one in flight."""
+    """All lines closed since the last submission are sent in order, at most `lines_max`; one submission is in flight."""
     bench = Bench(lines_max=2)
     bench.price(CHARGE, T0_S, 100_000)
     bench.active()
@@ -116,7 +116,7 @@ def test_lines_are_sent_together_and_one_submission_at_a_time() -> None:
 
 
 def test_lines_wait_for_their_meter() -> None:
-    """Without its starting registers on the ledger a meter's lines stay here."""
+    """A meter's lines wait until its starting registers are on the ledger."""
     bench = charged()
     account = replace(bench.station.meters["MA1"], registered=False)
     line = replace(lines(bench)[0], submission_id=None)
@@ -129,7 +129,7 @@ def test_lines_wait_for_their_meter() -> None:
 
 
 def test_known_is_recorded() -> None:
-    """A line that stood on the ledger already is done, like a fresh one."""
+    """A line that is already on the ledger is done, like a new one."""
     bench = charged()
     bench.commit("RecordTrades", results=[{"tradeId": "RA1:1:import:1000", "status": "KNOWN", "amount": "5"}])
     assert bench.station.tally["all"].trades == 1
@@ -146,7 +146,7 @@ def test_a_result_without_amount_keeps_our_own_cost() -> None:
 
 
 def test_a_refused_market_line_is_retail_once() -> None:
-    """It is sent again as RETAIL with a reason; refused again it is untraded, and the hold gets its cost back."""
+    """A refused market line is sent again as RETAIL with a reason; refused again, it is untraded and the hold is credited."""
     bench = charged(market_wh=500)
     bench.settle("SLICE_CLOSED")
     assert [(line.kind, line.reason, line.slice_id, line.cost) for line in lines(bench)] == [
@@ -160,7 +160,7 @@ def test_a_refused_market_line_is_retail_once() -> None:
 
 
 def test_a_refused_market_line_that_retail_cannot_pay() -> None:
-    """Where the hold does not reach for the ceiling, the line is untraded at once; so is one of a driver without retail."""
+    """If the hold does not cover the ceiling, or the driver has no retail, a refused market line is untraded at once."""
     bench = charged(market_wh=500)
     row = bench.hold()
     bench.put(holds={row.hold_id: replace(row, total=60_000)})
@@ -174,7 +174,7 @@ def test_a_refused_market_line_that_retail_cannot_pay() -> None:
 
 
 def test_a_refused_submission_refuses_its_lines() -> None:
-    """A code for the whole call stands for each of its lines; lines of no result too."""
+    """A refusal of the whole call refuses each of its lines, also lines without a result."""
     bench = charged()
     bench.refuse("RecordTrades", "NOT_CONFIGURED")
     assert bench.untraded() == {"import:REFUSED_NOT_CONFIGURED": 500}
@@ -185,7 +185,7 @@ def test_a_refused_submission_refuses_its_lines() -> None:
 
 
 def test_lines_of_another_submission_are_left_alone() -> None:
-    """A result speaks for the lines that were sent with it only."""
+    """A result applies only to the lines that were sent with it."""
     bench = charged()
     other = replace(lines(bench)[0], trade_id="other", submission_id="9")
     bench.put(lines={"other": other})
@@ -197,7 +197,7 @@ def test_lines_of_another_submission_are_left_alone() -> None:
 
 
 def test_a_hold_is_released_after_its_last_line() -> None:
-    """Not while a line draws on it; then the rest goes back."""
+    """A hold is released after its last line, and never while a line draws on it."""
     bench = charged()
     bench.end()
     bench.go(901)
@@ -211,7 +211,7 @@ def test_a_hold_is_released_after_its_last_line() -> None:
 
 
 def test_answers_for_holds_and_slices_that_are_gone() -> None:
-    """Rows that are not there any more are no error, and nothing comes of them."""
+    """An answer for rows that no longer exist has no effect and is no error."""
     bench = Bench()
     bench.start()
     bench.station = replace(bench.station, holds={})
@@ -228,7 +228,7 @@ def test_answers_for_holds_and_slices_that_are_gone() -> None:
 
 
 def test_a_late_answer_for_an_active_session_does_not_refuse_it() -> None:
-    """A refused hold stops a start that waits for it, and no session that already runs."""
+    """A refused hold stops a start that waits for it, and no running session."""
     bench = Bench()
     bench.start()
     bench.put(evses={"A1": replace(bench.evse(), phase=Phase.ACTIVE)})
@@ -240,7 +240,7 @@ def test_a_late_answer_for_an_active_session_does_not_refuse_it() -> None:
     ("code", "registered", "again"), [("ID_CONFLICT", True, False), ("BAD_METER", False, True)]
 )
 def test_a_refused_meter(code: str, registered: bool, again: bool) -> None:
-    """One that stands there otherwise is left to the contract's register; else it is asked for again at the tidy tick."""
+    """A meter that is registered with other values is left as it is; any other refusal is retried at the tidy tick."""
     bench = Bench()
     bench.put(meters={"MA1": replace(bench.station.meters["MA1"], registered=False)})
     bench.tick(450)
@@ -265,7 +265,7 @@ def test_a_meter_registers_as_soon_as_others_have_done_their_part(code: str) -> 
 
 
 def test_a_meter_that_others_hold_up_keeps_no_station_from_ending() -> None:
-    """Nothing of such a registration left the station; a hold that is on its way, or any line, is waited for."""
+    """A registration that waits for others does not keep the station from ending; a line or hold on its way does."""
     bench = Bench()
     assert station.is_settled(bench.station)
     bench.put(meters={"MA1": replace(bench.station.meters["MA1"], registered=False)})
@@ -280,7 +280,7 @@ def test_a_meter_that_others_hold_up_keeps_no_station_from_ending() -> None:
 
 
 def test_the_registration_of_an_older_epoch_registers_nothing() -> None:
-    """Only the present epoch's answer lets lines go."""
+    """Lines are sent only after the registration of the present epoch is answered."""
     bench = Bench()
     bench.put(meters={"MA1": replace(bench.station.meters["MA1"], registered=False)})
     bench.tick(450)
@@ -302,7 +302,7 @@ def test_the_checkpoint_never_goes_back() -> None:
 
 
 def test_waking_up() -> None:
-    """Sockets are gone, envelopes are sent again, waiting starts get new time, every meter is read."""
+    """After a restart sockets are gone, envelopes are sent again, waiting starts get new time, and every meter is read."""
     bench = Bench()
     bench.start()
     item = bench.endorse("Hold", reserved="5")
@@ -326,7 +326,7 @@ def test_waking_up() -> None:
 
 
 def test_draining_closes_every_open_segment() -> None:
-    """The books end where the registers do: sessions' energy becomes lines, standby is booked, slices go back."""
+    """At the end the books match the registers: sessions' energy is on lines, standby is recorded, slices are returned."""
     bench = Bench()
     bench.price(CHARGE, T0_S - 900, 100_000)
     bench.slice(CHARGE, T0_S - 900, 50)

@@ -18,7 +18,7 @@ def powers(bench: Bench) -> dict[str, int]:
 
 
 def test_the_site_is_shared_anew_when_one_begins_or_ends() -> None:
-    """Nobody waits for a tick: the first car gives way at once, and gets its power back when the other leaves."""
+    """When a session begins or ends, the site's power is shared again at once, without waiting for a tick."""
     bench = Bench(site_w_max=22_000)
     bench.active()
     assert powers(bench) == {"A1": 22_000}
@@ -41,7 +41,7 @@ def test_a_sale_gives_no_more_than_the_site_takes() -> None:
 
 
 def test_what_may_flow_unseen_counts_against_the_hold() -> None:
-    """While readings are late the commanded power is taken as delivered: planning anew never moves the end outwards."""
+    """While readings are late the commanded power counts as delivered, and planning again never moves the end outwards."""
     bench = Bench()
     bench.active()
     fund(bench, 2_000 * 400)
@@ -54,7 +54,7 @@ def test_what_may_flow_unseen_counts_against_the_hold() -> None:
 
 
 def test_a_car_at_its_minimum_sells_nothing() -> None:
-    """The state of charge the car reports rules, whatever capacity was declared."""
+    """The reported state of charge decides, not the declared capacity: at its minimum a car sells nothing."""
     bench = Bench()
     market(bench)
     selling(bench)
@@ -66,7 +66,7 @@ def test_a_car_at_its_minimum_sells_nothing() -> None:
 
 
 def test_a_car_that_sold_is_charged_again_only_where_that_is_cheaper() -> None:
-    """After a sale a satisfied car rests, until the ceiling lies below the least price it sells for."""
+    """After a sale a satisfied car rests until the ceiling is below the lowest price at which it sells."""
     bench = Bench()
     market(bench)
     selling(bench)
@@ -81,7 +81,7 @@ def test_a_car_that_sold_is_charged_again_only_where_that_is_cheaper() -> None:
 
 
 def test_slices_are_not_kept_for_a_silent_meter_for_ever() -> None:
-    """After six hours what is left goes back, whatever a meter still owes."""
+    """After six hours slices are returned, even if a meter has not been read."""
     bench = Bench()
     bench.active()
     kept = bench.slice(DISCHARGE, T0_S, 900)
@@ -95,7 +95,7 @@ def test_slices_are_not_kept_for_a_silent_meter_for_ever() -> None:
 
 
 def test_a_hold_of_a_session_is_named_in_no_clear() -> None:
-    """Hold ids tell nobody which EVSE or transaction they belong to."""
+    """Hold ids do not reveal the EVSE or the transaction."""
     bench = Bench()
     bench.active()
     hold = bench.hold(HoldState.OPEN)

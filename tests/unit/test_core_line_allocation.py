@@ -65,7 +65,7 @@ def test_slices_first_then_retail() -> None:
 
 
 def test_grid_loss_is_drawn_from_the_slice() -> None:
-    """With 5 % loss, 300 gross Wh carry 285 Wh."""
+    """With 5 % loss, 300 Wh of the slice deliver 285 Wh."""
     bench = Bench(loss_bp=500)
     bench.price(CHARGE, T0_S, 100_000)
     bench.active()
@@ -166,7 +166,7 @@ def test_without_a_record_the_ceiling_is_the_limit() -> None:
 
 
 def test_an_undecided_slice_is_peer_down() -> None:
-    """A slice that may stand on the ledger makes NO_SLICE untrue: the reason is that nobody told us."""
+    """If a slice may be on the ledger undecided, the reason is PEER_DOWN, not NO_SLICE."""
     bench = charging()
     bench.slice(CHARGE, T0_S, 300, state=SliceState.REQUESTED)
     boundary(bench, 1_100)
@@ -233,7 +233,7 @@ def test_a_sale_draws_buyers_slices_and_its_hold() -> None:
 def test_a_sale_never_falls_back(
     price: int | None, slice_mtok: int, hold_wh: int, untraded: dict[str, int]
 ) -> None:
-    """What price, slices and hold do not carry stays untraded, with the reason."""
+    """Energy of a sale that price, slices and hold do not cover stays untraded, with the reason."""
     bench = selling(price=price, hold_wh=hold_wh)
     bench.slice(DISCHARGE, T0_S, slice_mtok)
     bench.slice(DISCHARGE, T0_S, 1)  # carries no whole Wh
@@ -277,7 +277,7 @@ def test_a_meter_without_evse_belongs_to_nobody() -> None:
 
 
 def test_disputed_energy_is_never_traded() -> None:
-    """A jump that stays is nobody's bill, also during a session; what came before it is."""
+    """Energy of a lasting jump of the register is never traded, also during a session; what came before it is."""
     bench = charging()
     for at_s, wh in ((70, 1_010), (80, 90_000), (85, 90_000), (91, 90_001)):
         bench.go(at_s)
@@ -302,7 +302,7 @@ def test_an_epoch_and_its_lines() -> None:
 
 
 def test_evidence_is_noted_and_only_its_hash_leaves() -> None:
-    """The readings around both ends, station, serial and nonce stand in the journal; the line has their SHA-256."""
+    """The journal has the readings around both ends, station, serial and nonce; the line has only their SHA-256."""
     bench = charging()
     boundary(bench, 1_100)
     (evidence,) = [fact.body["evidence"] for fact in bench.last.facts if fact.kind == "evidence"]
@@ -347,7 +347,7 @@ def test_prices_and_reasons(row: Price | None, limit: int, usable: int | None, r
 
 
 def test_only_open_slices_with_something_left_are_drawn() -> None:
-    """By product, interval and state, in the order of their numbers; a buyer's slice counts Wh at the price."""
+    """Open slices are drawn by product and interval in the order of their numbers; a buyer's slice counts Wh at the price."""
     bench = Bench()
     late = bench.slice(CHARGE, T0_S, 5)
     early = replace(late, slice_id="early", number=1)

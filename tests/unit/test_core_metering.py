@@ -80,7 +80,7 @@ def test_the_plausible_most() -> None:
 
 
 def test_a_quarter_hour_is_interpolated_once() -> None:
-    """The register at the boundary lies on the line between the readings around it, rounded down."""
+    """The register at the boundary is interpolated between the readings around it, and rounded down."""
     measured = measure(after(read(890, 100)), read(911, 121))
     (segment,) = measured.segments
     assert segment.end.at_ns == QUARTER_NS + INTERVAL_NS
@@ -108,7 +108,7 @@ def test_a_cut_at_the_last_reading() -> None:
 
 
 def test_a_glitch_is_forgotten() -> None:
-    """A plausible reading after an implausible one goes on as if nothing had been."""
+    """A plausible reading after an implausible one counts as if the implausible one had not come."""
     account = after(read(0, 100), read(10, 0), read(20, 110))
     assert account.epoch == 1
     assert account.suspects == ()
@@ -134,7 +134,7 @@ def test_three_lower_readings_over_ten_seconds_are_a_reset() -> None:
 
 
 def test_a_reset_across_a_boundary() -> None:
-    """Readings of the new epoch that lie on both sides of a quarter hour are cut there too."""
+    """Readings of the new epoch on both sides of a quarter hour are cut there, too."""
     account = after(read(880, 100), read(889, 0), read(895, 1))
     measured = measure(account, read(905, 11))
     assert [(item.epoch, item.import_wh) for item in measured.segments] == [(2, 6)]
@@ -156,7 +156,7 @@ def test_suspects_that_contradict_each_other_start_over() -> None:
 
 
 def test_a_jump_upwards_that_stays_is_disputed() -> None:
-    """It is counted to the Wh, as segments that nobody is charged for; what came before stays ordinary."""
+    """A lasting jump upwards is recorded to the Wh as disputed segments; what came before stays ordinary."""
     account = after(read(880, 100), read(885, 105), read(890, 9_000), read(895, 9_001))
     measured = measure(account, read(905, 9_002))
     assert not measured.epoch_opened
@@ -177,7 +177,7 @@ def test_a_dispute_that_ends_on_the_boundary() -> None:
 
 
 def test_another_serial_counts_for_nothing() -> None:
-    """A swapped meter tells by its serial, however plausible its registers are: quarantined until it is adopted."""
+    """A meter with another serial is quarantined until it is adopted, however plausible its registers are."""
     account = after(read(0, 100), read(10, 101))
     measured = measure(account, read(20, 102, serial="8"))
     assert (measured.quarantined, measured.code) == ("serial_changed", "EGW-2007")
@@ -209,7 +209,7 @@ def test_an_adopted_serial_opens_an_epoch() -> None:
 
 
 def test_a_serial_binds_from_its_first_reading_on() -> None:
-    """No serial tells nothing, a first one binds the account, and neither opens an epoch."""
+    """A reading without a serial changes nothing, the first serial binds the account, and neither begins an epoch."""
     assert after(read(0, 100), read(20, 102, serial=None)).serial == "7"
     late = after(read(0, 100, serial=None), read(10, 101))
     assert (late.epoch, late.serial) == (1, "7")
@@ -241,7 +241,7 @@ def test_what_is_said_of_a_discarded_reading(reading: RegisterRead, code: str | 
 
 
 def test_what_no_meter_counts_is_never_settled() -> None:
-    """Beyond the ledger's bound a register is no first reading, no suspect and no dispute, however often it comes."""
+    """A register beyond the ledger's bound is never a first reading, a suspect or a dispute, however often it comes."""
     absurd = 10**16
     first = measure(FRESH, read(0, absurd))
     assert (first.account.epoch, first.code) == (0, "EGW-2004")
@@ -251,7 +251,7 @@ def test_what_no_meter_counts_is_never_settled() -> None:
 
 
 def test_a_quick_meter_is_not_asked_as_quickly_as_it_answers() -> None:
-    """Twice at once, then only when a second has passed since the suspect before."""
+    """A meter is read again twice at once, then only when a second has passed since the last suspect."""
     account = after(read(0, 100))
     asked = []
     for at_s in (10, 10.1, 10.2, 10.3, 12, 13):
@@ -264,7 +264,7 @@ def test_a_quick_meter_is_not_asked_as_quickly_as_it_answers() -> None:
 
 
 def test_which_troubles_are_faults() -> None:
-    """What may be noise is a fault from the third in a row on, silence and a foreign serial at once; a new code counts anew."""
+    """Implausible readings are a fault from the third in a row, silence and a foreign serial at once; a new code counts again."""
     noise = meter_condition.after(None, code="EGW-2003", detail="a", now_ns=1)
     row = [noise]
     for now_ns in range(2, 6):
@@ -282,7 +282,7 @@ def test_which_troubles_are_faults() -> None:
 
 
 def test_what_runs_since_the_last_cut() -> None:
-    """Whole Wh in both directions that stand on no line yet; none of a meter that was never read."""
+    """The open energy is the whole Wh in both directions that are on no line yet; a meter without readings has none."""
     assert running_wh(FRESH) == (0, 0)
     assert running_wh(after(read(0, 10, 5), read(100, 30, 12))) == (20, 7)
 

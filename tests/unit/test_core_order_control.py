@@ -1,4 +1,4 @@
-"""Power follows the order: a charge ends at its energy, a sale sells and rests, work goes by its plan."""
+"""Power follows the order: a charge ends at its energy, a sale sells and rests, work follows its plan."""
 
 from dataclasses import replace
 from typing import Any
@@ -65,7 +65,7 @@ def departs(hours: int) -> int:
 
 
 def test_a_charge_ends_inside_its_energy() -> None:
-    """The command ends where full power would have delivered it; a slow car gets the rest; then it is stopped."""
+    """The command ends when full power would have delivered the order; a slow car gets the rest later; then it is stopped."""
     bench = ordered(energy_wh=2_000)
     assert commanded(bench) == (22_000, 327)  # 2 kWh at 22 kW
     bench.go(389)
@@ -82,7 +82,7 @@ def test_a_charge_ends_inside_its_energy() -> None:
 
 
 def test_between_readings_nobody_guesses_the_end() -> None:
-    """What may have flowed unseen keeps the power at 0 W, but only the meter ends the order."""
+    """Energy that may have flowed unread keeps the power at 0 W, but only a reading ends the order."""
     bench = ordered(energy_wh=2_000)
     bench.go(61 + 328)
     bench.update(soc_bp=4_000)
@@ -92,7 +92,7 @@ def test_between_readings_nobody_guesses_the_end() -> None:
 
 
 def test_a_car_at_rest_is_stopped_too() -> None:
-    """At 0 W until a reading tells: one that tells that all has flowed asks for the stop, though the power is the same."""
+    """A car at 0 W is stopped when a reading shows that all its energy has flowed, although the power does not change."""
     bench = ordered(energy_wh=2_000)
     bench.go(389)
     bench.update(soc_bp=4_000)
@@ -119,7 +119,7 @@ def test_energy_counts_across_quarter_hours_and_epochs() -> None:
 
 
 def test_a_charge_without_an_energy_is_an_ordinary_one() -> None:
-    """... and sells nothing, whatever its terms say."""
+    """A charge without an amount is an ordinary charge, and sells nothing, whatever its terms are."""
     bench = ordered(terms=OWNER)
     assert commanded(bench) == (22_000, 3_600)
     bench.go(100)
@@ -131,7 +131,7 @@ def test_a_charge_without_an_energy_is_an_ordinary_one() -> None:
 
 
 def test_a_car_that_is_slower_is_ended_more_exactly() -> None:
-    """The grain is two seconds of what the car may take, or the meter's step where that is coarser."""
+    """The grain to which a charge is exact is two seconds of the car's power, or the meter's step if that is larger."""
     bench = ordered(energy_wh=2_000)
     context = StepContext(bench.station, bench.now_ns)
     order = bench.station.orders["o1"]
@@ -163,7 +163,7 @@ def selling_car(soc_bp: int = 7_000, **changes: Any) -> Bench:
 
 
 def prepare(bench: Bench, at_s: int = 100, *, soc_bp: int = 7_100) -> None:
-    """Cut, settle, sweep, attest, hold: the sale is ready."""
+    """Take a sale through cut, settle, sweep, attest and hold, until it is ready."""
     bench.go(at_s)
     bench.update(soc_bp=soc_bp)
     assert bench.session().sale is SaleStage.CUTTING
@@ -176,7 +176,7 @@ def prepare(bench: Bench, at_s: int = 100, *, soc_bp: int = 7_100) -> None:
 
 
 def test_a_sale_sells_its_energy_and_stops() -> None:
-    """Without waiting for the car to be full: its energy inside the guards, then a stop."""
+    """A sale sells its energy within the guards, without waiting for the car to be full, and then stops."""
     bench = selling_car(energy_wh=1_000)
     prepare(bench)
     assert commanded(bench)[0] == 0
@@ -197,7 +197,7 @@ def test_a_sale_sells_its_energy_and_stops() -> None:
 
 
 def test_a_sale_supplies_no_more_than_is_ordered() -> None:
-    """What is posted and reserved for it is the order's energy, the car's at most."""
+    """A sale posts and reserves its order's energy, and no more than the car has."""
     bench = selling_car(energy_wh=1_000)
     context = StepContext(bench.station, bench.now_ns)
     assert supply_wh(context, bench.evse(), T0_S + 900) == 1_000
@@ -208,14 +208,14 @@ def test_a_sale_supplies_no_more_than_is_ordered() -> None:
 
 
 def test_a_stopped_session_sells_nothing() -> None:
-    """Its supply is nothing."""
+    """A stopped session supplies nothing."""
     bench = selling_car()
     bench.put(evses={"A1": replace(bench.evse(), session=replace(bench.session(), stop_asked=True))})
     assert supply_wh(StepContext(bench.station, bench.now_ns), bench.evse(), T0_S + 900) == 0
 
 
 def test_a_sale_charges_back_in_time() -> None:
-    """With a departure it sells what the plan sells, and charges to what was wanted when that is cheapest."""
+    """A sale with a departure sells what its plan sells, and charges back to the wanted state when that is cheapest."""
     bench = Bench()
     bench.send(
         PricesEstimated(
@@ -260,7 +260,7 @@ def test_a_sale_charges_back_in_time() -> None:
 
 
 def test_a_sale_that_is_sold_out_plans_no_more_of_it() -> None:
-    """The row that would sell is a rest, whatever price comes."""
+    """Once the ordered energy is sold, a planned sale becomes a rest, whatever price comes."""
     bench = selling_car(energy_wh=1_000, departure_ns=departs(1), soc_bp_wanted=5_000)
     market(bench, T0_S)
     bench.read("MA1", 1_000)
@@ -295,7 +295,7 @@ def working(*, soc_bp: int | None = 5_000, estimates: dict[str, int], **changes:
 
 
 def test_work_charges_when_it_is_cheap() -> None:
-    """At rest while dear; in a planned quarter hour at full power as long as its energy needs."""
+    """Work rests while prices are high, and in a planned quarter hour charges at full power for as long as its energy needs."""
     bench = working(estimates=prices(150_000, 90_000, 100_000, 150_000), soc_bp_wanted=5_500)
     assert commanded(bench)[0] == 0
     bench.go(600)
@@ -313,7 +313,7 @@ def test_work_charges_when_it_is_cheap() -> None:
 
 
 def test_work_sells_when_it_is_dear() -> None:
-    """A sale that pays for its charging back is prepared, posted and run; then the plan charges."""
+    """A sale that pays for charging it back is prepared, posted and run; then the plan charges."""
     bench = working(
         soc_bp=6_000,
         estimates={**prices(150_000, 150_000, 80_000, 80_000), **prices(0, 250_000, product=DISCHARGE)},
@@ -335,7 +335,7 @@ def test_work_sells_when_it_is_dear() -> None:
 
 
 def test_a_price_that_comes_changes_the_plan() -> None:
-    """A fixed price, or other expectations, make the plan stale; the next look makes it anew."""
+    """A fixed price, or other expected prices, make the plan stale; the next check plans again."""
     bench = working(estimates=prices(150_000, 90_000, 150_000, 150_000))
     first = bench.station.plans["A1"]
     bench.price_seen(product=CHARGE, interval=T0_S + 900, price="200000", ceiling="210000")
@@ -358,7 +358,7 @@ def test_a_price_that_comes_changes_the_plan() -> None:
 def test_without_a_plan_a_car_is_charged_to_what_is_wanted(
     soc_bp: int | None, wanted: int | None, power_w: int
 ) -> None:
-    """No state of charge, or the departure over: it charges while it has less, or may have less, than was wanted."""
+    """Without a state of charge, or after the departure, the car charges while it may have less than was wanted."""
     bench = working(soc_bp=None, estimates={}, soc_bp_wanted=wanted)
     assert commanded(bench)[0] == 22_000
     bench.go(3_601)
@@ -368,7 +368,7 @@ def test_without_a_plan_a_car_is_charged_to_what_is_wanted(
 
 
 def test_a_state_of_charge_that_was_told_plans_a_charge() -> None:
-    """The driver's word and energy moved since plan the charging; no sale is planned on it."""
+    """The driver's figure and the energy since then plan the charging, but no sale."""
     bench = working(
         soc_bp=None,
         soc_bp_told=5_000,
@@ -390,7 +390,7 @@ def test_a_state_of_charge_that_was_told_plans_a_charge() -> None:
 
 
 def test_a_plan_is_of_its_session_and_order() -> None:
-    """Another order plans anew; the end of the session forgets the plan."""
+    """Another order plans again; the end of the session discards the plan."""
     bench = working(estimates=prices(150_000, 90_000, 100_000, 150_000))
     assert bench.station.plans["A1"].order_id == "o1"
     order = replace(bench.station.orders["o1"], order_id="o2", id_token_hash="w2", departure_ns=departs(2))
@@ -402,7 +402,7 @@ def test_a_plan_is_of_its_session_and_order() -> None:
 
 
 def test_a_refused_sale_is_not_planned_again() -> None:
-    """What the contract or the charger refused is over for this session; so it is for an order that sells nothing."""
+    """A refusal by the contract or the charger ends planned sales in this session."""
     dear = {**prices(150_000, 150_000, 80_000, 80_000), **prices(250_000, 250_000, product=DISCHARGE)}
     bench = working(soc_bp=6_000, estimates=dear)
     assert any(row.energy_wh < 0 for row in bench.station.plans["A1"].plan.rows)
@@ -415,7 +415,7 @@ def test_a_refused_sale_is_not_planned_again() -> None:
 
 
 def test_between_sales_the_plan_knows_the_charge() -> None:
-    """A sale that closed asks for a new state of charge; until it is told the last plan's counts, less what went out."""
+    """After a sale closes, a new state of charge is requested; until it comes, the plan subtracts the exported energy."""
     dear = {**prices(150_000, 150_000, 80_000, 80_000), **prices(250_000, 250_000, product=DISCHARGE)}
     bench = working(soc_bp=6_000, estimates=dear)
     bench.go(500)
@@ -429,7 +429,7 @@ def test_between_sales_the_plan_knows_the_charge() -> None:
 
 
 def test_a_charger_that_does_not_discharge_gets_no_sale() -> None:
-    """A refused setpoint ends the sale, and the plan with it goes on without."""
+    """A refused setpoint ends the sale, and the plan continues without it."""
     bench = selling_car()
     prepare(bench)
     bench.go(900)

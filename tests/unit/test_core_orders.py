@@ -1,4 +1,4 @@
-"""Orders: what an EVSE takes, how a session begins with one or is joined, how it is stopped; no order is lost."""
+"""Orders: what an EVSE accepts, how an order begins or joins a session and how it is stopped; no order is lost."""
 
 from dataclasses import replace
 from typing import Any
@@ -64,7 +64,7 @@ def begun(**changes: Any) -> Bench:
 
 
 def test_an_order_at_a_free_evse_asks_the_charger() -> None:
-    """Asked once, with the token and the number that the row keeps, in the step whose commit holds the row; a timer waits."""
+    """The charger is asked once, with the stored token and number, after the row's commit; a timer limits the wait."""
     bench = Bench()
     order = place(bench)
     (request,) = bench.of(StartRemotely)
@@ -80,7 +80,7 @@ def test_an_order_at_a_free_evse_asks_the_charger() -> None:
 
 
 def test_the_token_in_clear_is_told_to_the_charger_only() -> None:
-    """No fact, row, log line or printed form holds it; the command alone carries it."""
+    """No fact, row, log line or printed form has the token; only the command has it."""
     bench = Bench()
     event = OrderPlaced(order=an_order(), id_token=TOKEN)
     outcome = bench.send(event)
@@ -89,7 +89,7 @@ def test_the_token_in_clear_is_told_to_the_charger_only() -> None:
 
 
 def test_the_same_order_again_changes_nothing() -> None:
-    """An id names one order for good."""
+    """An order id belongs to one order for ever."""
     bench = Bench()
     place(bench)
     before = bench.station
@@ -116,7 +116,7 @@ FULL = {"terms": replace(SELLER, member_id="drv"), "departure_ns": T0_NS + HOUR_
     ],
 )
 def test_an_order_that_cannot_be_is_refused(changes: dict[str, Any], code: str) -> None:
-    """Counted, kept with its code, logged; nobody is asked anything."""
+    """An order that cannot be accepted is counted, stored with its code and logged; no charger is asked."""
     bench = Bench()
     order = place(bench, **changes)
     assert (order.state, order.code) == (OrderState.REFUSED, code)
@@ -176,7 +176,7 @@ def own_stopped(bench: Bench) -> None:
     ],
 )
 def test_an_evse_that_cannot_take_an_order(before: Any, code: str) -> None:
-    """What keeps it from it is the code; the order that is there stays as it was."""
+    """The code names what prevents the order; an existing order is unchanged."""
     bench = Bench()
     before(bench)
     others = dict(bench.station.orders)
@@ -188,7 +188,7 @@ def test_an_evse_that_cannot_take_an_order(before: Any, code: str) -> None:
 
 
 def test_a_session_that_waits_for_its_driver_takes_an_order() -> None:
-    """2.x may start on plug-in: the request's idToken comes in an update, and begins the order's session."""
+    """A 2.x transaction that started on plug-in takes the order when an update brings the request's idToken."""
     bench = Bench()
     bench.start(None)
     place(bench)
@@ -202,7 +202,7 @@ def test_a_session_that_waits_for_its_driver_takes_an_order() -> None:
 
 @pytest.mark.parametrize(("accepted", "reason"), [(True, ""), (False, "Rejected"), (False, "lost")])
 def test_the_answer_is_a_fact(*, accepted: bool, reason: str) -> None:
-    """Kept and logged; an order that the charger refuses is refused, one that it accepts still waits for its start."""
+    """The charger's answer is stored and logged; a rejected order is refused, an accepted one still waits for its start."""
     bench = Bench()
     order = place(bench)
     assert order.remote_start_id is not None
@@ -217,7 +217,7 @@ def test_the_answer_is_a_fact(*, accepted: bool, reason: str) -> None:
 
 
 def test_an_answer_to_another_request_refuses_nothing() -> None:
-    """Only the order's own number counts, and only while the order waits."""
+    """Only an answer with the order's number counts, and only while the order waits."""
     bench = Bench()
     order = place(bench)
     assert order.remote_start_id is not None
@@ -231,7 +231,7 @@ def test_an_answer_to_another_request_refuses_nothing() -> None:
 
 
 def test_a_start_without_a_link_gets_the_orders_terms() -> None:
-    """The station needs nobody's link for it: the hash is the order's, the hold is asked in its driver's name."""
+    """A start with an order's token needs no linked card: it gets the order's terms, and a hold in its driver's name."""
     bench = Bench()
     place(bench, energy_wh=10_000)
     assert "web" not in bench.station.members
@@ -255,7 +255,7 @@ def test_a_start_without_a_link_gets_the_orders_terms() -> None:
     ],
 )
 def test_a_hold_is_as_large_as_the_order(changes: dict[str, Any], most_wh: int) -> None:
-    """What is not bought is not held: a seller's hold covers what the car may draw or charge back."""
+    """The hold covers what is ordered: for a seller, what the car may draw or charge back."""
     bench = Bench()
     place(bench, **changes)
     bench.start("web")
@@ -272,7 +272,7 @@ def test_a_hold_is_as_large_as_the_order(changes: dict[str, Any], most_wh: int) 
     ],
 )
 def test_a_seller_needs_no_tokens(changes: dict[str, Any], code: str, phase: Phase) -> None:
-    """Who came to sell begins without a charging hold, at 0 W; for all others a refused hold is a refused order."""
+    """A seller begins without a charging hold, at 0 W; for any other order a refused hold refuses it."""
     bench = Bench()
     place(bench, **changes)
     bench.start("web")
@@ -289,7 +289,7 @@ def test_a_seller_needs_no_tokens(changes: dict[str, Any], code: str, phase: Pha
 
 
 def test_a_charger_that_begins_nothing_costs_the_order() -> None:
-    """After its time an order that still waits is refused; one that runs is not, nor one that is forgotten."""
+    """An order that still waits after its time is refused; a running or removed one is not."""
     bench = Bench()
     place(bench)
     bench.send(TimerFired(key=OrderStartDue(order_id="o1")))
@@ -301,7 +301,7 @@ def test_a_charger_that_begins_nothing_costs_the_order() -> None:
 
 
 def test_a_start_with_the_token_of_an_ended_order_is_unknown() -> None:
-    """A token is good for one start."""
+    """A token is valid for one start."""
     bench = Bench()
     place(bench)
     bench.send(TimerFired(key=OrderStartDue(order_id="o1")))
@@ -310,7 +310,7 @@ def test_a_start_with_the_token_of_an_ended_order_is_unknown() -> None:
 
 
 def test_an_order_ends_with_its_session() -> None:
-    """The end of the transaction makes it DONE; one whose driver left before the start was answered is refused."""
+    """The end of the transaction makes the order DONE; if the driver leaves before the start is answered, it is refused."""
     bench = begun()
     bench.end()
     assert row(bench) == (OrderState.DONE, "")
@@ -325,7 +325,7 @@ def test_an_order_ends_with_its_session() -> None:
 
 
 def test_a_session_by_card_takes_its_drivers_order() -> None:
-    """From now on, under the order's terms; energy counts from here; the open hold stays as it is."""
+    """A running session takes its driver's order: its terms apply from now on, energy counts from here, the hold is kept."""
     bench = Bench()
     bench.active("sel")
     hold = bench.hold(HoldState.OPEN)
@@ -343,7 +343,7 @@ def test_a_session_by_card_takes_its_drivers_order() -> None:
 
 
 def test_an_order_takes_the_place_of_the_one_before() -> None:
-    """At most one of an EVSE is open: the session's older order is done."""
+    """An EVSE has at most one open order: a new one makes the session's older order DONE."""
     bench = begun()
     place(bench, order_id="o2", id_token_hash="web2", energy_wh=3_000)
     assert (row(bench), row(bench, "o2")) == ((OrderState.DONE, ""), (OrderState.RUNNING, ""))
@@ -351,7 +351,7 @@ def test_an_order_takes_the_place_of_the_one_before() -> None:
 
 
 def test_a_session_joined_before_it_began() -> None:
-    """While its hold is asked for, nothing has moved yet."""
+    """A session that still waits for its hold takes an order, before any energy has flowed."""
     bench = Bench()
     bench.start("sel")
     order = place(bench, terms=SELLER)
@@ -363,7 +363,7 @@ def test_a_session_joined_before_it_began() -> None:
 
 
 def test_a_driver_stops_the_own_session() -> None:
-    """The charger is asked, nothing flows any more; after a lost connection it is asked again."""
+    """A stop asks the charger and stops the flow; after a lost connection the charger is asked again."""
     bench = begun()
     bench.send(OrderStopped(evse_id="A1", member_id="drv"))
     assert StopRemotely(evse_id="A1", transaction_id="t1") in bench.of(StopRemotely)
@@ -376,7 +376,7 @@ def test_a_driver_stops_the_own_session() -> None:
 
 
 def test_a_session_by_card_is_stopped_too() -> None:
-    """The driver's own, with an order or without."""
+    """A driver stops their own session, with an order or without."""
     bench = Bench()
     bench.active("ret")
     bench.send(OrderStopped(evse_id="A1", member_id="ret"))
@@ -384,7 +384,7 @@ def test_a_session_by_card_is_stopped_too() -> None:
 
 
 def test_an_order_that_waits_is_called_off() -> None:
-    """It is DONE, and a start that comes all the same is unknown."""
+    """A stopped order that waits is DONE, and a start that still comes is unknown."""
     bench = Bench()
     place(bench)
     bench.send(OrderStopped(evse_id="A1", member_id="drv"))
@@ -393,7 +393,7 @@ def test_an_order_that_waits_is_called_off() -> None:
 
 
 def test_nobody_stops_another() -> None:
-    """Somebody else's order, session, an EVSE that is free or unknown, a session that is being stopped: nothing happens."""
+    """A stop for another's order or session, a free or unknown EVSE, or a session that is being stopped has no effect."""
     bench = Bench()
     place(bench)
     for _ in range(2):
@@ -429,7 +429,7 @@ def reborn(bench: Bench) -> None:
 
 
 def test_a_power_cut_loses_no_order() -> None:
-    """One that waits gets new time and its start; one that runs goes on with its session."""
+    """After a restart a waiting order gets new time and its start; a running one continues with its session."""
     bench = Bench()
     place(bench)
     reborn(bench)
@@ -443,7 +443,7 @@ def test_a_power_cut_loses_no_order() -> None:
 
 
 def test_an_order_whose_evse_left_the_configuration() -> None:
-    """It is refused at the start."""
+    """A waiting order whose EVSE is no longer configured is refused at the restart."""
     bench = Bench()
     place(bench)
     bench.put(orders={"o1": replace(bench.station.orders["o1"], evse_id="GONE")})
@@ -452,7 +452,7 @@ def test_an_order_whose_evse_left_the_configuration() -> None:
 
 
 def test_a_journal_from_a_backup_runs_no_order() -> None:
-    """What happened since is unknown: its orders are over."""
+    """After a restore from a backup all orders are over, because what happened since is unknown."""
     bench = begun()
     bench.put(restores={"r": Restore(source="b", at_ns=1)})
     reborn(bench)
@@ -460,7 +460,7 @@ def test_a_journal_from_a_backup_runs_no_order() -> None:
 
 
 def test_a_loop_of_orders_fills_nothing() -> None:
-    """Of one EVSE the newest ended orders are kept, however many were placed and stopped."""
+    """Only the newest ended orders of an EVSE are kept, however many were placed and stopped."""
     bench = Bench()
     for number in range(KEPT_MOST + 5):
         place(bench, order_id=f"loop{number}")
@@ -470,7 +470,7 @@ def test_a_loop_of_orders_fills_nothing() -> None:
 
 
 def test_ended_orders_are_forgotten_after_a_week() -> None:
-    """Open ones never."""
+    """Open orders are never removed."""
     bench = begun()
     bench.put(orders={"old": an_order(order_id="old", state=OrderState.DONE)})
     bench.put(orders={"new": an_order(order_id="new", state=OrderState.REFUSED, placed_ns=T0_NS)})

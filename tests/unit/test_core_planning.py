@@ -1,4 +1,4 @@
-"""The plan of a parked car: the cheapest of all that the lattice holds, found by trying them all; and known vectors."""
+"""The plan of a parked car is the cheapest of all plans on the lattice, found by enumeration, and matches known vectors."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -188,7 +188,7 @@ def test_a_plan_is_lawful(task: Task) -> None:
     ],
 )
 def test_known_plans(task: Task, wanted: list[int], amount: int, *, reached: bool) -> None:
-    """Vectors that anybody can follow by hand."""
+    """The plans are those of small vectors that can be computed by hand."""
     plan = make_plan(task)
     assert (energies(plan), plan.amount_mtok, plan.reached) == (wanted, amount, reached)
 
@@ -206,7 +206,7 @@ def test_losses_are_paid_for() -> None:
 
 
 def test_the_lattice_holds_what_matters() -> None:
-    """The present, the lowest, the wanted and the highest level are levels, whatever the step."""
+    """The present, lowest, wanted and highest state of charge are levels, whatever the step is."""
     task = a_task((1, 1), soc_bp=5_003, soc_bp_min=2_009, soc_bp_wanted=7_777, battery_wh=9_990)
     levels = lattice(task)
     assert {2_006, 4_997, 7_769, 9_990} <= set(levels)
@@ -216,7 +216,7 @@ def test_the_lattice_holds_what_matters() -> None:
 
 
 def test_a_kept_plan_knows_its_row() -> None:
-    """By the instant; before and after it there is none."""
+    """A plan's row is found by the instant; before and after the plan there is none."""
     plan = make_plan(a_task((50, None), (60, None), soc_bp_wanted=6_000))
     kept = KeptPlan(
         session_id="s", order_id="o", made_ns=T0_NS, soc_bp=5_000, import_wh=0, export_wh=0, plan=plan

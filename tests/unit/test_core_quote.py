@@ -1,4 +1,4 @@
-"""A quote tells what an order would move, cost and earn, what is uncertain of it, and changes nothing."""
+"""A quote states what an order would move, cost and earn, and what is uncertain, and changes nothing."""
 
 from dataclasses import replace
 from typing import Any
@@ -45,7 +45,7 @@ def rows(found: Quote) -> list[tuple[int, int, int | None, str]]:
 
 
 def test_a_charge() -> None:
-    """At full power from now, each quarter hour at its price; at worst all of it at the driver's highest."""
+    """A charge is at full power from now, each quarter hour at its price, and at worst all at the driver's highest price."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 100_000)
     bench.price(CHARGE, T0_S + 900, None, ceiling=180_000)
@@ -62,7 +62,7 @@ def test_a_charge() -> None:
 
 
 def test_a_charge_whose_price_nobody_knows() -> None:
-    """It is quoted at the driver's highest price, and says so."""
+    """A charge without a known price is quoted at the driver's highest price, and marked so."""
     found = ask(Bench(), energy_wh=1_000)
     assert rows(found) == [(0, 1_000, None, "")]
     assert (found.amount_mtok, found.worst_mtok, found.remarks) == (200_000, 200_000, ("NO_PRICE",))
@@ -70,7 +70,7 @@ def test_a_charge_whose_price_nobody_knows() -> None:
 
 
 def test_a_charge_waits_for_a_price_that_the_driver_pays() -> None:
-    """A quarter hour that is too dear is passed by; where none comes there is no charge."""
+    """A quarter hour that is too expensive is skipped; if all are, there is no charge."""
     bench = Bench()
     expected(bench, CHARGE, 250_000, 150_000)
     found = ask(bench, energy_wh=1_000)
@@ -81,7 +81,7 @@ def test_a_charge_waits_for_a_price_that_the_driver_pays() -> None:
 
 
 def test_a_charge_without_an_energy_fills_the_battery() -> None:
-    """As far as its room is known; otherwise nothing can be said."""
+    """A charge without an amount fills the battery if its room is known; otherwise there is no quote."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 100_000)
     terms = replace(DRIVER, battery_wh=10_000)
@@ -95,7 +95,7 @@ def test_a_charge_without_an_energy_fills_the_battery() -> None:
     [({"evse_id": "X"}, "UNKNOWN_EVSE"), ({"energy_wh": -1}, "NO_ENERGY"), ({"aim": Aim.SELL}, "NO_BATTERY")],
 )
 def test_what_the_station_would_refuse(changes: dict[str, Any], code: str) -> None:
-    """The same code that the order would get."""
+    """A quote is refused with the code that the order would get."""
     bench = Bench()
     assert ask(bench, **changes).code == code
     bench.send(OrderPlaced(order=an_order(**changes), id_token="x"))
@@ -103,7 +103,7 @@ def test_what_the_station_would_refuse(changes: dict[str, Any], code: str) -> No
 
 
 def test_an_offline_charger_is_said() -> None:
-    """The quote is made all the same."""
+    """A quote for an offline charger is still made."""
     bench = Bench()
     bench.send(ChargerDisconnected(charger_id="A"))
     found = ask(bench, energy_wh=1_000)
@@ -111,7 +111,7 @@ def test_an_offline_charger_is_said() -> None:
 
 
 def test_a_sale() -> None:
-    """In quarter hours with a price, between their guards; at worst at the lowest price. The car must tell its charge."""
+    """A sale is in priced quarter hours, between their guards, at worst at the lowest price; it needs the state of charge."""
     bench = Bench()
     bench.price(DISCHARGE, T0_S + 900, 150_000)
     expected(bench, DISCHARGE, 200_000, 100_000, 160_000)
@@ -133,7 +133,7 @@ def test_a_sale() -> None:
 
 
 def test_a_sale_where_the_car_tells() -> None:
-    """In the driver's own session the car's word counts; in somebody else's it does not."""
+    """In the driver's own session the reported state of charge counts; in another's session it does not."""
     bench = Bench()
     bench.active("sel")
     bench.update(soc_bp=6_000)
@@ -147,7 +147,7 @@ def test_a_sale_where_the_car_tells() -> None:
 
 
 def test_a_sale_that_is_charged_back_sells_no_more_than_was_ordered() -> None:
-    """Through a long flat night too: once sold, once charged back, and quoted so."""
+    """Also over a long night of equal prices, energy is sold once and charged back once, and quoted so."""
     bench = Bench()
     expected(bench, CHARGE, *[125_000] * 76)
     expected(bench, DISCHARGE, *[150_000] * 76)
@@ -164,7 +164,7 @@ def test_a_sale_that_is_charged_back_sells_no_more_than_was_ordered() -> None:
 
 
 def test_work_is_quoted_as_it_would_be_planned() -> None:
-    """The plan's rows with their prices, those at rest too; the departure is when the car is ready."""
+    """The quote has all rows of the plan with their prices, also those at rest; the departure is when the car is ready."""
     bench = Bench()
     expected(bench, CHARGE, 150_000, 90_000, 120_000, 150_000)
     expected(bench, DISCHARGE, 250_000)
@@ -215,7 +215,7 @@ def test_work_without_a_sale() -> None:
 
 
 def test_a_sale_that_charges_back() -> None:
-    """Sells no more than the order, and is charged to what was wanted."""
+    """A sale sells no more than ordered, and charges to what was wanted."""
     bench = Bench()
     expected(bench, CHARGE, 150_000, 150_000, 90_000, 80_000)
     expected(bench, DISCHARGE, 200_000, 190_000)

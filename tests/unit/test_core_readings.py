@@ -1,4 +1,4 @@
-"""What a meter that cannot be used does to its EVSE, and what is said of it: once, with code and remedy."""
+"""A meter that cannot be used stops its EVSE, and is reported once, with code and remedy."""
 
 import json
 from dataclasses import replace
@@ -65,7 +65,7 @@ def test_a_silent_meter_is_told_once() -> None:
 
 
 def test_a_line_says_what_to_do() -> None:
-    """Meter, code, detail and remedy; the reason stands in where no detail was told."""
+    """The log line has meter, code, detail and remedy; the reason is used if there is no detail."""
     bench = Bench()
     bench.send(failed(bench))
     (line,) = bench.of(LogEvent)
@@ -95,7 +95,7 @@ def test_a_discarded_reading_is_a_fault_only_when_it_stays() -> None:
 
 
 def test_a_reading_that_comes_too_late_is_no_trouble() -> None:
-    """One that is older than the last is discarded and is nobody's fault."""
+    """A reading that is older than the last is discarded and is no fault."""
     bench = Bench()
     bench.read("MA1", 1_000)
     assert said(bench) == [("reading.quarantined", "")]
@@ -103,14 +103,14 @@ def test_a_reading_that_comes_too_late_is_no_trouble() -> None:
 
 
 def test_a_suspect_is_asked_again() -> None:
-    """An implausible reading is doubted at once."""
+    """After an implausible reading the meter is read again at once."""
     bench = Bench()
     play(bench, reading(bench, 9))
     assert bench.of(ReadMeter) == [ReadMeter(meter_id="MA1")]
 
 
 def test_a_replaced_meter_stops_its_evse_until_it_is_adopted() -> None:
-    """Another serial: 0 W at once and one line; after the adoption the new meter's registers open an epoch and energy flows."""
+    """Another serial sets 0 W at once and is logged once; after the adoption a new epoch begins and energy flows."""
     bench = Bench()
     bench.active()
     bench.go(100)
@@ -137,7 +137,7 @@ def test_a_replaced_meter_stops_its_evse_until_it_is_adopted() -> None:
     ("meter_id", "serial"), [("M9", "8"), ("MA1", "7")], ids=["no such meter", "the same"]
 )
 def test_nothing_to_adopt(meter_id: str, serial: str) -> None:
-    """A meter that is not there, or stands there already, changes nothing."""
+    """Adopting an unknown meter, or one that was not replaced, changes nothing."""
     bench = Bench()
     before = bench.station
     bench.send(MeterAdopted(meter_id=meter_id, serial=serial))
@@ -162,7 +162,7 @@ def rerating(power_w_max: int = 44_000, *, meter_id: str = "MA1", step_mwh: int 
 
 
 def test_another_limit_begins_an_epoch_where_the_last_reading_stands() -> None:
-    """What was charged before is settled, nothing between is lost, and the ledger hears the new limit with its first register."""
+    """With another limit an epoch begins at the last reading: earlier energy is settled, and the ledger gets the new limit."""
     bench = Bench()
     bench.active()
     bench.go(120)
@@ -188,7 +188,7 @@ def test_another_limit_begins_an_epoch_where_the_last_reading_stands() -> None:
     "event", [rerating(22_000), rerating(meter_id="M9")], ids=["the same limit", "no such meter"]
 )
 def test_a_limit_that_is_not_new_changes_nothing(event: MeterRerated) -> None:
-    """Each start and each reload tells all limits: only another one counts."""
+    """Limits are reported at each start and reload; only a different one counts."""
     bench = Bench()
     before = bench.station
     bench.send(event)
@@ -209,7 +209,7 @@ def test_a_limit_or_step_without_consequence_on_the_ledger_opens_no_epoch() -> N
 
 
 def test_a_limit_may_change_right_after_a_cut() -> None:
-    """Where nothing was read since the last cut there is no segment to settle."""
+    """If nothing was read since the last cut, a new limit settles no segment."""
     bench = Bench()
     bench.send(rerating())
     bench.send(rerating(33_000))
@@ -217,7 +217,7 @@ def test_a_limit_may_change_right_after_a_cut() -> None:
 
 
 def test_every_meter_of_a_configuration_is_told() -> None:
-    """The station that goes on decides by itself which limits are new."""
+    """All meters of a configuration are reported; the core decides which limits are new."""
     told = station.rerated(Bench().station)
     assert told[0] == rerating(22_000)
     assert [event.meter_id for event in told] == ["MA1", "MA2", "MB1"]

@@ -1,4 +1,4 @@
-"""A parked car comes to sell: cut, settle, sweep, attest, hold, ready; and every way it does not."""
+"""How a parked car comes to sell: cut, settle, sweep, attest, hold, ready; and every way in which it does not."""
 
 from dataclasses import replace
 from typing import Any
@@ -66,7 +66,7 @@ def stage(bench: Bench) -> SaleStage:
 
 
 def test_the_whole_way() -> None:
-    """Cut and 0 W, settle, sweep what stands there, attest, hold, and then the sale may run."""
+    """A sale goes through cut and 0 W, settle, sweep of credits, attest and hold, and then may run."""
     bench = cutting()
     assert stage(bench) is SaleStage.CUTTING
     assert [command.power_w for command in bench.of(ApplySetpoint)] == [0]
@@ -109,7 +109,7 @@ def test_nothing_to_settle_goes_straight_on() -> None:
 
 
 def test_the_hold_asks_for_what_was_attested() -> None:
-    """A state of charge told after the attestation does not change the hold's size."""
+    """A state of charge that comes after the attestation does not change the hold's size."""
     bench = attesting()
     bench.update(soc_bp=7_500, charging_state=FULL)
     bench.commit("AttestAvailability", dischargeableWh="22560")
@@ -150,7 +150,7 @@ def test_what_a_car_can_give(terms: Any, soc_bp: int | None, expected: int) -> N
     ],
 )
 def test_no_sale_without_state_of_charge_or_wish(spoil: dict[str, Any]) -> None:
-    """Without a state of charge, while the car still charges, or with almost nothing to give: no sale."""
+    """There is no sale without a state of charge, while the car still charges, or with almost nothing to give."""
     bench = parked()
     bench.update(**{"soc_bp": 7_000, "charging_state": FULL, **spoil})
     assert stage(bench) is SaleStage.NONE
@@ -168,7 +168,7 @@ def test_no_sale_without_price_or_buyers() -> None:
 
 
 def test_supply_is_what_the_car_could_give_in_an_interval() -> None:
-    """By power inside the guards, by energy, and by the hold once it is open; nothing before or after."""
+    """Supply is limited by power within the guards, by energy and, once it is open, by the hold; otherwise it is nothing."""
     bench = parked()
 
     def supply() -> int:
@@ -197,7 +197,7 @@ def test_supply_is_what_the_car_could_give_in_an_interval() -> None:
 
 @pytest.mark.parametrize("answer", [None, {}, {"credits": "?"}])
 def test_no_answer_about_credits_ends_the_attempt_for_now(answer: dict[str, Any] | None) -> None:
-    """Without the list of credits nothing is swept; the next state of charge begins anew."""
+    """Without the list of credits nothing is swept; the next state of charge starts again."""
     bench = sweeping()
     bench.answer(answer)
     assert stage(bench) is SaleStage.NONE
@@ -239,7 +239,7 @@ def test_a_refused_hold_ends_the_sale() -> None:
 
 
 def test_an_attestation_that_nobody_waits_for() -> None:
-    """Where the sale was dropped meanwhile, no hold is asked for."""
+    """If the sale was given up meanwhile, its attestation requests no hold."""
     bench = attesting()
     bench.put(evses={"A1": replace(bench.evse(), session=replace(bench.session(), sale=SaleStage.NONE))})
     bench.commit("AttestAvailability", dischargeableWh="22560")
@@ -247,7 +247,7 @@ def test_an_attestation_that_nobody_waits_for() -> None:
 
 
 def test_settled_lines_let_a_sale_go_on() -> None:
-    """What a refused line gives back to the hold may be sold at once."""
+    """Energy that a refused line returns to the hold may be sold at once."""
     bench = holding()
     bench.commit("Hold", reserved="600")
     market(bench, interval=T0_S + 1_800)
@@ -289,7 +289,7 @@ def test_a_sale_without_a_price_in_sight_is_dropped() -> None:
 
 
 def test_who_leaves_on_the_way_leaves_nothing() -> None:
-    """Answers for a session that is gone change nothing; an open request is released when it commits."""
+    """Answers for a session that is gone change nothing; a hold that was requested is released when it commits."""
     for build, function in ((sweeping, ""), (attesting, "AttestAvailability"), (holding, "Hold")):
         bench = build()
         query = [effect for effect in bench.effects if isinstance(effect, Query)][-1]
@@ -307,7 +307,7 @@ def test_who_leaves_on_the_way_leaves_nothing() -> None:
 
 
 def test_a_sweep_for_a_session_that_left_is_swept_and_forgotten() -> None:
-    """The credits are the member's, whoever is parked."""
+    """Credits belong to the member: a sweep for a session that has left is still done."""
     bench = sweeping()
     bench.answer({"credits": ["a~1"]})
     bench.end()
@@ -316,7 +316,7 @@ def test_a_sweep_for_a_session_that_left_is_swept_and_forgotten() -> None:
 
 
 def test_an_answer_that_comes_twice_attests_once() -> None:
-    """After a restart the balance is asked again; the stage decides, not the number of answers."""
+    """After a restart the balance is queried again; the stage decides, so that a second answer does not attest twice."""
     bench = sweeping()
     bench.wake()
     assert [query.function for query in bench.of(Query)] == ["balanceOf"]

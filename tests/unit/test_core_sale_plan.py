@@ -1,4 +1,4 @@
-"""The plan of a sale: no more than ordered in sum, no buying in order to sell, and the cheapest of all lawful ones."""
+"""The plan of a sale sells at most what is ordered, buys nothing in order to sell it, and is the cheapest such plan."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -176,7 +176,7 @@ def test_no_sale_by_whole_hours_is_better(
     ],
 )
 def test_known_sales(task: Task, cap_wh: int, wanted: list[int], amount: int | None) -> None:
-    """Vectors that anybody can follow by hand."""
+    """The plans are those of small vectors that can be computed by hand."""
     plan = make_sale_plan(task, cap_wh)
     if amount is None:
         assert (sums(plan), plan.soc_bp) == ((590, 90), 5_500)

@@ -1,4 +1,4 @@
-"""The stages of a sale: every pair of stage and event, and where each step may end."""
+"""The stages of a sale: every pair of stage and event has its transition, and each step ends in a named stage."""
 
 from typing import cast, get_args
 
@@ -84,7 +84,7 @@ def test_an_answer_after_the_session_changes_nothing() -> None:
 
 
 def test_a_late_answer_changes_nothing() -> None:
-    """What was asked for a stage that is over, or not yet there, has no effect."""
+    """An answer for a stage that is over, or not yet reached, has no effect."""
     bench = Bench()
     bench.active("sel")
     context = StepContext(bench.station, bench.now_ns)

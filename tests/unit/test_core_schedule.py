@@ -1,4 +1,4 @@
-"""The quarter hour's timetable: report, fix, reserve, start, guard, tidy; prices learnt and slices given back."""
+"""The timetable of a quarter hour (report, fix, reserve, start, guard, tidy), and how prices and slices are learnt."""
 
 import json
 from dataclasses import replace
@@ -104,7 +104,7 @@ def test_a_fix_that_came_too_early_is_asked_again() -> None:
 
 @pytest.mark.parametrize("through", ["event", "own submission"])
 def test_a_price_is_learnt_when_it_is_seen_committed(through: str) -> None:
-    """From the block's event or our own FixPrice, the first time only; then offers are looked for."""
+    """A price is learnt once, from the block's event or this station's FixPrice; then offers are queried."""
     bench = Bench()
     record = {"product": CHARGE, "interval": NEXT, "price": "100000", "ceiling": "186000"}
     if through == "event":
@@ -129,7 +129,7 @@ def test_a_price_is_learnt_when_it_is_seen_committed(through: str) -> None:
     ],
 )
 def test_records_of_others_are_not_learnt(record: dict[str, Any]) -> None:
-    """Another zone, or a payload of another shape, is none of ours."""
+    """A price of another zone, or with another shape, is ignored."""
     bench = Bench()
     bench.price_seen(**{"product": CHARGE, "interval": NEXT, "price": "1", **record})
     assert bench.station.prices == {}
@@ -236,7 +236,7 @@ def test_a_committed_slice_may_begin_a_sale() -> None:
 
 
 def test_start_and_guard_say_what_changed() -> None:
-    """At the start a market-only charge goes on; at the guard only sales are looked at."""
+    """At the start a market-only charge continues; at the guard only sales are checked."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 100_000)
     bench.slice(CHARGE, T0_S, 90_000)
@@ -259,7 +259,7 @@ def test_start_and_guard_say_what_changed() -> None:
 
 
 def test_slices_go_back_after_the_last_line() -> None:
-    """Not before every session's meter is cut past the interval, and not while a line draws on them; used up or not."""
+    """Slices are returned when every session's meter is cut past the interval and no line draws on them, used up or not."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 100_000)
     used, spare = bench.slice(CHARGE, T0_S, 100), bench.slice(CHARGE, T0_S, 50_000)
@@ -311,7 +311,7 @@ def test_old_prices_are_forgotten() -> None:
 
 
 def test_answers_are_kept_for_seven_days() -> None:
-    """As long as a charger may be offline and then repeat itself; the table does not grow for ever."""
+    """Answers are kept as long as a charger may be offline and repeat a message; the table does not grow without bound."""
     bench = Bench()
     old = CachedAnswer(
         status=IdTokenStatus.ACCEPTED, transaction_id="t", at_ns=T0_NS + 450 * S - KEEP_ANSWERS_NS - 1
@@ -322,7 +322,7 @@ def test_answers_are_kept_for_seven_days() -> None:
 
 
 def test_an_unread_meter_is_not_registered() -> None:
-    """What was never read has no starting registers yet."""
+    """A meter that was never read has no starting registers, and is not registered."""
     bench = Bench()
     bench.station = new_station(
         settings(), {"MA1": MeterAccount(meter_id="MA1", meter_ref="R", power_w_max=1)}

@@ -85,7 +85,7 @@ def test_the_table_lists_every_pair() -> None:
 
 
 def test_every_transition_names_the_phases_in_which_it_may_end() -> None:
-    """Only a start, a driver's name, an end, a hold, a reading and a timer move an EVSE on; the rest stays as it is."""
+    """Only a start, a driver, an end, a hold, a reading and a timer change an EVSE's phase; other events keep it."""
     moves: dict[tuple[Phase, type], set[Phase]] = {
         pair: set(following - {pair[0]}) for pair, (_, following) in session.TRANSITIONS.items()
     }
@@ -133,7 +133,7 @@ def test_a_step_that_ends_in_a_phase_it_does_not_name_is_a_fault(monkeypatch: py
 
 @pytest.mark.parametrize("phase", [Phase.VACANT, Phase.STARTING, Phase.ACTIVE, Phase.STOPPING])
 def test_a_timer_of_an_answered_start_changes_nothing(phase: Phase) -> None:
-    """It runs out whatever became of its session; only a start that waits is refused."""
+    """A timer of an answered start changes nothing, whatever became of its session; only a waiting start is refused."""
     bench = Bench()
     bench.active()
     bench.put(evses={"A1": replace(bench.evse(), phase=phase)})
@@ -154,7 +154,7 @@ def blocked(transaction_id: str = "t1") -> StartAnswer:
 
 
 def test_a_repeated_start_opens_one_session_and_gets_one_answer() -> None:
-    """While the hold is open a repeat waits with the first; afterwards it gets the answer once given."""
+    """While the hold is open a repeated start waits with the first; afterwards it gets the same answer."""
     bench = Bench()
     first = bench.start(transaction_id="t1")
     second = bench.start(transaction_id="t2")  # 1.6 proposes a fresh id each time
@@ -184,7 +184,7 @@ def test_a_repeated_start_with_another_key_is_judged_by_its_transaction() -> Non
 
 
 def test_a_repeat_of_a_refused_start_is_refused_alike() -> None:
-    """The answer once given is kept, also when the ledger would say otherwise now."""
+    """The stored answer is repeated, also when the ledger would decide otherwise now."""
     bench = Bench()
     bench.start()
     bench.refuse("Hold", "ZERO_TOKENS")
@@ -262,7 +262,7 @@ def test_updates_out_of_place_are_acknowledged_and_counted() -> None:
 
 
 def test_an_update_that_says_nothing_new_changes_no_row() -> None:
-    """What is written of a repeated sample is its frame alone; the first and each different one change the session."""
+    """A repeated sample writes only its frame; the first and each different one change the session."""
     bench = Bench()
     bench.active()
     state = ChargingState.CHARGING
@@ -344,7 +344,7 @@ def test_what_a_car_can_do_is_taken_over() -> None:
 
 
 def test_charging_states_tell_when_a_car_is_satisfied() -> None:
-    """1.6 tells by connector status; once satisfied a car stays so, and a vacant EVSE has nobody to tell of."""
+    """1.6 reports satisfaction by connector status; a satisfied car stays so, and a vacant EVSE has no session to change."""
     bench = Bench()
     full = ChargingStateChanged(evse_id="A1", charging_state=ChargingState.SUSPENDED_EV)
     bench.send(full)
@@ -367,7 +367,7 @@ def test_charging_states_tell_when_a_car_is_satisfied() -> None:
     ],
 )
 def test_a_pulled_plug_ends_a_session(status: ConnectorStatus, after_s: int, ends: bool) -> None:
-    """Available ends a session whose end was lost; one told from before its start, or another status, does not."""
+    """`Available` ends a session whose end was lost; a status from before its start, or another status, does not."""
     bench = Bench()
     bench.send(ConnectorStatusChanged(evse_id="A1", status=status, at_ns=bench.now_ns))
     bench.active()
@@ -377,7 +377,7 @@ def test_a_pulled_plug_ends_a_session(status: ConnectorStatus, after_s: int, end
 
 
 def test_the_last_segment_waits_for_a_reading() -> None:
-    """After the end one more reading closes the session's account; an older one does not."""
+    """After the end one more reading closes the session's account; an older reading does not."""
     bench = Bench()
     bench.active()
     bench.go(200)
@@ -427,7 +427,7 @@ def test_a_refused_setpoint_is_said_again_soon_and_not_for_ever() -> None:
 
 
 def test_a_refused_setpoint_is_forgotten_and_an_old_answer_ignored() -> None:
-    """What the charger refused is planned anew; an answer to an older command says nothing of the newest."""
+    """A refused setpoint is planned again; an answer to an older command has no effect on the newest."""
     bench = Bench()
     bench.active()
     setpoint = bench.evse().setpoint

@@ -39,7 +39,7 @@ def blocked(transaction_id: str = "t1") -> StartAnswer:
 
 
 def test_a_start_is_answered_when_hold_and_reading_are_there() -> None:
-    """Neither the hold nor the reading alone starts anything; both do, and energy may flow."""
+    """A start needs both hold and reading; with both it is accepted, and energy may flow."""
     bench = Bench()
     start = bench.start()
     assert bench.of(ReadMeter) == [ReadMeter(meter_id="MA1")]
@@ -58,7 +58,7 @@ def test_a_start_is_answered_when_hold_and_reading_are_there() -> None:
 
 
 def test_a_seller_may_discharge() -> None:
-    """A 2.1 charger is told that this transaction may discharge, at its beginning and only for one who sells."""
+    """A 2.1 charger is told to allow discharging at the beginning of a seller's transaction only."""
     bench = Bench()
     bench.active("sel")
     assert bench.of(AllowEnergyTransfer) == [
@@ -106,7 +106,7 @@ def test_a_refused_hold_refuses_the_start() -> None:
 
 @pytest.mark.parametrize("read", [True, False])
 def test_a_late_start_is_refused_and_its_hold_given_back(read: bool) -> None:
-    """After 8 s without hold or reading: BLOCKED; a hold that commits all the same is released at once."""
+    """After 8 s without hold or reading a start is Blocked; a hold that still commits is released at once."""
     bench = Bench()
     start = bench.start()
     hold = bench.endorse("Hold", reserved="500")
@@ -131,7 +131,7 @@ def test_a_late_start_is_refused_and_its_hold_given_back(read: bool) -> None:
 
 
 def test_a_late_hold_that_never_left_expires() -> None:
-    """A hold nobody waits for is not asked for again once its endorsement failed."""
+    """A late hold that has not been submitted is not endorsed again."""
     bench = Bench()
     bench.start()
     bench.tick(601)  # other things wait in other lanes
@@ -216,7 +216,7 @@ def test_authorize_checks_identity_and_balance(
 
 
 def test_authorize_of_a_stranger() -> None:
-    """A token that the representative does not know is INVALID; no question is asked, and the log says why, not who."""
+    """A token that the representative does not know is Invalid without a query, and the log has no token."""
     bench = Bench()
     call = bench.call()
     bench.send(AuthorizeRequested(call=call, id_token_hash="stranger"))

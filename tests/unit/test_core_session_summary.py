@@ -1,4 +1,4 @@
-"""One canonical log line for each session and each trade, with everything that people ask for."""
+"""Each session and each trade makes one canonical log line with all its figures."""
 
 from edgegw.core.effects import LogEvent
 from tests.support.core_bench import T0_S, Bench
@@ -11,7 +11,7 @@ def lines(bench: Bench, name: str) -> list[dict[str, object]]:
 
 
 def test_a_session_is_told_in_one_line_and_each_trade_in_one() -> None:
-    """Energy by the meter in both directions, duration, reason; the trade with what was paid and where it stands."""
+    """The line has energy by the meter in both directions, duration and reason; the trade's has its amount and block."""
     bench = Bench()
     session = bench.active()
     bench.go(70)
@@ -52,7 +52,7 @@ def test_a_session_that_was_never_measured_tells_no_energy() -> None:
 
 
 def test_a_refused_trade_names_its_session() -> None:
-    """So that the driver who asks can be answered."""
+    """A refused trade's line names its session, so that the driver's question can be answered."""
     bench = Bench()
     session = bench.active()
     bench.go(70)

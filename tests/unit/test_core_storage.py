@@ -83,7 +83,7 @@ def test_with_some_room_sessions_begin(level: StorageLevel) -> None:
 
 @pytest.mark.parametrize("level", StorageLevel)
 def test_telemetry_stops_first(level: StorageLevel) -> None:
-    """From NO_TELEMETRY on samples are acknowledged and used but not stored; start and end always are."""
+    """From NO_TELEMETRY on samples are acknowledged and used but not stored; starts and ends always are."""
     bench = at_level(StorageLevel.OK)
     bench.start()
     assert frames(bench) == 1
@@ -96,7 +96,7 @@ def test_telemetry_stops_first(level: StorageLevel) -> None:
 
 
 def test_a_running_session_goes_to_its_end_on_a_full_disk() -> None:
-    """It keeps its power, is metered, ends, and its lines are settled; a new one may begin when there is room again."""
+    """On a full disk a running session keeps its power, is metered, ends and is settled; new ones begin when there is room."""
     bench = Bench()
     bench.active()
     for level in FULL:
@@ -135,7 +135,7 @@ def restored(bench: Bench) -> list[Effect]:
 
 
 def test_a_restored_journal_begins_new_epochs_and_ends_its_sessions() -> None:
-    """Sessions are over, holds go back, ids go on far ahead, and each meter waits for the first reading of a new epoch."""
+    """After a restore sessions are over, holds are released, ids continue far ahead, and each meter begins a new epoch."""
     bench = Bench()
     bench.active()
     bench.go(200)
@@ -172,7 +172,7 @@ def test_what_still_runs_after_a_restore_is_stopped() -> None:
 
 
 def test_a_session_that_waits_for_its_last_reading_is_over_too() -> None:
-    """Both sessions of an EVSE, the one that ended and the one after it, are named in the fact."""
+    """Both sessions of an EVSE, the ended one and the one after it, are named in the fact."""
     bench = Bench()
     bench.active()
     bench.end()

@@ -117,13 +117,13 @@ def test_the_envelope_is_kept_before_it_is_sent() -> None:
 
 @pytest.mark.parametrize("code", sorted(ENDORSE_AGAIN))
 def test_a_definite_invalid_code_forgets_the_envelope(code: str) -> None:
-    """Only after a code that makes the old txid void for ever may a new nonce be made."""
+    """A new transaction is built only after a code that makes the old tx id invalid for ever."""
     again, _ = on_commit_known(IN_DOUBT, replace(CONFLICT, code=code))
     assert again == New(**PAYLOAD, attempt=1, code=code)
 
 
 def test_a_refusal_keeps_its_code_and_detail() -> None:
-    """The contract's word ends it; who waits can read why."""
+    """The contract's refusal ends the submission, and its code is kept for those who wait."""
     ended, _ = on_endorse_failed(ENDORSING, REFUSED)
     assert ended == Refused(**PAYLOAD, code="ZERO_TOKENS", detail="none")
     invalid, _ = on_commit_known(PREPARED, INVALID)
@@ -132,7 +132,7 @@ def test_a_refusal_keeps_its_code_and_detail() -> None:
 
 
 def test_a_commit_keeps_its_block_and_answer() -> None:
-    """What the contract answered at endorsement holds once the block is valid."""
+    """The contract's answer at endorsement counts once the block is valid."""
     ended, _ = on_commit_known(IN_DOUBT, VALID)
     assert ended == Committed(**PAYLOAD, envelope=ENVELOPE, block=9)
     assert ended.code == "VALID"
@@ -157,7 +157,7 @@ def test_back_off_doubles_up_to_twenty_seconds() -> None:
 
 
 def test_a_stale_head_ends_unsent() -> None:
-    """What is not worth endorsing any more ends before anything of it left the station."""
+    """A submission that is no longer useful ends before it is submitted."""
     late = {**PAYLOAD, "expires_ns": 5}
     assert start(New(**late), 5) == (Expired(**late), [])
     assert start(New(**late), 4)[0] == Endorsing(**late)
@@ -173,14 +173,14 @@ def test_a_stale_head_ends_unsent() -> None:
     ],
 )
 def test_after_a_restart(state: State, expected: State, sends: bool) -> None:
-    """What was being endorsed starts anew; what may have been sent is sent again as it was."""
+    """After a restart, what was being endorsed is endorsed again; what may have been submitted is submitted unchanged."""
     after, effects = resume(OPEN[state])
     assert after.state is expected
     assert len(effects) == sends
 
 
 def test_one_head_a_lane_in_the_order_of_numbers() -> None:
-    """Only the oldest submission of each lane may move, whatever its state; ended ones are in no table."""
+    """Only the oldest submission of each lane may proceed, whatever its state; ended ones are in no table."""
     rows: dict[str, Open] = {
         "a": replace(NEW, submission_id="a", number=3),
         "b": replace(NEW, submission_id="b", number=2),

@@ -71,7 +71,7 @@ def test_a_row_of_the_previous_version_is_the_row_of_this_one(name: str) -> None
 
 
 def test_each_row_is_the_type_of_its_state() -> None:
-    """What a state has is there with its type; what it cannot have is no field at all."""
+    """Each row has the type of its state, with the fields of that state only."""
     read: dict[str, Any] = {name: decode_row(Payload, text) for name, text in ROWS.items()}
     assert [type(item) for item in read.values()] == [
         New, Endorsing, Prepared, InDoubt, Endorsing, Prepared, Endorsing,

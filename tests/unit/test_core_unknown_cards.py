@@ -1,4 +1,4 @@
-"""Transactions this station knows nothing of, and what a charger is told again after it was away."""
+"""How the station handles transactions that it does not know, and what it repeats to a charger that was away."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_a_running_stranger_is_stopped() -> None:
     ("power_w", "phase"), [(7_000, Phase.STOPPING), (0, Phase.VACANT), (None, Phase.VACANT)]
 )
 def test_a_stranger_is_known_by_its_power(power_w: int | None, phase: Phase) -> None:
-    """1.6 tells no charging state with its samples: power does; without any, nothing is concluded."""
+    """1.6 samples have no charging state: power decides; without power nothing is concluded."""
     bench = Bench()
     sample = ChargerSample(at_ns=bench.now_ns, power_w=power_w)
     bench.update(transaction_id="x9", charging_state=None, samples=(sample,))
@@ -49,7 +49,7 @@ def test_a_stranger_is_known_by_its_power(power_w: int | None, phase: Phase) -> 
 
 
 def test_a_start_that_comes_after_its_updates_begins_a_session() -> None:
-    """Where the start was only late, the driver is served after all."""
+    """If a start only came late, its session begins after all."""
     bench = Bench()
     bench.update(transaction_id="t1", charging_state=ChargingState.CHARGING)
     start = bench.start()
@@ -60,7 +60,7 @@ def test_a_start_that_comes_after_its_updates_begins_a_session() -> None:
 
 
 def test_a_charger_that_was_away_is_told_again() -> None:
-    """After a reconnect or a boot: stop what is to stop, and that a seller's transaction may discharge."""
+    """After a reconnect or a boot the charger gets the pending stops, and the permission of a seller's transaction again."""
     bench = Bench()
     bench.start("stranger")
     bench.send(ChargerConnected(charger_id="A", version="2.1"))
@@ -87,7 +87,7 @@ def test_after_a_restart_offers_are_asked_for_again() -> None:
 
 
 def test_an_evse_with_open_business_cannot_leave_the_configuration() -> None:
-    """The daemon does not start without it, and says why; with nothing open it may go."""
+    """With an EVSE that has open holds or lines missing from the configuration, the daemon does not start and says why."""
     bench = Bench()
     bench.active()
     rows = {f"holds/{key}": encode_row(row) for key, row in bench.station.holds.items()}

@@ -1,4 +1,4 @@
-"""Between two readings: what may have flowed is counted as flown, and the meter is read when a command has ended."""
+"""Between two readings energy that may have flowed counts as flowed, and the meter is read when a command has ended."""
 
 from edgegw.core.correlation import SetpointEnded
 from edgegw.core.effects import ReadMeter, StartTimer, StopRemotely
@@ -7,7 +7,7 @@ from tests.unit.test_core_order_control import commanded, ordered
 
 
 def test_at_rest_it_is_not_forgotten_what_may_have_flowed() -> None:
-    """Whatever makes the station plan anew: an order's energy is not commanded twice between two readings."""
+    """Whatever makes the station plan again, an order's energy is not commanded twice between two readings."""
     bench = ordered(energy_wh=2_000)
     bench.go(389)
     bench.update(soc_bp=4_000)
@@ -30,7 +30,7 @@ def test_at_rest_it_is_not_forgotten_what_may_have_flowed() -> None:
 
 
 def test_the_meter_is_read_when_an_orders_command_ends() -> None:
-    """By a timer of the newest command, a second after its end; one that something came after asks for nothing."""
+    """A timer reads the meter a second after the newest command ends; an older command's timer does nothing."""
     bench = ordered(energy_wh=2_000)
     (timer,) = bench.of(StartTimer)
     assert timer == StartTimer(key=SetpointEnded(evse_id="A1"), after_s=329)

@@ -1,4 +1,4 @@
-"""CSV that people open in a spreadsheet: whole, readable, and with nothing in it that runs."""
+"""Exported CSV is complete and readable, and no cell of it runs in a spreadsheet."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def rows_of(data: bytes) -> list[list[str]]:
     ],
 )
 def test_what_would_run_is_text(cell: str) -> None:
-    """Whatever stands before it that a spreadsheet passes over."""
+    """Leading characters that a spreadsheet skips do not hide a formula."""
     (row,) = rows_of(csv_of(("a",), [(cell,)]))[1:]
     assert row[0].startswith("'")
     assert row[0][1:] == cell.replace("\0", "")

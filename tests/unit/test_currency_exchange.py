@@ -42,7 +42,7 @@ async def done(counter: CurrencyExchange, **wish: Any) -> Exchanged | RefusedReq
 
 
 async def test_won_become_tokens_and_tokens_won(world: ExchangeWorld) -> None:
-    """Both ways, with the fee in what is paid and out of what is paid out; the member's own are listed newest first."""
+    """Both ways exchange, with the fee added to a payment and taken off a payout; a member's own are listed newest first."""
     counter = world.open()
     bought = await done(counter, tokens=1000)
     sold = await done(counter, buys=False, tokens=400)
@@ -60,7 +60,7 @@ async def test_won_become_tokens_and_tokens_won(world: ExchangeWorld) -> None:
 
 
 async def test_a_quote_is_its_members_and_for_five_minutes(world: ExchangeWorld) -> None:
-    """Another member's, an expired one, one never given: refused, and nothing is paid."""
+    """A quote of another member, an expired and an unknown one are refused, and nothing is paid."""
     counter = world.open()
     quote = await quoted(counter)
     assert quote.expires_ns == (MONDAY_S + 300) * 1_000_000_000
@@ -73,7 +73,7 @@ async def test_a_quote_is_its_members_and_for_five_minutes(world: ExchangeWorld)
 
 
 async def test_an_exchange_that_began_does_not_expire(world: ExchangeWorld) -> None:
-    """What the bank has not decided yet is pending, however long it takes; asking again tells the end."""
+    """An exchange that the bank has not decided is pending, however long that takes; asking again returns the result."""
     counter = world.open()
     world.bank.moods = [BankBehaviour.PENDING, BankBehaviour.PENDING]
     quote = await quoted(counter)
@@ -109,7 +109,7 @@ async def test_quotes_do_not_pile_up(world: ExchangeWorld) -> None:
 
 
 async def test_a_declined_payment_mints_nothing(world: ExchangeWorld) -> None:
-    """And stays declined."""
+    """A declined payment mints nothing, and stays declined."""
     counter = world.open()
     world.bank.moods = [BankBehaviour.DECLINE]
     quote = await quoted(counter)
@@ -123,7 +123,7 @@ async def test_a_declined_payment_mints_nothing(world: ExchangeWorld) -> None:
     ("has", "code"), [(0, RefusalCode.ZERO_TOKENS), (5, RefusalCode.INSUFFICIENT_TOKENS)]
 )
 async def test_a_refused_burn_pays_nothing(world: ExchangeWorld, has: int, code: RefusalCode) -> None:
-    """Who has too few tokens gets no won."""
+    """A member with too few tokens gets no won."""
     counter = world.open()
     if has:
         await done(counter, tokens=has)
@@ -148,7 +148,7 @@ async def test_a_refused_mint_is_paid_back(world: ExchangeWorld) -> None:
 
 
 async def test_a_declined_payout_is_minted_back(world: ExchangeWorld) -> None:
-    """The tokens return; the member is told that it was declined."""
+    """Tokens of a declined payout are minted back, and the member gets the refusal."""
     counter = world.open()
     await done(counter, tokens=20)
     world.bank.moods = [BankBehaviour.DECLINE]
@@ -159,7 +159,7 @@ async def test_a_declined_payout_is_minted_back(world: ExchangeWorld) -> None:
 
 
 async def test_won_that_are_in_are_never_forgotten(world: ExchangeWorld) -> None:
-    """While the ledger cannot be asked, or refuses for a reason that somebody can mend, Mint is tried again."""
+    """While the ledger cannot be reached, or refuses for a temporary reason, Mint is repeated."""
     counter = world.open()
     quote = await quoted(counter)
     world.port.faults = [Unavailable("away"), BusinessRefusal("NOT_AUTHORISED", "")]
@@ -181,7 +181,7 @@ async def test_won_that_are_in_are_never_forgotten(world: ExchangeWorld) -> None
 
 
 async def test_two_taps_are_one_exchange(world: ExchangeWorld) -> None:
-    """At the same time, and while the counter finishes on its own."""
+    """Two requests at once are one exchange, also while the exchange finishes by itself."""
     world.bank.delay_s = 0.01
     counter = world.open()
     quote = await quoted(counter)
@@ -195,7 +195,7 @@ async def test_two_taps_are_one_exchange(world: ExchangeWorld) -> None:
 
 
 async def test_it_finishes_by_itself(world: ExchangeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody asks for any more ends all the same; a bank that cannot be asked is counted and asked again."""
+    """An exchange finishes without another request; a bank that cannot be reached is counted and asked again."""
     monkeypatch.setattr(module, "AGAIN_REAL_S", 0.001)
     counter = world.open()
     world.bank.moods = [BankBehaviour.LOSE_QUESTION, BankBehaviour.LOSE_QUESTION, BankBehaviour.LOSE_ANSWER]
@@ -212,7 +212,7 @@ async def test_it_finishes_by_itself(world: ExchangeWorld, monkeypatch: pytest.M
 
 
 async def test_a_book_that_cannot_be_written_is_a_fault(world: ExchangeWorld) -> None:
-    """No step is taken that the book does not know of."""
+    """No step is taken that the store has not recorded; a store that cannot be written is a fault."""
     counter = world.open()
     quote = await quoted(counter)
     counter._disk.submit(counter._book.close).result()
@@ -250,7 +250,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 async def test_a_simulated_bank_rounds_for_itself(
     *, buys: bool, tokens_mtok: int, terms: tuple[int, int] | None
 ) -> None:
-    """At 0.95 won a token and 1 %: up where it is paid, down where it pays; outside its limits it makes no terms."""
+    """At 0.95 won per token and 1 %, payments round up and payouts round down; beyond its limits the bank makes no terms."""
     bank = SimulatedBank(won_per_token_milli=950, fee_bp=100, tokens_mtok_max=10_000_000)
     found = await bank.terms(buys=buys, tokens_mtok=tokens_mtok)
     if terms is None:

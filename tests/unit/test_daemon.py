@@ -1,4 +1,4 @@
-"""The daemon around its parts: how a reload goes through them, and with which status a fault ends it."""
+"""A reload passes through the daemon's parts in order, and a fault ends the daemon with the status of its class."""
 
 import asyncio
 import time
@@ -107,7 +107,7 @@ async def test_the_control_socket_answers_every_command(place: Path) -> None:
 
 
 async def test_core_and_meters_learn_of_each_other_in_one_go(place: Path) -> None:
-    """While chargers are still told, the core may ask for a new meter already: it is read by then."""
+    """In one reload the meters are started before the core asks for a reading, also while chargers are still being updated."""
     parts = Parts()
     daemon = running(place, parts)
     with_charger(place, 2)
@@ -166,7 +166,7 @@ def test_only_what_no_start_can_mend_stops_the_restarts(capsys: pytest.CaptureFi
 
 
 def test_leaves_of_a_group_and_of_a_single_fault() -> None:
-    """However deep they lie, in their order."""
+    """The leaves of an exception group are found at any depth, in their order."""
     one, two = ValueError("1"), ValueError("2")
     assert leaves(ExceptionGroup("a", [ExceptionGroup("b", [one]), two])) == [one, two]
     assert leaves(one) == [one]

@@ -1,4 +1,4 @@
-"""The daemon's page servers: what they are told of the configuration, and that nothing about them ends a daemon."""
+"""The daemon's page servers get what they need from the configuration, and no fault of theirs ends the daemon."""
 
 import asyncio
 import socket
@@ -109,7 +109,7 @@ async def test_without_a_table_nothing_is_served(serve: Serve, tmp_path: Path, l
 async def test_a_taken_port_and_a_bad_certificate_are_logged_and_no_more(
     serve: Serve, tmp_path: Path, logged: list[Any]
 ) -> None:
-    """The other server serves all the same."""
+    """If one server cannot start, that is logged and the other still serves."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -127,7 +127,7 @@ async def test_a_taken_port_and_a_bad_certificate_are_logged_and_no_more(
 
 
 async def test_a_reload_looks_at_certificates_again(serve: Serve, tmp_path: Path, logged: list[Any]) -> None:
-    """A pair that cannot be used is logged, the old one holds, and the reload goes on."""
+    """A reload reads certificates again; a pair that cannot be used is logged, the old one stays, and the reload continues."""
     made = Authority(tmp_path).issue("pages")
     table = f'{WEB}certificate = "{made.certificate}"\nkey_file = "{made.key_file}"\n'
     daemon, secure = serve(written(tmp_path, table))
@@ -140,7 +140,7 @@ async def test_a_reload_looks_at_certificates_again(serve: Serve, tmp_path: Path
 
 
 def test_what_the_servers_are_told(tmp_path: Path) -> None:
-    """Names that count, the told one first; secrets of their own, from the station's key; the operator's is no driver's."""
+    """The servers get their host names, the configured one first, and separate secrets derived from the station's key."""
     web = '[web]\nhost = "0.0.0.0"\npublic_host = "192.0.2.1"\nnames = ["station.local"]\ngeohash = "wydm"\n'
     config = load(written(tmp_path, web, OPERATOR, '[ocpp]\npublic_host = "192.0.2.7"\n'))
     told = pages.web_settings(config)
@@ -171,13 +171,13 @@ def test_what_the_servers_are_told(tmp_path: Path) -> None:
     ],
 )
 def test_faults_of_the_tables(tmp_path: Path, table: str, fault: str) -> None:
-    """Each with its file, line and key."""
+    """Each fault of the tables is reported with its file, line and key."""
     with pytest.raises(ConfigError, match=fault):
         load(written(tmp_path, table))
 
 
 async def test_the_password_is_set_at_the_command_line(tmp_path: Path) -> None:
-    """Asked for twice or made, kept as a hash that only its owner reads, and good at once at the door."""
+    """The operator's password, typed twice or generated, is stored as a private hash and valid for the login at once."""
     path = written(tmp_path, OPERATOR)
     operator = load(path).operator
     assert operator is not None

@@ -1,4 +1,4 @@
-"""The demo's plan: which car comes to which charger, and that none of the file's is lost."""
+"""The demo's plan maps every session of the file to a visit, and chooses charger and car reproducibly."""
 
 import os
 from collections import Counter
@@ -56,7 +56,7 @@ def test_the_real_day_is_whole() -> None:
 
 
 def test_the_day_begins_and_ends_on_quarter_hours() -> None:
-    """Before the first arrival lie a cut-off and two whole intervals, so that prices exist; after the last one a quarter."""
+    """The day begins a cut-off and two whole intervals before the first arrival, and ends a quarter hour after the last."""
     for speed in (60, 360, 1200):
         plan = real_day(speed=speed)
         assert plan.begin_s % INTERVAL_S == plan.end_s % INTERVAL_S == 0
@@ -87,7 +87,7 @@ def test_versions() -> None:
 
 
 def test_share_of_sellers() -> None:
-    """The share counts cars of the file; those that stand there at peak come first."""
+    """The share counts the file's cars; those that are there at peak are chosen first."""
     for share, count in (("0", 0), ("0.3", 23), ("1", 78)):
         assert sum(visit.sells for visit in real_day(v2g_share=Decimal(share)).visits) == count
     assert all(
@@ -96,7 +96,7 @@ def test_share_of_sellers() -> None:
 
 
 def test_overlap_is_refused_as_busy() -> None:
-    """Two EVSEs of the file on one charger: who comes while another stands there is refused, who comes after is not."""
+    """With two of the file's EVSEs on one charger, a car that arrives while another is there is refused, a later one is not."""
     sessions = [session(0, 60), session(30, 60, evse="B"), session(60, 60, evse="B")]
     plan = plan_day(sessions, Wishes(chargers=1))
     assert [visit.refusal for visit in plan.visits] == [None, BUSY, None]
@@ -121,7 +121,7 @@ def test_a_stay_of_nothing_is_refused() -> None:
     chargers=st.integers(0, 7),
 )
 def test_no_session_disappears(stays: list[tuple[int, int, int, str]], chargers: int) -> None:
-    """Whatever the file holds, each session is planned once; nobody shares an EVSE; every battery has room."""
+    """Each session is planned once, whatever the file has; visits of an EVSE do not overlap; every battery has room."""
     sessions = sorted(
         (session(start, stay, wanted_wh=wh, evse=evse) for start, stay, wh, evse in stays),
         key=lambda one: one.arrival,
@@ -166,13 +166,13 @@ def test_a_bad_file_is_told(tmp_path: Path, text: str) -> None:
 
 
 def test_a_day_nobody_came() -> None:
-    """A day that the file lacks is told, not run empty."""
+    """A day that is not in the file is a fault, not an empty run."""
     with pytest.raises(ConfigError, match="2020-01-01"):
         read_sessions(WEEK, "2020-01-01")
 
 
 def test_documents_name_the_same_things(tmp_path: Path) -> None:
-    """Simulator and daemon are told the same chargers, meters, ports and ratings; refused cars are played as well."""
+    """Simulator and daemon get the same chargers, meters, ports and ratings; refused cars are played as well."""
     plan = real_day(chargers=20)
     places = Places(root=tmp_path, configs=CONFIGS)
     world = loads(scenario(plan, places, PORTS))
@@ -230,7 +230,7 @@ def test_an_open_house_has_cars_for_whoever_comes_by_page(tmp_path: Path) -> Non
     ],
 )
 def test_only_a_day_with_noon_sells_directly(begin_min: int, stay_min: int, expected: bool) -> None:
-    """All seven functions are required where the run holds a whole sunny noon hour, from well before on."""
+    """All seven functions are required only if the run has a whole sunny noon hour well after its beginning."""
     plan = plan_day([session(begin_min, stay_min)], Wishes())
     wanted = required(plan, Places(root=CONFIGS, configs=CONFIGS))
     assert wanted == (SEVEN if expected else SEVEN - {"transfer"})

@@ -1,4 +1,4 @@
-"""The settlement's verdict: every equation, and every way a machine was too slow, is told."""
+"""The settlement reports every equation that does not hold, and every sign of a machine that is too slow."""
 
 from dataclasses import replace
 from typing import Any
@@ -56,7 +56,7 @@ KEYS = {
 
 
 def test_what_agrees() -> None:
-    """Where everything holds, all numbers are told and nothing is at fault; one poll in a hundred may be lost."""
+    """A run without faults is settled with all numbers; one lost poll in a hundred is allowed."""
     settlement = settle(GOOD)
     assert settlement.agrees
     assert set(settlement.numbers) == KEYS
@@ -102,7 +102,7 @@ def test_the_auditor_decides_verified() -> None:
     ],
 )
 def test_a_slow_machine_fails(change: dict[str, Any]) -> None:
-    """More than one poll in a hundred, or a cut beyond its bound: conserved and verified all the same, but failed."""
+    """More than one lost poll in a hundred, or a cut beyond its bound, fails a run that is conserved and verified."""
     settlement = settle(replace(GOOD, **change))
     assert settlement.numbers["conserved"] is settlement.numbers["verified"] is True
     assert "too slow" in settlement.faults[0]
@@ -110,7 +110,7 @@ def test_a_slow_machine_fails(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("missing", sorted(SEVEN))
 def test_each_of_the_seven_functions_is_used(missing: str) -> None:
-    """One that was neither committed nor answered fails the run, by name; where it is not required it may be missing."""
+    """A required function that was neither committed nor answered fails the run by name; another may be missing."""
     functions = {name: count for name, count in GOOD.audit["functions"].items() if name != missing}
     asked = {name: count for name, count in GOOD.asked.items() if name != missing}
     without = replace(GOOD, audit={**GOOD.audit, "functions": functions}, asked=asked)

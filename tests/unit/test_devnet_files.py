@@ -233,7 +233,7 @@ def test_a_definition_that_is_not_there_is_a_configuration_fault(tmp_path: Path)
 
 
 def test_free_ports_are_distinct_and_taken_ones_are_named() -> None:
-    """Without a base any free ports are taken, all different; a base with a taken port is refused by its number."""
+    """Without a base port, free and distinct ports are chosen; a base with a port in use is refused with its number."""
     anywhere = definition().model_copy(update={"ports_base": 0})
     ports = choose_ports(anywhere)
     assert len(set(ports)) == anywhere.ports
@@ -247,7 +247,7 @@ def test_free_ports_are_distinct_and_taken_ones_are_named() -> None:
 
 
 def test_a_gauge_is_the_channels_own() -> None:
-    """Of several channels' gauges only the asked one's counts; large ones come as 1e+06."""
+    """Only the channel's own gauge counts; large values are written as 1e+06."""
     text = 'x{channel="other"} 7\nx{a="b",channel="energych"} 1e+06\ny{channel="energych"} 3\n'
     assert gauge(text, "x", "energych") == 1_000_000
     assert gauge(text, "z", "energych") is None

@@ -95,7 +95,7 @@ def test_a_start_makes_joins_and_waits(running: Network, stand_ins: Path) -> Non
 
 
 def test_a_second_start_does_nothing_twice(running: Network, stand_ins: Path) -> None:
-    """What runs is left alone, who has joined is not asked again; a second network in the folder is refused."""
+    """A second start leaves running processes alone and joins no node again; another network in the folder is refused."""
     before = {name: running.processes.pid(name) for name in NODES}
     said = [line for line in calls(stand_ins) if line != "peer version"]
     Network.at(running.layout.folder, tied=True).start(Programs(stand_ins))
@@ -181,7 +181,7 @@ def test_participants_take_the_networks_authority(
 
 
 def test_an_end_leaves_no_process_and_a_start_goes_on(stand_ins: Path, tmp_path: Path) -> None:
-    """After `end` nothing of it runs and no file says so; a start afterwards runs the same network without joining again."""
+    """After the end no process and no process file is left; a later start runs the same network without joining again."""
     network = make(definition(), tmp_path / "net", Programs(stand_ins), tied=True)
     network.start(Programs(stand_ins))
     pids = [network.processes.pid(name) for name in network.processes.names]
@@ -228,7 +228,7 @@ def test_an_orderer_that_refuses_the_channel_is_told(tmp_path: Path) -> None:
 
 
 def test_a_wait_has_an_end(running: Network) -> None:
-    """What does not become so within its time is a fault that names the logs."""
+    """A condition that does not come true in time is a fault that names the logs."""
     with pytest.raises(DevnetError, match=r"it is not so after 0 s: see .*logs"):
         running.wait(lambda: False, "it is not so", timeout_s=0.1)
 
@@ -248,7 +248,7 @@ def test_a_broken_note_is_no_network(tmp_path: Path) -> None:
 
 
 def test_a_process_that_does_not_heed_sigterm_is_killed(tmp_path: Path) -> None:
-    """After its time a process that ignores SIGTERM is killed, and its file is gone."""
+    """A process that ignores SIGTERM is killed after its time, and its file is removed."""
     found = Processes(tmp_path, tied=True)
     script = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
     found.start("deaf", (sys.executable, "-c", script), os.environ, cwd=tmp_path)
@@ -264,7 +264,7 @@ def test_a_process_that_does_not_heed_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 def test_another_process_with_the_number_is_left_alone(tmp_path: Path) -> None:
-    """A file that names a number which somebody else has by now counts as ended, and nobody is signalled."""
+    """If another process has the recorded process id by now, the recorded one counts as ended and nothing is signalled."""
     with subprocess.Popen(
         (sys.executable, "-c", "import sys; sys.stdin.read()"), stdin=subprocess.PIPE
     ) as bystander:
@@ -340,7 +340,7 @@ def test_a_file_that_is_no_package_is_refused(tmp_path: Path) -> None:
 
 
 def test_another_failure_of_an_install_is_a_fault(running: Network, tmp_path: Path) -> None:
-    """Only `already installed` is forgiven."""
+    """A failed install is a fault, unless the package is already installed."""
     (tmp_path / "peer").write_text("#!/bin/sh\necho 'no such host' >&2; exit 1\n")
     (tmp_path / "peer").chmod(0o755)
     with pytest.raises(DevnetError, match="no such host"):

@@ -174,7 +174,7 @@ def test_a_name_that_exists_is_no_finding(span: str) -> None:
 
 
 def test_the_map_names_every_room() -> None:
-    """DESIGN.md draws one map: each package and module directly in edgegw stands in it once, and nothing that is gone."""
+    """DESIGN.md has one map, which names each package and module directly in edgegw once, and no others."""
     block = re.search(
         r"^```\nedgegw/\n(.*?)^```$", (ROOT / "DESIGN.md").read_text(), re.MULTILINE | re.DOTALL
     )

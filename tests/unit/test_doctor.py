@@ -103,7 +103,7 @@ def findings(config: Path) -> dict[str, doctor.Finding]:
 
 
 def test_a_complete_configuration_passes(place: Path) -> None:
-    """Only the absence of TLS is remarked on; the exit status is 0."""
+    """For a complete configuration only the absence of TLS is reported, and the exit status is 0."""
     code, output = run("check", config=place)
     assert code == 0, output
     assert output.startswith("WARN  TLS for chargers")
@@ -193,7 +193,7 @@ def test_a_journal_of_a_later_edgegw_is_what_the_daemon_would_refuse(place: Path
 
 
 def test_online_checks_name_what_is_out_of_reach(place: Path) -> None:
-    """Peer and meter that nobody serves are failures with their addresses and what to try; exit status 1."""
+    """A peer and a meter that do not answer are failures with their addresses and a remedy; exit status 1."""
     code, output = run("check", "--online", "--json", config=place)
     assert code == 1
     found = {one["check"]: one for one in json.loads(output)["findings"]}
@@ -241,7 +241,7 @@ def daemon(run_dir: Path) -> Iterator[None]:
 
 
 def test_status_puts_the_worst_first_and_says_it_by_its_exit_status(place: Path) -> None:
-    """A part that is down is the first line after the head; 1 where anything is not ok, 69 where nobody answers."""
+    """A part that is down is the first line after the head; exit status 1 if anything is not ok, 69 without a daemon."""
     code, output = run("status", config=place)
     assert code == 69
     assert "the daemon is not running" in output
@@ -296,7 +296,7 @@ def test_the_bundle_holds_no_secret(place: Path, tmp_path: Path) -> None:
 
 
 def test_long_hexadecimal_strings_are_cut() -> None:
-    """Members, card hashes and references are ids by which somebody could be followed."""
+    """Long hexadecimal strings (members, card hashes, references) are cut, because they identify people."""
     assert (
         support_bundle.redacted("member 0123456789abcdef0123456789abcdef charged") == "member 012345… charged"
     )

@@ -239,7 +239,7 @@ def test_files_belong_to_whom_the_folder_belongs(wanted: Wanted, crypto: Path, r
 
 
 def test_the_development_authority_signs_no_peer(crypto: Path, tmp_path: Path) -> None:
-    """It gives out clients and admins on P-256 only."""
+    """The development authority issues certificates to clients and admins on P-256 only."""
     for curve, unit in ((ec.SECP256R1(), "peer"), (ec.SECP384R1(), "client")):
         asked = (
             x509.CertificateSigningRequestBuilder()

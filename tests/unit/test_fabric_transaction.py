@@ -48,7 +48,7 @@ def test_a_proposal_is_parsed_back_to_itself() -> None:
 
 
 def test_the_proposal_hash_leaves_the_transient_part_out() -> None:
-    """What is transient reaches no ledger: with and without it the hash is the same."""
+    """The proposal hash is the same with and without transient data."""
     outer = decode(peer_pb2.ChaincodeProposalPayload, _proposal().payload)
     outer.TransientMap["secret"] = b"s"
     message = encode(peer_pb2.Proposal(header=_proposal().header, payload=encode(outer)))

@@ -105,7 +105,7 @@ async def running(restored: Station | None = None) -> AsyncIterator[Loop]:
 
 
 async def test_effects_leave_after_the_commit_of_their_batch() -> None:
-    """While the commit is under way nothing is answered; the story is always commit first."""
+    """While the commit is under way nothing is answered; the commit always comes first."""
     async with running() as loop:
         loop.story.clear()
         loop.journal.gate = asyncio.Event()
@@ -159,7 +159,7 @@ async def test_a_reading_after_a_decision_of_the_same_batch_is_the_one_committed
 
 
 async def test_readings_alone_are_saved_from_time_to_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without any decision the newest readings are committed every ten seconds; nothing waits, nothing is written."""
+    """Without a decision the newest readings are committed every ten seconds, and nothing is written without readings."""
     monkeypatch.setattr(gateway_module, "READINGS_COMMIT_S", 0.01)
     async with running() as loop:
         await loop.send(loop.read(1_000))
@@ -181,7 +181,7 @@ async def test_a_step_without_a_change_commits_nothing() -> None:
 
 
 async def test_a_journal_fault_stops_the_gateway() -> None:
-    """What cannot be remembered is not done: the loop ends with the fault, and no effect left."""
+    """If the journal cannot commit, the loop ends with the fault, and no effect is performed."""
     loop = Loop()
     loop.journal.fault = JournalError("disk full")
     with pytest.raises(JournalError):
@@ -200,7 +200,7 @@ async def test_a_journal_fault_stops_the_gateway() -> None:
 
 
 async def test_the_timetable_ticks() -> None:
-    """At each instant of the timetable, and only then, the core hears the clock."""
+    """The core gets a tick at each instant of the timetable, and only then."""
     async with running() as loop:
         await loop.clock.set(449)
         await loop.idle()

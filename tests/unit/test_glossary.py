@@ -77,7 +77,7 @@ def occurring(text: str, terms: Mapping[str, str]) -> set[str]:
 
 
 def test_messages_use_the_korean_terms() -> None:
-    """Where a term of the glossary occurs in a message, its Korean occurs in the translation, or a listed exception."""
+    """If a message has a term of the glossary, its translation has the term's Korean, or is a listed exception."""
     terms = korean_terms()
     astray = [
         (term, text, korean)
@@ -114,7 +114,7 @@ def test_words_that_are_not_used_occur_nowhere() -> None:
 
 
 def test_one_term_for_one_thing() -> None:
-    """No term has two rows, and no Korean word stands for two terms."""
+    """No term has two rows, and no Korean word is used for two terms."""
     terms = Counter(cells[0] for cells in rows("term"))
     korean = Counter(korean_terms().values())
     assert [word for words in (terms, korean) for word, count in words.items() if count > 1] == []

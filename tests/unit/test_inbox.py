@@ -16,7 +16,7 @@ def reading(number: int) -> RegisterRead:
 
 
 async def test_events_are_taken_in_order_and_in_batches() -> None:
-    """At most as many as asked for; the rest stays, and taking waits when nothing is there."""
+    """At most `limit` events are taken, in order; the rest stays, and taking from an empty inbox waits."""
     inbox = Inbox()
     for number in range(3):
         inbox.put(reading(number))

@@ -120,7 +120,7 @@ async def serving(client: Client, **start: Any) -> AsyncIterator[tuple[LedgerAda
 async def test_only_the_commit_status_says_how_a_submit_ended(
     refusal: LedgerError | None, ending: Any, expired: bool, event: Event
 ) -> None:
-    """Whatever Submit answered; and an envelope whose identity has expired and was renewed may be made anew."""
+    """Whatever Submit answers, only CommitStatus decides; an envelope of an expired, renewed identity may be built again."""
     client = Client()
     client.submitting, client.ending, client.expired = refusal, ending, expired
     async with serving(client) as (adapter, emitted):
@@ -159,7 +159,7 @@ async def test_an_endorsement_that_failed_says_why(answer: LedgerError, kind: st
 
 
 async def test_a_query_is_answered_or_not() -> None:
-    """None where nobody answers; the interface's version is no argument."""
+    """A query that is not answered returns None; the interface's version is not part of its arguments."""
     client = Client()
     async with serving(client) as (adapter, emitted):
         effect = Query(key=ASKED, function="f", arguments={"v": 1, "a": 2})
@@ -171,7 +171,7 @@ async def test_a_query_is_answered_or_not() -> None:
 
 
 async def test_events_go_on_behind_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the checkpoint that the journal kept, and after a break behind the last event that was passed on."""
+    """Events continue from the journal's checkpoint, and after a break behind the last one that was passed on."""
     monkeypatch.setattr("edgegw.ledger.adapter.EVENTS_PAUSE_S", 0)
     client = Client()
     first, second = (LedgerEvent(name="n", payload={}, tx_id=f"t{block}", block=block) for block in (5, 6))

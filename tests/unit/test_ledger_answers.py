@@ -105,7 +105,7 @@ def test_clients_and_strangers_do_not_endorse(network: Network, tmp_path: object
 
 @pytest.mark.parametrize("message", [b"", b"\xff", encode(common_pb2.Payload(data=b"x"))])
 def test_noise_is_not_signed(network: Network, message: bytes) -> None:
-    """What cannot be read is forged, not an exception of the parser."""
+    """An answer that cannot be decoded counts as forged, and raises no exception of the parser."""
     asked, _ = network.propose("Add", key="k", n=1)
     with pytest.raises(Forged):
         check_endorsed(message, asked, network.rules.roots, least=2)
@@ -229,7 +229,7 @@ def test_a_failure_says_what_to_do_next(
 
 
 def test_a_duplicate_carries_its_id() -> None:
-    """What is on the ledger already is named: how it ended can be asked."""
+    """The refusal of a duplicate has its transaction id, so that its outcome can be queried."""
     found = classify(
         CallFailure(
             code="ABORTED", message=FAILED, details=("duplicate transaction found [ab12]. Creator [0a]",)

@@ -102,7 +102,7 @@ async def test_the_preferred_peer_is_tried_again_after_its_rest() -> None:
     "failure", [REFUSED, CallFailure(code="PERMISSION_DENIED", message="Failed evaluating policy")]
 )
 async def test_an_answer_is_no_failure(failure: CallFailure) -> None:
-    """What another peer would only repeat is not asked twice, and costs the peer nothing."""
+    """An answer that another peer would only repeat is not requested twice, and is no failure of the peer."""
     org = Organisation()
     org.failing["p0"] = failure
     with pytest.raises(CallFailure):

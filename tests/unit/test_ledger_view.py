@@ -76,7 +76,7 @@ def view_of(peer: Peer, **more: Any) -> ClientView:
 
 
 async def test_a_fixed_price_is_asked_for_once(peer: Peer) -> None:
-    """It never changes; how it came about comes with it."""
+    """A fixed price never changes: it is queried once, with its record."""
     view = view_of(peer, kept_s=0)
     first = await view.price("CHARGE", LIGHT)
     assert await view.price("CHARGE", LIGHT) == first
@@ -90,7 +90,7 @@ async def test_a_fixed_price_is_asked_for_once(peer: Peer) -> None:
 
 
 async def test_a_price_that_may_change_is_kept_for_seconds(peer: Peer) -> None:
-    """Before it is fixed: what it would be from what is posted, asked anew once its time is over."""
+    """A price that is not fixed is computed from the posted loads, and queried again after some seconds."""
     now_s = [0.0]
     view = view_of(peer, kept_s=5, real_s=lambda: now_s[0])
     shown = await view.price("DISCHARGE", SIX_PM + 86_400)
@@ -105,7 +105,7 @@ async def test_a_price_that_may_change_is_kept_for_seconds(peer: Peer) -> None:
 
 
 async def test_an_empty_window(peer: Peer) -> None:
-    """Fixed as empty it is shown with its bounds; not fixed yet the contract tells nothing of it."""
+    """A window that is fixed as empty is shown with its bounds; before that the contract returns no price."""
     peer.told["GetPrice"] = {
         **await peer.evaluate("GetPrice", {"zone": ZONE, "product": "CHARGE", "interval": LIGHT}),
         "refusal": "PRICE_WINDOW_EMPTY",
@@ -119,7 +119,7 @@ async def test_an_empty_window(peer: Peer) -> None:
 
 
 async def test_stations_are_found_page_after_page(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All below a prefix, by product; what is no geohash has none; no more than the limit."""
+    """Stations are found below a geohash prefix and by product; another text finds none; the number is limited."""
     from edgegw.ledger import view as module
 
     for n in range(5):
@@ -174,7 +174,7 @@ async def test_calls_on_their_way_are_bounded(peer: Peer) -> None:
 
 
 async def test_what_is_kept_is_bounded(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What nobody asked for longest gives way."""
+    """The cache is bounded: the least recently used answers are removed."""
     from edgegw.ledger import view as module
 
     monkeypatch.setattr(module, "PRICES_KEPT", 2)
@@ -187,7 +187,7 @@ async def test_what_is_kept_is_bounded(peer: Peer, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("fault", [Unavailable("gone"), BusinessRefusal("NOT_CONFIGURED", "")])
 async def test_a_ledger_that_cannot_be_asked_is_a_fault(peer: Peer, fault: Exception) -> None:
-    """Every method; the next question is a new one, and nothing stays behind."""
+    """Every method raises a fault if the ledger cannot be reached; the next call works, and nothing is cached."""
     view = view_of(peer)
     peer.fault = fault
     for ask in (
@@ -207,7 +207,7 @@ async def test_a_ledger_that_cannot_be_asked_is_a_fault(peer: Peer, fault: Excep
 
 
 async def test_a_trade_is_shown_with_its_block(peer: Peer) -> None:
-    """As the ledger has it, asked for once."""
+    """A trade is shown as on the ledger, and queried once."""
     view = view_of(peer)
     shown = await view.trade(MARKET)
     assert shown is not None
@@ -241,7 +241,7 @@ def failing(found: Checked) -> list[str]:
 
 @pytest.mark.parametrize("trade_id", [MARKET, RETAIL, DIRECT])
 async def test_an_honest_trade_checks_out(peer: Peer, trade_id: str) -> None:
-    """Every check holds, each name is one of the list, each comes once, and the paper's five fields are there."""
+    """For an honest trade every check holds; each has a listed name and comes once, and the five fields are there."""
     fact = None if trade_id == DIRECT else evidence_of(peer.run, trade_id)
     found = await checked(peer, trade_id, fact)
     assert failing(found) == []
@@ -256,7 +256,7 @@ async def test_an_honest_trade_checks_out(peer: Peer, trade_id: str) -> None:
 
 
 async def test_a_retail_price_without_a_rate_is_not_said_to_be_checked(peer: Peer) -> None:
-    """Where the contract tells no ceiling of the interval, the check is left out and the others are made."""
+    """If the contract has no ceiling for the interval, that check is left out and the others are made."""
     inner = peer.evaluate
 
     async def refusing(function: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -347,7 +347,7 @@ async def test_a_changed_block_does_not_check_out(
 async def test_changed_figures_do_not_check_out(
     day: Run, tmp_path: Path, change: dict[str, Any], names: list[str]
 ) -> None:
-    """Though every organisation signed them and the peer tells them everywhere alike."""
+    """Changed figures fail the check, even if every organisation signed them and the peer returns them everywhere."""
     run = day.copy()
     run.forge(f"trade~{MARKET}", lambda records: records[f"trade~{MARKET}"].update(change))
     peer = Peer(run, tmp_path)
@@ -411,7 +411,7 @@ async def test_evidence_of_other_readings_does_not_check_out(peer: Peer) -> None
 
 
 async def test_a_journal_that_cannot_be_read_is_a_fault(peer: Peer) -> None:
-    """Not a trade without evidence."""
+    """A journal that cannot be read is a fault, not a trade without evidence."""
 
     async def gone(_: str) -> Mapping[str, object] | None:
         raise JournalError("disk")
@@ -421,7 +421,7 @@ async def test_a_journal_that_cannot_be_read_is_a_fault(peer: Peer) -> None:
 
 
 async def test_the_creator_must_be_one_of_ours(peer: Peer) -> None:
-    """With other roots nobody's signature counts, the station's under its evidence included."""
+    """With other roots no signature counts, including the station's under its evidence."""
     from edgegw.fabric.trust import Roots
 
     async def known(trade_id: str) -> Mapping[str, object] | None:

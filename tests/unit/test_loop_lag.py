@@ -25,7 +25,7 @@ def test_percentiles_are_of_the_latest_probes(monkeypatch: pytest.MonkeyPatch) -
 
 
 async def test_a_probe_measures_by_how_much_it_overslept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is noted is station time between the instant asked for and the one after the sleep."""
+    """A probe measures the station time between the requested instant and the end of the sleep."""
     clock, noted = FakeClock(), asyncio.Event()
     probe = LagProbe(clock)
 

@@ -74,7 +74,7 @@ def test_only_active_members_have_cards(store: MemberStore) -> None:
 
 
 def test_leaving_deletes_salt_tag_and_cards_for_good(store: MemberStore, tmp_path: Path) -> None:
-    """After LEFT nothing links a person to the member id; the person may join again as somebody new."""
+    """After LEFT nothing links a person to the member id; the person may join again as a new member."""
     member_id = join(store)
     store.link("card", MemberTerms(member_id=member_id))
     assert store.set_status(member_id, MemberStatus.LEFT)
@@ -87,7 +87,7 @@ def test_leaving_deletes_salt_tag_and_cards_for_good(store: MemberStore, tmp_pat
 
 
 def test_nothing_that_names_a_person_is_stored(store: MemberStore, tmp_path: Path) -> None:
-    """Neither identity nor card number is in the file, in any form a reader could search for."""
+    """Neither identity nor card number is in the file in any searchable form."""
     member_id = join(store)
     store.link("CARD-0815", MemberTerms(member_id=member_id))
     store.close()
@@ -107,7 +107,7 @@ def test_members_survive_reopening(store: MemberStore, tmp_path: Path) -> None:
 
 
 def test_hashes_of_one_key_are_kept_apart() -> None:
-    """The same text as card, as identity and as commitment gives three hashes, each 32 bytes of hex."""
+    """The same text as card, identity and commitment gives three different hashes, each of 32 bytes in hex."""
     hashes = {hash_token(KEY, "x"), duplicate_tag(KEY, "x"), commitment(KEY, "x")}
     assert len(hashes) == 3
     assert {len(one) for one in hashes} == {64}
@@ -122,7 +122,7 @@ def test_member_ids_are_128_random_bits() -> None:
 
 
 def test_a_reader_sees_every_write_and_makes_none(tmp_path: Path) -> None:
-    """Its version changes with each write of others and only then; it makes no file and reads the links as they are."""
+    """A reader's version changes with every write of another connection and only then; it creates no file."""
     path = tmp_path / "members.db"
     reader = MemberReader(path)
     assert (reader.version(), reader.links()) == (0, {})

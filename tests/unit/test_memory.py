@@ -64,6 +64,6 @@ async def test_free_pages_are_returned_again_and_again(monkeypatch: pytest.Monke
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where mallopt is not to be had nothing happens."""
+    """Without mallopt nothing is changed."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     memory.return_memory()

@@ -129,7 +129,7 @@ def test_a_float_that_is_no_register_is_not_measured(value: float) -> None:
     ],
 )
 def test_sentinels_are_not_measured(name: str, fields: list[tuple[int, list[int]]]) -> None:
-    """What a meter shows for a register it does not have is None, never a number; zero stays zero."""
+    """A value that the meter uses for an absent register is None, never a number; zero stays zero."""
     profile = _profile(name)
     assert decode_energy(profile, _image(profile.energy_block.count, fields)) == Energy(
         0, None, degraded=False
@@ -152,7 +152,7 @@ def test_power_sentinel_and_rounding() -> None:
 
 
 def test_float_beyond_its_domain_is_degraded_and_monotone() -> None:
-    """From 16384 kWh on a float32 in kWh steps by 2 Wh and more: marked, still never falling."""
+    """From 16384 kWh on a float32 in kWh has steps of 2 Wh and more: readings are marked, and never fall."""
     profile = _profile("eastron-sdm630")
     values = []
     bits = struct.unpack(">I", struct.pack(">f", 16383.99))[0]

@@ -118,7 +118,7 @@ def test_a_scale_that_is_off_by_a_thousand(end_mwh: int, seconds: float, factor:
 
 
 def test_the_serial_that_the_station_knows() -> None:
-    """Another one than the station remembers is a replaced meter."""
+    """A serial that differs from the station's is reported as a replaced meter."""
     found = finding("serial", GOOD, known_serial="77")
     assert (found.verdict, found.measured) == (FAILED, "1001; the station expects 77")
     assert "edgegw meter adopt" in found.remedy
@@ -126,7 +126,7 @@ def test_the_serial_that_the_station_knows() -> None:
 
 @pytest.mark.parametrize(("swapped", "advice"), [(False, "swapped = true"), (True, "swapped = false")])
 def test_the_advice_for_a_meter_wired_the_other_way(swapped: bool, advice: str) -> None:
-    """What to set if the car does the opposite of what the meter counts."""
+    """The advice names the setting for a meter that counts in the opposite direction."""
     found = finding("direction", GOOD, swapped=swapped)
     assert found.verdict == OK
     assert found.remedy.endswith(advice)

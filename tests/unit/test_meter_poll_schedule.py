@@ -30,7 +30,7 @@ def test_each_cut_has_a_read_before_and_after() -> None:
 
 
 def test_polls_recur_exactly_and_are_spread() -> None:
-    """Polls of one meter lie a poll period apart; two meters do not share a phase."""
+    """Polls of one meter are exactly a period apart; two meters have different phases."""
     schedule = Schedule(["a", "b"], TIMES, CUT_NS)
     taken = {0: [], 1: []}  # type: dict[int, list[int]]
     while schedule.next_due_ns() < CUT_NS + 600 * SECOND_NS:
@@ -45,7 +45,7 @@ def test_polls_recur_exactly_and_are_spread() -> None:
 
 
 def test_a_unit_that_comes_later_has_its_own_rhythm() -> None:
-    """It is polled in its own period from then on, with its own reads around the cut; the others keep theirs."""
+    """A unit that is added later is polled in its own period, with its own reads around the cut; the others are unchanged."""
     schedule = Schedule(["a"], TIMES, CUT_NS)
     schedule.add("b", CUT_NS + 300 * SECOND_NS, poll_ns=20 * SECOND_NS)
     taken: list[tuple[Cause, int]] = []
@@ -71,7 +71,7 @@ def test_a_poll_whose_successor_is_due_is_late() -> None:
 
 
 def test_a_read_before_the_cut_is_worthless_after_it() -> None:
-    """At the cut the read before it is lost and counted, and not made up for."""
+    """A read before the cut that is still missing at the cut is counted as lost, and not repeated."""
     schedule = Schedule(
         ["a"], Times(poll_ns=INTERVAL_NS * 9, before_ns=2 * SECOND_NS, after_ns=SECOND_NS), CUT_NS - 5
     )
@@ -98,7 +98,7 @@ def test_requests_coalesce_until_taken() -> None:
 
 
 def test_a_clock_that_jumps_a_day_costs_a_bounded_number_of_steps() -> None:
-    """After a jump of a day there is at most one read per cause to do, and every skipped poll is counted."""
+    """After a jump of a day there is at most one read per cause, and every skipped poll is counted."""
     schedule = Schedule(["a"], TIMES, CUT_NS)
     now_ns = CUT_NS + 86_400 * SECOND_NS
     reads = 0

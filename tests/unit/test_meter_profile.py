@@ -36,7 +36,7 @@ def _faults(tmp_path: Path, source: Path, *changes: tuple[str, Any]) -> str:
 
 
 def test_profiles_by_name_and_by_file() -> None:
-    """One that edgegw brings goes by its name, any other by its file; a name that is none lists those there are."""
+    """A bundled profile is found by name, any other by its file; an unknown name lists the bundled ones."""
     assert shipped_profiles() == [path.stem for path in PROFILES]
     assert named_profile("abb-b23") == named_profile(str(ABB)) == load_profile(ABB)
     with pytest.raises(ConfigError, match=r"meter profile 'abb' is unknown; edgegw includes abb-b23, carlo"):
@@ -143,7 +143,7 @@ def test_a_faulty_profile_is_refused_by_name(
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
-    """One run of the reader tells all faults, each with the file's name."""
+    """One read of a profile reports all its faults, each with the file's name."""
     faults = _faults(tmp_path, ABB, ("word_order", "x"), ("sign", "y"), ("sources", [])).splitlines()
     assert len(faults) == 3
     assert all("meter.json: " in fault for fault in faults)

@@ -88,7 +88,7 @@ def test_nothing_that_writes_is_named() -> None:
 
 
 def test_only_reads_have_an_encoder() -> None:
-    """Of all function codes only 3 and 4 can be encoded, and each frame carries the code that was asked for."""
+    """Of all function codes only 3 and 4 can be encoded, and each frame has the requested one."""
     assert set(modbus_connection._READS) == {3, 4}
     for function_code in modbus_connection._READS:
         encoded = modbus_connection.encoded(Block(fc=function_code, start=0x5000, count=8))

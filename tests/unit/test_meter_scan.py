@@ -83,7 +83,7 @@ def test_what_is_pasted_is_one_meter(serial: str | None, meter_id: str) -> None:
     ],
 )  # fmt: skip
 def test_states(account: MeterAccount, age_s: int, state: str) -> None:
-    """One word for a meter, the worst first; nothing that was not measured is told as a number."""
+    """A meter has one state, the worst that applies; a value that was not measured is not shown as a number."""
     now_ns = (100 + age_s) * S
     told = present(account, now_ns, 600 * S)
     assert told["state"] == state == state_of(account, now_ns, 600 * S)

@@ -106,7 +106,7 @@ def test_the_oldest_backups_give_way(path: Path) -> None:
 
 
 def test_a_migration_that_fails_halfway_leaves_whole_steps(path: Path) -> None:
-    """A script whose second statement fails leaves nothing of itself; the file stands at the step before, and has its copy."""
+    """A script whose second statement fails has no effect; the file is at the version before, and has its backup."""
     with pytest.raises(JournalError, match="already exists"):
         open_writer(path, BROKEN, backups=KEEP)
     assert content(path) == BETWEEN

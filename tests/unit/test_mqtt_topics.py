@@ -50,7 +50,7 @@ def told(bench: Bench) -> list[Message]:
 
 
 def test_a_charging_evse_tells_two_counters_and_a_signed_power() -> None:
-    """Import and export stand side by side, exact in Wh and kWh; power is positive while the car charges."""
+    """Import and export are separate, exact in Wh and kWh; power is positive while the car charges."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 120_000)
     bench.price(DISCHARGE, T0_S, 150_000, seen_s=5)  # too late to be used
@@ -131,7 +131,7 @@ def test_what_was_never_measured_is_null() -> None:
 
 
 def test_a_trade_is_told_with_its_price_and_amount() -> None:
-    """What the core logs of a recorded and of a refused trade arrives whole; sessions arrive at their EVSE."""
+    """A recorded and a refused trade are published with all fields of the core's event; sessions under their EVSE."""
     bench = Bench()
     bench.price(CHARGE, T0_S, 120_000)
     bench.slice(CHARGE, T0_S, 50_000)
@@ -166,7 +166,7 @@ def test_a_trade_is_told_with_its_price_and_amount() -> None:
 
 
 def test_a_refused_trade_is_told_with_its_code() -> None:
-    """A line that the contract refuses is told with the code, without a price."""
+    """A refused line is published with its code and without a price."""
     bench = Bench()
     bench.active()
     bench.go(300)
@@ -181,7 +181,7 @@ def test_a_refused_trade_is_told_with_its_code() -> None:
 
 
 def test_nothing_but_the_listed_fields_leaves() -> None:
-    """An event that is not listed is not told, and of a listed one no field that is not; texts are bounded."""
+    """Only listed events are published, and only their listed fields; texts are bounded."""
     secrets = {
         "id_token": "04A2",
         "member_id": "m",
@@ -223,7 +223,7 @@ def test_the_prefix_is_one_path() -> None:
     ("energy_mwh", "text"), [(0, "0.000000"), (999, "0.000999"), (12_345_678_901, "12345.678901")]
 )
 def test_kwh_are_exact(energy_mwh: int, text: str) -> None:
-    """Every mWh of a register stands in its kWh."""
+    """A value in kWh has every mWh of the register."""
     assert kwh_text(energy_mwh) == text
 
 

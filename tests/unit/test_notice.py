@@ -14,12 +14,12 @@ SUMS = dict(
 
 @pytest.mark.parametrize("name", sorted(SUMS))
 def test_a_named_file_is_as_it_was(name: str) -> None:
-    """The file that NOTICE names has the sum that stands there."""
+    """A file that NOTICE names has the checksum that is given there."""
     assert hashlib.sha256((ROOT / name).read_bytes()).hexdigest() == SUMS[name]
 
 
 def test_every_script_of_others_is_named_with_its_licence() -> None:
-    """Each vendored script stands in NOTICE and in the package's copyright file, and its licence lies beside it."""
+    """Each vendored script is in NOTICE and in the package's copyright file, beside its licence."""
     vendor = ROOT / "edgegw" / "web" / "static" / "vendor"
     scripts = {file.relative_to(ROOT).as_posix() for file in vendor.glob("*.js")}
     assert scripts

@@ -143,7 +143,7 @@ def test_start_that_fits_nowhere(payload: Any) -> None:
 
 @pytest.mark.parametrize("meter_start", ["1523400", 1523400.0, "x", None, -5])
 def test_start_with_odd_register(meter_start: Any) -> None:
-    """An odd meterStart is read or left out; the start stands."""
+    """A malformed meterStart is converted or left out; the start is accepted."""
     started = Talk("1.6").event(
         "4", "StartTransaction", {**START, "meterStart": meter_start, "timestamp": "?"}
     )
@@ -153,7 +153,7 @@ def test_start_with_odd_register(meter_start: Any) -> None:
 
 
 def test_stop_key_is_the_transaction() -> None:
-    """Two stops of one transaction have one key; stops without an id of ours are told apart by time and register."""
+    """Two stops of one transaction have one key; stops without a known id differ by time and register."""
 
     def key(**stop: Any) -> str:
         event = Talk("1.6").event("7", "StopTransaction", stop)
@@ -203,7 +203,7 @@ def test_meter_values_without_transaction() -> None:
     ],
 )
 def test_status(status: str, plug: ConnectorStatus, state: ChargingState | None) -> None:
-    """A connector's status tells the plug, and for three of them the charging state."""
+    """A connector's status determines the plug, and three of them the charging state."""
     outcome = Talk("1.6").call(
         "2", "StatusNotification", {"connectorId": 2, "errorCode": "NoError", "status": status}
     )
@@ -215,7 +215,7 @@ def test_status(status: str, plug: ConnectorStatus, state: ChargingState | None)
 
 @pytest.mark.parametrize("connector", [0, 9])
 def test_status_of_no_evse(connector: int) -> None:
-    """The charger as a whole, or an unknown connector, is answered and tells nothing."""
+    """A status of the charger as a whole, or of an unknown connector, is answered and has no event."""
     outcome = Talk("1.6").call("2", "StatusNotification", {"connectorId": connector, "status": "Available"})
     assert (outcome.events, frame(outcome)) == ((), [3, "2", {}])
 
@@ -260,7 +260,7 @@ def test_same_id_twice_is_answered_twice() -> None:
 
 
 def test_noncompliance_is_counted_not_punished() -> None:
-    """A payload against the schema is flagged and used all the same."""
+    """A payload that violates the schema is flagged and used."""
     talk = Talk("1.6")
     talk.event("4", "StartTransaction", {**START, "meterStart": 12.5})
     assert talk.counts == {"received.StartTransaction": 1, "noncompliant.StartTransaction": 1}
@@ -313,7 +313,7 @@ def test_setpoint_has_a_fallback_and_an_end() -> None:
 
 
 def test_known_fallback_is_not_sent_again() -> None:
-    """With the fallback in place a setpoint costs one CALL; another power below or another transaction sends it anew."""
+    """With the fallback installed a setpoint takes one CALL; another fallback power or transaction sends it again."""
     first = ocpp16.apply_setpoint(setpoint(), command_context())
     assert isinstance(first, ProfileStep)
     for effect, is_last in [
@@ -347,7 +347,7 @@ def test_amperes_are_exact_tenths(power_w: int, limit: float) -> None:
     ],
 )
 def test_refused_setpoints(effect: ApplySetpoint, reason: str) -> None:
-    """Without a dialect nothing discharges; a setpoint without time left or without number cannot be sent."""
+    """Without a dialect nothing discharges; a setpoint whose end has passed or that has no number is refused."""
     assert ocpp16.apply_setpoint(
         effect, command_context(charger_settings(dialect="none"))
     ) == SetpointRefusal(reason=reason)
@@ -380,7 +380,7 @@ def test_remote_start() -> None:
 
 
 def test_configuration_asks_for_both_registers() -> None:
-    """After a boot both registers are asked for, less where the charger refuses more, and all is valid."""
+    """After a boot both registers are configured, fewer if the charger refuses; all messages are valid."""
     groups = ocpp16.configuration(station_settings(), charger_settings())
     for request in (request for group in groups for request in group):
         loaded()["1.6"].schemas.assert_request(request.action, request.payload)

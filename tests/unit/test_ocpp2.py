@@ -128,7 +128,7 @@ def test_golden_session() -> None:
 
 
 def test_needs_are_reported() -> None:
-    """NotifyEVChargingNeeds is answered at once and tells both powers, the departure and whether it goes both ways."""
+    """NotifyEVChargingNeeds is answered at once; its event has both powers, the departure and whether it is bidirectional."""
     needs = {
         "requestedEnergyTransfer": "AC_BPT",
         "departureTime": "2026-11-22T17:00:00Z",
@@ -152,7 +152,7 @@ def test_needs_are_reported() -> None:
 
 
 def test_one_way_needs() -> None:
-    """2.0.1 has no word for both ways, so it forbids none; what a car does not tell is None. 2.1 has one."""
+    """2.0.1 cannot express whether a car is bidirectional, so its needs forbid nothing; 2.1 can; absent values are None."""
     needs = {"requestedEnergyTransfer": "DC", "dcChargingParameters": {"evMaxPower": 50_000}}
     (event,) = Talk("2.0.1").call("n", "NotifyEVChargingNeeds", {"evseId": 2, "chargingNeeds": needs}).events
     assert event == EvNeedsReported(
@@ -169,7 +169,7 @@ def test_one_way_needs() -> None:
 
 @pytest.mark.parametrize(("version", "both_ways"), [("2.0.1", False), ("2.1", True)])
 def test_authorize(version: str, *, both_ways: bool) -> None:
-    """2.1 is told that energy may go both ways; 2.0.1 has no word for it; a seller's absence is silence."""
+    """Only 2.1 is answered with the allowed energy transfer, and only for a seller."""
     talk = Talk(version)
     for message_id, bidirectional in [("a", True), ("b", False)]:
         event = talk.event(message_id, "Authorize", {"idToken": {"idToken": "04a1", "type": "ISO14443"}})
@@ -206,7 +206,7 @@ def test_start_without_token() -> None:
 
 
 def test_start_that_charges_already() -> None:
-    """A start whose state is Charging tells that too, because later events name the state only when it changes."""
+    """A start with the state Charging also reports the state, because later events name it only when it changes."""
     payload = transaction_event(transactionInfo={"transactionId": TX, "chargingState": "Charging"})
     _, state = Talk("2.1").call("t", "TransactionEvent", payload).events
     assert state == ChargingStateChanged(evse_id="evse-1", charging_state=ChargingState.CHARGING)
@@ -244,7 +244,7 @@ def test_lone_evse_need_not_be_named() -> None:
 
 
 def test_update_and_end() -> None:
-    """Later events need no evse; an end tells why; without seqNo kind and time make the key."""
+    """Later events need no evse; an end has its reason; without seqNo, kind and time are the key."""
     talk = Talk("2.0.1")
     updated = talk.event("u", "TransactionEvent", transaction_event("Updated", evse=None, seqNo=4))
     assert isinstance(updated, TransactionUpdated)
@@ -262,7 +262,7 @@ def test_update_and_end() -> None:
     "token", [{"idToken": "", "type": "NoAuthorization"}, {"idToken": "x", "type": "NoAuthorization"}, {}, 5]
 )
 def test_no_token(token: Any) -> None:
-    """A transaction nobody identified for has no idToken."""
+    """A transaction without identification has no idToken."""
     event = Talk("2.1").event("t", "TransactionEvent", transaction_event(idToken=token))
     assert isinstance(event, TransactionStarted)
     assert event.id_token_hash is None
@@ -280,7 +280,7 @@ def test_clock_aligned_values() -> None:
 
 @pytest.mark.parametrize("status", ["Available", "Occupied", "Reserved", "Unavailable", "Faulted"])
 def test_status(status: str) -> None:
-    """A connector's status tells the plug of its EVSE."""
+    """A connector's status determines the plug of its EVSE."""
     payload = {"timestamp": "2026-11-22T08:00:01Z", "connectorStatus": status, "evseId": 2, "connectorId": 1}
     (event,) = Talk("2.0.1").call("s", "StatusNotification", payload).events
     plug = ConnectorStatus.AVAILABLE if status == "Reserved" else ConnectorStatus(status)
@@ -380,7 +380,7 @@ def test_update_only_where_its_restart_fits(after_s: int, ends_s: int, action: s
 
 
 def test_changed_fallback_keeps_the_active_profile() -> None:
-    """Another fallback is sent first; the active profile above it is still known."""
+    """A changed fallback is sent first; the active profile above it is still known."""
     installed = Installed(transaction_id=TX, fallback_w=0, duration_s=900, updated_ns=NOW_NS)
     step = step_21(setpoint(), installed)
     assert step.installed == replace(installed, fallback_w=1400)
@@ -449,7 +449,7 @@ def test_remote_start(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_configuration_asks_for_both_registers(version: str) -> None:
-    """After a boot both registers are asked for, each EVSE's status is triggered once, and all is valid."""
+    """After a boot both registers are configured, each EVSE's status is triggered once, and all messages are valid."""
     groups = loaded()[version].configuration(station_settings(), charger_settings())
     requests = [request for group in groups for request in group]
     for request in requests:

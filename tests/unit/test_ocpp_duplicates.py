@@ -1,4 +1,4 @@
-"""The same billing message again: what counts as the same, what is told of a difference, and how much is remembered."""
+"""A repeated billing message is recognised, differences are reported, and the memory for it is bounded."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def frame(**payload: Any) -> str:
 
 
 def test_a_repeat_may_come_late_and_say_so() -> None:
-    """The same bytes, another message id or the flag "offline" make no difference; a value does, and is named."""
+    """Equal bytes, another message id or the offline flag are a repeat; a different value is not, and is named."""
     repeats = Duplicates()
     first = frame(seqNo=1, reason="a", idTag="#x", values=[1])
     assert repeats.differing("k", first) is None
@@ -65,7 +65,7 @@ def test_memory_is_short() -> None:
     ],
 )
 def test_broken_frames_show_no_card(text: str) -> None:
-    """Of text that is no JSON, what may be a card's number is cut out, however it is spelt; the rest stays."""
+    """In text that is not JSON, anything that may be a card's number is removed, in any spelling; the rest is kept."""
     kept = masked_broken(text, json_values.normal_token, lambda _: "hash")
     assert "SECRET" not in kept
     assert kept[:3] == text[:3]

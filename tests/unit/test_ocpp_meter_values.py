@@ -1,4 +1,4 @@
-"""What chargers measure, in all the ways they say it."""
+"""Meter values are read correctly in all the forms in which chargers send them."""
 
 from typing import Any
 
@@ -95,7 +95,7 @@ def test_state_of_charge(value: Any, soc_bp: int | None) -> None:
 
 
 def test_both_registers_stay_apart() -> None:
-    """Import and export are never netted, and what was not told is None."""
+    """Import and export are never netted, and a value that is not sent is None."""
     sample = read(sampled(10, measurand=IMPORT), sampled(4, measurand=EXPORT))
     assert sample == ChargerSample(at_ns=at("2026-11-22T08:20:00Z"), import_wh=10, export_wh=4)
 
@@ -125,7 +125,7 @@ def test_phases_count_only_without_a_total() -> None:
 
 
 def test_outlet_wins_over_other_places() -> None:
-    """The value at the outlet stands for the EVSE; another place is better than nothing."""
+    """The value at the outlet is used for the EVSE; without one, another location's is."""
     inlet = sampled(900, measurand=IMPORT, location="Inlet")
     both, alone = read(inlet, sampled(850, measurand=IMPORT, location="Outlet")), read(inlet)
     assert both is not None
@@ -183,7 +183,7 @@ def test_timestamps_are_read(text: str, same_as: str) -> None:
     ],
 )
 def test_no_time_is_none(value: Any) -> None:
-    """What cannot be read, or comes from a clock that was never set, is no time."""
+    """A malformed time, or one of a clock that was never set, is None."""
     assert timestamps.parse(value) is None
 
 

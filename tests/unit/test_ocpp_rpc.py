@@ -1,4 +1,4 @@
-"""OCPP framing: which answer belongs to which CALL, and what bad frames deserve."""
+"""OCPP framing: answers are matched with their CALLs, and malformed frames get the right error."""
 
 import json
 
@@ -29,7 +29,7 @@ def test_call_is_read(version: str) -> None:
     "text", ["", "{", "[]", "{}", "3", '"x"', "[2]", '[2,null,"A",{}]', '[2,"","A",{}]', "[" * 9999]
 )
 def test_unreadable_frame(text: str) -> None:
-    """What has no readable id is answered as "-1" on 2.x and dropped on 1.6; nothing of it is repeated."""
+    """A frame without a readable id is answered as "-1" on 2.x and dropped on 1.6; none of it is repeated."""
     answer = Rpc("2.1").receive(text)
     assert isinstance(answer, SendText)
     assert json.loads(answer.text) == [4, "-1", "RpcFrameworkError", "unreadable", {}]
@@ -52,7 +52,7 @@ def test_unreadable_frame(text: str) -> None:
     ],
 )
 def test_a_broken_call_is_still_a_call(text: str, code: str) -> None:
-    """Where id and action can be read a CALL is answered as one, with what is wrong with its text."""
+    """A malformed CALL with a readable id and action is answered as a CALL, with the reason."""
     call = Rpc("1.6").receive(text)
     assert isinstance(call, CallReceived)
     assert (call.message_id, call.action) == ("a", "Heartbeat")
@@ -61,7 +61,7 @@ def test_a_broken_call_is_still_a_call(text: str, code: str) -> None:
 
 
 def test_a_broken_answer_ends_its_call() -> None:
-    """A truncated answer is known by its id: nobody has to wait for the timeout; a loose one is taken."""
+    """A truncated answer is matched by its id and ends its CALL; one in a lenient form is accepted."""
     rpc = Rpc("1.6")
     rpc.call("m1", "GetConfiguration", {}, deadline_s=9)
     assert rpc.receive('[3,"m1",{"configurationKey":[{"ke') == CallEnded(

@@ -1,4 +1,4 @@
-"""The daemon as its operator's pages deal with it: an unknown charger is let in to the end, or the command to type is told."""
+"""The operator's pages can approve an unknown charger completely, or show the command that does."""
 
 import shlex
 from pathlib import Path
@@ -91,7 +91,7 @@ def desk_of(place: Path, parts: Waiting) -> OperatorService:
 
 
 async def test_a_charger_that_waits_is_let_in_to_the_end(place: Path, parts: Waiting) -> None:
-    """Its part is written, the daemon has read it, core, meters and listener know it, and it keeps its password."""
+    """An approved charger's file is written and read by the daemon; core, meters and listener have it, and its password works."""
     operator_port = desk_of(place, parts)
     assert [one.vendor for one in (await operator_port.chargers()).waiting] == ["Volt Works"]
     answer = await operator_port.approve(WISH)
@@ -129,7 +129,7 @@ async def test_from_the_form_to_the_running_daemon(place: Path, parts: Waiting) 
 
 
 async def test_a_new_password_is_told_once_and_kept_as_a_hash(place: Path, parts: Waiting) -> None:
-    """Nobody but the page's reader has it."""
+    """A new password is shown once, to the page's reader, and stored as a hash."""
     answer = await desk_of(place, parts).approve(ApprovalRequest(**{**_fields(WISH), "new_password": True}))
     assert isinstance(answer, Approved)
     assert len(answer.password) == approval.PASSWORD_LENGTH
@@ -142,7 +142,7 @@ def _fields(approval_request: ApprovalRequest) -> dict[str, Any]:
 
 
 async def test_what_would_not_hold_is_not_written(place: Path, parts: Waiting) -> None:
-    """A name that another charger has: every fault is told, and no file stays."""
+    """If the charger's name is used by another, every fault is reported and no file is left."""
     (place.parent / "conf.d").mkdir()
     (place.parent / "conf.d" / "2.toml").write_text(CHARGER.format(number=2))
     operator_port = desk_of(place, parts)
@@ -157,7 +157,7 @@ async def test_what_would_not_hold_is_not_written(place: Path, parts: Waiting) -
 async def test_where_it_may_not_write_the_command_does_the_same(
     place: Path, parts: Waiting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under the service's protection /etc is read-only: the command that is told is one that `edgegw` takes."""
+    """If the service cannot write to /etc, the shown command is one that `edgegw` accepts."""
 
     def refuse(*_arguments: object) -> None:
         raise OSError(30, "Read-only file system")
@@ -188,7 +188,7 @@ def test_the_command_is_safe_to_paste() -> None:
 
 
 async def test_who_does_not_wait_is_neither_let_in_nor_sent_away(place: Path, parts: Waiting) -> None:
-    """It has gone meanwhile: an answer, not a fault."""
+    """A charger that has gone meanwhile is a normal answer, neither approved nor rejected, and no fault."""
     operator_port = desk_of(place, parts)
     assert await operator_port.reject("CP-9")
     assert not await operator_port.reject("CP-8")
@@ -199,7 +199,7 @@ async def test_who_does_not_wait_is_neither_let_in_nor_sent_away(place: Path, pa
 
 
 def test_what_the_forms_offer(place: Path, parts: Waiting) -> None:
-    """Meters that bill nobody, register maps that there are, addresses to type, and the board's conditions."""
+    """The forms offer meters that bill no EVSE, register maps, the addresses to type, and the parts' conditions."""
     operator_port = desk_of(place, parts)
     assert operator_port.free_meters() == ["M-1"]
     assert "abb-b23" in operator_port.register_maps()

@@ -1,4 +1,4 @@
-"""The daemon's own sentences on operators' pages: each that it may say is known, in both languages."""
+"""Every sentence of the daemon on the operator's pages has a translation, in both languages."""
 
 import ast
 import re
@@ -65,7 +65,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("text", sorted(sentences("reason", "hint", "part") - OTHERS))
 def test_every_sentence_of_a_condition_is_known(text: str) -> None:
-    """What `station_health` may say has its Korean, and reads in English as it stands there."""
+    """Every sentence of `station_health` has a Korean translation, and is unchanged in English."""
     assert HANGUL.search(said(text, KOREAN)) or text == "mqtt", text
     assert said(text, ENGLISH) == text
 
@@ -92,7 +92,7 @@ def test_what_is_refused_at_the_door_and_at_meters_is_told_in_korean(code: str) 
 
 
 def test_a_full_disk_is_told_in_every_form() -> None:
-    """With what is free, and where that is not known."""
+    """The sentence of a full disk is translated with the free space, and without it if that is unknown."""
     for text in (
         "4 % free: the station refuses new sessions",
         "12 % free: the disk is almost full",
@@ -103,7 +103,7 @@ def test_a_full_disk_is_told_in_every_form() -> None:
 
 
 def test_an_address_has_its_remark_in_korean() -> None:
-    """With and without TLS."""
+    """An address's remark is translated, with and without TLS."""
     ocpp = OcppConfig(tls=TlsConfig(certificate=Path("a"), key_file=Path("b")))
     for place in addresses.charger_urls(ocpp):
         assert HANGUL.search(said(place.remark, KOREAN))

@@ -160,7 +160,7 @@ def test_every_command_has_all_its_places(place: Place) -> None:
 
 
 def test_the_recipe_is_the_list() -> None:
-    """CONTRIBUTING shows the list of places as it stands in the code."""
+    """CONTRIBUTING.md has the list of places exactly as it is in the code."""
     assert recipe() in (ROOT / "CONTRIBUTING.md").read_text()
 
 

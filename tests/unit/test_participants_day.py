@@ -1,4 +1,4 @@
-"""A whole day of the other organisations on the real contract, in memory: what they post, sell, and get back."""
+"""A day of the other organisations on the real contract in memory: what they post and sell, and what is returned."""
 
 import asyncio
 import json
@@ -114,7 +114,7 @@ def full_day() -> tuple[Run, dict[str, Any]]:
 
 
 def test_each_interval_has_both_posts_of_the_day_in_time(full_day: tuple[Run, dict[str, Any]]) -> None:
-    """At 1200 times real time every interval with an open cut-off has the producer's supply and the mill's demand."""
+    """At 1200 times real time every interval with an open cut-off gets the producer's supply and the industry's demand."""
     run, _ = full_day
     expected = set(range(MONDAY_S + 900, END_S, 900))
     assert set(run.posted("CHARGE", "ProducerMSP")) == expected
@@ -126,7 +126,7 @@ def test_each_interval_has_both_posts_of_the_day_in_time(full_day: tuple[Run, di
 
 
 def test_supply_is_expected_generation_and_what_is_unsold(full_day: tuple[Run, dict[str, Any]]) -> None:
-    """With no buyer the supply grows by what each quarter hour left unsold, and is 0 before the sun rises."""
+    """Without a buyer the supply is the expected generation plus what is unsold, and 0 before the sun rises."""
     run, _ = full_day
     supply = run.posted("CHARGE", "ProducerMSP")
     lots = {lot["interval"]: int(lot["wh"]) for lot in run.peer.records("lot")}
@@ -138,7 +138,7 @@ def test_supply_is_expected_generation_and_what_is_unsold(full_day: tuple[Run, d
 
 
 def test_every_hour_but_the_one_that_began_has_floors(full_day: tuple[Run, dict[str, Any]]) -> None:
-    """Both products have the oracle's floor for each hour whose first cut-off was open; the other is counted."""
+    """Both products get the oracle's floor for each hour whose first cut-off is open; the other hour is counted."""
     run, _ = full_day
     floors = Counter(floor["hour"] for floor in run.peer.records("floor"))
     assert floors == dict.fromkeys(range(MONDAY_S + 3600, END_S, 3600), 2)
@@ -189,7 +189,7 @@ def test_closing_pays_the_producer_out(full_day: tuple[Run, dict[str, Any]]) -> 
 
 
 def test_no_call_was_refused(full_day: tuple[Run, dict[str, Any]]) -> None:
-    """On an undisturbed day the contract takes everything the participants send."""
+    """On an undisturbed day the contract accepts every call of the participants."""
     _, closed = full_day
     assert closed["counts"]["producer"].keys() == {"posted"}
     assert closed["counts"]["industry"].keys() == {"posted"}
@@ -229,7 +229,7 @@ async def test_a_buyer_without_tokens_bids_nothing() -> None:
 
 
 async def test_without_a_price_the_noon_s_energy_is_offered() -> None:
-    """Where the direct sale has no buyer with tokens, nothing is lost: the whole lot stands in the offer."""
+    """Without a buyer with tokens for the direct sale, the whole lot is offered."""
     run = Run(members=[member.model_dump() | {"deposit_mtok": 0} for member in settings().members])
     await run.open()
     await run.day(MONDAY_S + 13 * 3600)
@@ -239,7 +239,7 @@ async def test_without_a_price_the_noon_s_energy_is_offered() -> None:
 
 
 def test_the_span_comes_from_the_clock() -> None:
-    """Begin is the quarter hour of the clock's origin, whenever the process starts; settings come first; real time goes on."""
+    """The begin is the quarter hour of the clock's origin, whenever the process starts; settings override it."""
     mapping = ClockMapping(
         monotonic_origin_ns=0, utc_origin_ns=(MONDAY_S + 7) * 10**9, speed=600, utc_end_ns=END_S * 10**9
     )

@@ -159,7 +159,7 @@ async def test_the_desk_mints_what_is_listed_later() -> None:
 def test_deposits_are_read_again_when_the_file_changes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unchanged file says nothing, a changed one its deposits, a broken one is told and changes nothing."""
+    """The deposits of a changed settings file are minted; an unchanged file changes nothing, and a broken one is reported."""
     path = tmp_path / "participants.json"
     path.write_text(sandbox().model_dump_json())
     changes = Changes(path)
@@ -174,7 +174,7 @@ def test_deposits_are_read_again_when_the_file_changes(
 
 
 def test_a_plant_s_register_is_the_same_however_it_is_asked() -> None:
-    """Asked forwards, backwards or once after years, a register is the sum of its quarter hours since it began."""
+    """A plant's register is the sum of its quarter hours, in whatever order it is queried."""
     sun = read_sun(settings().producer.sun, peak_w=300_000, performance_bp=8_500)
 
     def plant() -> Plant:

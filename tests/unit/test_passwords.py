@@ -30,7 +30,7 @@ def test_a_hash_of_an_earlier_version_still_fits() -> None:
 
 
 def test_an_unmatched_hash_costs_as_much_and_fits_nothing() -> None:
-    """It is a hash of the same parameters and lengths, made of chance."""
+    """The hash that no password fits has the same parameters and lengths, and random content."""
     unmatched, real = unmatched_hash(), hash_password("x")
     assert unmatched != unmatched_hash()
     assert [len(part) for part in unmatched.split("$")] == [len(part) for part in real.split("$")]

@@ -42,7 +42,7 @@ def _commit(network: Network, world: World, number: int, *envelopes: bytes) -> l
 
 
 def test_two_that_read_one_key_and_a_copy_get_their_codes(network: Network) -> None:
-    """In one block: the first is valid, the second conflicts, the copy is a duplicate."""
+    """In one block the first is valid, the second conflicts, and the copy is a duplicate."""
     first = network.envelope(World(), "Add", key="k", n=1)
     second = network.envelope(World(), "Add", key="k", n=1)
     assert _judge(network, first, second, first) == [
@@ -203,7 +203,7 @@ async def _grow(network: Network, data: Path) -> None:
 
 
 async def test_a_restart_continues_world_policies_and_hash_chain(network: Network, tmp_path: Path) -> None:
-    """What a stopped peer held is there again, and the next block links to the last one."""
+    """After a restart state, policies and hash chain are there, and the next block links to the last one."""
     await _grow(network, tmp_path)
     async with _chain(network, tmp_path) as chain:
         assert chain.world.get("a") is None
@@ -228,7 +228,7 @@ async def test_what_was_acknowledged_is_committed_at_an_orderly_stop(
 async def test_verify_recomputes_everything_and_says_what_it_does_not_prove(
     network: Network, tmp_path: Path
 ) -> None:
-    """A file nobody touched has no faults; the report says that one process holds all keys."""
+    """An untouched file has no faults; the report says that one process has all keys."""
     await _grow(network, tmp_path)
     report = verify(tmp_path, network.rules)
     assert (report.blocks, report.codes, report.faults) == (4, {"VALID": 4}, ())
@@ -302,7 +302,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_full_disk_shows_nothing(network: Network, tmp_path: Path) -> None:
-    """Where a block cannot be written the chain stops, and nobody has seen its effects."""
+    """If a block cannot be written the chain stops, and its effects are not visible."""
     chain = Chain(Store(tmp_path / FILE_NAME), network.rules, Cutting(count=1))
     running = asyncio.create_task(chain.run())
     chain._store._db.execute("PRAGMA query_only=ON")

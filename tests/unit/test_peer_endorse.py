@@ -38,7 +38,7 @@ def test_a_members_fresh_proposal_is_accepted(network: Network) -> None:
 
 
 def test_a_wrong_signature_and_a_wrong_role_are_denied(network: Network) -> None:
-    """Neither another's signature nor a peer's identity proposes."""
+    """A signature of another identity, and a peer's identity, are denied."""
     denied = r"access denied: channel \[energych\] creator org \[EVUserMSP\]"
     _, signed = network.propose("Get")
     signed.signature = network.propose("Get")[1].signature
@@ -67,7 +67,7 @@ def test_strangers_are_denied(network: Network, tmp_path: object) -> None:
 
 
 def test_an_expired_identity_is_denied(network: Network) -> None:
-    """After its certificate's end a member may no longer propose."""
+    """After its certificate's end an identity is denied."""
     ends = network.signer().identity.certificate.not_valid_after_utc
     later_ns = (int(ends.timestamp()) + 1) * 1_000_000_000
     _, signed = network.propose("Get", at_ns=later_ns)

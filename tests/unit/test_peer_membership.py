@@ -98,7 +98,7 @@ def test_a_second_start_changes_nothing(network: Network) -> None:
 
 
 def test_a_start_that_was_cut_short_is_finished(tmp_path: Path) -> None:
-    """Without a trust file the rest is made; what was complete is kept, a key without certificate is not."""
+    """Files that an interrupted start left out are created; complete ones are kept, a key without certificate is replaced."""
     first = Network(tmp_path)
     kept = first.signer("EVUserMSP/gateway1").identity
     (first.crypto / "trust.json").unlink()
@@ -142,7 +142,7 @@ def test_a_name_stays_in_its_folder(network: Network, name: str) -> None:
     ],
 )
 async def test_no_open_port_without_tls(network: Network, listen: str, says: str) -> None:
-    """Only loopback is served in plain; anything else is refused before a port is opened."""
+    """Only loopback is served without TLS; any other address is refused before a port is opened."""
     options = Options(data=network.data, contract=toy_contract.invoke, listen=listen)
     with pytest.raises(StartRefusedError, match=says):
         await serve(options, lambda _: None)

@@ -114,7 +114,7 @@ def test_a_range_holds_only_while_nobody_changed_it(
 
 
 def test_a_range_left_early_ends_with_the_last_key_seen() -> None:
-    """What lies behind the last key a reader looked at does not concern it; that key itself does."""
+    """A write behind the last key that a reader saw does not conflict with it; a write of that key does."""
     reader = _set(ranges=(RangeRead("b", "c", SEEN, exhausted=False),))
     world = _world("b", "c", "d")
     world.apply(1, [(0, _set(writes={"d": b"1", "cc": b"1"}))])

@@ -12,7 +12,7 @@ BYTES_MAX = 80_000
 
 @pytest.mark.parametrize("name", sorted(PICTURED))
 def test_a_picture_is_there_shown_and_small(name: str) -> None:
-    """Each picture that the tests take stands in docs/pictures (`make pictures`), is shown, and has at most 80 kB."""
+    """Each picture that the tests take is in docs/pictures (`make pictures`), is shown in README, and has at most 80 kB."""
     place = ROOT / "docs" / "pictures" / f"{name}.webp"
     assert 1_000 < place.stat().st_size <= BYTES_MAX
     assert place.read_bytes()[8:12] == b"WEBP"

@@ -1,4 +1,4 @@
-"""The model behind the power cut test: what it lets a disk lose, and that its reading of the books finds what is wrong."""
+"""The power cut model loses only what a disk may lose, and its check of the books finds faults."""
 
 import random
 from dataclasses import fields, replace
@@ -46,7 +46,7 @@ def test_only_a_sync_makes_a_write_sure() -> None:
 
 
 def test_a_torn_write_tears_at_sectors() -> None:
-    """Of a page some sectors may be new and some old, each whole."""
+    """A torn write has whole old and new sectors."""
     model = disk()
     take(model, "pwrite64", DB, content=b"a" * 1024, offset=0)
     take(model, "sync", DB)

@@ -1,4 +1,4 @@
-"""What prices are expected: near ones at each interval, far ones seldom, and the ledger is never flooded."""
+"""Expected prices: near intervals are queried each time, far ones rarely, and the ledger's load is bounded."""
 
 import asyncio
 import contextlib
@@ -85,7 +85,7 @@ def expected(interval: int) -> int:
 
 
 async def test_two_days_are_known_soon() -> None:
-    """Both products in each quarter hour, at the price of their hour, after a few rounds."""
+    """After a few rounds both products have a price in each quarter hour of two days."""
     bench = Bench()
     await bench.rounds(3)
     for product in ("CHARGE", "DISCHARGE"):
@@ -107,7 +107,7 @@ async def test_a_round_is_bounded_and_its_questions_are_apart() -> None:
 
 
 async def test_later_rounds_ask_what_is_near() -> None:
-    """Once all is known, a round asks about the coming three hours, what is past since, and seldom about far hours."""
+    """Later rounds query the next three hours and what has passed since, and far hours rarely."""
     bench = Bench()
     await bench.rounds(8)
     bench.ledger.questions.clear()
@@ -137,7 +137,7 @@ async def test_a_price_that_changed_is_told_and_one_that_did_not_is_not() -> Non
 
 
 async def test_an_empty_window_is_charged_at_its_ceiling_and_not_sold_in() -> None:
-    """As the ledger tells it."""
+    """A charge in an empty window is expected at its ceiling, and a sale not at all."""
     bench = Bench()
     bench.ledger.change = lambda shown: replace(shown, price_mtok_per_kwh=None)
     await bench.rounds(3)
@@ -146,7 +146,7 @@ async def test_an_empty_window_is_charged_at_its_ceiling_and_not_sold_in() -> No
 
 
 async def test_what_nobody_posted_for_is_expected_as_the_days_before() -> None:
-    """Of coming hours the ledger tells nothing: the same hour's ceiling, or price for a sale, one or two days before."""
+    """Without posts, an hour is expected at the ceiling or sale price of the same hour one or two days before."""
     bench = Bench()
     bench.ledger.change = lambda shown: shown if shown.interval < HERE else None
     await bench.rounds(4)

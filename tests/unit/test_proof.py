@@ -1,4 +1,4 @@
-"""One block recomputed: whatever is changed in it, in its neighbours or in its trades is found and named."""
+"""The recomputation of a block finds every change in it, in its neighbours and in its trades, and names it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -80,7 +80,7 @@ async def test_every_block_of_a_run_is_proven(day: Run, tmp_path: Path) -> None:
 async def test_a_trade_that_does_not_add_up_is_found(
     day: Run, tmp_path: Path, change: dict[str, Any], names: list[str]
 ) -> None:
-    """Though everybody signed it."""
+    """A trade that does not add up is found, even if all organisations signed it."""
     run = day.copy()
     run.forge(f"trade~{MARKET}", lambda records: records[f"trade~{MARKET}"].update(change))
     shown = await proven(run, tmp_path, f"trade~{MARKET}")
@@ -90,7 +90,7 @@ async def test_a_trade_that_does_not_add_up_is_found(
 
 
 async def test_a_retail_price_is_the_ceiling(day: Run, tmp_path: Path) -> None:
-    """Where a price record of the interval tells it; nothing but the tariff's ceiling is paid at retail."""
+    """If the interval's price record has the ceiling, a retail price must be the tariff's ceiling."""
     run = day.copy()
     run.forge(f"trade~{RETAIL}", lambda records: records[f"trade~{RETAIL}"].update(price="1", amount="1"))
     (fault,) = (await proven(run, tmp_path, f"trade~{RETAIL}"))["faults"]
@@ -102,7 +102,7 @@ def mapped(change: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
 
 
 async def test_a_mapped_time_is_recomputed(day: Run, tmp_path: Path) -> None:
-    """The channel's constants map one clock onto the other: what they make of the transaction's own time must stand there."""
+    """With mapped time, the ledger's time in the trade must follow from the transaction's time."""
     run = day.copy()
     at_ms = (LIGHT + 900) * 1000
     clock = {"realOriginMs": at_ms - 5, "ledgerOriginMs": at_ms, "speed": 60}
@@ -188,7 +188,7 @@ def spoil_id(block: common_pb2.Block) -> None:
 
 
 async def test_another_block_under_its_number_is_found(day: Run, tmp_path: Path) -> None:
-    """And one that cannot be shown at all is said to be so."""
+    """Another block under the number is found, and one that cannot be shown is reported."""
     peer, roots = Peer(day, tmp_path), membership.load_roots(day.world.crypto)
     block = blocks.parse_block(peer.raw[3])
     block.header.number = 2

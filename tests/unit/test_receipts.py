@@ -1,4 +1,4 @@
-"""Receipts out of a journal that the real core wrote: every Wh of a session once, and where each of its lines stands."""
+"""Receipts from a journal of the real core: every Wh of a session once, with the place of each of its lines."""
 
 import asyncio
 from collections import Counter
@@ -52,7 +52,7 @@ def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 async def test_every_trade_stands_on_one_receipt(day: tuple[JournalledUniverse, JournalReceipts]) -> None:
-    """With its price, amount, transaction and block; its session's member is told, and its evidence is found."""
+    """Every trade is on one receipt, with its price, amount, transaction and block; its member and evidence are found."""
     universe, book = day
     started = facts_of(universe, "session_started")
     trades = facts_of(universe, "trade")
@@ -106,7 +106,7 @@ async def test_every_wh_of_a_session_is_on_its_receipt(
 
 
 def test_lines_on_their_way_wait(tmp_path: Path) -> None:
-    """While no peer answers nothing is committed, and the session goes on; the receipt says so of every Wh."""
+    """While no peer answers nothing is committed and the session continues; the receipt shows every Wh as waiting."""
     universe = offline_day(sample_s=None, hours=2)
     book = written(universe, tmp_path / "station.db")
 
@@ -179,7 +179,7 @@ async def journal_of(
 
 
 async def test_what_the_ledger_refused_is_on_the_receipt(tmp_path: Path) -> None:
-    """Though its fact names no session and comes days later; another's refused energy is not."""
+    """Energy that the ledger refused is on its session's receipt, although its fact comes later; another's is not."""
     book = await journal_of(
         tmp_path / "s.db",
         [
@@ -213,7 +213,7 @@ async def test_what_the_ledger_refused_is_on_the_receipt(tmp_path: Path) -> None
 
 
 async def test_a_trade_that_the_ledger_knew_names_no_block(tmp_path: Path) -> None:
-    """This station learnt of it in a later one; where it stands, the ledger tells."""
+    """For a trade that the ledger already had, this station knows no block; the ledger does."""
     facts = [started("S1"), segment("S1", 0, 10), trade("S1", 0, 10, status="KNOWN")]
     receipt = await (await journal_of(tmp_path / "s.db", facts)).receipt("S1")
     assert receipt is not None
@@ -248,7 +248,7 @@ async def test_a_meter_that_was_exchanged_has_two_spans(tmp_path: Path) -> None:
 
 
 async def test_a_session_that_never_began_has_no_receipt(tmp_path: Path) -> None:
-    """And a journal that is not there is a fault, not an empty book."""
+    """An unknown session has no receipt, and a missing journal is a fault, not an empty book."""
     book = await journal_of(tmp_path / "s.db", [fact("session_finished", session_id="S0")])
     assert await book.receipt("S0") is None
     with pytest.raises(JournalError):
@@ -256,7 +256,7 @@ async def test_a_session_that_never_began_has_no_receipt(tmp_path: Path) -> None
 
 
 async def test_reading_stops_where_all_is_accounted_for(tmp_path: Path) -> None:
-    """A later trade of the same session, which cannot be, is not even looked at; nor does a journal's length matter."""
+    """Reading stops when all energy is accounted for, so that a receipt's cost does not grow with the journal."""
     facts = [started("S1"), segment("S1", 0, 10), trade("S1", 0, 10), trade("S1", 20, 30)]
     receipt = await (await journal_of(tmp_path / "s.db", facts)).receipt("S1")
     assert receipt is not None

@@ -1,4 +1,4 @@
-"""Reloading: what holds at once, what waits for a restart, section by section."""
+"""A reload's changes: which hold at once and which wait for a restart, by section."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ TWO, THREE = CHARGER.format(number=2), CHARGER.format(number=3)
 
 
 def test_a_charger_and_its_meter_may_come_in(tmp_path: Path) -> None:
-    """What is new holds at once; the effective configuration is the new one."""
+    """A new charger and its meter are effective at once, and part of the effective configuration."""
     old = config(tmp_path, TWO)
     new = config(tmp_path, TWO, THREE)
     plan = plan_reload(old, new)

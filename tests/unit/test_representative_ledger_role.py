@@ -91,7 +91,7 @@ async def test_the_same_report_again_posts_nothing() -> None:
 
 
 async def test_a_late_report_is_counted_never_an_error() -> None:
-    """After the cut-off a report changes nothing and is counted, also where it waited in line too long."""
+    """A report after the cut-off changes nothing and is counted, also if it came too late by waiting."""
     gate = Gate()
     clock = StepClock(MONDAY_S)
     ev_users = representative(gate, clock)
@@ -110,7 +110,7 @@ async def test_a_late_report_is_counted_never_an_error() -> None:
 
 
 async def test_the_ledger_s_own_cut_off_counts_as_late() -> None:
-    """Where the ledger's cut-off is longer than ours, its refusal is counted as late too."""
+    """If the ledger's cut-off is earlier than the representative's, its refusal is counted as late too."""
     clock = StepClock(MONDAY_S)
     peer = MemoryPeer(clock)
     await peer.port("EVUserMSP", "admin").execute("Configure", {"channel": "energy", "cutoffS": 3600})
@@ -125,7 +125,7 @@ async def test_the_ledger_s_own_cut_off_counts_as_late() -> None:
 
 
 async def test_a_ledger_out_of_reach_is_asked_again() -> None:
-    """A post that nobody answered is repeated with the newest sum while its cut-off has not passed."""
+    """A post without an answer is repeated with the newest sum until its cut-off."""
     gate = Gate()
     gate.open.set()
     gate.away = True

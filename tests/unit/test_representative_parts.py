@@ -1,4 +1,4 @@
-"""What the office is made of: normal forms, sealed texts, and the store's migration."""
+"""The representative's parts: normal forms, encrypted texts, and the store's migration."""
 
 import sqlite3
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_a_contact_has_one_spelling(contact: str, normal: str) -> None:
 
 
 def test_a_sealed_text_opens_for_its_member_only() -> None:
-    """Another member, another field, another key or a changed bit: it does not open. Sealing twice gives two texts."""
+    """An encrypted text does not open for another member, field or key, or with a changed bit; each encryption differs."""
     box = FieldEncryption(KEY)
     sealed = box.seal("m1", "person", "Kim")
     assert box.open("m1", "person", sealed) == "Kim"
@@ -57,7 +57,7 @@ def test_a_sealed_text_opens_for_its_member_only() -> None:
 
 
 async def test_an_unknown_name_costs_a_verification(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's password is verified like anybody's, and never fits."""
+    """A password for an unknown name is verified as for a known one, and never fits."""
     seen: list[str] = []
 
     def counted(password_hash: str, password: str) -> bool:
@@ -75,7 +75,7 @@ async def test_an_unknown_name_costs_a_verification(monkeypatch: pytest.MonkeyPa
 
 
 async def test_no_queue_of_passwords_grows_without_end() -> None:
-    """Whoever comes when too many wait is told so at once, and a place is free again after each answer."""
+    """Beyond the limit of waiting verifications the next is refused at once, and each answer frees a place."""
     passwords = Passwords()
     passwords._waiting = encryption._WAITING_MAX
     with pytest.raises(RepresentativeError, match="busy"):
@@ -110,7 +110,7 @@ def test_a_store_of_the_first_version_is_carried_on(tmp_path: Path) -> None:
 
 
 def test_stations_elsewhere_learn_no_secret_of_the_organisation(tmp_path: Path) -> None:
-    """They hash cards under a key of their own; with it neither the store's hashes nor its tags can be made."""
+    """Stations hash cards with a derived key, from which neither the store's hashes nor its tags can be computed."""
     store = LoginStore(tmp_path / "members.db", KEY)
     enrolment = store.add("somebody")
     assert enrolment is not None

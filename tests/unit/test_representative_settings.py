@@ -45,7 +45,7 @@ def shown() -> set[tuple[str, str]]:
 
 
 def test_every_key_is_in_the_example() -> None:
-    """configs/representative.toml shows every key there is, and no other; as it stands it can be used."""
+    """configs/representative.toml has every key and no other, and is valid as it is."""
     assert set(keys(RepresentativeSettings)) == shown()
     settings = load_representative(EXAMPLE)
     assert settings.representative.store == EXAMPLE.parent.parent / "var" / "members.db"

@@ -91,7 +91,7 @@ async def test_a_members_store_is_where_parties_come_from(tmp_path: Path) -> Non
     ],
 )
 def test_who_cannot_be_entered(tmp_path: Path, person: Person, password: str, fault: str) -> None:
-    """It is said why, and the password is not told."""
+    """If a member cannot be entered, the reason is reported without the password."""
     place = place_of(tmp_path)
     founded(place)
     adopted(place, PERSON, PASSWORD)

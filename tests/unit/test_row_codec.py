@@ -60,7 +60,7 @@ def test_any_row_comes_back_as_it_was(cls: type, data: st.DataObject) -> None:
 
 
 def test_every_row_of_a_real_day_comes_back() -> None:
-    """All tables, in the middle of things."""
+    """Every row of all tables in the middle of a day is decoded to an equal value."""
     universe = play(1)
     stations = [universe.station]
     bench = Bench()
@@ -80,7 +80,7 @@ def test_versions_read_each_other() -> None:
 
 
 def test_rows_hold_no_floats() -> None:
-    """What is no row value is a fault of ours."""
+    """A value that rows cannot hold, such as a float, is a fault."""
 
     @dataclass(frozen=True)
     class Wrong:

@@ -45,7 +45,7 @@ def test_each_message_is_one_datagram_in_the_form_of_sd_notify(manager_socket: s
 
 
 def test_an_abstract_address_is_understood() -> None:
-    """An @ stands for the zero byte of Linux's abstract sockets."""
+    """An @ at the beginning is the zero byte of an abstract socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
         door.bind(f"\0edgegw-test-{os.getpid()}")
         door.settimeout(PATIENCE_S)
@@ -54,7 +54,7 @@ def test_an_abstract_address_is_understood() -> None:
 
 
 def test_without_a_service_manager_nothing_is_said_and_nothing_fails(tmp_path: Path) -> None:
-    """Neither an absent variable nor a dead socket is an error."""
+    """Without the variable or a listening socket nothing is sent and nothing fails."""
     ServiceManager({}).alive()
     ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "absent")}).alive()
     assert ServiceManager({"WATCHDOG_USEC": "30000000"}).watchdog_s is None
@@ -139,7 +139,7 @@ async def test_the_watchdog_is_fed_only_while_every_part_proves_progress(
 
 
 def test_a_manager_that_does_not_read_stops_nobody(tmp_path: Path) -> None:
-    """Its queue is full: what is said then is lost, and saying it takes no time."""
+    """If the service manager's queue is full, the message is dropped without a delay."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door:
         door.bind(str(tmp_path / "n"))
         manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "n")})

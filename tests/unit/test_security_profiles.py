@@ -1,4 +1,4 @@
-"""The file that remembers security profiles: durable, only rising, lowered by an operator alone."""
+"""The store of security profiles is durable, only raises a profile, and is lowered only by an operator."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from edgegw.store.security_profiles import ChargerProfiles
 
 @pytest.mark.parametrize("kind", ["file", "memory"])
 def test_a_profile_only_rises(kind: str, tmp_path: Path) -> None:
-    """Zero before anything; the highest counts, whatever came last; chargers are told apart."""
+    """A profile is 0 at first, and then the highest that was stored, for each charger separately."""
     store: ProfileStore = ChargerProfiles(tmp_path / "c.db") if kind == "file" else RememberedProfiles()
     assert store.highest("A") == 0
     for profile, highest in ((1, 1), (2, 2), (1, 2)):
@@ -22,7 +22,7 @@ def test_a_profile_only_rises(kind: str, tmp_path: Path) -> None:
 
 
 def test_profiles_outlive_the_process_until_lowered(tmp_path: Path) -> None:
-    """Another process sees what was written, and what a command lowers holds for the daemon at once."""
+    """Another process reads what was written, and a lowered profile holds for the daemon at once."""
     daemon = ChargerProfiles(tmp_path / "c.db")
     daemon.raise_to("A", 2)
     command = ChargerProfiles(tmp_path / "c.db")
@@ -34,7 +34,7 @@ def test_profiles_outlive_the_process_until_lowered(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_forgets_nobody(tmp_path: Path) -> None:
-    """What was read or proven in this process holds while the file cannot be opened; who was never seen is a fault."""
+    """If the file cannot be opened, profiles known in this process hold, and an unknown charger is a fault."""
     store = ChargerProfiles(tmp_path / "c.db")
     store.raise_to("TLS", 2)
     assert store.highest("PLAIN") == 0
@@ -49,7 +49,7 @@ def test_a_full_disk_forgets_nobody(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_another_is_refused(tmp_path: Path) -> None:
-    """What is no such file, or holds what none can, is a fault that names it."""
+    """A file of another kind, or with impossible contents, is a fault that names it."""
     (tmp_path / "c.db").write_bytes(b"x" * 5000)
     with pytest.raises(JournalError, match=r"c\.db"):
         ChargerProfiles(tmp_path / "c.db").highest("A")

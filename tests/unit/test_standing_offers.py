@@ -81,7 +81,7 @@ async def made(book: OfferBook, member_id: str, new: NewOffer) -> StandingOffer:
 
 
 async def test_a_producer_sells_out_of_its_lots(world: World, eco: OfferBook) -> None:
-    """What stands in no offer is what is unsold; an offer closed gives it back."""
+    """A producer sells what no offer holds of its lots; a closed offer returns its rest."""
     (lot,) = await eco.lots("PRO1")
     assert (lot.lot_id, lot.energy_wh, lot.unsold_wh, lot.expires_s) == ("L1", 20_000, 10_000, DAY0 + 86_400)
     offer = await made(eco, "PRO1", NEW)
@@ -103,7 +103,7 @@ async def test_a_producer_sells_out_of_its_lots(world: World, eco: OfferBook) ->
 
 
 async def test_an_industrial_member_bids_tokens(world: World, ind: OfferBook) -> None:
-    """And sees no energy behind it."""
+    """An industrial member bids tokens, and sees no energy behind a bid."""
     offer = await made(ind, "IND1", BID)
     assert (offer.product, offer.amount, offer.lot_id) == ("DISCHARGE", 1_000_000, "")
     assert await ind.offers("IND1") == [offer]
@@ -111,7 +111,7 @@ async def test_an_industrial_member_bids_tokens(world: World, ind: OfferBook) ->
 
 
 async def test_offers_that_nobody_lists_any_more_are_shown(world: World, eco: OfferBook) -> None:
-    """One that ended, and one that is reserved to the last Wh, still hold what nobody took: their owner closes them."""
+    """An offer that ended, and one that is wholly reserved, are still shown, and their owner closes them."""
     world.now_s = LIGHT
     world.call(ECO, "Offer", **sun_offer("O2", wh="2000"))
     world.call(GATE, "Reserve", sliceId="S9", offerId="O2", interval=LIGHT + 1800, amount="2000")
@@ -122,7 +122,7 @@ async def test_offers_that_nobody_lists_any_more_are_shown(world: World, eco: Of
 async def test_old_offers_are_found_in_the_list(
     world: World, eco: OfferBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where so much happened since that the history is not looked through that far."""
+    """If the history is too long to search, old offers are found in the contract's list."""
     monkeypatch.setattr(module, "_PAGE", 1)
     monkeypatch.setattr(module, "_PAGES_MOST", 1)
     generate(world, lot_id="L2", start_wh=20_500)
@@ -131,7 +131,7 @@ async def test_old_offers_are_found_in_the_list(
 
 
 async def test_expired_lots_are_gone_once_they_are_said_to_be(world: World, eco: OfferBook) -> None:
-    """Until then their rest is shown with its end; a lot all of which is offered is not unsold."""
+    """An expired lot's rest is shown with its end until it is expired on the ledger; a lot wholly on offer has none unsold."""
     generate(world, lot_id="L2", start_wh=20_500, wh=1000)
     await made(eco, "PRO1", NEW)
     everything = NewOffer(
@@ -145,7 +145,7 @@ async def test_expired_lots_are_gone_once_they_are_said_to_be(world: World, eco:
 
 
 async def test_nobody_touches_anothers(world: World, eco: OfferBook, ind: OfferBook) -> None:
-    """Neither an offer nor a lot, nor through another organisation's book."""
+    """No member can touch another's offer or lot, also through another organisation's book."""
     world.sign_up("PRO2", "PRODUCER")
     assert await eco.offers("PRO2") == []
     assert await eco.lots("PRO2") == []
@@ -172,7 +172,7 @@ async def test_nobody_touches_anothers(world: World, eco: OfferBook, ind: OfferB
     ],
 )
 async def test_a_producers_offer_is_refused(eco: OfferBook, change: dict[str, Any], code: str) -> None:
-    """With the field, or the contract's own code; nothing is put behind it."""
+    """A producer's bad offer is refused with the field or the contract's code; nothing is written."""
     from dataclasses import replace
 
     refusal = await eco.offer("PRO1", replace(NEW, **change))
@@ -227,7 +227,7 @@ async def test_what_was_sold_comes_page_by_page(world: World, eco: OfferBook) ->
 async def test_a_ledger_that_cannot_be_asked_is_a_fault(
     world: World, eco: OfferBook, fault: Exception
 ) -> None:
-    """Every method; that the ledger refuses the representative is no answer to a member."""
+    """Every method raises a fault if the ledger refuses or cannot be reached."""
     assert isinstance(eco.ledger, Port)
     eco.ledger.fault = fault
     for ask in (

@@ -130,7 +130,7 @@ def unread() -> Station:
 def test_each_trouble_is_a_part_with_its_level_and_words(
     signs: Signs, part: str, level: Level, words: str
 ) -> None:
-    """What is wrong is named, and what can be done about it stands beside it; whatever is worst comes first."""
+    """Each trouble is a part with its level, reason and remedy; the worst comes first."""
     found = told(signs)[part]
     assert found.level is level
     assert words in f"{found.reason} {found.hint}"
@@ -145,7 +145,7 @@ def test_a_station_without_chargers_says_how_to_get_one() -> None:
 
 
 def test_since_is_when_the_level_changed() -> None:
-    """A new reason at the same level keeps its time; another level begins anew."""
+    """A new reason at the same level keeps the time since when; another level restarts it."""
     first = with_since((Part(part="x", level=Level.OK, reason="a"),), {}, 5)
     assert first[0].since_ns == 5
     known = {"x": first[0]}

@@ -1,4 +1,4 @@
-"""The daemon's present as a file: complete, atomic, of the station as it stands."""
+"""The daemon's status file is complete, written atomically, and current."""
 
 import asyncio
 import contextlib
@@ -82,7 +82,7 @@ async def test_it_is_rewritten_until_cancelled(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_file_that_cannot_be_written_costs_its_readers_only(tmp_path: Path) -> None:
-    """A full disk, or no descriptor left: the present is renewed all the same, and the daemon goes on."""
+    """If the file cannot be written, the status in memory is still updated, and the daemon continues."""
     shown = board(tmp_path / "nowhere" / "status.json", Bench().station)
     shown.write()
     assert shown.alive()["ok"] is True
@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_written_costs_its_readers_only(tmp_path: Path) ->
 def test_a_file_that_cannot_be_written_stops_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A full or missing run folder is said once until it is well again; the present is there all the same."""
+    """A run folder that cannot be written is logged once until it can be; the status in memory is still current."""
     configure("info", "json", sys.stdout)
     folder = tmp_path / "run"
     shown = board(folder / "status.json", Bench().station)

@@ -96,7 +96,7 @@ def test_a_missing_ballast_counts_as_used() -> None:
 
 
 def test_a_large_disk_is_not_short_at_five_percent() -> None:
-    """Of a file system beyond 8 GiB the marks are shares of 8 GiB: 40 GB free of a terabyte stop nothing."""
+    """On a file system beyond 8 GiB the marks are shares of 8 GiB: 40 GB free of a terabyte are enough."""
     assert (
         level_of(FreeSpace(total=1000 * GB, free=40 * GB), missing_bytes=0, before=StorageLevel.OK)
         is StorageLevel.OK
@@ -106,7 +106,7 @@ def test_a_large_disk_is_not_short_at_five_percent() -> None:
 
 
 def test_the_ballast_is_real_blocks(tmp_path: Path) -> None:
-    """It takes the room it stands for, private; released it holds none; a hole does not pass for a ballast."""
+    """The ballast is a private file with real blocks; a sparse file does not count."""
     ballast = Ballast(tmp_path / "ballast", 1 << 20)
     assert ballast.missing_bytes == 1 << 20
     assert not ballast.release(), "there is nothing to give"
@@ -173,7 +173,7 @@ def test_the_watch_tells_changes_only(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_ballast_that_cannot_be_made_means_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the disk says no to it (a quota, another's write), nothing of it is kept and new sessions are refused."""
+    """If the ballast cannot be created, nothing of it is left, and new sessions are refused."""
     told = Told(tmp_path, monkeypatch)
 
     def refuse(*_: object) -> None:

@@ -35,7 +35,7 @@ async def write_facts(path: Path, count: int) -> None:
 
 
 async def test_rows_and_facts_survive_a_restart(tmp_path: Path) -> None:
-    """What was committed is there after reopening: rows by prefix, last value wins, None deletes."""
+    """After reopening, committed rows and facts are there: the last value counts, None deletes."""
     path = tmp_path / "data" / "station.db"
     journal: Journal = SqliteJournal(path)
     await journal.commit([fact(1)], {"line/1": "a", "line/2": "b", "lines": "x", "state": "s"})

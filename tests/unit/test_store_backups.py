@@ -86,7 +86,7 @@ def run(config: Path, *arguments: str, answer: str | None = None) -> Result:
 
 
 async def test_a_backup_beside_the_gateway_is_whole_and_writes_nothing(path: Path) -> None:
-    """While the gateway commits, a backup holds a prefix of its facts, whole; the journal's own files stay as they are."""
+    """A backup while the gateway commits has a consistent prefix of its facts, and writes nothing to the journal's files."""
     journal = SqliteJournal(path)
     await journal.commit([Fact(kind="n", body={"n": 5})], {"seen": "5"})
     files = [path, path.with_name("station.db-wal")]
@@ -115,7 +115,7 @@ async def test_a_backup_beside_the_gateway_is_whole_and_writes_nothing(path: Pat
 
 
 def test_restore_keeps_what_it_replaces_and_asks_to_reconcile(path: Path) -> None:
-    """The journal is then the backup, chain whole, with a note for the gateway; the old files lie aside, whole."""
+    """After a restore the journal is the backup, with a note for the gateway; the old files are kept aside."""
     made = backups.make_backup(path, kept=3)
     write(path, 3)
     newest = numbers(path)
@@ -254,7 +254,7 @@ class PowerCutError(BaseException):
 
 
 def test_restore_asks_first(path: Path, config: Path) -> None:
-    """Without --yes a question, and "no" changes nothing; "yes" says what to do next."""
+    """Without --yes a restore asks first; "no" changes nothing, "yes" names the next step."""
     made = backups.make_backup(path, kept=3)
     refused = run(config, "restore", str(made), answer="n\n")
     assert (refused.exit_code, "nothing changed" in refused.stderr) == (1, True)

@@ -28,7 +28,7 @@ def directives(path: Path) -> dict[str, list[str]]:
 
 
 def test_the_unit_keeps_its_promises() -> None:
-    """Told when ready, watched, never restarted over a bad configuration, not started before there is one."""
+    """The unit notifies readiness, is watched, is not restarted for a bad configuration, and needs one to start."""
     unit = directives(UNIT)
     expected = {
         "Type": "notify",
@@ -60,7 +60,7 @@ def test_the_daemon_has_time_to_settle() -> None:
 
 
 def test_the_representative_is_told_when_ready_and_ends_in_time() -> None:
-    """Its own folder for what it keeps, no restart over a bad configuration, not started before there is one."""
+    """The representative's unit has its own folder, notifies readiness and ends in time."""
     unit = directives(REPRESENTATIVE)
     expected = {
         "Type": "notify",

@@ -20,7 +20,7 @@ def at(day: date, hour: int) -> int:
 
 
 async def test_the_contract_prices_every_month_with_it() -> None:
-    """The sandbox's season stands for the year: any date has a ceiling, peak from 15 to 21 of local time."""
+    """For any date the contract finds a ceiling with the sandbox's tariff, with peak from 15 to 21 local time."""
     clock = StepClock(MONDAY_S)
     peer = MemoryPeer(clock)
     await peer.port("EVUserMSP", "admin").execute("Configure", {"channel": "energy"})
@@ -75,14 +75,14 @@ def test_the_ledger_learns_the_file_s_digest() -> None:
 
 
 def test_floors_follow_local_hours_of_the_run() -> None:
-    """The same UTC hour has the noon floor in one zone and the evening's in another."""
+    """A UTC hour's floor depends on the run's local time."""
     tariff = read_tariff(FILE)
     assert tariff.floor_mtok_per_kwh(MONDAY_S + 12 * 3600, OFFSET_S) == 47_000
     assert tariff.floor_mtok_per_kwh(MONDAY_S + 12 * 3600, OFFSET_S + 6 * 3600) == 140_000
 
 
 def test_every_hour_of_a_workday_has_a_window() -> None:
-    """On the demo's workday floor plus twice the gain stays within the ceiling at every hour, in both directions."""
+    """On the demo's workday, floor plus twice the gain is within the ceiling at every hour, in both directions."""
     tariff = read_tariff(FILE)
     season = tariff.seasons["summer"]
     for hour, floor_mtok in enumerate(tariff.hourly_floors_mtok_per_kwh["workday"]):
@@ -102,7 +102,7 @@ def test_every_hour_of_a_workday_has_a_window() -> None:
     ],
 )
 def test_a_broken_file_is_refused_with_its_fault(tmp_path: Path, old: str, new: str, fault: str) -> None:
-    """What is wrong with the file is said by name before anything is posted."""
+    """A fault of the file is named before anything is posted."""
     path = tmp_path / "kr.toml"
     path.write_text(FILE.read_text().replace(old, new, 1))
     with pytest.raises(ConfigError, match=fault):

@@ -28,7 +28,7 @@ def pauses(throttle: Throttle, clock: Clock, *, attempts: int) -> list[float]:
 
 
 def test_a_sliding_window_lets_each_attempt_expire_by_itself() -> None:
-    """At most so many within any window; each place is free again when its own attempt is over."""
+    """In a sliding window each attempt expires by itself."""
     clock = Clock()
     throttle = Throttle(Window(most=2, window_s=60.0), clock, keys_max=10)
     throttle.count("a")
@@ -44,7 +44,7 @@ def test_a_sliding_window_lets_each_attempt_expire_by_itself() -> None:
 
 
 def test_a_fixed_window_ends_with_its_first_attempt() -> None:
-    """After its share a key waits until the window of the first attempt is over, and then has its whole share again."""
+    """In a fixed window a key waits until the window of its first attempt ends, and then has its whole share again."""
     clock = Clock()
     throttle = Throttle(Window(most=2, window_s=60.0, sliding=False), clock, keys_max=10)
     assert throttle.admits("a")

@@ -1,4 +1,4 @@
-"""The words of a trade: the station's sets are the contract's, and what is stored and sent is the bare word."""
+"""The terms of a trade are equal in station and contract, and are stored and sent as plain strings."""
 
 from typing import get_args, get_type_hints
 

@@ -143,7 +143,7 @@ async def test_the_history_as_a_file_runs_nothing(world: World, browser: Browser
 
 
 async def test_a_receipt_tells_every_line(world: World, book: FakeBook, browser: Browser) -> None:
-    """Registers, price and amount, market or retail and why, and where each line stands, in words."""
+    """A receipt has registers, price and amount, market or retail with the reason, and the state of each line."""
     profile = await browser.sign_up(world.representative)
     book.add(receipt_of(profile.member_id, world.ledger))
     assert "waiting for the ledger: 1" in (await browser.get("/receipts")).words
@@ -166,7 +166,7 @@ async def test_a_receipt_tells_every_line(world: World, book: FakeBook, browser:
 
 
 async def test_a_receipt_stands_without_the_ledger(world: World, book: FakeBook, browser: Browser) -> None:
-    """Where no peer can be asked, the station's own word is shown."""
+    """If no peer can be reached, the receipt shows the station's own records."""
     profile = await browser.sign_up(world.representative)
     book.add(receipt_of(profile.member_id, world.ledger))
 
@@ -180,7 +180,7 @@ async def test_a_receipt_stands_without_the_ledger(world: World, book: FakeBook,
 
 
 async def test_a_receipt_is_its_members_alone(world: World, book: FakeBook, browser: Browser) -> None:
-    """Another member's receipt is refused in every form; one that never was is not found; a stranger logs in first."""
+    """Another member's receipt is refused in every form, an unknown one is not found, and without a login it asks for one."""
     owner = await Browser(browser.app).sign_up(world.representative, "nari")
     book.add(receipt_of(owner.member_id, world.ledger))
     assert (await browser.get("/receipts/BAY-1.77")).status == 303
@@ -233,7 +233,7 @@ async def test_a_receipt_is_recomputed(world: World, book: FakeBook, browser: Br
 
 
 async def test_what_does_not_hold_is_not_hidden(world: World, book: FakeBook, browser: Browser) -> None:
-    """A failed check, one without words, and a trade that the ledger does not know are each told as such."""
+    """A failed check, one without a text, and a trade that the ledger does not have are shown as such."""
     profile = await browser.sign_up(world.representative)
     receipt = receipt_of(profile.member_id, world.ledger)
     book.add(receipt)
@@ -256,7 +256,7 @@ async def test_what_does_not_hold_is_not_hidden(world: World, book: FakeBook, br
 
 
 async def test_a_session_that_has_only_begun(world: World, book: FakeBook, browser: Browser) -> None:
-    """Without readings and lines the receipt says so; a dispute is told."""
+    """A session without readings and lines has a receipt that says so; a dispute is shown."""
     profile = await browser.sign_up(world.representative)
     whole = receipt_of(profile.member_id, world.ledger)
     session = replace(whole.session, ended_ns=None)
@@ -293,7 +293,7 @@ async def test_texts_of_a_charger_stay_text(world: World, book: FakeBook, browse
 
 
 async def test_without_a_station_there_are_no_receipts(world: World) -> None:
-    """A representative's own pages have no journal to tell from."""
+    """A representative's own pages have no receipts, because they have no journal."""
     browser = world.browser(driver=driver.routes)
     await browser.sign_up(world.representative)
     assert "No sessions yet" in (await browser.get("/receipts")).words
@@ -321,7 +321,7 @@ async def test_tokens_are_bought_once(world: World, browser: Browser) -> None:
 
 
 async def test_tokens_are_sold(world: World, browser: Browser) -> None:
-    """The other way round; more than there are is refused beside the field, or at the confirmation where they went meanwhile."""
+    """Tokens are sold; more than the member has is refused beside the field, or at the confirmation."""
     profile = await browser.sign_up(world.representative)
     world.representative.tokens[profile.member_id] = 7_000_000
     await browser.get("/exchange")
@@ -355,7 +355,7 @@ async def test_a_bad_amount_is_told_beside_its_field(world: World, browser: Brow
 
 
 async def test_quotes_are_the_members_own_and_end(world: World, browser: Browser) -> None:
-    """Another's quote, none at all and one too old do nothing, and are told in words; a way must be chosen."""
+    """A quote of another member, an unknown and an old one do nothing and are explained; a direction must be chosen."""
     await browser.sign_up(world.representative)
     other = Browser(browser.app)
     await other.sign_up(world.representative, "nari")
@@ -403,7 +403,7 @@ async def test_who_came_for_tokens_is_led_back(world: World, browser: Browser) -
 
 
 async def test_an_exchange_that_is_not_decided_can_be_asked_for_again(world: World, browser: Browser) -> None:
-    """The same confirmation is offered again, so that nothing is exchanged twice."""
+    """If the exchange is not decided, the same confirmation is offered again, and nothing is exchanged twice."""
     await browser.sign_up(world.representative)
 
     async def wait(*_: object) -> RefusedRequest:
@@ -455,14 +455,14 @@ async def test_a_place_may_be_typed(browser: Browser) -> None:
     "where", ["Seoul", "91,0", "0,181", "1e3,5", "٣,1", "<script>", "x" * 300, "37.57;126.98", "wydma"]
 )
 async def test_a_bad_place_is_told_beside_its_field(browser: Browser, where: str) -> None:
-    """What is no place is refused beside the field, and kept."""
+    """A text that is no place is refused beside the field, and kept."""
     answer = await browser.get(f"/stations?where={quote(where)}")
     assert (answer.status, 'id="where-fault"' in answer.text) == (422, True)
     assert "<script>" not in answer.text
 
 
 async def test_a_station_that_tells_no_place(world: World) -> None:
-    """Without a place of its own the page asks for one, and offers the browser's only where it may be asked."""
+    """A station without a place asks for one, and offers the browser's location only in a secure context."""
     world.settings = replace(world.settings, geohash="", host="192.0.2.7")
     browser = world.browser(driver=driver.routes)
     answer = await browser.get("/stations")
@@ -486,7 +486,7 @@ async def test_a_place_at_the_edge_of_the_earth(world: World, browser: Browser) 
 
 
 async def test_cards_and_places_are_not_found_out_by_trying(world: World, browser: Browser) -> None:
-    """Whose a card is, and where stations are, is told to one address only so often in a minute."""
+    """Searches for cards and places are limited per address and minute."""
     await browser.sign_up(world.representative)
     await browser.get("/cards")
     for number in range(ATTEMPTS_MAX):

@@ -93,13 +93,13 @@ def test_no_element_runs(name: str) -> None:
 
 @pytest.mark.parametrize("attribute", ["style", "onload", "href", "x y"])
 def test_no_attribute_runs(attribute: str) -> None:
-    """Nor are attributes that could."""
+    """No attribute can run code."""
     with pytest.raises(AssertionError):
         element("g", **{attribute: "x"})
 
 
 def test_only_finished_markup_becomes_a_child() -> None:
-    """A text that nobody escaped is refused, and so are an id that is no name and a coordinate that is no number."""
+    """Text that is not escaped is refused, and so are an invalid id and a coordinate that is not a number."""
     with pytest.raises(AssertionError):
         element("g", "<b>")  # type: ignore[arg-type]  # the point
     with pytest.raises(AssertionError):
@@ -121,7 +121,7 @@ def test_words_are_escaped_once() -> None:
 
 
 def test_words_are_cut_to_their_room() -> None:
-    """What is too wide ends with an ellipsis within the room; what fits stays whole."""
+    """Text that is too wide is cut with an ellipsis; text that fits is whole."""
     assert svg.fitted("최대부하", 52) == "최대부하"
     cut = svg.fitted("최대부하 시간대", 52)
     assert cut.endswith("…")
@@ -145,7 +145,7 @@ def test_known_prices_are_whole_and_expected_ones_dashed() -> None:
 
 
 def test_a_missing_price_breaks_the_line() -> None:
-    """Neither a quarter hour without a price nor one that is not there is bridged."""
+    """The line is not drawn across a quarter hour without a price, or one that is missing."""
     for gap in ([point(1, None)], []):
         (line,) = lines_of(curve(point(0, 100_000), *gap, point(2, 100_000)), "ch-buy")
         assert line.count("M") == 2
@@ -219,7 +219,7 @@ def test_a_plan_charges_up_and_sells_down() -> None:
 
 
 def test_a_plan_without_marks_draws_none() -> None:
-    """Without a lowest state of charge, a departure or a state of charge there is no line for it, nor a word."""
+    """A plan without a lowest or wanted state of charge or a departure draws no line and no word for it."""
     rows = [PlanRow(interval_s=DAY_S, charge_wh=1000, sale_wh=0, soc_bp=None)]
     drawn = plan(rows, PLAN, chart_id="plan", zone=KST)
     assert not {"battery", "never below 40%", "leaving 07:30", "now 18:10"} & set(shown(drawn))
@@ -264,7 +264,7 @@ def test_levels_are_round(values: list[int], count: int, expected: tuple[int, in
 
 
 def test_hours_are_local_ones() -> None:
-    """Ticks stand at local hours, on a day that skips one too, and midnight is where the local day begins."""
+    """Ticks are at local hours, also on a day that skips one, and midnight is where the local day begins."""
     begin = int(datetime(2026, 3, 29, tzinfo=BERLIN).timestamp())
     scale = Scale(low=begin, high=begin + 23 * 3600, start=0, end=300)
     assert [word for _, word in axes.time_ticks(scale, BERLIN)] == [
@@ -325,7 +325,7 @@ def test_the_rows_say_what_the_curve_shows() -> None:
 
 
 def test_the_rows_say_what_the_plan_does() -> None:
-    """Each quarter hour in which energy flows has its row, idle ones stand together."""
+    """Each quarter hour with energy has a row; idle ones are merged."""
     table = plan_table(plan_rows(), PLAN, KST)
     assert all(len(row) == len(table.heads) for row in table.rows)
     assert table.rows[0] == (f"18:00{DASH}18:15", DASH, "2.600 kWh", "48.64%")

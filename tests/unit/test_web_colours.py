@@ -33,7 +33,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast_is_what_the_sheet_says(scheme: str) -> None:
-    """Words stand out 4.5 : 1 and lines 3 : 1 from every ground they may lie on, as the comment beside each colour says."""
+    """Text has a contrast of 4.5 : 1 and lines 3 : 1 on every ground, and the comment beside each colour has the figure."""
     colours = dict(re.findall(r"--ch-(\w+): (#[0-9a-f]{6});", schemes()[scheme]))
     said = re.findall(r"--ch-(\w+): #[0-9a-f]{6}; /\* (text|line) ([\d.]+) : 1 \*/", schemes()[scheme])
     assert {name for name, _, _ in said} == colours.keys() - {*GROUNDS, "grid"}
@@ -47,7 +47,7 @@ def test_contrast_is_what_the_sheet_says(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_numbers_on_filled_marks_can_be_read(scheme: str) -> None:
-    """The ground as the colour of words on a filled badge or pill stands out 4.5 : 1."""
+    """Text in the ground's colour on a filled mark has a contrast of 4.5 : 1."""
     colours = dict(re.findall(r"--ch-(\w+): (#[0-9a-f]{6});", schemes()[scheme]))
     assert contrast(colours["ground"], colours["buy"]) >= 4.5
     assert contrast(colours["ground"], colours["text"]) >= 4.5
@@ -67,7 +67,7 @@ def test_both_schemes_have_the_same_colours() -> None:
 
 
 def test_every_class_has_a_form() -> None:
-    """What is drawn, what the sheet dresses and what the docstring of svg lists are the same classes."""
+    """The classes that are drawn, styled, and listed in svg's docstring are the same."""
     drawn = {
         one
         for picture in every_picture()

@@ -51,7 +51,7 @@ async def test_the_page_names_the_point_and_three_ways(place: Place, language: s
 
 
 async def test_a_point_that_cannot_discharge_offers_no_sale(place: Place) -> None:
-    """Where no energy can come out of a car, selling is not offered."""
+    """An EVSE that cannot discharge offers no sale."""
     settings = place.world.present.settings
     only_in = {key: replace(evse, discharge_w=0) for key, evse in settings.evses.items()}
     place.world.present = replace(place.world.present, settings=replace(settings, evses=only_in))
@@ -101,7 +101,7 @@ async def test_the_driver_sees_what_runs(place: Place) -> None:
 
 
 async def test_a_stranger_sees_only_that_it_is_in_use(place: Place) -> None:
-    """Nobody else learns power, state of charge, energy or tokens, logged in or not; and there is nothing to stop."""
+    """Others see no power, state of charge, energy or tokens, logged in or not, and cannot stop the session."""
     profile = await place.driver(place.browser())
     place.world.present = running(place.world.present, ordered(profile.member_id))
     other = place.browser()
@@ -157,7 +157,7 @@ async def test_many_watch_one_drawing(place: Place) -> None:
 
 
 async def test_a_lost_stream_comes_back_with_the_newest(place: Place) -> None:
-    """Who lost the connection and comes back is given what is true now, without asking for what was missed."""
+    """A stream that reconnects gets the current state, without requesting what was missed."""
     browser = place.browser()
     profile = await place.driver(browser)
     place.world.present = running(place.world.present, ordered(profile.member_id))
@@ -172,7 +172,7 @@ async def test_a_lost_stream_comes_back_with_the_newest(place: Place) -> None:
 
 
 async def test_a_point_that_was_taken_away_is_drawn_as_nothing(place: Place) -> None:
-    """A reload of the configuration may remove what somebody looks at."""
+    """An EVSE that a reload removes is drawn as nothing."""
     async with listening(place.browser(), "/evse/BAY-1/live") as sent:
         await heard(sent)
         place.world.present = station(("BAY-9",))
@@ -216,7 +216,7 @@ async def test_stopping_what_does_not_run_changes_nothing(place: Place) -> None:
 
 
 async def test_what_became_of_an_order_is_told(place: Place) -> None:
-    """Asked, refused with its reason, done with its receipt, stopped; and after half a day it is forgotten."""
+    """The page shows what became of an order (asked, refused with its reason, done with its receipt, stopped) for half a day."""
     browser = place.browser()
     profile = await place.driver(browser)
     free = place.world.present
@@ -266,7 +266,7 @@ async def test_why_nothing_flows_is_told(place: Place) -> None:
 
 
 async def test_a_card_session_is_its_members_too(place: Place) -> None:
-    """A session that began with a linked card has no order and is shown to its driver all the same."""
+    """A session that began with a linked card has no order, and is shown to its driver."""
     browser = place.browser()
     profile = await place.driver(browser)
     order = ordered(profile.member_id)
@@ -293,7 +293,7 @@ async def test_what_is_wrong_with_a_point_is_told(place: Place) -> None:
 
 
 def test_each_code_has_words() -> None:
-    """No code of the core is told as a code."""
+    """Every code of the core has a text."""
     word = catalogue("ko").gettext
     for code in REFUSALS:
         told = remark_words(word, code)

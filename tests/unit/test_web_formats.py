@@ -46,7 +46,7 @@ def test_rounding_is_half_away_from_zero() -> None:
 
 @given(value=INTEGERS, scale=st.integers(0, 4))
 def test_exact_forms_lose_nothing(value: int, scale: int) -> None:
-    """What is written without a number of places is the value itself, with no idle zero at its end."""
+    """An exact form has all digits of the value, and no trailing zero."""
     shown = formats.decimal(value, scale=scale)
     whole, _, fraction = shown.replace(",", "").replace(formats.MINUS, "-").partition(".")
     assert int(whole + fraction.ljust(scale, "0")) == value
@@ -151,7 +151,7 @@ def test_entries_that_are_taken() -> None:
     ],
 )
 def test_entries_that_are_refused(entry: str, code: FlawCode) -> None:
-    """What could mean another quantity, or none, is a flaw with the limits of its field."""
+    """An entry with another or an ambiguous quantity is refused with the limits of its field."""
     assert formats.parse_kwh(entry) == Flaw(code=code, limits=formats.KWH_WH, places=3)
 
 
@@ -178,7 +178,7 @@ def test_each_field_has_its_own_precision_and_limits() -> None:
 
 @given(entry=st.text(max_size=40))
 def test_any_entry_has_an_answer(entry: str) -> None:
-    """No text makes a parser fail, and what it takes lies within the limits."""
+    """No text makes a parser fail, and an accepted value is within the limits."""
     for parse, limits in (
         (formats.parse_kwh, formats.KWH_WH),
         (formats.parse_percent, formats.PERCENT_BP),
@@ -235,7 +235,7 @@ def test_clocks_that_jump() -> None:
     zone=st.sampled_from([KST, BERLIN, ZoneInfo("Asia/Seoul"), ZoneInfo("Asia/Kathmandu"), UTC]),
 )
 def test_the_clock_shows_what_was_typed(now: int, hour: int, minute: int, zone: timezone | ZoneInfo) -> None:
-    """The instant found lies after now, at most two days ahead, and the clocks there show the time asked for."""
+    """The instant found is after now, at most two days ahead, and the clock then shows the time that was entered."""
     typed = f"{hour:02d}:{minute:02d}"
     found = formats.parse_time(typed, now_ns=now, zone=zone)
     assert isinstance(found, int)

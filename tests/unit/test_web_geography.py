@@ -36,7 +36,7 @@ def test_distances_that_are_known() -> None:
 
 
 def test_the_antimeridian_is_no_border() -> None:
-    """Places on both sides of 180 degrees are near, and lie east and west of each other."""
+    """Places on both sides of 180 degrees are near each other, east and west."""
     west, east = place(0, 179.995), place(0, -179.995)
     assert distance_m(west, east) == 1112
     assert direction(west, east) is Direction.EAST
@@ -65,7 +65,7 @@ def test_the_eight_winds(east: float, north: float, wind: Direction) -> None:
 
 
 def test_directions_that_are_known() -> None:
-    """Busan lies south-east of Seoul; one place has no direction; from a pole every way leads away from it."""
+    """Busan is south-east of Seoul; from one place to itself there is no direction; from a pole every way leads away from it."""
     assert direction(SEOUL, BUSAN) is Direction.SOUTH_EAST
     assert direction(SEOUL, SEOUL) is None
     assert bearing_deg(SEOUL, SEOUL) is None
@@ -118,7 +118,7 @@ def test_what_is_no_geohash(geohash: str) -> None:
 
 @given(spot=PLACES, length=st.integers(1, 12))
 def test_a_cell_holds_its_place(spot: GeoPoint, length: int) -> None:
-    """The cell of a place's geohash holds the place, and a longer one lies within it."""
+    """The cell of a place's geohash contains the place, and a longer one is inside it."""
     geohash = geohash_of(spot, length)
     cell = geohash_cell(geohash)
     assert cell is not None
@@ -132,6 +132,6 @@ def test_a_cell_holds_its_place(spot: GeoPoint, length: int) -> None:
     ("latitude", "longitude"), [(91, 0), (0, float("nan")), (float("nan"), 0), (0, float("inf"))]
 )
 def test_a_place_is_on_the_earth(latitude: float, longitude: float) -> None:
-    """No place lies beyond a pole or nowhere."""
+    """A place beyond a pole or without numbers is refused."""
     with pytest.raises(AssertionError):
         place(latitude, longitude)

@@ -1,4 +1,4 @@
-"""The web server's door: hosts, origins, sizes, headers, tokens, cookies."""
+"""The web server's guards: hosts, origins, sizes, headers, tokens and cookies."""
 
 from collections.abc import Sequence
 
@@ -72,7 +72,7 @@ async def test_every_answer_has_the_strict_headers(browser: Browser) -> None:
     "origin", [None, "null", "http://evil.example", f"https://{HOST}", "http://station.test"]
 )
 async def test_a_form_from_elsewhere_is_refused(browser: Browser, origin: str | None) -> None:
-    """A form counts only with the origin it stands at, even with the right token."""
+    """A form of another origin is refused, even with the right token."""
     await browser.sign_up(World().representative)
     await browser.get("/")
     headers = {**FORM, "origin": origin} if origin else {"content-type": FORM["content-type"]}
@@ -101,13 +101,13 @@ async def test_a_form_with_its_token_is_taken(world: World, browser: Browser) ->
 
 
 async def test_another_kind_of_body_is_refused(browser: Browser) -> None:
-    """Only forms are read: no JSON, no files."""
+    """Only form bodies are read: no JSON, no files."""
     answer = await browser.ask("POST", "/echo", headers={**FORM, "content-type": "text/plain"}, body=b"a=b")
     assert answer.status == 403
 
 
 async def test_members_pages_ask_for_a_login(world: World, browser: Browser) -> None:
-    """Who is not logged in is led to the login, and back."""
+    """A members' page leads to the login, and back after it."""
     answer = await browser.get("/mine")
     assert (answer.status, answer.headers["location"]) == (303, "/login?next=/mine")
     await browser.sign_up(world.representative)
@@ -138,13 +138,13 @@ async def test_nothing_else_can_be_named(browser: Browser, path: str) -> None:
 
 
 async def test_other_methods_change_nothing(browser: Browser) -> None:
-    """Only looking and sending forms is known."""
+    """Only GET, HEAD and POST are accepted."""
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
         assert (await browser.ask(method, "/echo", headers=FORM)).status == 405
 
 
 async def test_a_page_that_fails_says_nothing_of_why(world: World, browser: Browser) -> None:
-    """The reader is told that it failed; the log says where, and nothing of the request."""
+    """A failing page says only that it failed; the log has the place of the fault, and nothing of the request."""
     answer = await browser.get("/fail?secret=5")
     assert answer.status == 500
     assert "ZeroDivisionError" not in answer.text

@@ -33,7 +33,7 @@ def place() -> Place:
     ],
 )
 async def test_prices_and_points_are_told(place: Place, language: str, words: Sequence[str]) -> None:
-    """Both prices of now with their validity and origin, and each charging point in words."""
+    """Both current prices are shown with validity and origin, and each EVSE with its state."""
     answer = await place.browser(language).get("/")
     assert answer.status == 200
     for word in words:
@@ -58,7 +58,7 @@ async def test_who_has_logged_in_sees_their_tokens_and_their_session(place: Plac
 
 
 async def test_each_state_has_its_words(place: Place) -> None:
-    """Free, plugged in, out of order and offline are told apart."""
+    """Free, plugged in, out of order and offline have different texts."""
     present = station(("A", "B", "C", "D"))
     states = {"B": ConnectorStatus.OCCUPIED, "C": ConnectorStatus.FAULTED}
     evses = {key: replace(evse, status=states.get(key)) for key, evse in present.evses.items()}
@@ -70,7 +70,7 @@ async def test_each_state_has_its_words(place: Place) -> None:
 
 
 async def test_notices_are_told_in_the_readers_language(place: Place) -> None:
-    """What the operator tells stands on the first page, as text and nothing else."""
+    """The operator's notices are on the first page, as text, in the reader's language."""
     for number, attack in enumerate(ATTACKS):
         notice = Notice(
             notice_id=str(number),
@@ -103,7 +103,7 @@ class _DeafOffice(FakeOffice):
 
 
 async def test_without_ledger_and_office_it_still_says_what_is_free(place: Place) -> None:
-    """Neither a peer nor an office that is away costs the page."""
+    """Without the ledger or the representative the page is still shown."""
     place.world.ledger, place.world.representative = _DeafLedger(), _DeafOffice()
     browser = place.browser()
     await place.driver(browser)
@@ -127,7 +127,7 @@ class _CountingLedger(FakeLedger):
 
 
 async def test_the_day_is_asked_for_once(place: Place) -> None:
-    """A fixed price is never asked for again, one that is not fixed after half a minute, and a new day anew."""
+    """A fixed price is queried once, another again after half a minute, and a new day's prices at midnight."""
     ledger = _CountingLedger()
     place.world.ledger = ledger
     ledger.empty = {NOW_S + 4 * INTERVAL_S}
@@ -156,7 +156,7 @@ async def test_drawings_are_bounded(place: Place) -> None:
 
 
 async def test_a_day_without_prices_is_told(place: Place) -> None:
-    """Where the ledger has no price, the page says so instead of drawing nothing."""
+    """A day without prices has a text instead of a chart."""
     ledger = _CountingLedger()
     ledger.empty = set(day_of(NOW_NS, place.world.settings.time_zone))
     place.world.ledger = ledger
@@ -167,14 +167,14 @@ async def test_a_day_without_prices_is_told(place: Place) -> None:
 
 
 def test_a_day_is_the_local_one(place: Place) -> None:
-    """From midnight to midnight of the station's clocks, in whole intervals."""
+    """A day is from midnight to midnight of the station's time zone, in whole intervals."""
     day = day_of(NOW_NS, place.world.settings.time_zone)
     assert len(day) == 96
     assert day[0] == NOW_S - 12 * 3600
 
 
 def test_an_unweighted_price_still_has_an_origin() -> None:
-    """A price without weight lies between floor and ceiling all the same."""
+    """A price without a weight is still between floor and ceiling."""
     shown = PriceShown(
         product="CHARGE",
         interval=NOW_S,

@@ -44,7 +44,7 @@ def drawn_codes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_code_is_good_once() -> None:
-    """It opens its own charging point, and not a second time, however it is written."""
+    """A code opens its own EVSE once, in any spelling."""
     screen = codes(StoodClock())
     code = screen.new("BAY-1")
     assert screen.use("BAY-1", code)
@@ -55,7 +55,7 @@ def test_a_code_is_good_once() -> None:
 
 
 def test_a_code_of_another_point_or_station_is_none() -> None:
-    """Another EVSE's, another station's, a forged, a cut and a foreign text are refused, and do not use the code up."""
+    """A code of another EVSE or station, a forged and a truncated one are refused, and do not use the code up."""
     screen = codes(StoodClock())
     code = screen.new("BAY-1")
     assert not screen.use("BAY-2", code)
@@ -110,7 +110,7 @@ async def test_the_screen_shows_state_prices_and_a_code(place: Place, language: 
 async def test_a_scanned_code_leads_to_the_point_and_counts_as_being_there(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the screen's code to the charging point's page; ordering is open for a quarter of an hour, at this point only."""
+    """The scanned code leads to the EVSE's page and allows ordering there for a quarter of an hour."""
     drawn = drawn_codes(monkeypatch)
     place.world.settings = replace(place.world.settings, presence_required=True, screens=("192.0.2.1",))
     browser = place.browser()
@@ -162,7 +162,7 @@ async def used(browser: Browser, place: Place, drawn: list[str], how: str) -> st
     "how", ["replayed", "too old", "forged", "of another point", "of another station", "missing"]
 )
 async def test_a_bad_code_is_gone(place: Place, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """410 EGW-3003 with the way to a new code; nobody counts as present."""
+    """A bad code is answered with 410 EGW-3003 and the way to a new code, and does not count as presence."""
     drawn = drawn_codes(monkeypatch)
     browser = place.browser()
     code = await used(browser, place, drawn, how)
@@ -189,7 +189,7 @@ async def test_where_presence_counts_only_screens_show_codes(
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 async def test_a_label_is_an_address_in_a_picture_and_in_letters(place: Place, language: str) -> None:
-    """The printed code leads to the charging point's page, and the same stands beside it to be read."""
+    """The label has a code that leads to the EVSE's page, and the same address in letters."""
     answer = await place.browser(language).get("/evse/BAY-1/label")
     assert "http://station.test:8080/evse/BAY-1" in answer.words
     assert "style=" not in answer.text

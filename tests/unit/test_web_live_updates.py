@@ -1,4 +1,4 @@
-"""Live updates: drawn once for all who look, sent when changed, newest first after a lost connection."""
+"""Live updates are rendered once for all viewers, sent on change, and begin with the newest state after a reconnect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -57,7 +57,7 @@ async def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_streams_end_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the pulse ends, every stream does; until then a still one says that it lives."""
+    """When the updates end, every stream ends; until then an idle one gets keepalives."""
     monkeypatch.setattr(live_updates, "STILL_S", 0.01)
     monkeypatch.setattr(live_updates, "EVERY_S", 0.001)
     beating = LiveUpdates()
@@ -71,7 +71,7 @@ async def test_streams_end_with_the_server(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_one_address_cannot_take_all_streams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond its share an address is refused and another is not; a stream that ends makes room."""
+    """Streams per address are limited; a stream that ends makes room."""
     monkeypatch.setattr(live_updates, "STREAMS_OF_ONE", 1)
     beating = LiveUpdates()
     one = news(beating.stream("a", lambda: "", source="192.0.2.1"))

@@ -94,7 +94,7 @@ async def test_a_stranger_signs_up_and_is_in(world: World, browser: Browser) -> 
     ],
 )
 async def test_a_bad_sign_up_is_told_beside_its_field(browser: Browser, field: str, typed: str) -> None:
-    """What cannot be taken is told beside its field; what was typed is kept, but for the password."""
+    """A bad sign-up is refused beside its field; entries are kept, except the password."""
     await browser.get("/signup")
     answer = await browser.send("/signup", **FORM | {field: typed})
     assert faulty(answer, field)
@@ -115,7 +115,7 @@ async def test_nobody_signs_up_twice_or_learns_who_did(world: World, browser: Br
 
 
 async def test_what_the_office_refuses_stands_beside_its_field(world: World, browser: Browser) -> None:
-    """A field that only the office knows to be wrong is told beside it too."""
+    """A field that the representative refuses is explained beside it, too."""
 
     async def refuse(_newcomer: object) -> RefusedRequest:
         return RefusedRequest(code=RefusalCode.BAD_FIELD, detail="contact")
@@ -138,7 +138,7 @@ async def test_a_login_leads_back_and_its_cookie_is_hidden(world: World, browser
 
 
 async def test_after_a_login_the_browser_is_another_one(world: World, browser: Browser) -> None:
-    """A key or login that somebody planted before is worth nothing afterwards."""
+    """A key or login from before the login is invalid after it."""
     await browser.sign_up(world.representative)
     old_login = browser.cookies["edgegw_login"]
     await browser.get("/account")
@@ -183,7 +183,7 @@ async def test_an_address_has_so_many_tries(browser: Browser) -> None:
 
 @pytest.mark.parametrize("kind", ["PRODUCER", "INDUSTRY"])
 async def test_other_members_share_these_pages(world: World, kind: Kind) -> None:
-    """They sign up as what they are, begin at their own first page, and are not asked about a car."""
+    """Other kinds of member sign up on these pages, begin at their own first page, and are not asked about a car."""
     browser = world.browser(home=home.routes, shared=driver.shared(kind))
     await browser.get("/signup")
     await browser.send("/signup", **FORM)
@@ -198,7 +198,7 @@ async def test_other_members_share_these_pages(world: World, kind: Kind) -> None
 
 
 async def test_logging_out_ends_the_login(world: World, browser: Browser) -> None:
-    """After it the login is no longer one, and members' pages ask for another."""
+    """After the logout the login is invalid, and members' pages require another."""
     await browser.sign_up(world.representative)
     await browser.get("/account")
     await browser.send("/logout")
@@ -247,7 +247,7 @@ async def test_what_is_typed_stays_text(world: World, browser: Browser, path: st
 
 
 async def test_a_form_of_elsewhere_changes_nothing(world: World, browser: Browser) -> None:
-    """Without the page's token no form of the account is taken."""
+    """Without the page's token no form of the account is accepted."""
     await browser.sign_up(world.representative)
     browser.token = "0" * 64
     for path in (
@@ -275,7 +275,7 @@ async def test_the_profile_is_changed(world: World, browser: Browser) -> None:
 
 
 async def test_a_new_password_needs_the_old_one(world: World, browser: Browser) -> None:
-    """With it the password changes and other logins end; without it nothing does."""
+    """A new password needs the old one, and ends other logins."""
     profile = await browser.sign_up(world.representative)
     other = await world.representative.log_in("mina", PASSWORD, source="elsewhere")
     assert not isinstance(other, RefusedRequest)
@@ -382,7 +382,7 @@ async def test_a_bad_card_is_told_beside_its_field(
 async def test_a_card_that_the_office_refuses(
     world: World, browser: Browser, detail: str, field: str
 ) -> None:
-    """What only the office knows to be wrong with a card stands beside the field that it is about."""
+    """What the representative refuses about a card is shown beside its field."""
 
     async def refuse(*_: object, **__: object) -> RefusedRequest:
         return RefusedRequest(code=RefusalCode.BAD_FIELD, detail=detail)
@@ -402,7 +402,7 @@ async def test_a_member_takes_everything_along(world: World, browser: Browser) -
 
 
 async def test_leaving_takes_two_steps_and_the_password(world: World, browser: Browser) -> None:
-    """What goes and what stays is told first; then the password and a tick; then there is nobody left."""
+    """Before leaving, the page states what is deleted and what is kept; it requires the password and a tick."""
     await browser.sign_up(world.representative)
     first = await browser.get("/leave")
     assert "What is deleted" in first.words
@@ -419,7 +419,7 @@ async def test_leaving_takes_two_steps_and_the_password(world: World, browser: B
 
 
 async def test_who_still_has_tokens_cannot_leave(world: World, browser: Browser) -> None:
-    """An open balance is told, and the account stays."""
+    """A member with tokens cannot leave, and the balance is shown."""
     profile = await browser.sign_up(world.representative)
     world.representative.tokens[profile.member_id] = 5
     await browser.get("/leave")

@@ -170,7 +170,7 @@ async def test_a_stranger_sees_prices_only(market: Market) -> None:
 
 
 async def test_a_producer_offers_energy_of_a_lot(market: Market) -> None:
-    """Lot, kWh, lowest price and validity become an offer; it stands there with what is left, and is taken back."""
+    """A producer offers energy of a lot with lowest price and validity, sees what is left, and closes the offer."""
     browser, profile = await market.browser("PRODUCER")
     shown = await browser.get("/offers")
     assert "Wed 10 Jun 2026 11:30–11:45: 4.000 kWh" in shown.words  # noqa: RUF001 - an en dash, as spans have it
@@ -224,7 +224,7 @@ async def test_an_industrial_member_offers_tokens(market: Market) -> None:
 async def test_a_bad_field_is_named_and_nothing_is_offered(
     market: Market, kind: str, name: str, typed: str
 ) -> None:
-    """The fault stands beside its field, what was typed stays, and it is only text."""
+    """A bad field is explained beside it, entries are kept, and nothing is offered."""
     browser, _ = await market.browser(kind)
     await browser.get("/offers")
     answer = await browser.send("/offers", **{**(SELLING if kind == "PRODUCER" else BUYING), name: typed})
@@ -243,7 +243,7 @@ async def test_an_offer_that_ended_before_now_is_not_made(market: Market) -> Non
 
 
 async def test_another_members_offer_is_neither_seen_nor_closed(market: Market) -> None:
-    """Whoever names it is told that there is none."""
+    """Another member's offer is not found."""
     browser, profile = await market.browser("PRODUCER")
     await browser.get("/offers")
     await browser.send("/offers", **SELLING)
@@ -269,7 +269,7 @@ async def test_the_ledgers_no_is_told_in_words(market: Market, code: str) -> Non
 
 
 async def test_lots_that_are_sold_or_over_are_not_offered(market: Market) -> None:
-    """Only what can still be sold is in the list; the page of generation shows the rest as over."""
+    """Only lots with energy that can be sold are offered; the page of generation shows the others as over."""
     market.book.lot = (replace(LOT, unsold_wh=0), replace(LOT, expires_s=NOW_S))
     browser, _ = await market.browser("PRODUCER")
     assert "no generated energy" in (await browser.get("/offers")).words
@@ -278,7 +278,7 @@ async def test_lots_that_are_sold_or_over_are_not_offered(market: Market) -> Non
 
 
 async def test_trades_are_the_members_own_page_by_page(market: Market) -> None:
-    """Energy, price, amount and fee as the ledger has them; another's trade is not shown even if it were told."""
+    """Trades have the ledger's energy, price, amount and fee; another member's trade is not shown."""
     browser, profile = await market.browser("PRODUCER")
     market.book.trades = [trade(profile.member_id, "buyer", NASTY), trade("other", "another", "T2")]
     answer = await browser.get("/sold")

@@ -1,4 +1,4 @@
-"""The operator's pages: nothing without the password, the worst first, and nothing from a charger does anything but stand there."""
+"""The operator's pages require the password, list the worst first, and show everything from a charger as text."""
 
 import re
 from dataclasses import replace
@@ -164,7 +164,7 @@ def busy(operator: Operator) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_nothing_is_shown_without_a_login(operator: Operator, path: str) -> None:
-    """Every page leads a stranger to the login; a page that renews itself is loaded anew."""
+    """Every page requires a login; a page that refreshes itself is loaded again."""
     browser = operator.browser()
     answer = await browser.get(path)
     assert (answer.status, answer.headers["location"]) == (303, f"/login?next={path}")
@@ -208,7 +208,7 @@ async def test_every_page_in_both_languages(operator: Operator, path: str, langu
 
 
 async def test_the_worst_comes_first_with_its_remedy(operator: Operator) -> None:
-    """As `edgegw status` tells it: what is down, since when and what to do, before what is in order."""
+    """The parts are those of `edgegw status`, the worst first, with their time and remedy."""
     words = (await (await operator.inside()).get("/")).words
     order = [words.index(text) for text in ("meter M-BAY-1", "chargers", "daemon operational")]
     assert order == sorted(order)
@@ -266,7 +266,7 @@ async def test_what_runs_is_told_in_figures(operator: Operator) -> None:
 
 @pytest.mark.parametrize("text", INJECTIONS)
 async def test_what_a_charger_says_is_only_text(operator: Operator, text: str) -> None:
-    """Vendor, model, serial, firmware, addresses and faults stand there as they came, on every page."""
+    """A charger's vendor, model, serial, firmware, addresses and faults are shown as text on every page."""
     pending = replace(
         STRANGER,
         charger_id=text.replace("/", "|"),
@@ -350,7 +350,7 @@ async def test_wrong_passwords_make_pauses_that_grow(operator: Operator) -> None
 
 
 async def test_a_login_ends(operator: Operator) -> None:
-    """After twelve hours, by its button, and with the password that opened it; never moved on by pages that renew themselves."""
+    """A login ends after twelve hours, by its button and with its password; refreshing pages do not extend it."""
     browser = await operator.inside()
     for _ in range(11):
         operator.now_s += 3_600
@@ -380,7 +380,7 @@ async def test_the_login_leads_back_and_nowhere_else(operator: Operator) -> None
 
 
 async def test_a_neighbour_cannot_lock_the_operator_out() -> None:
-    """On a socket for both families IPv4 addresses are told apart as well: wrong tries of one make no other wait."""
+    """On a dual-stack socket IPv4 addresses are counted separately, so that one cannot lock another out."""
     hashed = hash_password("right-right-right")
     door = OperatorLogins(lambda: hashed, now_s=lambda: 0.0)
     for _ in range(FREE_TRIES):

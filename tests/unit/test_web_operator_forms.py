@@ -1,4 +1,4 @@
-"""The operator's forms: a charger is let in or sent away, notices are told; what is wrong stands beside its field."""
+"""The operator's forms approve and reject chargers and publish notices; each fault is shown beside its field."""
 
 from dataclasses import replace
 
@@ -71,7 +71,7 @@ async def test_a_charger_is_let_in_as_the_form_says(operator: Operator) -> None:
     ],
 )
 async def test_a_bad_field_is_named_and_nothing_is_done(operator: Operator, name: str, typed: str) -> None:
-    """The fault stands beside its field, and what was typed stays."""
+    """A fault is shown beside its field, entries are kept, and nothing is done."""
     browser = await operator.inside()
     await browser.get("/chargers/CP-9/approve")
     answer = await browser.send("/chargers/CP-9/approve", **{**APPROVAL, name: typed})
@@ -82,7 +82,7 @@ async def test_a_bad_field_is_named_and_nothing_is_done(operator: Operator, name
 
 
 async def test_where_the_daemon_may_not_write_the_command_is_told(operator: Operator) -> None:
-    """Faults and the filled-in command stand on the page, with the form as it was."""
+    """If the daemon cannot write, the page shows the faults and the filled-in command, with the form."""
     browser = await operator.inside()
     await browser.get("/chargers/CP-9/approve")
     operator.operator_port.answer = NotApproved(command="sudo edgegw charger approve CP-9 --rated-w 22000")
@@ -105,7 +105,7 @@ async def test_a_charger_that_told_no_evses_is_asked_about(operator: Operator) -
 
 
 async def test_a_charger_is_sent_away(operator: Operator) -> None:
-    """Once; one that is gone meanwhile is no fault."""
+    """A charger is rejected once; one that has gone meanwhile is no fault."""
     browser = await operator.inside()
     await browser.get("/chargers")
     assert (await browser.send("/chargers/CP-9/reject")).status == 200
@@ -117,7 +117,7 @@ async def test_a_charger_is_sent_away(operator: Operator) -> None:
 
 
 async def test_notices_are_told_and_withdrawn(operator: Operator) -> None:
-    """In both languages, until an instant of the station's time zone."""
+    """A notice is published in both languages until a local time, and withdrawn."""
     browser = await operator.inside()
     await browser.get("/notices")
     answer = await browser.send("/notices", **{**NOTICE, "until": "2026-06-10T18:30"})
@@ -141,7 +141,7 @@ async def test_notices_are_told_and_withdrawn(operator: Operator) -> None:
     ],
 )
 async def test_a_bad_notice_is_not_told(operator: Operator, name: str, typed: str) -> None:
-    """Neither empty nor endless texts, nor an end in the past."""
+    """An empty or too long notice, and one that ends in the past, are refused."""
     browser = await operator.inside()
     await browser.get("/notices")
     answer = await browser.send("/notices", **{**NOTICE, name: typed})
@@ -166,7 +166,7 @@ async def test_the_address_to_type_has_its_code(operator: Operator) -> None:
 
 
 async def test_refusals_speak_to_the_operator(operator: Operator) -> None:
-    """A form whose login has ended says so, and not what a driver would be told."""
+    """A form whose login has ended gets the operator's text, not the drivers'."""
     browser = await operator.inside()
     await browser.get("/notices")
     operator.now_s += 13 * 3_600

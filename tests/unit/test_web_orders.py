@@ -1,4 +1,4 @@
-"""From a wish to an order: forms, faults beside fields, quotes, one confirmation, one order."""
+"""Ordering: forms, faults beside fields, quotes, one confirmation, one order."""
 
 import asyncio
 from dataclasses import replace
@@ -99,7 +99,7 @@ async def test_a_form_begins_with_what_was_wanted_last(place: Place, aim: Aim, l
 
 @pytest.mark.parametrize("aim", list(Aim))
 async def test_ordering_asks_for_a_login(place: Place, aim: Aim) -> None:
-    """Who is not logged in is led to the login and comes back to the form; nothing is placed."""
+    """Without a login the form leads to the login and back; nothing is placed."""
     browser = place.browser()
     answer = await browser.get(f"/evse/BAY-1/{aim.value}")
     assert (answer.status, answer.headers["location"]) == (303, f"/login?next=/evse/BAY-1/{aim.value}")
@@ -158,7 +158,7 @@ async def test_a_wrong_energy_is_told_beside_its_field(place: Place, typed: str)
     ],
 )
 async def test_each_field_has_its_fault(place: Place, name: str, typed: str, told: str) -> None:
-    """What is wrong stands beside its own field; the others keep what was typed."""
+    """Each fault is shown beside its own field; other entries are kept."""
     browser = place.browser()
     await place.driver(browser)
     answer = await quoted(browser, Aim.SELL, **{name: typed})
@@ -222,7 +222,7 @@ async def test_a_plan_is_shown_before_it_is_accepted(place: Place, aim: Aim, hea
 
 
 async def test_what_is_unknown_is_said(place: Place) -> None:
-    """Without a state of charge there is no plan to be drawn, and the page says that the car must tell it."""
+    """Without a state of charge no plan is drawn, and the page says that the car must report it."""
     browser = place.browser()
     await place.driver(browser)
     answer = await quoted(browser, Aim.WORK, soc_told="")
@@ -235,7 +235,7 @@ async def test_what_is_unknown_is_said(place: Place) -> None:
 
 
 async def test_a_car_that_tells_needs_no_typing(place: Place) -> None:
-    """Where the driver's own session tells the state of charge, the field is gone and the plan begins with it."""
+    """If the driver's own session has the state of charge, the field is left out and the plan begins with it."""
     browser = place.browser()
     profile = await place.driver(browser)
     place.world.present = running(place.world.present, ordered(profile.member_id))
@@ -271,7 +271,7 @@ async def test_an_order_is_followed_before_the_station_took_it_in(place: Place) 
 
 @pytest.mark.parametrize("aim", list(Aim))
 async def test_a_confirmed_quote_is_one_order(place: Place, aim: Aim) -> None:
-    """What was quoted is placed under the form's own id; sent twice, before or after the station took it, it stays one."""
+    """A confirmed quote is placed under the form's id; sent twice, it stays one order."""
     browser = place.browser()
     profile = await place.driver(browser)
     fields = carried(await quoted(browser, aim))
@@ -310,7 +310,7 @@ class _Forgetful(FakeOffice):
 
 
 async def test_an_order_does_not_need_a_memory(place: Place) -> None:
-    """An office that cannot keep the choices costs nothing but them."""
+    """If the representative cannot store the choices, the order is still placed."""
     place.world.representative = _Forgetful()
     browser = place.browser()
     await place.driver(browser)
@@ -320,7 +320,7 @@ async def test_an_order_does_not_need_a_memory(place: Place) -> None:
 
 
 async def test_a_changed_price_is_shown_again(place: Place) -> None:
-    """When a price changed after the quote, nothing is ordered; the new quote stands there, and it can be confirmed."""
+    """If a price has changed since the quote, nothing is ordered; the new quote can be confirmed."""
     browser = place.browser()
     await place.driver(browser)
     fields = carried(await quoted(browser, Aim.CHARGE))
@@ -346,7 +346,7 @@ async def test_a_changed_wish_is_quoted_again(place: Place) -> None:
 
 
 async def test_a_point_taken_meanwhile_is_told(place: Place) -> None:
-    """Whoever comes first has it; the other one reads so, and has nothing to confirm."""
+    """If another driver has taken the EVSE meanwhile, the page says so and offers no confirmation."""
     browser = place.browser()
     await place.driver(browser)
     fields = carried(await quoted(browser, Aim.CHARGE))
@@ -361,7 +361,7 @@ async def test_a_point_taken_meanwhile_is_told(place: Place) -> None:
 
 
 async def test_nobody_can_name_anothers_order(place: Place) -> None:
-    """The same form field from another member, or for another charging point, is another order."""
+    """The same form id from another member, or for another EVSE, is another order."""
     names = set()
     for login, evse_id in (("mina", "BAY-1"), ("jun", "BAY-1"), ("sora", "BAY-2")):
         browser = place.browser()
@@ -393,7 +393,7 @@ async def test_without_tokens_there_is_a_way_to_some(place: Place) -> None:
 
 
 async def test_change_leads_back_with_everything(place: Place) -> None:
-    """From the quote back to the form nothing that was entered is lost."""
+    """`Change` leads from the quote back to the form with all entries."""
     browser = place.browser()
     await place.driver(browser)
     fields = carried(await quoted(browser, Aim.SELL, kwh="9.25"))
@@ -410,7 +410,7 @@ class _Away(FakeOffice):
 
 
 async def test_an_office_that_is_away_is_said(place: Place) -> None:
-    """Without an office there is no quote, and the page says that cards go on."""
+    """Without the representative there is no quote, and the page says that cards still work."""
     place.world.representative = _Away()
     browser = place.browser()
     await place.driver(browser)
@@ -428,7 +428,7 @@ async def test_placed_orders_are_remembered_for_a_while(
 
 
 async def test_presence_comes_first_where_it_is_asked_for(place: Place) -> None:
-    """With `presence_required` neither form nor quote nor confirmation is reached without the screen's code."""
+    """With `presence_required`, form, quote and confirmation need the screen's code."""
     place.world.settings = replace(place.world.settings, presence_required=True, screens=("192.0.2.1",))
     browser = place.browser()
     await place.driver(browser)
@@ -453,7 +453,7 @@ async def test_a_quote_without_its_form_leads_to_the_form(place: Place) -> None:
 
 
 async def test_one_member_cannot_have_all_plans_made() -> None:
-    """Beyond a few of its own that wait, a member is refused; another takes its turn."""
+    """A member with several waiting plans is refused another; other members are served."""
     shared = orders.Shared()
     entered: list[str] = []
 
