@@ -42,7 +42,7 @@ everywhere = pytest.mark.parametrize(
 
 @everywhere
 async def test_every_page_can_be_read_by_everybody(browser: Browser, device: Device, language: str) -> None:
-    """No page has a violation of WCAG 2.2 AA that axe can see, asks another host, or breaks its own policy."""
+    """No page violates a WCAG 2.2 AA rule that axe checks, requests another host, or violates its own policy."""
     drivers = Drivers(World())
     token = await somebody(drivers)
     assert set(drivers.pages) >= FOR_STRANGERS

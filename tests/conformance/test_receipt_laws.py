@@ -14,7 +14,7 @@ from tests.support.receipts_fake import FakeBook
 
 
 class Shelf(Protocol):
-    """A book, and what it is told."""
+    """A receipt book, and how a test adds to it."""
 
     @property
     def book(self) -> ReceiptBook:

@@ -184,7 +184,7 @@ async def test_more_than_there_is_cannot_be_sold(stage: Stage) -> None:
 
 @pytest.fixture(params=["fake", "local"])
 async def industry(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
-    """The office of an organisation whose members buy."""
+    """The representative of an organisation whose members buy."""
     if request.param == "fake":
         yield fake_stage("INDUSTRY")
     else:
@@ -197,7 +197,7 @@ async def industry(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
 @pytest.fixture(params=["fake", "local"])
 async def producers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stage]:
-    """The office of an organisation whose members generate."""
+    """The representative of an organisation whose members generate."""
     if request.param == "fake":
         yield fake_stage("PRODUCER")
     else:

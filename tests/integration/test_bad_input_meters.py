@@ -129,7 +129,7 @@ def with_words(words: list[int], at: int) -> Callable[[bytes, bytes], bytes]:
 
 
 def refuse_energy(request: bytes, right: bytes) -> bytes:
-    """The model and the serial are told, the energy is not."""
+    """Refuse to read the energy, but not model and serial."""
     return refusal(request, 2) if request[8:10] == b"\x50\x00" else right
 
 

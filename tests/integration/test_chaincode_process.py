@@ -1,4 +1,4 @@
-"""The chaincode service as a process on the wire: TLS, addresses it takes and refuses, killed, started again, told to end."""
+"""The chaincode service as a process: TLS, valid and invalid addresses, kill, restart and orderly end."""
 
 import asyncio
 import json

@@ -45,7 +45,7 @@ def mounted(folder: Path, size: str) -> str:
 
 @pytest.fixture
 def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A file system of 64 MiB, or as many as the test asks for."""
+    """A file system of 64 MiB, or of the size that the test sets."""
     folder = tmp_path / "disk"
     folder.mkdir()
     why_not = mounted(folder, getattr(request, "param", f"{SIZE_MIB}m"))

@@ -70,7 +70,7 @@ def _unit(meter_id: str, name: str, unit_id: int = 1, *, swapped: bool = False) 
 async def running(
     port: int, *units: UnitSettings, clock: StationClock | None = None, settings: BusSettings | None = None
 ) -> AsyncIterator[Station]:
-    """A bus that polls so rarely that only what the test asks for is read, unless settings say otherwise."""
+    """Return a bus that polls so rarely that it reads only what the test requests, unless settings are given."""
     settings = settings or PATIENT
     bus = MeterBus(clock or StationClock(), units, host="127.0.0.1", port=port, settings=settings)
     station = Station(bus)
@@ -94,7 +94,7 @@ async def meter(name: str, *, port: int = 0, serial: str = "4711") -> AsyncItera
 
 @asynccontextmanager
 async def raw_server(answer: Answer) -> AsyncIterator[int]:
-    """A TCP server that answers each Modbus TCP request with whatever bytes it is told; None hangs up."""
+    """A TCP server that answers each Modbus TCP request with the given bytes; None closes the connection."""
     writers: list[asyncio.StreamWriter] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -253,7 +253,7 @@ async def test_no_common_version(station: Station) -> None:
 async def test_a_charger_of_one_version(
     offered: Sequence[str] | None, version: str | None, close_code: int | None
 ) -> None:
-    """A charger whose version is configured speaks that one, offered or not named at all; another is closed with the reason."""
+    """A charger with a configured version gets that one, whether it offers it or none; with another it is closed."""
     logged: list[tuple[str, Mapping[str, object]]] = []
     charger = charger_settings("CP1", version="2.0.1")
     async with running(charger, log=lambda *entry: logged.append(entry)) as station:

@@ -48,7 +48,7 @@ async def station() -> AsyncIterator[Station]:
 
 
 class Recorder:
-    """What the charger was told, by action; the library calls the handlers of its subclasses."""
+    """The CALLs that the charger got, by action; the library calls the handlers of its subclasses."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -57,7 +57,7 @@ class Recorder:
 
 
 def profile_kind(profile: dict[str, Any]) -> str:
-    """The default of 0 W that every charger is given, told apart from a transaction's own profiles."""
+    """Return what distinguishes the default of 0 W, which every charger gets, from a transaction's profiles."""
     is_default = profile["charging_profile_purpose"] == "TxDefaultProfile"
     return "the default of 0 W" if is_default else "SetChargingProfile"
 
@@ -139,7 +139,7 @@ async def plugged(station: Station, kind: Any, offered: str) -> AsyncIterator[An
 
 
 async def told(charger: Any, action: str, count: int = 1) -> dict[str, Any]:
-    """The count-th CALL of an action that the charger was told, waited for."""
+    """Wait for the `count`-th CALL of an action that the charger got."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             found: list[dict[str, Any]] = [payload for name, payload in charger.told if name == action]
@@ -378,7 +378,7 @@ async def test_a_connected_charger_hears_of_another_sample_interval() -> None:
     """A reload's sample interval is sent to connected chargers too, and nothing else is sent again."""
 
     async def interval(socket: ClientConnection) -> str:
-        """The next interval that the station asks for; every CALL of it is accepted."""
+        """Accept every CALL, and return the sample interval of the next one that sets it."""
         async with asyncio.timeout(PATIENCE_S):
             async for text in socket:
                 frame = json.loads(text)

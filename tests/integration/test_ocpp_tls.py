@@ -108,7 +108,7 @@ async def raw(port: int | None, data: bytes) -> bytes:
 
 
 def greet(port: int | None, context: ssl.SSLContext) -> None:
-    """A handshake by hand: asyncio's client goes away without the alert that tells why."""
+    """A handshake by hand, because asyncio's client closes without the alert that has the reason."""
     with (
         socket.create_connection(("127.0.0.1", port or 0), timeout=PATIENCE_S) as connection,
         pytest.raises(ssl.SSLError),

@@ -95,7 +95,7 @@ class Yes:
         self._inbox.put(QueryAnswered(key=effect.key, result=None))
 
     def report(self, product: str, interval: int, energy_wh: int) -> None:
-        """Nobody listens."""
+        """Ignore the report."""
 
 
 @dataclass

@@ -45,7 +45,7 @@ PLACE = "M-GW1:0:import:1000"
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    """A peer with the market's contract, configured by nobody yet."""
+    """A peer with the market's contract, not configured yet."""
     from edgegw.peer import membership
 
     data = tmp_path_factory.mktemp("market")

@@ -52,7 +52,7 @@ def client(endpoint: str, crypto: Path, name: str) -> LedgerClient:
 
 
 async def configure(endpoint: str, crypto: Path) -> ClockMapping:
-    """The channel's constants with the run's time mapping, which stands still for the opening."""
+    """The channel's constants with the run's time mapping, whose clock does not advance during the set-up."""
     mapping = ClockMapping(
         monotonic_origin_ns=time.monotonic_ns() + STANDSTILL_S * SECOND_NS,
         utc_origin_ns=BEGIN_S * SECOND_NS,

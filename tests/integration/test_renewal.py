@@ -20,7 +20,7 @@ from tests.support.peer_process import PeerProcess, running_peer
 
 
 def renewable(peer: PeerProcess, told: list[str] | None = None) -> RenewableSigner:
-    """The gateway's identity; `told` gets what would be logged."""
+    """Return the gateway's identity; `told` records its renewals and rejections."""
     heard: list[str] = [] if told is None else told
     return RenewableSigner(
         peer.data / "crypto/EVUserMSP/gateway1",

@@ -53,7 +53,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Served]:
 
 
 async def post(place: Served, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
-    """One request as somebody else would write it: status, and the error."""
+    """Send one request with arbitrary content; return status and error."""
     port = int(place.url.rpartition(":")[2])
     context = ssl.create_default_context(cafile=place.ca_file)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
@@ -226,7 +226,7 @@ async def test_a_certificate_is_listed_by_its_hash_or_its_gateway(place: Served)
 
 
 class Follower:
-    """A station without chargers: what it learned and what it told."""
+    """A station without chargers: what it learned, and what it reported."""
 
     def __init__(self, place: Served, cache: Path, member: str = "EVUserMSP/gateway2") -> None:
         self.learned: list[Mapping[str, MemberTerms]] = []

@@ -1,4 +1,4 @@
-"""The representative as a process of its own, on the ledger of a station whose daemon asks it."""
+"""The representative as a separate process, on the ledger of a station whose daemon uses it."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""`firmware-sim charger` in the hands of somebody who tries a gateway out."""
+"""`firmware-sim charger` as a person runs it to try a gateway."""
 
 import asyncio
 import signal

@@ -137,7 +137,7 @@ async def test_a_remote_start_may_come_before_the_car(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.6", "2.0.1", "2.1"])
 async def test_allowing_a_transfer_does_no_harm(version: str) -> None:
-    """A charger that is told the allowed transfer, even with a wrong id, accepts the commands that follow."""
+    """A charger that gets the allowed transfer, even with a wrong id, accepts the commands that follow."""
     async with running(call_timeout_s=30.0) as station, simulated(station, version) as charger:
         started = await station.until(TransactionStarted)
 

@@ -9,7 +9,7 @@ SEEDS = range(4)
 
 
 def energy_of(universe: Universe) -> list[tuple[object, ...]]:
-    """What stands on the ledger, without ids that a rebuilt gateway would make anew."""
+    """Return the records on the ledger, without the ids that a rebuilt gateway would create again."""
     names = ("tradeId", "kind", "endWh", "interval", "price", "buyer", "seller")
     return sorted(tuple(trade[name] for name in names) for trade in universe.ledger.recorded())
 

@@ -12,7 +12,7 @@ OPEN_STATES = ("new", "endorsing", "prepared", "in_doubt")
 
 
 def is_waiting(rows: Mapping[str, str], *, function: str, state: str) -> bool:
-    """Whether a submission of `function` stands in `state` in what was committed."""
+    """Return whether a submission of `function` is in `state` in what was committed."""
     submissions = [json.loads(text) for key, text in rows.items() if key.startswith("submissions/")]
     return any(item["function"] == function and item["state"] == state for item in submissions)
 

@@ -72,7 +72,7 @@ class Killer:
 
 
 async def come_up(stage: Orchestrator) -> None:
-    """Wait until the daemon of this life has told of itself."""
+    """Wait until the restarted daemon has written its status."""
     while stage.status().get("pid") != stage.parts["daemon"].process.pid:
         assert now_s(stage) < local_s(LAST), "the machine was too slow to start the daemon again that often"
         await asyncio.sleep(0.05)

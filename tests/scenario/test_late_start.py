@@ -15,7 +15,7 @@ ALONE_S = 6.0  # real: by then chargers wait seconds between two attempts, each 
 
 @dataclass(slots=True)
 class Absence:
-    """The daemon dies when every card was accepted and no start was told, and comes back after the day's end."""
+    """The daemon dies after every card was accepted and before any start was sent, and returns after the day's end."""
 
     waiting: int = 0
 

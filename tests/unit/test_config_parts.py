@@ -1,4 +1,4 @@
-"""The configuration's parts: more chargers and meters in files of their own, each fault told at its own file and line."""
+"""The configuration's parts: further chargers and meters in separate files, each fault reported at its own file and line."""
 
 from pathlib import Path
 

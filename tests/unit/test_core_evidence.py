@@ -10,7 +10,7 @@ from tests.support.core_bench import Bench
 
 
 def running(**start: Any) -> Bench:
-    """A session that began, its charger's register at 5 000 Wh unless told otherwise."""
+    """Return a session with its charger's register at 5 000 Wh unless another is given."""
     bench = Bench()
     sample = ChargerSample(at_ns=bench.now_ns, import_wh=5_000)
     bench.start(**{"sample": sample, **start})

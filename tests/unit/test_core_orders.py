@@ -41,7 +41,7 @@ def an_order(**changes: Any) -> Order:
 
 
 def place(bench: Bench, **changes: Any) -> Order:
-    """Place it; the row as it stands after that."""
+    """Place an order and return its row."""
     order = an_order(**changes)
     bench.send(OrderPlaced(order=order, id_token=TOKEN))
     return bench.station.orders[order.order_id]

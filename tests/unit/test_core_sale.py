@@ -34,7 +34,7 @@ def parked() -> Bench:
 
 
 def cutting() -> Bench:
-    """... and its charger tells 70 % and satisfied."""
+    """Let the session's charger report 70 % and a satisfied car."""
     bench = parked()
     bench.update(soc_bp=7_000, charging_state=FULL)
     return bench

@@ -58,7 +58,7 @@ def test_a_start_is_answered_when_hold_and_reading_are_there() -> None:
 
 
 def test_a_seller_may_discharge() -> None:
-    """A 2.1 charger is told to allow discharging at the beginning of a seller's transaction only."""
+    """A 2.1 charger gets the permission to discharge at the beginning of a seller's transaction only."""
     bench = Bench()
     bench.active("sel")
     assert bench.of(AllowEnergyTransfer) == [

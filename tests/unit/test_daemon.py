@@ -25,7 +25,7 @@ from tests.unit.test_config_parts import CHARGER, MAIN
 
 
 class Parts:
-    """The daemon's parts as one double: what was told, in its order; `gate` holds the chargers' part back."""
+    """The daemon's parts as one fake, which records its calls in order; `gate` delays the chargers' part."""
 
     def __init__(self) -> None:
         self.told: list[str] = []

@@ -1,4 +1,4 @@
-"""The files of a development network: every key that the programs need is set, nothing stands twice, both versions."""
+"""A development network's files set every key that the programs need, without conflicts, for both versions of Fabric."""
 
 import re
 import socket

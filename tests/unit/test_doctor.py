@@ -219,7 +219,7 @@ PRESENT = {
 
 @contextmanager
 def daemon(run_dir: Path) -> Iterator[None]:
-    """A control socket that tells PRESENT, on a thread of its own."""
+    """A control socket that answers PRESENT, on a separate thread."""
     ready, over = threading.Event(), threading.Event()
 
     async def tell(_arguments: Mapping[str, Any]) -> object:

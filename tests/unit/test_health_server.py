@@ -1,4 +1,4 @@
-"""The health server: four paths, plain answers, and nothing for whoever comes by another name."""
+"""The health server has four paths with plain answers, and refuses requests under another host name."""
 
 import http.client
 import json

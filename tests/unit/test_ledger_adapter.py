@@ -42,7 +42,7 @@ SUBMIT = SubmitEnvelope(submission_id="s", tx_id="t", envelope_hex="ab", wait_ms
 
 
 class Client:
-    """Answers as told."""
+    """A fake client with the given answers."""
 
     def __init__(self) -> None:
         self.endorsing: Any = Signed(tx_id="t", envelope=b"\xab", result={"ok": 1})

@@ -13,7 +13,7 @@ LATE = CallFailure(code="DEADLINE_EXCEEDED", message="Deadline Exceeded")
 
 
 class Organisation:
-    """Two peers; each answers or fails as told, and every question is noted with its time."""
+    """Two peers that answer or fail as configured; every call is recorded with its time."""
 
     def __init__(self) -> None:
         self.now_s = 100.0

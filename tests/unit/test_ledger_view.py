@@ -275,7 +275,7 @@ Spoil = Callable[[common_pb2.Block], None]
 
 
 def at(offset: int, spoil: Spoil) -> Callable[[Peer, int], None]:
-    """Change the raw block that stands so far from the trade's own."""
+    """Return a change of the raw block at `offset` from the trade's block."""
 
     def change(peer: Peer, number: int) -> None:
         block = blocks.parse_block(peer.raw[number + offset])

@@ -1,4 +1,4 @@
-"""A library that stands for a device or a server is imported in few files, each of them listed, so that replacing it is small."""
+"""A library for a device or a server is imported in few, listed files, so that it can be replaced by a small change."""
 
 import ast
 from collections.abc import Iterator

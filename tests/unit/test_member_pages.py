@@ -1,4 +1,4 @@
-"""The members' pages of a representative: what their server is told, and that nothing about them ends the process."""
+"""A representative's members' pages: what their server is given, and that no fault of theirs ends the process."""
 
 from pathlib import Path
 from typing import Any

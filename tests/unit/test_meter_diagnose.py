@@ -18,7 +18,7 @@ SDM = named_profile("eastron-sdm630")
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a meter tells at one instant; `words` of the energy block replace what the model would show."""
+    """What a meter shows at one instant; `words` replace those of the energy block."""
 
     import_mwh: int
     power_w: int | None = 7_200

@@ -1,4 +1,4 @@
-"""Which addresses and units a scan asks, and how a meter's state is called."""
+"""Which addresses and units a scan reads, and the name of a meter's state."""
 
 import tomllib
 

@@ -1,4 +1,4 @@
-"""What the broker is told of a station: topics, states, events, and what Home Assistant makes of them."""
+"""What is published of a station: topics, states, events, and Home Assistant's discovery."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def states(bench: Bench) -> dict[str, Any]:
 
 
 def told(bench: Bench) -> list[Message]:
-    """What is told of all that the bench's station logged."""
+    """Return the published messages of everything that the bench's station logged."""
     logged = [effect for effect in bench.effects if isinstance(effect, LogEvent)]
     messages = [event_message(ROOT, item.name, item.fields, now_ns=bench.now_ns) for item in logged]
     return [message for message in messages if message is not None]

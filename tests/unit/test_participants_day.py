@@ -261,7 +261,7 @@ def test_settings_name_every_fault(tmp_path: Path) -> None:
 
 
 class Flaky:
-    """LedgerPort that fails as told before it answers."""
+    """A LedgerPort that raises the given faults before it answers."""
 
     def __init__(self, *faults: Exception) -> None:
         self.faults = list(faults)

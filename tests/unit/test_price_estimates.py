@@ -42,7 +42,7 @@ class Asked(FakeLedger):
 
 @dataclass
 class Bench:
-    """The duty between a ledger, a clock that stands, and a list in the place of the core."""
+    """The task between a fake ledger, a fixed clock, and a list in place of the core."""
 
     ledger: Asked = field(default_factory=Asked)
     clock: StoodClock = field(default_factory=StoodClock)
@@ -66,7 +66,7 @@ class Bench:
 
     @property
     def known(self) -> dict[str, int]:
-        """What the core was told last."""
+        """Return the last prices that the core got."""
         last = self.told[-1]
         assert isinstance(last, PricesEstimated)
         return dict(last.estimates)
@@ -160,7 +160,7 @@ async def test_what_nobody_posted_for_is_expected_as_the_days_before() -> None:
 
 
 async def test_a_ledger_that_fails_leaves_what_is_known() -> None:
-    """The round ends at once; the next one after a pause asks the same again."""
+    """If the ledger fails, the round ends at once and known prices are kept; the next one repeats the query."""
     bench = Bench()
     await bench.rounds(3)
     before = bench.known

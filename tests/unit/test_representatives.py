@@ -29,7 +29,7 @@ def place_of(folder: Path, msp_id: str = "ProducerMSP") -> RepresentativeFiles:
 
 
 def test_the_file_can_be_used_as_it_is_written(tmp_path: Path) -> None:
-    """Pages, exchange, ledger and the organisation's own store and key; a second writing keeps the key. Nobody else reads them."""
+    """The file has pages, exchange, ledger, store and key, and is private; writing it again keeps the key."""
     place = place_of(tmp_path)
     founded(place)
     key = read_secret(place.key_file)

@@ -1,4 +1,4 @@
-"""What the service manager is told, over a real datagram socket; and who feeds its watchdog."""
+"""Notifications to the service manager over a real datagram socket, and the watchdog."""
 
 import asyncio
 import contextlib

@@ -138,7 +138,7 @@ class Told:
         self.lines.append((level, {"name": name, **fields}))
 
     def look(self, free_permille: int) -> list[str]:
-        """The levels told by a look at a disk with so much free."""
+        """Return the levels that a check of a disk with this free space reports."""
         self.room = FreeSpace(total=GB, free=free_permille * GB // 1000)
         before = len(self.events)
         self.watch.tell(self.watch.look())

@@ -259,7 +259,7 @@ async def test_a_form_of_elsewhere_changes_nothing(world: World, browser: Browse
 
 
 async def test_the_profile_is_changed(world: World, browser: Browser) -> None:
-    """Name, contact and language are kept, and the page speaks the new language at once."""
+    """Name, contact and language are stored, and the page is in the new language at once."""
     profile = await browser.sign_up(world.representative)
     await browser.get("/profile")
     answer = await browser.send(

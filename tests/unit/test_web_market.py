@@ -1,4 +1,4 @@
-"""Producers' and industrial members' pages: each sells or buys its own, and sees nobody else's."""
+"""Producers' and industrial members' pages: each member sells or buys, and sees only its own."""
 
 import re
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ NASTY = "<script>alert(1)</script>"
 
 @dataclass
 class FakeBook:
-    """The book over the office's double."""
+    """The book over the fake representative."""
 
     representative: FakeOffice
     lot: Sequence[LotShown] = (LOT,)

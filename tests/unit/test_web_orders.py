@@ -443,7 +443,7 @@ async def test_presence_comes_first_where_it_is_asked_for(place: Place) -> None:
 
 
 async def test_a_quote_without_its_form_leads_to_the_form(place: Place) -> None:
-    """Changing the language on a quote asks for it without its form: the driver begins with the form, in that language."""
+    """A quote that is requested without its form leads to the form, in the requested language."""
     browser = place.browser()
     await place.driver(browser)
     for path in ("change", "confirm"):
