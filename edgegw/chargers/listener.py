@@ -219,7 +219,9 @@ async def listen(listener_context: ListenerContext, tls: Tls | None) -> AsyncIte
                 max_size=FRAME_BYTES_MAX,
                 server_header=None,
                 logger=logger,
-                create_connection=partial(_HandshakeConnection, context=listener_context, profile=PLAIN),  # type: ignore[arg-type]  # a factory is all it takes
+                create_connection=partial(
+                    _HandshakeConnection, listener_context=listener_context, profile=PLAIN
+                ),  # type: ignore[arg-type]  # a factory is all it takes
                 **limits,
             )
             server = await stack.enter_async_context(serving)
@@ -236,7 +238,9 @@ async def listen(listener_context: ListenerContext, tls: Tls | None) -> AsyncIte
                 max_size=FRAME_BYTES_MAX,
                 logger=logger,
             )
-            made = _HandshakeConnection(protocol, server, context=listener_context, profile=TLS, **limits)
+            made = _HandshakeConnection(
+                protocol, server, listener_context=listener_context, profile=TLS, **limits
+            )
             return made
 
         async with _TlsDoor(listener_context, tls, handshake, port=listener.tls.port) as port:
