@@ -1,10 +1,12 @@
-"""The token contract: pure, deterministic, hosted unchanged by the embedded peer and by a Fabric chaincode service.
+"""The token contract: pure and deterministic, run unchanged by the embedded peer and by a Fabric chaincode service.
 
-The map: `functions` is the way in (dispatch, roles); `stub` what a host provides; `world` the view of one call;
-`shapes` arguments and records to canonical JSON; `records` and `keys` the world state; `codes` the closed lists.
-Rules: `configuration` `members` `accounts` `positions` (held) `audit` · `tariffs` `periods` `prices` (formulas)
-`pricing` · `registry` `metering` `energy` · `offers` `slices` `holds` ·
-`trades` `transfers` (both on `deals` and `settlement`). Interface: docs/contract.md.
+`functions` is the entry point (dispatch table, roles); `stub` is what a host provides; `call_state` holds the state of
+one call; `codec` converts arguments and records to canonical JSON and back; `records` and `keys` define the world
+state; `codes` lists the refusal codes, reasons, roles and organisations.
+Rules: `configuration`; `members` `accounts` `positions` `audit`; `tariffs` `periods` `intervals` `price_formula`
+`price_records`; `registry` `metering` `energy`; `offers` `slices` `holds`; `trades` and `transfers`, both built on
+`trade_checks` and `settlement`.
+Source: docs/contract.md.
 """
 
 from edgegw.contract.codes import Code

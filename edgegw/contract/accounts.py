@@ -1,6 +1,7 @@
-"""Accounts: what a member has, tokens in and out through the exchange desk, credits swept, history.
+"""Keep members' accounts: balances, tokens minted and burned by the exchange desk, credits swept in, history.
 
-Decides that no account falls below zero. Available stands in the account, held in open positions, pending in credits.
+Decides that no account falls below zero. The account holds the available amount only; held amounts are in open
+positions, pending amounts in credits.
 Source: docs/contract.md, Equations; docs/ledger.md, Contention (sweep by named id, never by range).
 """
 
@@ -47,7 +48,7 @@ class Burn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """Arguments of `Sweep`: at most 200 credit ids, as `balanceOf` lists them."""
+    """Arguments of `Sweep`: at most 200 credit ids from the list that `balanceOf` returns."""
 
     member_id: Ident
     credit_ids: tuple[CreditId, ...]
@@ -55,7 +56,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryQuery:
-    """Arguments of `historyAPI`; `bookmark` as the last page gave it."""
+    """Arguments of `historyAPI`; `bookmark` comes from the previous page, empty for the first."""
 
     member_id: Ident
     page_size: PageSize = 50
@@ -64,7 +65,7 @@ class HistoryQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
-    """One unit's three places."""
+    """One unit's amounts by state: available, held in open positions, pending in credits."""
 
     available: Quantity
     held: Quantity
@@ -73,7 +74,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """Result of `balanceOf`."""
+    """Result of `balanceOf`: milli-token and Wh, and at most 200 ids of pending credits."""
 
     member_id: Ident
     tokens: Holding
@@ -84,7 +85,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swept:
-    """Result of `Sweep`: what moved in this transaction."""
+    """Result of `Sweep`: the number and sum of the credits this transaction moved into the account."""
 
     member_id: Ident
     credits: Count
@@ -94,14 +95,14 @@ class Swept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPage:
-    """Result of `historyAPI`, newest first; an empty bookmark is the end."""
+    """Result of `historyAPI`, newest first; an empty bookmark marks the last page."""
 
     entries: tuple[Entry, ...]
     bookmark: Bookmark
 
 
 def adjust(ledger: CallState, member_id: str, *, tokens: int = 0, energy: int = 0) -> None:
-    """Add to the member's available tokens and energy; a shortage refuses."""
+    """Add to the member's available milli-tokens and Wh; refuse if either would fall below zero."""
     account = account_of(ledger, member_id)
     after = replace(
         account,
@@ -118,17 +119,17 @@ def adjust(ledger: CallState, member_id: str, *, tokens: int = 0, energy: int = 
 
 
 def account_of(ledger: CallState, member_id: str) -> Account:
-    """The member's account; `UNKNOWN_MEMBER`."""
+    """Return the member's account; refuse with `UNKNOWN_MEMBER` if there is none."""
     return ledger.need(Account, keys.key("acc", member_id), Code.UNKNOWN_MEMBER)
 
 
 def mint(ledger: CallState, args: Mint) -> Exchanged:
-    """New tokens for a deposit."""
+    """Issue new tokens for a deposit, once per deposit reference."""
     return _exchange(ledger, "mint", ref=args.deposit_ref, member_id=args.member_id, tokens=args.amount)
 
 
 def burn(ledger: CallState, args: Burn) -> Exchanged:
-    """Tokens taken back for a payout. A suspended member may still be paid out."""
+    """Destroy tokens for a payout, once per payout reference. A suspended member may still be paid out."""
     return _exchange(ledger, "burn", ref=args.payout_ref, member_id=args.member_id, tokens=-args.amount)
 
 
@@ -156,7 +157,7 @@ def _exchange(ledger: CallState, verb: str, *, ref: str, member_id: str, tokens:
 
 
 def sweep(ledger: CallState, args: Sweep) -> Swept:
-    """Named credits into the account; an id that is gone was swept before."""
+    """Move the named credits into the account; skip ids that an earlier sweep has removed."""
     require_msp(ledger, member_of(ledger, args.member_id).msp)
     if len(args.credit_ids) > CREDITS_MAX:
         raise Refusal(Code.BAD_ARGUMENT, f"more than {CREDITS_MAX} credits")
@@ -173,7 +174,7 @@ def sweep(ledger: CallState, args: Sweep) -> Swept:
 
 
 def balance_of(ledger: CallState, args: MemberQuery) -> Balance:
-    """What the member has: for its organisation, auditors, the exchange desk, and for EV members any gateway."""
+    """Return the member's balance to its organisation, auditors, the exchange desk and, for EV members, any gateway."""
     member = member_of(ledger, args.member_id)
     if ledger.creator.role != EXCHANGE and not (ledger.creator.role == GATEWAY and member.kind == "EV"):
         require_reader(ledger, member)
@@ -190,7 +191,7 @@ def balance_of(ledger: CallState, args: MemberQuery) -> Balance:
 
 
 def pending_of(ledger: CallState, member_id: str) -> tuple[list[str], Sums]:
-    """Ids and sum of the member's credits that no sweep has named yet."""
+    """Return the ids and the sum of the member's credits that are not yet swept."""
     start = keys.prefix("cr", member_id)
     ids, tokens, energy = [], 0, 0
     for key, raw in ledger.scan(start):
@@ -201,7 +202,7 @@ def pending_of(ledger: CallState, member_id: str) -> tuple[list[str], Sums]:
 
 
 def history(ledger: CallState, args: HistoryQuery) -> HistoryPage:
-    """One page of the member's history."""
+    """Return one page of the member's history."""
     require_reader(ledger, member_of(ledger, args.member_id))
     start = keys.prefix("hist", args.member_id)
     after = start + args.bookmark if args.bookmark else ""

@@ -1,6 +1,6 @@
-"""Totals over the whole ledger, for everyone: the two sides of the token and the energy equation.
+"""Add up the whole ledger: both sides of the token equation and of the energy equation.
 
-Decides nothing; reads only. Source: docs/contract.md, Equations.
+Reads only; every role may call it. Source: docs/contract.md, Equations.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from edgegw.contract.records import Account, Credit, Exchanged, Flow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoArguments:
-    """Arguments of functions that take none beside the version."""
+    """Arguments of functions that take nothing but the version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Supply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenTotals(Supply):
-    """Supply and where it is."""
+    """The supply, divided into available, held and pending."""
 
     available: Quantity
     held: Quantity
@@ -38,7 +38,7 @@ class TokenTotals(Supply):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyTotals(Flow):
-    """Energy by source, place and sink, Wh."""
+    """Energy by source, state and sink, Wh."""
 
     available: Quantity
     held: Quantity
@@ -54,14 +54,14 @@ class Totals:
 
 
 def total_supply(ledger: CallState, _: NoArguments) -> Supply:
-    """Tokens issued and taken back."""
+    """Return the tokens minted, the tokens burned and the difference."""
     minted = _exchanged(ledger, "mint")
     burned = _exchanged(ledger, "burn")
     return Supply(supply=minted - burned, minted=minted, burned=burned)
 
 
 def audit_totals(ledger: CallState, args: NoArguments) -> Totals:
-    """All of it, added up anew from the records."""
+    """Return all totals, computed from the records on every call."""
     accounts = [unpack(Account, raw) for _, raw in ledger.scan(keys.prefix("acc"))]
     credits_ = [unpack(Credit, raw) for _, raw in ledger.scan(keys.prefix("cr"))]
     held = held_by(ledger)

@@ -1,7 +1,7 @@
-"""One call's view of the ledger: a write-once cache over the host's stub, ledger time, credits, flows, history.
+"""Hold the state of one call: a cache over the host's stub, ledger time, credits, energy flows and history.
 
-Decides when something is written: at `flush`, once per key, sorted; a refused call writes nothing. A read of a key
-written in this call comes from the cache, because a host never shows a transaction its own writes.
+Writes go to the stub at `flush`, once per key, in sorted order; a refused call writes nothing. A read of a key that
+this call wrote comes from the cache, because a host never returns a transaction's own writes.
 Source: docs/ledger.md, Determinism and Contention; Fabric documentation, Read-Write set semantics.
 """
 
@@ -20,7 +20,7 @@ SCAN_MAX = 100_000
 
 
 class CallState:
-    """What the functions of the contract see and do. `request` is the hash of this call's name, arguments, caller."""
+    """The contract functions' access to the ledger. `request` is the hash of the call's name, arguments and caller."""
 
     def __init__(self, stub: Stub, request: str) -> None:
         self._stub = stub
@@ -34,7 +34,7 @@ class CallState:
 
     @property
     def cfg(self) -> Config:
-        """The channel's constants; refuses before `Configure`."""
+        """The channel's constants; refuses with `NOT_CONFIGURED` before `Configure` has run."""
         cfg = self.read(Config, keys.CONFIG)
         if cfg is None:
             raise Refusal(Code.NOT_CONFIGURED, "the channel has no configuration")
@@ -42,53 +42,53 @@ class CallState:
 
     @property
     def now_ms(self) -> int:
-        """Ledger time: the transaction's timestamp, through the sandbox's time mapping where there is one."""
+        """Ledger time: the transaction's timestamp, converted by the sandbox's time mapping if one is configured."""
         mapping, at_ms = self.cfg.time, self._stub.timestamp_ms
         if mapping is None:
             return at_ms
         return mapping.ledger_origin_ms + max(0, at_ms - mapping.real_origin_ms) * mapping.speed
 
     def read(self, cls: type[T], key: str) -> T | None:
-        """The record at `key`, this call's own writes included."""
+        """Return the record at `key`, including what this call wrote, or None."""
         if key not in self._seen:
             raw = self._stub.get(key)
             self._seen[key] = None if raw is None else unpack(cls, raw)
         return cast("T | None", self._seen[key])
 
     def need(self, cls: type[T], key: str, code: Code) -> T:
-        """The record at `key`, or a refusal with `code`."""
+        """Return the record at `key`; refuse with `code` if there is none."""
         record = self.read(cls, key)
         if record is None:
             raise Refusal(code, key)
         return record
 
     def repeated(self, stored: Any, code: Code) -> None:
-        """Passes where the stored record was made by this same request; any other content is refused with `code`."""
+        """Refuse with `code` unless `stored` was written by an identical request (a client's retry)."""
         if stored.request != self.request:
             raise Refusal(code, "the id stands for other content")
 
     def write(self, key: str, record: Any) -> None:
-        """Set the record at `key` when the call ends well."""
+        """Set the record at `key` if the call succeeds."""
         self._seen[key] = self._written[key] = record
 
     def remove(self, key: str) -> None:
-        """Delete `key` when the call ends well."""
+        """Delete `key` if the call succeeds."""
         self._seen[key] = self._written[key] = None
 
     def mark(self, key: str) -> None:
-        """Write an index key whose name says everything."""
+        """Write an index key, which carries its information in its name."""
         self.write(key, Mark(tx_id=self.tx_id))
 
     def guard(self, name: str) -> None:
-        """Write a guard key: the transaction then needs all three organisations."""
+        """Write a guard key, so that the transaction needs an endorsement of all three organisations."""
         self.mark(keys.guard(name))
 
     def protect(self, key: str, msp_ids: tuple[str, ...]) -> None:
-        """Later writes of `key` need all of `msp_ids`."""
+        """Require an endorsement of each of `msp_ids` for later writes of `key`."""
         self._stub.set_policy(key, msp_ids)
 
     def scan(self, start: str, *, after: str = "", limit: int = SCAN_MAX) -> Iterator[tuple[str, bytes]]:
-        """Committed pairs whose key begins with `start`, ascending, from the first key beyond `after`."""
+        """Yield committed pairs whose key begins with `start`, ascending, beginning after key `after`."""
         first = after + "\x01" if after.startswith(start) else start
         return self._stub.scan(first, keys.end_of(start), limit)
 
@@ -98,13 +98,13 @@ class CallState:
         self._credits[member_id] = Credit(tokens=held.tokens + tokens, energy=held.energy + energy)
 
     def flow(self, **deltas_wh: int) -> None:
-        """Count energy that came from a source or went into a sink outside the accounts."""
+        """Add Wh to this transaction's sources and sinks outside the accounts, named as in `Flow`."""
         self._flow = replace(
             self._flow, **{name: getattr(self._flow, name) + wh for name, wh in deltas_wh.items()}
         )
 
     def history(self, member_id: str, entry: tuple[str, str], *, tokens: int = 0, energy: int = 0) -> None:
-        """A line in the member's history; `entry` is its type and id, the deltas change what the member owns."""
+        """Write a history entry; `entry` is its type and id, the deltas are the change of what the member owns."""
         kind, entry_id = entry
         now_ms = self.now_ms
         self.write(
@@ -115,7 +115,7 @@ class CallState:
         )
 
     def flush(self) -> bool:
-        """Hand everything to the host, each key once, sorted. False if there was nothing to write."""
+        """Pass all writes to the host, each key once, in sorted order; return whether there was anything to write."""
         for member_id, credit in self._credits.items():
             if credit.tokens or credit.energy:
                 self.write(keys.key("cr", member_id, self.tx_id, 0), credit)

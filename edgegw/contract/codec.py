@@ -1,8 +1,8 @@
-"""Shapes of arguments, records and results: strict canonical JSON to frozen dataclasses and back.
+"""Convert arguments, records and results between strict canonical JSON and frozen dataclasses.
 
-Decides what a well-formed value is (a strict decimal string, an id, a digest, a whole number) and nothing about
-the market. Field `start_wh` is `startWh` in JSON; a field that is None is absent. Quantities are decimal strings,
-because JSON numbers lose integers beyond 2^53. Source: docs/contract.md, Calling; RFC 8259 §6.
+Decides what a well-formed value is (a strict decimal string, an id, a digest, a whole number), never whether the
+market allows it. Field `start_wh` is `startWh` in JSON; a field that is None is absent. Quantities are decimal strings,
+because many JSON parsers lose integers beyond 2^53. Source: docs/contract.md, Calling; RFC 8259 §6.
 """
 
 import json
@@ -17,7 +17,7 @@ INTERVAL_S = 900
 
 
 class MalformedError(ValueError):
-    """A value that does not have the shape; the text names the field, never the value."""
+    """A value is not of the required type or form; the message names the field, never the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A string that matches `pattern` whole."""
+    """A string that fully matches `pattern`."""
 
     pattern: str
 
@@ -76,12 +76,12 @@ Period = Literal["light", "mid", "peak"]
 
 
 def dumps(value: Any) -> bytes:
-    """Canonical JSON: sorted keys, no spaces, UTF-8."""
+    """Return canonical JSON: sorted keys, no spaces, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def loads(raw: bytes | str) -> Any:
-    """JSON without floats, constants or repeated names; raises `MalformedError`."""
+    """Parse JSON; raise `MalformedError` on floats, `NaN` and `Infinity`, repeated names or a syntax error."""
     try:
         return json.loads(raw, parse_float=_refuse, parse_constant=_refuse, object_pairs_hook=_no_repeats)
     except (ValueError, RecursionError) as error:
@@ -100,27 +100,27 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def encode(value: Any) -> Any:
-    """The JSON form of a dataclass instance."""
+    """Return the JSON form of a dataclass instance."""
     return _encode(type(value), value)
 
 
 def pack(value: Any) -> bytes:
-    """Canonical JSON of a dataclass instance."""
+    """Return the canonical JSON of a dataclass instance."""
     return dumps(encode(value))
 
 
 def decode(cls: type[T], value: Any) -> T:
-    """An instance of the dataclass `cls` from its JSON form; raises `MalformedError`."""
+    """Return an instance of the dataclass `cls` from its JSON form; raise `MalformedError`."""
     return cast("T", _decode(cls, value, cls.__name__))
 
 
 def unpack(cls: type[T], raw: bytes) -> T:
-    """An instance of the dataclass `cls` from its canonical JSON."""
+    """Return an instance of the dataclass `cls` from its canonical JSON; raise `MalformedError`."""
     return decode(cls, loads(raw))
 
 
 def values(instance: Any) -> dict[str, Any]:
-    """A dataclass instance's fields by name, one level deep: what a record takes over from its arguments."""
+    """Return a dataclass instance's fields by name, one level deep, to build a record from its arguments."""
     return {member.name: getattr(instance, member.name) for member in _members(cast("type", type(instance)))}
 
 

@@ -1,6 +1,6 @@
-"""The closed lists of the contract: refusal codes, retail reasons, roles, organisations.
+"""List the contract's refusal codes, retail reasons, roles and organisations.
 
-Decides nothing; a code is a stable word that clients, books and auditors count. Source: docs/contract.md, Refusal codes.
+The lists are closed and their words stable: clients and auditors count them. Source: docs/contract.md, Refusal codes.
 """
 
 from enum import StrEnum
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Code(StrEnum):
-    """Why the contract refused. A refused call leaves nothing on the ledger."""
+    """Why the contract refused a call. A refused call writes nothing to the ledger."""
 
     # the call
     BAD_ARGUMENT = "BAD_ARGUMENT"
@@ -71,7 +71,7 @@ class Code(StrEnum):
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error; `invoke` turns it into status 500
-    """The contract says no: `code`, and a detail without addresses, times of day or personal facts."""
+    """The contract refuses a call: `code`, and a detail without addresses, times of day or personal data."""
 
     def __init__(self, code: Code, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -80,7 +80,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error; 
 
 
 class RetailReason(StrEnum):
-    """Why energy was sold at retail though a market exists."""
+    """Why energy was sold at the retail price instead of the market price."""
 
     PRICE_NOT_FIXED = "PRICE_NOT_FIXED"
     PRICE_WINDOW_EMPTY = "PRICE_WINDOW_EMPTY"
@@ -94,7 +94,7 @@ class RetailReason(StrEnum):
 CHECKED_REASONS = frozenset(
     {RetailReason.PRICE_NOT_FIXED, RetailReason.PRICE_WINDOW_EMPTY, RetailReason.NO_SLICE}
 )
-"""Reasons the contract can judge by itself: refused where market energy was there."""
+"""Reasons the contract verifies from its own state; it refuses them if market energy was available."""
 
 REPRESENTATIVE = "representative"
 GATEWAY = "gateway"

@@ -1,6 +1,6 @@
-"""The channel's constants: written once, before anything else, under a policy of all three organisations.
+"""Write the channel's constants: once, before anything else, endorsed by all three organisations.
 
-Decides defaults and which values fit together. Source: docs/contract.md, Time.
+Decides the defaults and which values may be combined. Source: docs/contract.md, Time.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from edgegw.contract.records import Config, TimeMapping
 
 DAY_S = 86_400
 LEAST_GAIN_MTOK = 500
-"""Half the rounding unit: below it a trade of 1 Wh could cost a side more than it gains."""
+"""The least gain, milli-token per kWh: half the rounding unit, so that rounding never exceeds a side's gain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Configure:
 
 
 def configure(ledger: CallState, args: Configure) -> Config:
-    """Write the constants and the guards, once."""
+    """Write the constants and the guard keys; a repeated identical request returns the stored constants."""
     stored = ledger.read(Config, keys.CONFIG)
     if stored is not None:
         ledger.repeated(stored, Code.ID_CONFLICT)

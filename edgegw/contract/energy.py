@@ -1,6 +1,6 @@
-"""What raises and trues energy accounts: generation readings of producers, attestations of cars; lots that expire.
+"""Set how much energy a member may sell: producers' generation lots, cars' attestations, expiry of lots.
 
-Decides how much energy a member may sell. Source: docs/contract.md, Functions.
+Source: docs/contract.md, Functions.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from edgegw.contract.records import Attestation, Lot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterGeneration:
-    """Arguments of `RegisterGeneration`: a plant meter's registers around one interval."""
+    """Arguments of `RegisterGeneration`: a plant meter's register at the start and end of one interval."""
 
     lot_id: Reference
     member_id: Ident
@@ -43,7 +43,7 @@ class RegisterGeneration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttestAvailability:
-    """Arguments of `AttestAvailability`; states of charge in basis points of the capacity."""
+    """Arguments of `AttestAvailability`; states of charge are basis points of the capacity."""
 
     attest_id: Reference
     member_id: Ident
@@ -62,12 +62,12 @@ class LotQuery:
 
 
 def lot_of(ledger: CallState, lot_id: str) -> Lot:
-    """The lot; `LOT_UNKNOWN`."""
+    """Return the lot; refuse with `LOT_UNKNOWN` if there is none."""
     return ledger.need(Lot, keys.key("lot", lot_id), Code.LOT_UNKNOWN)
 
 
 def register_generation(ledger: CallState, args: RegisterGeneration) -> Lot:
-    """A lot of generated energy in the producer's account."""
+    """Create a lot of generated energy and add it to the producer's account."""
     stored = ledger.read(Lot, keys.key("lot", args.lot_id))
     if stored is not None:
         ledger.repeated(stored, Code.ID_CONFLICT)
@@ -99,12 +99,12 @@ def register_generation(ledger: CallState, args: RegisterGeneration) -> Lot:
 
 
 def expire_lot(ledger: CallState, args: LotQuery) -> Lot:
-    """A lot past its expiry loses what stands in no offer."""
+    """Remove the energy of an expired lot that is not in an offer from the producer's account."""
     lot = lot_of(ledger, args.lot_id)
     require_msp(ledger, member_of(ledger, lot.member_id).msp)
     if ledger.now_ms < lot.expires_at * 1000:
         raise Refusal(Code.INTERVAL_OPEN, f"{args.lot_id} has not expired")
-    # A direct transfer takes energy from the account without naming a lot, so less may be there.
+    # A direct transfer takes energy from the account without naming a lot, so the account may hold less.
     wh = min(lot.free, account_of(ledger, lot.member_id).energy)
     if lot.free == 0:
         return lot
@@ -117,12 +117,12 @@ def expire_lot(ledger: CallState, args: LotQuery) -> Lot:
 
 
 def get_lot(ledger: CallState, args: LotQuery) -> Lot:
-    """The lot's record."""
+    """Return the lot's record."""
     return lot_of(ledger, args.lot_id)
 
 
 def attest_availability(ledger: CallState, args: AttestAvailability) -> Attestation:
-    """The car's account is trued, up or down, to what it can discharge."""
+    """Set the car's account to the energy it can discharge, up or down."""
     key = keys.key("att", args.attest_id)
     stored = ledger.read(Attestation, key)
     if stored is not None:

@@ -1,6 +1,6 @@
-"""The dispatch table and the one way in: who may call what, with which arguments, and what a refusal looks like.
+"""Dispatch a call: check the role, decode the arguments, run the function, turn a refusal into a response.
 
-Decides roles, argument shapes and versions; everything else is the functions'. Source: docs/contract.md.
+Decides roles, argument types and versions only; the functions decide the rest. Source: docs/contract.md.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,7 +45,7 @@ REP_OR_STATION = REP | STATION
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What runs, the shape of its arguments, who may call it, and the event's verb if it writes."""
+    """A function, the class of its arguments, the roles that may call it, and the event it sets if it writes."""
 
     run: Callable[[CallState, Any], Any]
     arguments: type
@@ -113,7 +113,10 @@ FUNCTIONS: dict[str, Function] = {
 
 
 def invoke(stub: Stub, function: str, args: Sequence[str]) -> Response:
-    """Run one function of the contract; a refusal writes nothing. Never raises for what a caller sent."""
+    """Run one function of the contract and return its response; a refusal writes nothing.
+
+    `args` is empty or holds one JSON object. Malformed input is a refusal, never an exception.
+    """
     try:
         return Response(status=200, payload=_run(stub, function, args))
     except Refusal as refusal:
@@ -140,7 +143,7 @@ def _run(stub: Stub, name: str, args: Sequence[str]) -> bytes:
 
 
 def _arguments(args: Sequence[str]) -> dict[str, Any]:
-    """The arguments beside the version."""
+    """Return the arguments without the version."""
     if len(args) > 1:
         raise Refusal(Code.BAD_ARGUMENT, "one JSON object, no more")
     try:
@@ -156,6 +159,6 @@ def _arguments(args: Sequence[str]) -> dict[str, Any]:
 
 
 def _request_hash(creator: Creator, name: str, given: dict[str, Any]) -> str:
-    """What must be equal for a repeated call to count as the same: the function, its arguments, who asks."""
+    """Return the hash of function, caller and arguments, which is equal for a repeated call."""
     who = [creator.msp_id, creator.role, creator.gateway_id]
     return sha256(dumps([name, who, given])).hexdigest()

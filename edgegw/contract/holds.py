@@ -1,6 +1,6 @@
-"""Holds: the driver's side of a session, tokens to charge or energy to sell, set apart until released.
+"""Hold a driver's tokens to charge, or energy to sell, for one session until they are released.
 
-Decides how much is held, who may draw and who may end it. Source: docs/ledger.md, Life of a session.
+Decides how much is held, who may draw from a hold and who may release it. Source: docs/ledger.md, Life of a session.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from edgegw.contract.records import Hold
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHold:
-    """Arguments of `Hold`. `limit_price` is the most a buyer pays per kWh, fee included, or the least a seller takes."""
+    """Arguments of `Hold`. `limit_price` is a buyer's maximum per kWh including the fee, or a seller's minimum."""
 
     hold_id: Reference
     member_id: Ident
@@ -37,12 +37,12 @@ class HoldQuery:
 
 
 def hold_of(ledger: CallState, hold_id: str) -> Hold:
-    """The hold; `HOLD_UNKNOWN`."""
+    """Return the hold; refuse with `HOLD_UNKNOWN` if there is none."""
     return ledger.need(Hold, keys.key("hold", hold_id), Code.HOLD_UNKNOWN)
 
 
 def open_hold(ledger: CallState, args: OpenHold) -> Hold:
-    """Tokens (cut to what is there) or energy (all or nothing) move from the account into a new hold."""
+    """Move tokens (at most what is available) or energy (all or nothing) from the account into a new hold."""
     stored = ledger.read(Hold, keys.key("hold", args.hold_id))
     if stored is not None:
         ledger.repeated(stored, Code.HOLD_EXISTS)
@@ -90,7 +90,10 @@ def _tokens_for(available: int, args: OpenHold) -> int:
 
 
 def release(ledger: CallState, args: HoldQuery) -> Hold:
-    """The rest goes back. By the hold's gateway at any time, by its organisation's representative after expiry."""
+    """Close the hold and return what is left of it to the account.
+
+    The hold's gateway may do so at any time, the representative of the member's organisation after expiry.
+    """
     hold = hold_of(ledger, args.hold_id)
     if ledger.creator.role == GATEWAY:
         require_own(ledger, hold)
@@ -113,13 +116,13 @@ def release(ledger: CallState, args: HoldQuery) -> Hold:
 
 
 def require_own(ledger: CallState, hold: Hold) -> None:
-    """The caller is the gateway that opened the hold."""
+    """Refuse unless the caller is the gateway that opened the hold."""
     if hold.gateway_id != ledger.creator.gateway_id:
         raise Refusal(Code.NOT_AUTHORISED, "the hold is another gateway's")
 
 
 def require_drawable(ledger: CallState, hold: Hold) -> None:
-    """The hold is open and not expired."""
+    """Refuse if the hold is closed or expired."""
     if hold.status == "CLOSED":
         raise Refusal(Code.HOLD_CLOSED, hold.hold_id)
     if ledger.now_ms >= hold.expires_at_ms:
@@ -127,12 +130,12 @@ def require_drawable(ledger: CallState, hold: Hold) -> None:
 
 
 def draw(hold: Hold, amount: int) -> Hold:
-    """The hold after `amount` was drawn."""
+    """Return the hold with `amount` drawn; refuse if less is left."""
     if amount > hold.left:
         raise Refusal(Code.EXCEEDS_HOLD, f"{amount} of {hold.left}")
     return replace(hold, drawn=hold.drawn + amount)
 
 
 def get_hold(ledger: CallState, args: HoldQuery) -> Hold:
-    """The hold's record."""
+    """Return the hold's record."""
     return hold_of(ledger, args.hold_id)

@@ -1,6 +1,6 @@
-"""Quarter hours against ledger time: aligned, not yet begun, over, recent enough.
+"""Check a quarter-hour interval against ledger time: aligned, not yet begun, recent enough.
 
-Decides whether an interval may be used for what a caller wants now. Source: docs/contract.md, Time.
+Source: docs/contract.md, Time.
 """
 
 from edgegw.contract.call_state import CallState
@@ -9,20 +9,20 @@ from edgegw.contract.codes import Code, Refusal
 
 
 def require_aligned(interval: int) -> None:
-    """An interval is named by the UTC epoch second of its start, a multiple of 900."""
+    """Refuse unless `interval`, the UTC epoch second of an interval's start, is a multiple of 900."""
     if interval % INTERVAL_S:
         raise Refusal(Code.INTERVAL_MISALIGNED, f"{interval} is no quarter hour")
 
 
 def require_before(ledger: CallState, interval: int) -> None:
-    """Ledger time lies before the interval."""
+    """Refuse unless the interval is aligned and has not begun in ledger time."""
     require_aligned(interval)
     if ledger.now_ms >= interval * 1000:
         raise Refusal(Code.INTERVAL_STARTED, f"{interval} has begun")
 
 
 def require_metered(ledger: CallState, interval: int) -> None:
-    """Energy metered in the interval may be recorded now: it has begun and the late window is open."""
+    """Refuse unless energy metered in the interval may be recorded now: it has begun and the late window is open."""
     require_aligned(interval)
     if ledger.now_ms < interval * 1000:
         raise Refusal(Code.INTERVAL_IN_FUTURE, f"{interval} has not begun")
@@ -31,5 +31,5 @@ def require_metered(ledger: CallState, interval: int) -> None:
 
 
 def cut_off_ms(ledger: CallState, start: int) -> int:
-    """Ledger time from which nothing more is posted for what starts at epoch second `start`."""
+    """Return the ledger time from which nothing more may be posted for what starts at epoch second `start`."""
     return (start - ledger.cfg.cutoff_s) * 1000

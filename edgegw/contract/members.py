@@ -1,6 +1,6 @@
-"""Who takes part: signing up, changing status, and the checks other functions make of a member.
+"""Sign up members, change their status, and check a member for other functions.
 
-Decides duplicates, optimistic versions and the member's organisation. Never sees a name or a card.
+Decides duplicates, optimistic versions and the member's organisation. Never receives a name or a card number.
 Source: docs/ledger.md, Who takes part; docs/contract.md, Functions.
 """
 
@@ -26,7 +26,7 @@ class SignUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """Arguments of `Update`."""
+    """Arguments of `Update`: `expected_version` is the stored version; None leaves a field unchanged."""
 
     member_id: Ident
     expected_version: Count
@@ -42,12 +42,12 @@ class MemberQuery:
 
 
 def member_of(ledger: CallState, member_id: str) -> Member:
-    """The member's record; `UNKNOWN_MEMBER`."""
+    """Return the member's record; refuse with `UNKNOWN_MEMBER` if there is none."""
     return ledger.need(Member, keys.key("mem", member_id), Code.UNKNOWN_MEMBER)
 
 
 def active(ledger: CallState, member_id: str, *kinds: str) -> Member:
-    """An active member of one of `kinds` (any, if none is named)."""
+    """Return the member; refuse unless it is active and of one of `kinds` (any kind if none is given)."""
     member = member_of(ledger, member_id)
     if member.status != "ACTIVE":
         raise Refusal(Code.MEMBER_INACTIVE, member_id)
@@ -57,19 +57,19 @@ def active(ledger: CallState, member_id: str, *kinds: str) -> Member:
 
 
 def require_msp(ledger: CallState, msp: str) -> None:
-    """The caller belongs to organisation `msp`."""
+    """Refuse unless the caller belongs to organisation `msp`."""
     if ledger.creator.msp_id != msp:
         raise Refusal(Code.WRONG_ORG, f"only {msp} may do this")
 
 
 def require_reader(ledger: CallState, member: Member) -> None:
-    """The caller may see the member's holdings: its own organisation, or an auditor."""
+    """Refuse unless the caller is an auditor or belongs to the member's organisation."""
     if ledger.creator.role != AUDITOR:
         require_msp(ledger, member.msp)
 
 
 def sign_up(ledger: CallState, args: SignUp) -> Member:
-    """A new member with an empty account."""
+    """Create a member with an empty account."""
     msp = KIND_MSP[args.kind]
     require_msp(ledger, msp)
     stored = ledger.read(Member, keys.key("mem", args.member_id))
@@ -101,7 +101,7 @@ def sign_up(ledger: CallState, args: SignUp) -> Member:
 
 
 def update(ledger: CallState, args: Update) -> Member:
-    """A changed commitment or status; leaving is final and deletes commitment and duplicate tag."""
+    """Change a member's commitment or status; leaving is final and deletes the commitment and the duplicate tag."""
     stored = member_of(ledger, args.member_id)
     require_msp(ledger, stored.msp)
     if stored.version == args.expected_version + 1 and stored.request == ledger.request:
@@ -128,7 +128,7 @@ def update(ledger: CallState, args: Update) -> Member:
 
 
 def get_member(ledger: CallState, args: MemberQuery) -> Member:
-    """The member's record, for its organisation and auditors."""
+    """Return the member's record to its organisation and to auditors."""
     member = member_of(ledger, args.member_id)
     require_reader(ledger, member)
     return member

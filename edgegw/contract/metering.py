@@ -1,6 +1,5 @@
-"""Register continuity: what a meter may have counted since it was last recorded.
+"""Check that a meter's register advances without overlap and within the meter's rated power.
 
-Decides that a register never passes a value twice and never faster than the meter's rating allows.
 Source: docs/contract.md, A line of RecordTrades.
 """
 
@@ -13,22 +12,25 @@ from edgegw.contract.records import Meter, Register
 
 
 def meter_of(ledger: CallState, meter_ref: str, epoch: int) -> Meter:
-    """The metering point; `METER_UNKNOWN`."""
+    """Return the meter of this epoch; refuse with `METER_UNKNOWN` if there is none."""
     return ledger.need(Meter, keys.key("met", meter_ref, epoch), Code.METER_UNKNOWN)
 
 
 def traded_key(meter: Meter, direction: Direction) -> str:
-    """Key of the register up to which energy was traded."""
+    """Return the key of the register value up to which energy is traded."""
     return keys.key("reg", meter.meter_ref, meter.epoch, direction)
 
 
 def generated_key(meter: Meter) -> str:
-    """Key of the register up to which a plant's generation was registered."""
+    """Return the key of the register value up to which a plant's generation is registered."""
     return keys.key("gen", meter.meter_ref, meter.epoch)
 
 
 def advance(ledger: CallState, meter: Meter, key: str, *, interval: int, span: tuple[int, int]) -> Register:
-    """The register at `key` after it counted from `span[0]` to `span[1]` Wh in `interval`; refuses what cannot be."""
+    """Return the register at `key` after it counted from `span[0]` to `span[1]` Wh in `interval`.
+
+    Refuses a range that is empty, overlaps the last recorded one, or exceeds 1.1 times the meter's rated power.
+    """
     start_wh, end_wh = span
     require_metered(ledger, interval)
     if end_wh <= start_wh:

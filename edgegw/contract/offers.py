@@ -1,7 +1,7 @@
-"""Standing offers: a producer's to sell, an industrial member's to buy.
+"""Open and close standing offers: a producer's to sell, an industrial member's to buy.
 
-Decides what stands behind an offer and where its rest goes.
-CHARGE offers are a producer's gross Wh out of one lot, DISCHARGE offers an industrial member's milli-token.
+Decides what backs an offer and where the rest goes when it closes. A CHARGE offer is backed by a producer's gross Wh
+from one lot, a DISCHARGE offer by an industrial member's milli-token.
 Source: docs/contract.md, Functions; docs/ledger.md, Life of a session.
 """
 
@@ -30,7 +30,10 @@ from edgegw.contract.records import Lot, Offer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeOffer:
-    """Arguments of `Offer`: `lot_id` and `wh` for CHARGE, `mtok` for DISCHARGE; valid for whole intervals within."""
+    """Arguments of `Offer`: `lot_id` and `wh` for CHARGE, `mtok` for DISCHARGE.
+
+    The offer is valid for the intervals that lie wholly between `valid_from` and `valid_to`.
+    """
 
     offer_id: Reference
     member_id: Ident
@@ -62,18 +65,18 @@ class OffersQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """Result of `ListOffers`: open, not past their end, something left; oldest lot first, then lot and offer id."""
+    """Result of `ListOffers`: open, valid, non-empty offers; oldest lot first, then by lot and offer id."""
 
     offers: tuple[Offer, ...]
 
 
 def offer_of(ledger: CallState, offer_id: str) -> Offer:
-    """The offer; `OFFER_UNKNOWN`."""
+    """Return the offer; refuse with `OFFER_UNKNOWN` if there is none."""
     return ledger.need(Offer, keys.key("offer", offer_id), Code.OFFER_UNKNOWN)
 
 
 def make_offer(ledger: CallState, args: MakeOffer) -> Offer:
-    """Energy or tokens move from the account behind a new offer."""
+    """Open an offer and move the energy or tokens that back it out of the account."""
     stored = ledger.read(Offer, keys.key("offer", args.offer_id))
     if stored is not None:
         ledger.repeated(stored, Code.ID_CONFLICT)
@@ -132,7 +135,7 @@ def _put_behind(ledger: CallState, args: MakeOffer) -> tuple[Lot | None, int]:
 
 
 def close_offer(ledger: CallState, args: OfferQuery) -> Offer:
-    """What no slice has goes back."""
+    """Close the offer and give back what no slice has reserved."""
     offer = offer_of(ledger, args.offer_id)
     require_msp(ledger, offer.msp)
     if offer.status == "CLOSED":
@@ -147,7 +150,7 @@ def close_offer(ledger: CallState, args: OfferQuery) -> Offer:
 
 
 def give_back(ledger: CallState, offer: Offer, amount: int) -> None:
-    """An offer's rest to the account; what an expired lot has left was exported unsold."""
+    """Return `amount` of an offer to its member; energy of an expired lot counts as exported unsold instead."""
     if offer.lot_id is None:
         adjust(ledger, offer.member_id, tokens=amount)
         return
@@ -163,12 +166,12 @@ def give_back(ledger: CallState, offer: Offer, amount: int) -> None:
 
 
 def get_offer(ledger: CallState, args: OfferQuery) -> Offer:
-    """The offer's record."""
+    """Return the offer's record."""
     return offer_of(ledger, args.offer_id)
 
 
 def list_offers(ledger: CallState, args: OffersQuery) -> Offers:
-    """What a gateway may reserve from, in the order in which it should."""
+    """Return the offers a gateway may reserve from, in the order in which it should use them."""
     start = keys.prefix("of", args.zone, args.product)
     found = [offer_of(ledger, key.removeprefix(start)) for key, _ in ledger.scan(start)]
     now_ms = ledger.now_ms

@@ -1,6 +1,6 @@
-"""Load periods of a tariff: which of light, mid and peak an instant falls in, by local day and season.
+"""Find a tariff's load period (light, mid or peak) for an instant, by local day and season.
 
-Decides from data alone (offset, months, holidays, hours); no time zone database, no clock.
+Uses the tariff's own data (offset, months, holidays, hours), never a time zone database or a clock.
 Source: docs/contract.md, PostTariff in full.
 """
 
@@ -20,7 +20,11 @@ Hours = dict[Period, tuple[tuple[Minute, ...], ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """Months of each season, and what Saturdays, Sundays and holidays change."""
+    """The months of each season, and the rules for Saturdays, Sundays and holidays.
+
+    `sunday` and `holiday` are the period of the whole day; `saturday_peak_as` replaces peak on Saturdays. Holidays are
+    ISO dates.
+    """
 
     seasons: dict[Ident, tuple[Month, ...]]
     holidays: tuple[LocalDate, ...] = ()
@@ -30,7 +34,7 @@ class Calendar:
 
 
 def season_and_period(calendar: Calendar, hours: dict[str, Hours], local_s: int) -> tuple[str, Period]:
-    """Season and load period of a local time, given as seconds since the epoch plus the tariff's offset."""
+    """Return season and load period of a local time, given as epoch seconds plus the tariff's UTC offset."""
     day, second = divmod(local_s, DAY_S)
     today = date.fromordinal(EPOCH_ORDINAL + day)
     season = next(name for name, months in calendar.seasons.items() if today.month in months)
@@ -48,7 +52,7 @@ def season_and_period(calendar: Calendar, hours: dict[str, Hours], local_s: int)
 
 
 def require_complete(calendar: Calendar, hours: dict[str, Hours]) -> None:
-    """Each month has one season, each season's hours cover the day once, on quarter hours."""
+    """Refuse unless each month has one season and each season's hours cover the day once, on quarter hours."""
     months = sorted(month for season in calendar.seasons.values() for month in season)
     if months != list(range(1, 13)):
         raise Refusal(Code.BAD_ARGUMENT, "the seasons do not share out the twelve months")

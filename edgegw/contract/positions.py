@@ -1,7 +1,7 @@
-"""What a member has given out of its account and not got back: open holds, offers and slices.
+"""Index a member's open holds, offers and slices, and add up what they hold.
 
-Decides what "held" means: the sum of what is left in open positions, found through the index
-`pos~member~kind~id`. Drawing from a position touches neither account nor index, so settling never contends.
+"Held" is the sum of what is left in open positions, found through the index `pos~member~kind~id`. Drawing from a
+position reads and writes neither account nor index, so settlements never contend for them.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ _CLASS: dict[str, type[Position]] = {"hold": Hold, "offer": Offer, "slice": Slic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """Milli-token and Wh."""
+    """Sums in milli-token (`tokens`) and Wh (`energy`)."""
 
     tokens: int
     energy: int
 
 
 def opened(ledger: CallState, position: Position) -> None:
-    """Index a position that just opened."""
+    """Add a new position to the index."""
     ledger.mark(_index(position))
 
 
 def closed(ledger: CallState, position: Position) -> None:
-    """Take a position that ended out of the index."""
+    """Remove a closed position from the index."""
     ledger.remove(_index(position))
 
 
@@ -42,14 +42,14 @@ def _index(position: Position) -> str:
 
 
 def held_by(ledger: CallState, member_id: str | None = None) -> Sums:
-    """What is left in the open positions of one member, or of all."""
+    """Return what is left in the open positions of one member, or of all members."""
     start = keys.prefix("pos") if member_id is None else keys.prefix("pos", member_id)
     tokens = energy = 0
     for key, _ in ledger.scan(start):
         _, _, kind, position_id = key.split("~")
         position = ledger.read(_CLASS[kind], keys.key(kind, position_id))
         assert position is not None, key
-        # A charging driver holds tokens, its seller energy; discharging it is the other way round.
+        # A charging driver holds tokens and the seller energy; when discharging it is the reverse.
         if (kind == "hold") == (position.product == CHARGE):
             tokens += position.left
         else:

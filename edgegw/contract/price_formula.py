@@ -1,7 +1,7 @@
-"""The price formulas, pure: bounds and posted energy in, a price or an empty window out.
+"""Compute an interval's price from its bounds and the posted energy, by `sdr-share/1` or `mmr/1`.
 
-Decides `sdr-share/1` (the scarcer side gets the larger part of the saving) and `mmr/1` (halves).
-Integers only; price in milli-token per kWh. Source: docs/ledger.md, Price; golden vectors in tests/golden.
+`sdr-share/1` gives the scarcer side the larger part of the saving, `mmr/1` half to each. Integers only; prices are
+milli-token per kWh. Source: docs/ledger.md, Price; golden vectors in tests/golden.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ HALF_PPM = PPM // 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What either side gets elsewhere, the fee, the least gain (all milli-token per kWh) and the clamp."""
+    """Floor and ceiling (prices elsewhere), fee and least gain, milli-token per kWh; clamp of the share in ppm."""
 
     floor: int
     ceiling: int
@@ -24,7 +24,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """The formula's result; `price` is None where the window is empty."""
+    """The formula's result: the demand share before and after the clamp; `price` is None if the window is empty."""
 
     raw_ppm: int
     w_ppm: int
@@ -32,7 +32,7 @@ class Quote:
 
 
 def quote(formula: str, window: Window, *, supply_wh: int, demand_wh: int) -> Quote:
-    """The price of an interval by `formula`, `sdr-share/1` or `mmr/1`."""
+    """Return the price of an interval by `formula`, which is `sdr-share/1` or `mmr/1`."""
     assert formula in {"sdr-share/1", "mmr/1"}
     posted_wh = supply_wh + demand_wh
     raw_ppm = HALF_PPM if formula == "mmr/1" or posted_wh == 0 else PPM * demand_wh // posted_wh

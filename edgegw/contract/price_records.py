@@ -1,6 +1,7 @@
-"""The stored price of a zone, product and interval: derived from what is on the ledger, fixed once, never changed.
+"""Derive, fix and read the price of a zone, product and interval.
 
-Decides when a price may be fixed; whoever asks cannot influence the result, since all inputs are read from state.
+Decides when a price may be fixed; a fixed price never changes. All inputs are read from the world state, so a caller
+cannot influence the result.
 Source: docs/ledger.md, Price.
 """
 
@@ -28,7 +29,7 @@ class PriceQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """What the tariff says of an interval: the buyer's alternative and where it comes from."""
+    """An interval's retail price by tariff (`ceiling`, milli-token per kWh), with the tariff and its load period."""
 
     tariff_id: str
     period: str
@@ -36,7 +37,7 @@ class Rate:
 
 
 def determine_cost(ledger: CallState, args: PriceQuery) -> PriceRecord:
-    """The fixed price, or a preview from what is posted so far; an empty window is refused."""
+    """Return the fixed price, or a preview from what is posted so far; refuse if the window is empty."""
     require_aligned(args.interval)
     record = stored_price(ledger, args) or _derive(ledger, args)
     if record.price is None:
@@ -45,7 +46,7 @@ def determine_cost(ledger: CallState, args: PriceQuery) -> PriceRecord:
 
 
 def fix_price(ledger: CallState, args: PriceQuery) -> PriceRecord:
-    """The interval's price record, made by the first call between cut-off and start."""
+    """Return the interval's price record; the first call between cut-off and interval start creates it."""
     require_aligned(args.interval)
     stored = stored_price(ledger, args)
     if stored is not None:
@@ -59,17 +60,17 @@ def fix_price(ledger: CallState, args: PriceQuery) -> PriceRecord:
 
 
 def get_price(ledger: CallState, args: PriceQuery) -> PriceRecord:
-    """The fixed record, one with `refusal` included."""
+    """Return the fixed record, even one with a `refusal`; refuse with `PRICE_NOT_FIXED` if there is none."""
     return ledger.need(PriceRecord, _key(args), Code.PRICE_NOT_FIXED)
 
 
 def stored_price(ledger: CallState, query: PriceQuery) -> PriceRecord | None:
-    """The fixed record, or None."""
+    """Return the fixed record, or None."""
     return ledger.read(PriceRecord, _key(query))
 
 
 def market_price(ledger: CallState, query: PriceQuery) -> tuple[PriceRecord, int]:
-    """The fixed record and its price; refuses where there is none."""
+    """Return the fixed record and its price; refuse if no price is fixed or the window is empty."""
     record = get_price(ledger, query)
     if record.price is None:
         raise Refusal(Code.PRICE_WINDOW_EMPTY, record.price_id)
@@ -77,7 +78,7 @@ def market_price(ledger: CallState, query: PriceQuery) -> tuple[PriceRecord, int
 
 
 def retail_rate(ledger: CallState, query: PriceQuery) -> Rate:
-    """The ceiling of an interval, at which retail energy is sold."""
+    """Return the tariff's ceiling of an interval, at which retail energy is sold."""
     tariff = tariff_at(ledger, query.zone, query.interval)
     season, period = season_and_period(tariff.calendar, tariff.periods, query.interval + tariff.utc_offset_s)
     return Rate(

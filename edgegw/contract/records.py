@@ -1,7 +1,7 @@
-"""The records of the world state that more than one module reads, one frozen dataclass each.
+"""Define the records of the world state that more than one module reads, one frozen dataclass each.
 
-Decides shapes only. An account holds what is available; what is held stands in the hold, offer or slice itself,
-and what is pending in credits, so that nothing is written down twice.
+An account stores only what is available. Held amounts are stored in the hold, offer or slice, pending amounts in
+credits, so that no amount is stored twice. Source: docs/contract.md, Records.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from edgegw.contract.codes import CHARGE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeMapping:
-    """A sandbox's accelerated time; it stands still before the real origin."""
+    """A sandbox's accelerated time; it does not advance before the real origin."""
 
     real_origin_ms: Millis
     ledger_origin_ms: Millis
@@ -41,7 +41,7 @@ class TimeMapping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The channel's constants, written once under the guard."""
+    """The channel's constants, written once under the guard key."""
 
     request: Digest
     channel: Ident
@@ -58,20 +58,20 @@ class Config:
     time: TimeMapping | None = None
 
     def loss_for(self, product: Product) -> int:
-        """Basis points lost between the seller's and the buyer's meter."""
+        """Return the basis points lost between the seller's and the buyer's meter."""
         return self.loss_bp if product == CHARGE else self.discharge_loss_bp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The value of guard and index keys: which transaction wrote it."""
+    """The value of guard and index keys: the transaction that wrote it."""
 
     tx_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A random id with a commitment; no personal fact. A member that left has neither commitment nor tag."""
+    """A random id with a commitment, without personal data. A member that left has neither commitment nor tag."""
 
     request: Digest
     member_id: Ident
@@ -85,7 +85,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pointer:
-    """A key that names a member: the duplicate check, the channel's supplier."""
+    """The value of a key that refers to a member: for the duplicate check and the channel's supplier."""
 
     member_id: Ident
 
@@ -102,7 +102,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credit:
-    """A blind credit: written without reading the account, swept later by its id."""
+    """An amount for a member, written without reading the account and swept into it later by its id."""
 
     tokens: Quantity
     energy: Quantity
@@ -123,7 +123,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A line of a member's history; the deltas sum up to what the member owns, held and pending included."""
+    """An entry of a member's history; the deltas add up to what the member owns, including held and pending."""
 
     type: str
     id: str
@@ -135,7 +135,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
-    """A metering point for one epoch of its register. An `EVSE` meter has a gateway."""
+    """A metering point for one epoch of its register. A meter of kind `EVSE` has a gateway."""
 
     request: Digest
     meter_ref: Ident
@@ -148,7 +148,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """Where a meter's register stood after the last recorded energy, and how much of it fell in `interval`."""
+    """A meter's register after the last recorded energy, and how much of it was counted in `interval`."""
 
     wh: Quantity
     interval: Seconds
@@ -157,7 +157,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """Energy a producer's meter counted in one interval; `free` is what stands in no offer."""
+    """Energy a producer's meter counted in one interval; `free` is the part that is in no offer."""
 
     request: Digest
     lot_id: Reference
@@ -200,7 +200,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What one gateway may draw of an offer in one interval; units as in its offer."""
+    """The part of an offer that one gateway may draw in one interval; units as in the offer."""
 
     request: Digest
     slice_id: Reference
@@ -225,7 +225,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A driver's side of a session: milli-token for CHARGE, gross Wh for DISCHARGE."""
+    """A driver's reservation for a session: milli-token for CHARGE, gross Wh for DISCHARGE."""
 
     request: Digest
     hold_id: Reference
@@ -251,7 +251,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one organisation posted for its own side of an interval."""
+    """The energy one organisation posted for its side of an interval."""
 
     msp: str
     side: Literal["supply", "demand"]
@@ -261,7 +261,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceRecord:
-    """A price with every input it was made of; `refusal` stands in for `price` where the window is empty."""
+    """A price with all inputs it was computed from; `refusal` is set instead of `price` if the window is empty."""
 
     price_id: Reference
     formula: str
@@ -291,7 +291,7 @@ class PriceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trade:
-    """Metered energy that changed hands. The buyer paid `amount + fee`; the seller gave `gross` Wh."""
+    """A trade of metered energy: the buyer paid `amount + fee` milli-token, the seller gave `gross` Wh."""
 
     trade_id: Reference
     kind: Literal["MARKET", "RETAIL", "DIRECT"]
@@ -323,7 +323,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attestation:
-    """A car's dischargeable energy as its gateway measured it, and how the account was trued to it."""
+    """A car's dischargeable energy as its gateway measured it, and the account's energy before it was set to that."""
 
     request: Digest
     attest_id: Reference
@@ -340,7 +340,7 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanged:
-    """Tokens minted or burned against one deposit or payout."""
+    """Tokens minted for one deposit or burned for one payout."""
 
     request: Digest
     ref: Reference

@@ -1,6 +1,6 @@
-"""What stands on the ground: stations, gateways, meters; and where to find a station.
+"""Register stations, gateways and meters, and find stations by geohash.
 
-Decides who may register what. New gateways and meters need all three organisations (guard keys).
+Decides who may register what. A new gateway or meter needs an endorsement of all three organisations (guard keys).
 Source: docs/contract.md, Functions; docs/ledger.md, Who takes part.
 """
 
@@ -30,7 +30,7 @@ from edgegw.contract.records import Meter, Register
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterStation:
-    """Arguments of `RegisterStation`; `evses` is how many."""
+    """Arguments of `RegisterStation`; `evses` is the number of EVSEs."""
 
     station_id: Ident
     zone: Ident
@@ -66,7 +66,7 @@ class GatewayRecord(RegisterGateway):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterMeter:
-    """Arguments of `RegisterMeter`: the registers are what the meter shows when its epoch begins."""
+    """Arguments of `RegisterMeter`; the registers are the meter's readings when its epoch begins."""
 
     meter_ref: Ident
     epoch: Epoch
@@ -80,7 +80,7 @@ class RegisterMeter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationQuery:
-    """Arguments of `FindStations`; without a product, stations of any."""
+    """Arguments of `FindStations`; without a product, it finds stations for either."""
 
     geohash: Geohash
     product: Product | None = None
@@ -90,14 +90,14 @@ class StationQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationPage:
-    """Result of `FindStations`, by geohash (finer ones first) and id; an empty bookmark is the end."""
+    """Result of `FindStations`, by geohash (finer ones first) and id; an empty bookmark marks the last page."""
 
     stations: tuple[StationRecord, ...]
     bookmark: Bookmark
 
 
 def register_station(ledger: CallState, args: RegisterStation) -> StationRecord:
-    """A station and where it stands, coarsely."""
+    """Register a station with its approximate location."""
     key = keys.key("st", args.station_id)
     stored = ledger.read(StationRecord, key)
     if stored is not None:
@@ -110,7 +110,7 @@ def register_station(ledger: CallState, args: RegisterStation) -> StationRecord:
 
 
 def register_gateway(ledger: CallState, args: RegisterGateway) -> GatewayRecord:
-    """A gateway of the EV users' organisation."""
+    """Register a gateway of the EV users' organisation."""
     require_msp(ledger, EV_MSP)
     key = keys.key("gw", args.gateway_id)
     stored = ledger.read(GatewayRecord, key)
@@ -124,7 +124,7 @@ def register_gateway(ledger: CallState, args: RegisterGateway) -> GatewayRecord:
 
 
 def register_meter(ledger: CallState, args: RegisterMeter) -> Meter:
-    """A metering point with its starting registers; an EVSE's belongs to a registered gateway."""
+    """Register a metering point with its initial registers; an EVSE's meter belongs to a registered gateway."""
     if ledger.creator.role == GATEWAY and args.gateway_id != ledger.creator.gateway_id:
         raise Refusal(Code.NOT_AUTHORISED, "a gateway registers its own meters")
     key = keys.key("met", args.meter_ref, args.epoch)
@@ -160,7 +160,7 @@ def register_meter(ledger: CallState, args: RegisterMeter) -> Meter:
 
 
 def find_stations(ledger: CallState, args: StationQuery) -> StationPage:
-    """Stations whose geohash begins with the one given."""
+    """Return the stations whose geohash begins with the one given."""
     start = keys.key("geo", args.geohash)
     found: list[StationRecord] = []
     last = ""

@@ -1,6 +1,7 @@
-"""Settling a trade whose parties have paid: trade record, register, credits, energy flows, both histories.
+"""Settle a trade whose parties have paid: write the trade, the register, credits, energy flows and both histories.
 
-Decides where each milli-token and Wh of a trade goes; all of it is written blind. Source: docs/ledger.md, Units and Contention.
+Decides where each milli-token and Wh of a trade goes. Writes without reading accounts. Source: docs/ledger.md, Units
+and Contention.
 """
 
 from edgegw.contract import keys
@@ -11,7 +12,7 @@ from edgegw.contract.records import Meter, Register, Trade
 
 
 def settle(ledger: CallState, trade: Trade, *, meter: Meter, register: Register) -> None:
-    """Write the trade; what the buyer paid and the seller gave has been taken from them before."""
+    """Write the trade; the caller has already taken what the buyer pays and the seller gives."""
     ledger.write(keys.key("trade", trade.trade_id), trade)
     ledger.write(traded_key(meter, trade.direction), register)
     received_wh = trade.wh if trade.product == CHARGE else 0

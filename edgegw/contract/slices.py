@@ -1,6 +1,6 @@
-"""Slices: what one gateway may draw of one offer in one interval.
+"""Reserve and return slices: the part of an offer that one gateway may draw in one interval.
 
-Decides who may reserve how much and until when, and that the rest returns. Source: docs/ledger.md, Life of a session.
+Decides who may reserve how much and until when, and when the rest returns. Source: docs/ledger.md, Life of a session.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve:
-    """Arguments of `Reserve`; `amount` in gross Wh or milli-token, as the offer."""
+    """Arguments of `Reserve`; `amount` is in the offer's unit, gross Wh or milli-token."""
 
     slice_id: Reference
     offer_id: Reference
@@ -38,18 +38,18 @@ class SliceQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayUse:
-    """What one gateway has reserved of an offer for intervals of one UTC day, Wh, less what it returned."""
+    """The Wh one gateway has reserved of an offer for intervals of one UTC day, less what it returned."""
 
     wh: Quantity
 
 
 def slice_of(ledger: CallState, slice_id: str) -> Slice:
-    """The slice; `SLICE_UNKNOWN`."""
+    """Return the slice; refuse with `SLICE_UNKNOWN` if there is none."""
     return ledger.need(Slice, keys.key("slice", slice_id), Code.SLICE_UNKNOWN)
 
 
 def reserve(ledger: CallState, args: Reserve) -> Slice:
-    """The calling gateway's own part of an offer for one interval that has not begun."""
+    """Reserve part of an offer for the calling gateway, for one interval that has not begun."""
     stored = ledger.read(Slice, keys.key("slice", args.slice_id))
     if stored is not None:
         ledger.repeated(stored, Code.ID_CONFLICT)
@@ -95,7 +95,7 @@ def _require_on_offer(offer: Offer, args: Reserve) -> None:
 
 
 def _use_day(ledger: CallState, offer: Offer, slice_: Slice, *, amount: int) -> None:
-    """Count `amount` (negative: returned) against the offer's cap for this gateway and day."""
+    """Count `amount` (negative when returned) against the offer's cap for this gateway and day."""
     key = keys.key("cap", offer.offer_id, slice_.gateway_id, keys.wide(slice_.interval // DAY_S))
     used = ledger.read(DayUse, key) or DayUse(wh=0)
     wh = amount if offer.product == CHARGE else amount * 1000 // offer.limit_price
@@ -105,7 +105,11 @@ def _use_day(ledger: CallState, offer: Offer, slice_: Slice, *, amount: int) -> 
 
 
 def return_slice(ledger: CallState, args: SliceQuery) -> Slice:
-    """After its interval a slice's rest goes back; a dead gateway's, by its offerer once holds have expired too."""
+    """Return what is left of a slice to its offer once the interval is over.
+
+    The slice's gateway may do so at once; the offering member's representative, for a gateway that no longer runs,
+    after the hold expiry time in addition.
+    """
     slice_ = slice_of(ledger, args.slice_id)
     offer = offer_of(ledger, slice_.offer_id)
     over_ms = (slice_.interval + INTERVAL_S) * 1000
@@ -132,7 +136,7 @@ def return_slice(ledger: CallState, args: SliceQuery) -> Slice:
 
 
 def draw(slice_: Slice, amount: int) -> Slice:
-    """The slice after `amount` was drawn."""
+    """Return the slice with `amount` drawn; refuse if it was returned or less is left."""
     if slice_.status == "RETURNED":
         raise Refusal(Code.SLICE_CLOSED, slice_.slice_id)
     if amount > slice_.left:
@@ -141,7 +145,7 @@ def draw(slice_: Slice, amount: int) -> Slice:
 
 
 def slices_of(ledger: CallState, gateway_id: str, where: PriceQuery) -> list[Slice]:
-    """A gateway's slices of one zone, product and interval."""
+    """Return a gateway's slices of one zone, product and interval."""
     start = _slices_prefix(gateway_id, where)
     return [slice_of(ledger, key.removeprefix(start)) for key, _ in ledger.scan(start)]
 
@@ -151,5 +155,5 @@ def _slices_prefix(gateway_id: str, where: PriceQuery | Slice) -> str:
 
 
 def get_slice(ledger: CallState, args: SliceQuery) -> Slice:
-    """The slice's record."""
+    """Return the slice's record."""
     return slice_of(ledger, args.slice_id)

@@ -1,7 +1,7 @@
-"""What a host gives the contract, and what it gets back. The only door between rules and peer.
+"""Define the interface between the contract and its host: the stub, the caller's identity, the response.
 
-Decides nothing. A `get` returns committed state only, never this transaction's own `put`.
-Source: Fabric's ChaincodeStubInterface, cut to what the rules need.
+A `get` returns committed state only, never this transaction's own `put`.
+Source: Fabric's ChaincodeStubInterface, reduced to what the contract needs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Creator:
-    """The submitting identity as its certificate says. `gateway_id` is empty but for role `gateway`."""
+    """The submitting identity from its certificate. `gateway_id` is empty except for role `gateway`."""
 
     msp_id: str
     role: str
@@ -21,7 +21,7 @@ class Creator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """200 with a canonical-JSON payload, or 500 with `CODE: detail`."""
+    """Status 200 with a payload of canonical JSON, or 500 with the message `CODE: detail`."""
 
     status: int
     message: str = ""
@@ -37,14 +37,14 @@ class Stub(Protocol):
 
     @property
     def timestamp_ms(self) -> int:
-        """The client's transaction time, UTC epoch milliseconds; the host bounds it."""
+        """The client's transaction time, UTC epoch milliseconds; the host limits its deviation."""
 
     @property
     def creator(self) -> Creator:
-        """Who submitted."""
+        """The submitting identity."""
 
     def get(self, key: str) -> bytes | None:
-        """Committed value of `key`, or None."""
+        """Return the committed value of `key`, or None."""
 
     def put(self, key: str, value: bytes) -> None:
         """Write `key` when the transaction commits."""
@@ -53,10 +53,10 @@ class Stub(Protocol):
         """Remove `key` when the transaction commits."""
 
     def scan(self, start: str, end: str, limit: int) -> Iterator[tuple[str, bytes]]:
-        """At most `limit` committed pairs with start <= key < end, ascending."""
+        """Yield at most `limit` committed pairs with start <= key < end, ascending."""
 
     def set_policy(self, key: str, msp_ids: Sequence[str]) -> None:
-        """Later writes of `key` need an endorsement of each of `msp_ids`."""
+        """Require an endorsement of each of `msp_ids` for later writes of `key`."""
 
     def set_event(self, name: str, payload: bytes) -> None:
-        """The transaction's event; a second call replaces the first."""
+        """Set the transaction's event; a second call replaces the first."""

@@ -1,7 +1,7 @@
-"""What the price is made from: dated tariffs, hourly floors, posted supply and demand.
+"""Post and look up the inputs of a price: dated tariffs, hourly floors, supply and demand.
 
-Decides who may post what and until when. A tariff is never edited, only superseded; after the cut-off nothing
-an interval's price is made of can change. Source: docs/contract.md, PostTariff in full; docs/ledger.md, Price.
+Decides who may post what and until when. A tariff is never edited, only superseded; after the cut-off no input of
+an interval's price can change. Source: docs/contract.md, PostTariff in full; docs/ledger.md, Price.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ Rates = dict[Product, dict[Ident, dict[Period, Price]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostTariff:
-    """Arguments of `PostTariff`. Hours are spans of minutes of the local day; rates are by product, season, period."""
+    """Arguments of `PostTariff`. Hours are ranges of minutes of the local day; rates are by product, season, period."""
 
     tariff_id: Reference
     zone: Ident
@@ -62,7 +62,7 @@ class Tariff(PostTariff):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostFloor:
-    """Arguments of `PostFloor`: what sellers get elsewhere in one hour."""
+    """Arguments of `PostFloor`: the price sellers get elsewhere in one hour."""
 
     zone: Ident
     product: Product
@@ -79,7 +79,7 @@ class Floor(PostFloor):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostLoad:
-    """Arguments of `PostLoad`: the caller's own side of one interval."""
+    """Arguments of `PostLoad`: the energy of the caller's own side of one interval."""
 
     zone: Ident
     product: Product
@@ -88,7 +88,7 @@ class PostLoad:
 
 
 def post_tariff(ledger: CallState, args: PostTariff) -> Tariff:
-    """A dated tariff; only a zone's first may begin in the past."""
+    """Store a dated tariff; only a zone's first one may begin in the past."""
     by_id = keys.key("tariffid", args.tariff_id)
     stored = ledger.read(Tariff, by_id)
     if stored is not None:
@@ -123,12 +123,12 @@ def _require_rates(rates: Rates, calendar: Calendar) -> None:
 
 
 def tariffs_of(ledger: CallState, zone: str) -> list[Tariff]:
-    """The zone's tariffs, oldest first."""
+    """Return the zone's tariffs, oldest first."""
     return [unpack(Tariff, raw) for _, raw in ledger.scan(keys.prefix("tariff", zone))]
 
 
 def tariff_at(ledger: CallState, zone: str, at_s: int) -> Tariff:
-    """The tariff in force at an instant; `NO_TARIFF`."""
+    """Return the tariff in force at an instant; refuse with `NO_TARIFF` if there is none."""
     in_force = [tariff for tariff in tariffs_of(ledger, zone) if tariff.effective_from <= at_s]
     if not in_force:
         raise Refusal(Code.NO_TARIFF, zone)
@@ -136,7 +136,7 @@ def tariff_at(ledger: CallState, zone: str, at_s: int) -> Tariff:
 
 
 def post_floor(ledger: CallState, args: PostFloor) -> Floor:
-    """The hour's floor, until the cut-off of its first interval; the last one counts."""
+    """Store an hour's floor until the cut-off of its first interval; a later call replaces it."""
     if args.hour % HOUR_S:
         raise Refusal(Code.INTERVAL_MISALIGNED, f"{args.hour} is no full hour")
     _require_open(ledger, args.hour)
@@ -150,14 +150,14 @@ def post_floor(ledger: CallState, args: PostFloor) -> Floor:
 
 
 def floor_at(ledger: CallState, zone: str, product: Product, *, at_s: int) -> int | None:
-    """The posted floor of the hour that holds an instant, if there is one."""
+    """Return the posted floor of the hour that contains an instant, or None."""
     hour = at_s // HOUR_S * HOUR_S
     posted = ledger.read(Floor, keys.key("floor", zone, product, keys.wide(hour)))
     return None if posted is None else posted.floor
 
 
 def post_load(ledger: CallState, args: PostLoad) -> Load:
-    """The caller's organisation's own side of an interval, until the cut-off; the last one counts."""
+    """Store the energy of the caller's side of an interval until the cut-off; a later call replaces it."""
     require_aligned(args.interval)
     msp = ledger.creator.msp_id
     side = next((side for side, poster in SIDES[args.product].items() if poster == msp), None)
@@ -174,7 +174,7 @@ def post_load(ledger: CallState, args: PostLoad) -> Load:
 
 
 def loads_at(ledger: CallState, zone: str, product: Product, *, interval: int) -> tuple[Load, ...]:
-    """What was posted for an interval, by organisation; an organisation that posted nothing is absent."""
+    """Return what was posted for an interval, by organisation; an organisation that posted nothing is absent."""
     found = (
         ledger.read(Load, keys.key("load", zone, product, keys.wide(interval), msp))
         for msp in sorted(SIDES[product].values())

@@ -1,6 +1,6 @@
-"""What every trade has in common: a reading, the meter it came from, the price of its interval, the amounts.
+"""Check what every trade needs: its id, the meter, register continuity, the interval's price and the amounts.
 
-Decides ids, register continuity and amounts of a trade before anything is written. Source: docs/ledger.md, Trades and Units.
+Runs before anything is written. Source: docs/ledger.md, Trades and Units.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ DIRECTION_OF: Mapping[Product, Direction] = {CHARGE: "import", DISCHARGE: "expor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a meter counted in one direction within one interval."""
+    """The energy a meter counted in one direction within one interval, as two register values."""
 
     trade_id: Reference
     meter_ref: Ident
@@ -45,7 +45,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deal:
-    """Price, amounts and derivation of a line, before it is written."""
+    """Parties, price, amounts and price source of a trade, before it is written."""
 
     buyer: str
     seller: str
@@ -59,7 +59,7 @@ class Deal:
 
 
 def stored_trade(ledger: CallState, reading: Reading) -> Trade | None:
-    """The trade that stands under the reading's id, which must be the derived one."""
+    """Return the trade stored under the reading's id, or None; refuse an id that does not match the reading."""
     derived = f"{reading.meter_ref}:{reading.epoch}:{reading.direction}:{reading.start_wh}"
     if reading.trade_id != derived:
         raise Refusal(Code.BAD_ARGUMENT, "tradeId is meterRef:epoch:direction:startWh")
@@ -67,7 +67,7 @@ def stored_trade(ledger: CallState, reading: Reading) -> Trade | None:
 
 
 def meter_for(ledger: CallState, reading: Reading, kind: Literal["EVSE", "PLANT"]) -> Meter:
-    """The reading's meter, of `kind`; a gateway uses its own only."""
+    """Return the reading's meter; refuse one of another kind and, to a gateway, another gateway's."""
     meter = meter_of(ledger, reading.meter_ref, reading.epoch)
     if meter.kind != kind:
         raise Refusal(Code.WRONG_KIND, f"{meter.meter_ref} is no {kind} meter")
@@ -77,13 +77,13 @@ def meter_for(ledger: CallState, reading: Reading, kind: Literal["EVSE", "PLANT"
 
 
 def next_register(ledger: CallState, meter: Meter, reading: Reading) -> Register:
-    """The traded register after the reading; refuses what the meter cannot have counted."""
+    """Return the traded register after the reading; refuse what the meter cannot have counted."""
     key = traded_key(meter, reading.direction)
     return advance(ledger, meter, key, interval=reading.interval, span=(reading.start_wh, reading.end_wh))
 
 
 def market_deal(ledger: CallState, query: PriceQuery, *, parties: tuple[str, str], wh: int) -> Deal:
-    """`wh` at the fixed price of the interval, for buyer and seller."""
+    """Return the deal for `wh` at the interval's fixed price; `parties` is buyer and seller."""
     record, price = market_price(ledger, query)
     return Deal(
         buyer=parties[0],
@@ -97,7 +97,7 @@ def market_deal(ledger: CallState, query: PriceQuery, *, parties: tuple[str, str
 
 
 def common_fields(ledger: CallState, reading: Reading, *, query: PriceQuery, deal: Deal) -> dict[str, Any]:
-    """The fields that a trade takes over from its reading and its deal."""
+    """Return the fields that a trade copies from its reading and its deal."""
     return {
         **{name: getattr(reading, name) for name in Reading.__dataclass_fields__},
         **values(deal),

@@ -1,8 +1,8 @@
-"""Trades: metered lines drawn from holds and slices.
+"""Record trades: metered lines drawn from a driver's hold and, at the market price, from a slice.
 
-Decides each line by itself: recorded, known, or refused with a code. Recording touches the gateway's own holds and
-slices and its meters' registers, and writes blind credits; never an account or an offer, so that any number of
-gateways settle in one block. Source: docs/contract.md, A line of RecordTrades; docs/ledger.md, Contention.
+Decides each line independently: recorded, known, or refused with a code. Recording reads and writes the gateway's own
+holds, slices and registers and writes credits, but never an account or an offer, so that any number of gateways can
+settle in one block. Source: docs/contract.md, A line of RecordTrades; docs/ledger.md, Contention.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class RecordTrades:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineResult:
-    """What became of a line; `amount` is what the buyer paid without the fee, `code` why it was refused."""
+    """The result of a line; `amount` is what the buyer paid without the fee, `code` why the line was refused."""
 
     trade_id: Reference
     status: Literal["RECORDED", "KNOWN", "REFUSED"]
@@ -72,7 +72,7 @@ class TradeQuery:
 
 
 def record_trades(ledger: CallState, args: RecordTrades) -> Recorded:
-    """Each line by itself; a later line sees what an earlier one drew."""
+    """Record each line independently; a later line sees what an earlier one drew."""
     if not 1 <= len(args.lines) <= LINES_MAX:
         raise Refusal(Code.BAD_ARGUMENT, f"1 to {LINES_MAX} lines")
     return Recorded(results=tuple(_record(ledger, line) for line in args.lines))
@@ -91,7 +91,7 @@ def _record(ledger: CallState, line: LineArguments) -> LineResult:
 
 
 def _is_same(ledger: CallState, line: LineArguments, stored: Trade) -> bool:
-    """Same energy, price and parties; evidence and reason may have been made anew."""
+    """Return whether energy, price and parties are equal; evidence and reason may differ after a retry."""
     if (line.end_wh, line.interval, line.kind) != (stored.end_wh, stored.interval, stored.kind):
         return False
     driver, other = (
@@ -107,7 +107,7 @@ def _is_same(ledger: CallState, line: LineArguments, stored: Trade) -> bool:
 
 
 def _take(ledger: CallState, line: LineArguments) -> Trade:
-    """A new trade. All checks come before the first write, so that a refused line leaves nothing."""
+    """Write a new trade. All checks come before the first write, so that a refused line writes nothing."""
     hold = holds.hold_of(ledger, line.hold_id)
     holds.require_own(ledger, hold)
     holds.require_drawable(ledger, hold)
@@ -186,7 +186,7 @@ def _retail(ledger: CallState, line: LineArguments, *, query: PriceQuery, hold: 
 
 
 def _market_available(ledger: CallState, query: PriceQuery) -> bool:
-    """A price was fixed, and the calling gateway has, or returned, energy for at least one Wh of the interval."""
+    """Return whether a price is fixed and the calling gateway has or returned at least 1 Wh undrawn in the interval."""
     record = stored_price(ledger, query)
     if record is None or record.price is None:
         return False
@@ -196,5 +196,5 @@ def _market_available(ledger: CallState, query: PriceQuery) -> bool:
 
 
 def get_trade(ledger: CallState, args: TradeQuery) -> Trade:
-    """The trade's record."""
+    """Return the trade's record; refuse with `TRADE_UNKNOWN` if there is none."""
     return ledger.need(Trade, keys.key("trade", args.trade_id), Code.TRADE_UNKNOWN)

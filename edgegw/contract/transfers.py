@@ -1,6 +1,7 @@
-"""The direct transfer: one metered trade between a named buyer and seller, straight between the two accounts.
+"""Record a direct transfer: one metered trade between a named buyer and seller, without hold or slice.
 
-Decides with the checks of `RecordTrades`; what each side receives is a blind credit as there.
+Takes payment and energy from the two accounts. Makes the checks of `RecordTrades`; what each side receives is a
+credit, as there.
 Source: docs/contract.md, Functions.
 """
 
@@ -39,9 +40,10 @@ class Transfer(Reading):
 
 
 def transfer(ledger: CallState, args: Transfer) -> Trade:
-    """One metered trade at the interval's market price, straight between the two accounts.
+    """Record one metered trade at the interval's market price, directly between the two accounts.
 
-    CHARGE: a producer to a car. DISCHARGE: a car to industry, or a producer's plant to industry by the plant's meter.
+    CHARGE: from a producer to a car. DISCHARGE: from a car to industry, or from a producer's plant to industry as the
+    plant's meter counts it.
     """
     stored = stored_trade(ledger, args)
     if stored is not None:
