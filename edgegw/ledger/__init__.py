@@ -1,12 +1,12 @@
-"""The gateway's and the participants' client of the ledger, in the order of the flow.
+"""The ledger client of the gateway and of the participants, for the embedded peer and for a Hyperledger Fabric peer.
 
-`identity` (who signs; `renewal`: with the certificate that is there now; `token`: with a key in hardware) -> `peers`
-(which of the organisation's peers is asked) -> `endorse` (propose, check the answer, sign) -> `client` (joins them all,
-and submits) -> `commit` (how did it end?) -> `events`. `adapter` is the gateway's port over it; `opening` makes a client
-from the configuration; `caller` signs a station's questions to its representative and checks who asked; `receipt` says
-where a transaction stands, `paper` shows a block as the paper draws it, `proof` recomputes one (`figures`: a trade in it);
-`view` is what pages see; `wire` is the only file that knows grpc; `errors` says what to do next. The same client is meant
-for the embedded peer and for a Hyperledger Fabric peer.
+`client` evaluates, endorses, submits and follows events, `client_factory` opens one from the configuration. It uses
+`identity` (signers), `renewal` (replaces a renewed certificate), `keys`, `credentials` and `token` (where private keys
+are), `peers` (selects a peer, fails over), `endorse` (checks a peer's response before signing), `commit` (outcomes),
+`events`, `errors` (by what to do next) and `grpc_wire`, the only module that imports grpc.
+`adapter` implements the gateway's ledger port. `view` answers what pages show; `receipt` locates a transaction,
+`block_view` presents a block in five fields, `proof` recomputes a block and `trade_recompute` a trade in it.
+`request_signing` signs a station's requests to its representative and verifies them there.
 """
 
 from edgegw.ledger.client import LedgerClient

@@ -1,6 +1,6 @@
-"""ports.LedgerPort over the client: each request becomes a task, each answer an event.
+"""Implement the station's ledger port over the client: each request becomes a task, each result an event.
 
-Decides nothing about retries: the core says when and with which bytes. Back-off waits are real time.
+Never decides retries: the core sets when to retry and with which bytes. Back-off waits are real time.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ KINDS: Mapping[type[LedgerError], EndorseFailure] = {
 
 
 class LedgerAdapter:
-    """Runs the core's requests at one client; `run` owns all tasks."""
+    """Runs the core's requests with one client; `run` owns all tasks."""
 
     def __init__(self, client: LedgerClient, emit: Emit) -> None:
         self._client = client
@@ -53,7 +53,7 @@ class LedgerAdapter:
         self._requests: asyncio.Queue[Coroutine[None, None, None]] = asyncio.Queue()
 
     async def run(self, *, from_block: int, after_tx_id: str = "") -> None:
-        """Serve until cancelled; ledger events are followed from `from_block` on, behind `after_tx_id` in it."""
+        """Serve until cancelled; follow ledger events from `from_block` on, after `after_tx_id` in that block."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(from_block, after_tx_id), name="ledger events")
             while True:
@@ -79,7 +79,7 @@ class LedgerAdapter:
         except BusinessRefusal as refusal:
             self._fail(effect, kind="business", code=refusal.code, detail=refusal.detail)
         except (Forged, Misused) as fault:
-            # Not to be signed or not readable: asked again slowly, seen by an operator in the log.
+            # The result must not be signed or cannot be read: retried slowly, and an operator sees it in the log.
             self._fail(effect, kind="mismatch", code=type(fault).__name__, detail=str(fault))
         except LedgerError as fault:
             self._fail(effect, kind=KINDS.get(type(fault), "unavailable"), detail=str(fault))
@@ -101,7 +101,7 @@ class LedgerAdapter:
     async def _submit(self, effect: SubmitEnvelope) -> None:
         await asyncio.sleep(effect.wait_ms / 1000)
         envelope = bytes.fromhex(effect.envelope_hex)
-        # Refused or not, it may have been taken: only the commit status tells.
+        # Even after an error the orderer may have accepted it: only the commit status decides.
         outcome: Outcome = Unknown("not asked")
         with contextlib.suppress(LedgerError):
             await self._client.submit(envelope)
@@ -113,7 +113,7 @@ class LedgerAdapter:
             case Invalid(code=code):
                 self._know(effect, code=code)
             case Unknown() if self._client.outlived(envelope):
-                # The one exception: under a new identity the old envelope can only be refused, whoever asks.
+                # The one exception: every peer refuses an envelope of an expired identity, so this one cannot commit.
                 self._know(effect, code=IDENTITY_EXPIRED)
             case Unknown():
                 self._emit(CommitUnknown(submission_id=effect.submission_id, tx_id=effect.tx_id))

@@ -1,7 +1,7 @@
-"""A block as the paper draws it: KEY, Value, Timestamp, Prev_Hash and Proof of every trade in it.
+"""Present a block in five fields: KEY, Value, Timestamp, Prev_Hash and Proof of every trade in it.
 
-Decides how a block is shown, on either peer. Never decides whether it holds: that is the audit's. Times are shown twice,
-the transaction's own and the ledger's, which a sandbox maps onto a simulated day.
+Decides how a block is shown, from either peer. Never checks whether it is valid; `proof` does. Shows two times, the
+transaction's own and the ledger's, which a sandbox maps onto a simulated day.
 Source: docs/ledger.md, Blocks.
 """
 
@@ -20,13 +20,13 @@ from edgegw.ledger.client import LedgerClient
 
 delimited = blocks.delimited
 TRADE = "trade~"
-CONFIGURATION = "(configuration)"  # of the channel: a transaction that calls no chaincode
-DERIVATION = ("priceId", "tariffId", "period", "reason")  # of a trade; the rest is the price's own record
+CONFIGURATION = "(configuration)"  # a configuration of the channel, which calls no chaincode
+DERIVATION = ("priceId", "tariffId", "period", "reason")  # fields of a trade; the price record holds the rest
 _NS_PER_MS = 1_000_000
 
 
 async def draw_block(client: LedgerClient, number: int) -> dict[str, Any]:
-    """The block in five fields, with the stored price record behind each market trade. Raises LedgerError's children."""
+    """Return the block in five fields, with the price record of each market trade. Raises subclasses of LedgerError."""
     shown = five_fields(await client.block(number))
     prices: dict[str, dict[str, Any]] = {}
     for transaction in shown["transactions"]:
@@ -36,7 +36,7 @@ async def draw_block(client: LedgerClient, number: int) -> dict[str, Any]:
 
 
 async def derive(client: LedgerClient, trade: dict[str, Any], prices: dict[str, dict[str, Any]]) -> None:
-    """Put the stored price record behind a market trade; `prices` keeps those asked for. Raises LedgerError's children."""
+    """Add the stored price record to a market trade; `prices` is a cache by id. Raises subclasses of LedgerError."""
     record = trade["Value"]["trade"]
     price_id = record.get("priceId")
     if price_id is None:
@@ -48,10 +48,10 @@ async def derive(client: LedgerClient, trade: dict[str, Any], prices: dict[str, 
 
 
 def five_fields(raw: bytes) -> dict[str, Any]:
-    """The block's number and hashes, and its transactions; each trade in the five fields.
+    """Return the block's number, hashes and transactions, with each trade in the five fields.
 
     Raises:
-        MalformedMessageError: these bytes are no block.
+        MalformedMessageError: the bytes are not a block.
     """
     block = blocks.parse_block(raw)
     codes = blocks.codes_of(block)
@@ -84,7 +84,7 @@ def _transaction(envelope: bytes, code: int, previous: str) -> dict[str, Any]:
 
 
 def verdict_of(code: int) -> str:
-    """The name of a validation code; the number of one that has none."""
+    """Return the name of a validation code, or its number if it has no name."""
     return peer_pb2.TxValidationCode.Name(code) if code in peer_pb2.TxValidationCode.values() else str(code)
 
 
@@ -118,7 +118,7 @@ def _trade(call: EndorsedTransaction, key: str, trade: Mapping[str, Any], *, pre
 
 
 def _times(real_ms: int, ledger_ms: int) -> dict[str, Any]:
-    """The transaction's own time and the ledger's; `mapped` where the channel's `cfg` maps one onto the other."""
+    """Return the transaction's own time and the ledger's; `mapped` states whether a time mapping makes them differ."""
     real, ledger = (_iso(at_ms) for at_ms in (real_ms, ledger_ms))
     return {"real": real, "ledger": ledger, "mapped": real_ms != ledger_ms}
 
@@ -128,7 +128,7 @@ def _iso(at_ms: int) -> str:
 
 
 def _name(serialized: bytes) -> str:
-    """Organisation and common name of an endorser."""
+    """Return the organisation and the certificate's subject of an endorser."""
     try:
         identity = parse_identity(serialized)
     except MalformedMessageError:

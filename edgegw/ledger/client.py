@@ -1,7 +1,7 @@
-"""The client: evaluate, endorse, submit, commit status, events, and all of them in one go.
+"""Call the ledger: evaluate, endorse, submit, query the commit status, follow events, or all in one `execute`.
 
-Decides deadlines, and when a call is worth endorsing again. Keeps nothing: what must survive a crash
-(the endorsed envelope) is the caller's to store before `submit`.
+Decides deadlines and when to endorse a call again. Stores nothing: a caller that must survive a crash stores the
+endorsed envelope before `submit`.
 Source: docs/reliability.md, A submission; Fabric documentation, Fabric Gateway.
 """
 
@@ -48,20 +48,20 @@ _SYSTEM_CHAINCODE = "qscc"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """Deadlines of single calls, and how long and often `execute` tries. Seconds are real ones."""
+    """Deadlines of single calls, and how long and how often `execute` retries. Seconds are real time."""
 
     evaluate_s: float = 10
     endorse_s: float = 35
     submit_s: float = 35
     status_s: float = 5
     undecided_s: float = 60
-    behind_s: float = 3  # a peer that lags behind what we saw committed gets so long to catch up
+    behind_s: float = 3  # time for a peer to catch up with the last block this client has seen
     attempts: int = 8
     pause_s: float = 0.05
 
 
 class LedgerClient:
-    """One identity at its organisation's gateway peers. Use `async with`, or `close` at the end."""
+    """A client of one identity at its organisation's gateway peers. Use `async with`, or call `close`."""
 
     def __init__(  # noqa: PLR0913 - one a connection property
         self,
@@ -78,7 +78,12 @@ class LedgerClient:
         now_ns: Callable[[], int] = time.time_ns,
         nonce: Callable[[], bytes] = lambda: secrets.token_bytes(transaction.NONCE_BYTES),
     ) -> None:
-        """`endpoints`: in order of preference; `roots`: who may endorse; `tls`: PEM roots of the peers' server certificates."""
+        """Set up the client; the first call connects.
+
+        `endpoints` are in order of preference; `roots` are the organisations whose peers may endorse; `tls` holds the
+        PEM roots of the peers' server certificates, None for plain text; `organisations_least` is the least number of
+        organisations that must endorse.
+        """
         self._signer = signer
         self._roots = roots
         self._channel = channel
@@ -89,7 +94,7 @@ class LedgerClient:
         self._nonce = nonce
         places = (endpoints,) if isinstance(endpoints, str) else tuple(endpoints)
         self._peers = Peers(places, tls=tls, tls_name=tls_name)
-        self._block_seen = -1  # last block in which we saw something committed
+        self._block_seen = -1  # last block in which this client saw a commit
 
     async def __aenter__(self) -> Self:
         return self
@@ -104,12 +109,12 @@ class LedgerClient:
         await self._peers.close()
 
     async def evaluate(self, function: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Ask the contract; nothing is written. Raises LedgerError's children but Mismatch."""
+        """Return the result of a query; nothing is written. Raises subclasses of LedgerError except Mismatch."""
         proposal = self._propose(self._chaincode, (function.encode(), call_argument(args or {})))
         return parse_result(await self._evaluate(proposal))
 
     async def endorse(self, function: str, args: dict[str, Any] | None = None) -> Endorsed:
-        """Have a call endorsed, check the answer, sign it. Nothing is written until `submit`.
+        """Have a call endorsed, check the response and sign it. Nothing is written until `submit`.
 
         Raises:
             BusinessRefusal, Mismatch, Unavailable, ClockRefused, IdentityRefused, Duplicate, Forged, Misused
@@ -134,11 +139,11 @@ class LedgerClient:
         return Endorsed(tx_id=proposal.tx_id, envelope=envelope, result=parse_result(endorsed.response))
 
     async def submit(self, envelope: bytes) -> None:
-        """Hand a signed envelope to the orderer. Returning means "taken", not "committed".
+        """Send a signed envelope to the orderer. A return means "accepted", not "committed".
 
         Raises:
-            Unavailable: it may have been taken all the same: ask `commit_status`.
-            IdentityRefused, Misused: it was not taken.
+            Unavailable: the orderer may or may not have accepted it: call `commit_status`.
+            IdentityRefused, Misused: it was not accepted.
         """
         try:
             prepared = decode(common_pb2.Envelope, envelope)
@@ -158,7 +163,10 @@ class LedgerClient:
             raise classify(failure) from failure
 
     def outlived(self, envelope: bytes) -> bool:
-        """Whether an envelope's identity has expired while ours, renewed, has not: it may be endorsed anew then."""
+        """Return whether the envelope's identity has expired while the current one has not.
+
+        Such an envelope can no longer commit, so the call may be endorsed again under the renewed identity.
+        """
         try:
             creator = transaction.parse_transaction(decode(common_pb2.Envelope, envelope).payload).creator
             signed_by = parse_identity(creator)
@@ -168,7 +176,7 @@ class LedgerClient:
         return signed_by.expired(at_ns) and not self._signer.identity.expired(at_ns)
 
     async def commit_status(self, tx_id: str, timeout_s: float | None = None) -> Outcome:
-        """How the transaction ended; Unknown where nobody says so in time. Raises IdentityRefused."""
+        """Return how the transaction ended, or Unknown if no peer answers in time. Raises IdentityRefused."""
         query = StatusQuery(tx_id=tx_id, channel=self._channel, creator=self._signer.identity.serialized)
         request = gateway_pb2.SignedCommitStatusRequest(
             request=query.message, signature=self._signer.sign(query)
@@ -191,23 +199,23 @@ class LedgerClient:
         return commit.outcome_of(answer)
 
     async def execute(self, function: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Endorse, submit and see it committed; a conflict is endorsed again. Gives the call's result.
+        """Endorse, submit and wait for the commit; endorse again after a conflict. Return the call's result.
 
-        For callers whose calls carry an id of their own, so that a crash in between does no harm.
+        For calls that carry an id of their own, so that repeating them after a crash is safe.
 
         Raises:
             BusinessRefusal, ClockRefused, IdentityRefused, Unavailable, Mismatch, Forged: nothing written.
-            Conflicting: invalid in each attempt. Undecided: it may yet commit.
+            Conflicting: invalid in each attempt. Undecided: the outcome is unknown and it may still commit.
         """
         last: LedgerError = Conflicting("never tried")
         for attempt in range(self._patience.attempts):
             if attempt:
-                # The pause grows and is random: two callers of one key must not meet again.
+                # The pause grows and is random, so that two callers that write one key do not collide again.
                 await asyncio.sleep(self._patience.pause_s * attempt * (1 + random.random()))  # noqa: S311 - jitter
             try:
                 endorsed = await self.endorse(function, args)
             except (Mismatch, Duplicate) as fault:
-                last = fault  # a duplicate has its own id; another one is made, and the caller's id tells them apart
+                last = fault  # the next attempt has a new transaction id; the caller's id detects a repeat
                 continue
             outcome = await self._settle(endorsed)
             if isinstance(outcome, Committed):
@@ -220,10 +228,10 @@ class LedgerClient:
     async def events(
         self, start_block: int | None = None, *, after_tx_id: str = ""
     ) -> AsyncGenerator[LedgerEvent, None]:
-        """Events from a block on, behind `after_tx_id` in it, for ever. None: from the next block on.
+        """Yield events from `start_block` on, after `after_tx_id` in it, without end; None starts at the next block.
 
         Raises:
-            Unavailable: with None only, where the ledger's height cannot be asked. IdentityRefused, Misused.
+            Unavailable: only with None, if the ledger's height cannot be read. IdentityRefused, Misused.
         """
         start = await self.height() if start_block is None else start_block
         async with aclosing(follow(self._open_events, start_block=start, after_tx_id=after_tx_id)) as found:
@@ -231,22 +239,22 @@ class LedgerClient:
                 yield event
 
     async def block(self, number: int) -> bytes:
-        """Raw common.Block bytes. Raises BusinessRefusal (empty code) where there is no such block."""
+        """Return raw common.Block bytes. Raises BusinessRefusal (empty code) if there is no such block."""
         args = (b"GetBlockByNumber", self._channel.encode(), str(number).encode())
         return (await self._evaluate(self._propose(_SYSTEM_CHAINCODE, args))).payload
 
     async def height(self) -> int:
-        """The number of blocks."""
+        """Return the number of blocks."""
         return (await self.chain_tip()).height
 
     async def chain_tip(self) -> common_pb2.BlockchainInfo:
-        """The number of blocks and the last one's hash."""
+        """Return the number of blocks and the last one's hash."""
         args = (b"GetChainInfo", self._channel.encode())
         answer = await self._evaluate(self._propose(_SYSTEM_CHAINCODE, args))
         return decode(common_pb2.BlockchainInfo, answer.payload)
 
     async def receipt(self, tx_id: str) -> Receipt:
-        """Where a committed transaction stands. Raises BusinessRefusal (empty code) where no block has it."""
+        """Return the receipt of a transaction. Raises BusinessRefusal (empty code) if no block contains it."""
         args = (b"GetBlockByTxID", self._channel.encode(), tx_id.encode())
         raw = (await self._evaluate(self._propose(_SYSTEM_CHAINCODE, args))).payload
         try:
@@ -255,14 +263,14 @@ class LedgerClient:
             raise Forged(f"{tx_id}: {fault}") from fault
 
     async def _settle(self, endorsed: Endorsed) -> Committed | Invalid:
-        """Submit the same bytes until somebody knows how they ended; raises Undecided."""
+        """Submit the same bytes until their outcome is known; raise Undecided after `undecided_s`."""
         until = time.monotonic() + self._patience.undecided_s
         while True:
-            # Refused or not, it may have been taken: only the outcome tells.
+            # Even after an error the orderer may have accepted it: only the commit status decides.
             with suppress(Unavailable):
                 await self.submit(endorsed.envelope)
             outcome: Outcome = Unknown("not asked")
-            with suppress(Unavailable):  # a token that cannot sign the question, for one
+            with suppress(Unavailable):  # for example, a PKCS#11 token cannot sign the query
                 outcome = await self.commit_status(endorsed.tx_id)
             if not isinstance(outcome, Unknown):
                 return outcome
@@ -284,7 +292,7 @@ class LedgerClient:
         return peer_pb2.SignedProposal(proposal_bytes=proposal.message, signature=self._signer.sign(proposal))
 
     async def _evaluate(self, proposal: Proposal) -> peer_pb2.Response:
-        """At our own organisation's peers: another's answer proves nothing to us."""
+        """Evaluate at the own organisation's peers only, because results from another's cannot be trusted."""
 
         async def ask(endpoint: PeerEndpoint, timeout_s: float) -> gateway_pb2.EvaluateResponse:
             if proposal.chaincode != _SYSTEM_CHAINCODE:
@@ -309,10 +317,10 @@ class LedgerClient:
         return await endpoint.connection.evaluate(request, timeout_s=timeout_s)
 
     async def _caught_up(self, endpoint: PeerEndpoint) -> None:
-        """Wait until a peer has the blocks that we saw committed at another one: it would judge by an old state.
+        """Wait until a peer has the blocks seen at another one, so that it does not simulate on an old state.
 
         Raises:
-            CallFailure: UNAVAILABLE: it does not catch up in time, or does not answer.
+            CallFailure: UNAVAILABLE if the peer does not catch up in time, or does not answer.
         """
         until = time.monotonic() + self._patience.behind_s
         while endpoint.height <= self._block_seen:

@@ -1,4 +1,4 @@
-"""A client from the configuration: as the gateway, or as another identity beside it. Decides nothing."""
+"""Open a ledger client from the configuration, as the gateway or as another identity."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from edgegw.ledger.identity import Signer, load_signer, load_trust
 def open_client(
     place: LedgerPlace, *, identity: Path | None = None, signer: Signer | None = None
 ) -> LedgerClient:
-    """A client that signs as `signer`, else as `identity`, else as the place's own.
+    """Return a client that signs with `signer`, else as `identity`, else as the configured identity.
 
     Raises:
-        ConfigError: as `load_signer` and `load_trust`; or the authority of the peers' certificates cannot be read.
+        ConfigError: as `load_signer` and `load_trust`, or if the CA file of the peers' certificates cannot be read.
     """
     return LedgerClient(
         (place.endpoint, *place.other_endpoints),

@@ -1,7 +1,7 @@
-"""How did it end? Committed, invalid, or not known yet.
+"""Represent a transaction's outcome: committed, invalid, or not known yet.
 
-Decides nothing: "unknown" is a state to ask again, never a reason to build a new transaction.
-Source: Fabric's gateway service: CommitStatus never says "not found", it waits (docs/reliability.md, A submission).
+"Unknown" means that the status must be queried again, never that a new transaction may be built.
+Source: Fabric's gateway service (CommitStatus waits and never returns "not found"); docs/reliability.md, A submission.
 """
 
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from edgegw.fabric.proto import gateway_pb2, peer_pb2
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """VALID, in this block."""
+    """The transaction is VALID, in this block."""
 
     block: int
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """In a block, without effect; `code` is the validation code's name. Final for this transaction id."""
+    """The transaction is in a block without effect; `code` is its validation code. Final for this transaction id."""
 
     code: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody could say before the deadline."""
+    """No peer reported the outcome before the deadline."""
 
     reason: str
 
@@ -34,7 +34,7 @@ Outcome = Committed | Invalid | Unknown
 
 
 def outcome_of(answer: gateway_pb2.CommitStatusResponse) -> Committed | Invalid:
-    """The outcome in a CommitStatus answer."""
+    """Return the outcome in a CommitStatus response."""
     if answer.result == peer_pb2.VALID:
         return Committed(answer.block_number)
     codes = peer_pb2.TxValidationCode

@@ -1,6 +1,6 @@
-"""Key material as files and as credentials of the service manager: who may read a file, where a credential is.
+"""Check the file mode of key material, and read credentials that systemd passes to the service.
 
-Decides nothing about keys; contents are never logged.
+Never logs contents.
 Source: systemd.exec(5), CREDENTIALS.
 """
 
@@ -13,14 +13,17 @@ CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
 
 def check_private(path: Path) -> None:
-    """Raises ConfigError where others than the file's owner may read it, OSError where it is not there."""
+    """Raise ConfigError if anyone but the file's owner has access to it, OSError if it does not exist."""
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise ConfigError((f"{path}: mode {mode:04o}, expected 0600: chmod 600 {path}",))
 
 
 def read_credential(name: str, place: Path) -> bytes:
-    """A credential's content; `place` named it. Who may read it is the service manager's affair (it uses access lists)."""
+    """Return a credential's content; `place`, the file that names it, appears in errors.
+
+    The mode is not checked, because systemd protects credentials with access control lists.
+    """
     folder = os.environ.get(CREDENTIALS)
     if folder is None:
         raise ConfigError(

@@ -1,6 +1,6 @@
-"""Proposing: build and sign a call, have it endorsed, check what came back, sign that.
+"""Check an endorsed transaction before the client signs it.
 
-Decides whether the peer's answer is our own call with enough valid endorsements; only then is it signed.
+Decides whether the peer's response is the proposed call with enough valid endorsements; only then is it signed.
 Source: Fabric documentation, Transaction flow; the official clients sign whatever their peer returns, this one does not.
 """
 
@@ -21,7 +21,7 @@ _PEER = "peer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endorsed:
-    """Ready to be stored and submitted: id, signed envelope bytes, and what the call will have answered."""
+    """A transaction ready to be stored and submitted: its id, the signed envelope, and the call's result."""
 
     tx_id: str
     envelope: bytes
@@ -29,12 +29,12 @@ class Endorsed:
 
 
 def call_argument(args: dict[str, Any]) -> bytes:
-    """The contract's one argument: canonical JSON (sorted keys, no spaces) with its version."""
+    """Return the contract's one argument: `args` and the version as canonical JSON (sorted keys, no spaces)."""
     return json.dumps({"v": 1, **args}, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def parse_result(response: peer_pb2.Response) -> dict[str, Any]:
-    """The JSON object a call answered; raises Forged where it is none."""
+    """Return the JSON object in a call's response; raise Forged if it is not one."""
     try:
         result = json.loads(response.payload or b"{}")
     except ValueError as fault:
@@ -45,10 +45,10 @@ def parse_result(response: peer_pb2.Response) -> dict[str, Any]:
 
 
 def check_endorsed(message: bytes, proposal: Proposal, roots: Roots, *, least: int) -> EndorsedTransaction:
-    """The peer's answer, where it is `proposal` endorsed by peers of at least `least` organisations.
+    """Return the parsed response if it is `proposal`, endorsed by peers of at least `least` organisations.
 
     Raises:
-        Forged: anything differs from what we proposed, or an endorsement does not verify.
+        Forged: it differs from the proposal, or an endorsement does not verify.
     """
     try:
         answer = transaction.parse_transaction(message)
@@ -67,7 +67,7 @@ def check_endorsed(message: bytes, proposal: Proposal, roots: Roots, *, least: i
 
 
 def _endorsing(answer: EndorsedTransaction, roots: Roots) -> frozenset[str]:
-    """The organisations whose peers endorsed; none of them where one signature does not hold."""
+    """Return the organisations whose peers endorsed; the empty set if any signature is invalid."""
     msp_ids = set()
     for endorser, signature in answer.endorsements:
         identity = parse_identity(endorser)

@@ -1,16 +1,16 @@
-"""The ledger's errors, by what to do next, and how a gRPC failure becomes one.
+"""Define the ledger's errors by what to do next, and classify gRPC failures into them.
 
     LedgerError
-      BusinessRefusal   the contract says no: an answer, do not repeat
-      Unavailable       nobody answered, or too few could: repeat later
-      Duplicate         this transaction id is on the ledger already: ask CommitStatus how it ended
-      Mismatch          endorsers differ (heights, usually): endorse again
-      ClockRefused      our clock is off: hold until it is right
-      IdentityRefused   our certificate is refused: hold until renewed
-      Forged            the answer is not ours or does not verify: stop, do not sign
-      Misused           we sent something malformed: a bug of ours
-      Conflicting       committed as invalid once too often: somebody else writes the same keys
-      Undecided         nobody could say how it ended: ask again under the same id
+      BusinessRefusal   the contract refuses the call: a result, do not repeat it
+      Unavailable       no peer answered, or too few could endorse: repeat later
+      Duplicate         the transaction id is on the ledger already: query its commit status
+      Mismatch          endorsers returned different results (usually different heights): endorse again
+      ClockRefused      the peer refuses our timestamp: wait until the clock is right
+      IdentityRefused   the peer refuses our certificate: wait until it is renewed
+      Forged            the response is not our call or does not verify: stop, do not sign
+      Misused           our request is malformed: a bug in this program
+      Conflicting       invalid in every attempt: another client writes the same keys
+      Undecided         the outcome is unknown: query it again under the same id
 
 Source: docs/reliability.md, What a peer's failure means.
 """
@@ -34,11 +34,11 @@ _COLLECTING = "failed to collect enough transaction endorsements"
 _MALFORMED = ("incorrectly computed txid", "must be signed")
 _DUPLICATE = re.compile(r"duplicate transaction found \[([^\]]*)\]")
 
-# How a connection ends when its peer is killed or out of reach, in gRPC's own words, under whatever code.
+# gRPC's texts when a peer is killed or unreachable; their status codes vary.
 _BROKEN = re.compile(
     r"Stream removed|Socket closed|RST_STREAM|GOAWAY|failed to connect|Connection reset|keepalive"
 )
-# What one peer says that knows too few others; another one of the organisation may know more.
+# A peer's texts when it knows too few other peers; another peer of the organisation may know more.
 _LONELY = (
     "no peers available",
     "no combination of peers",
@@ -48,11 +48,11 @@ _LONELY = (
 
 
 class LedgerError(errors.LedgerError):
-    """Any fault or refusal of the ledger."""
+    """Base class of the ledger's faults and refusals."""
 
 
 class BusinessRefusal(LedgerError):  # noqa: N818 - an answer, not an error
-    """The contract refused: `code` (empty where it gave none) and `detail`."""
+    """The contract refused the call: `code` (empty if it gave none) and `detail`."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}" if code else detail)
@@ -61,11 +61,11 @@ class BusinessRefusal(LedgerError):  # noqa: N818 - an answer, not an error
 
 
 class Unavailable(LedgerError):  # noqa: N818 - named by what happened
-    """No peer or orderer answered in time; whether the call had an effect is not known."""
+    """No peer or orderer answered in time; whether the call had an effect is unknown."""
 
 
 class Duplicate(LedgerError):  # noqa: N818 - named by what happened
-    """A transaction of this id (`tx_id`) is on the ledger; how it ended, CommitStatus tells."""
+    """A transaction with this id (`tx_id`) is on the ledger; CommitStatus returns its outcome."""
 
     def __init__(self, tx_id: str) -> None:
         super().__init__(f"transaction {tx_id} is on the ledger already")
@@ -73,11 +73,11 @@ class Duplicate(LedgerError):  # noqa: N818 - named by what happened
 
 
 class Mismatch(LedgerError):  # noqa: N818 - named by what happened
-    """Endorsers gave different results; nothing was written."""
+    """Endorsers returned different results; nothing was written."""
 
 
 class ClockRefused(LedgerError):  # noqa: N818 - named by what happened
-    """The peer refuses our proposal time."""
+    """The peer refuses the proposal's timestamp."""
 
 
 class IdentityRefused(LedgerError):  # noqa: N818 - named by what happened
@@ -85,7 +85,7 @@ class IdentityRefused(LedgerError):  # noqa: N818 - named by what happened
 
 
 class Forged(LedgerError):  # noqa: N818 - named by what happened
-    """The peer's answer is not what we asked for, or its endorsements do not verify."""
+    """The peer's response does not match the request, or its endorsements do not verify."""
 
 
 class Misused(LedgerError):  # noqa: N818 - named by what happened
@@ -101,7 +101,7 @@ class Conflicting(LedgerError):  # noqa: N818 - named by what happened
 
 
 class Undecided(LedgerError):  # noqa: N818 - named by what happened
-    """Submitted, outcome unknown: `tx_id` may still commit."""
+    """The transaction is submitted and its outcome unknown: `tx_id` may still commit."""
 
     def __init__(self, tx_id: str) -> None:
         super().__init__(f"outcome of {tx_id} is unknown")
@@ -110,7 +110,7 @@ class Undecided(LedgerError):  # noqa: N818 - named by what happened
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallFailure(Exception):  # noqa: N818 - raw material of `classify`, never leaves this package
-    """A gRPC call's end: code name, message, and the messages of its error details."""
+    """A failed gRPC call: status code name, message, and the messages of its error details."""
 
     code: str
     message: str
@@ -118,7 +118,7 @@ class CallFailure(Exception):  # noqa: N818 - raw material of `classify`, never 
 
 
 def classify(failure: CallFailure) -> LedgerError:
-    """The error that says what to do next; what nobody knows is Unavailable (repeating is safe)."""
+    """Return the error that determines what to do next; unknown failures are Unavailable, as repeating is safe."""
     said = "; ".join((failure.message, *failure.details))
     refusals = [found for text in (*failure.details, failure.message) if (found := _CHAINCODE.search(text))]
     if refusals and _COLLECTING not in failure.message:
@@ -130,7 +130,7 @@ def classify(failure: CallFailure) -> LedgerError:
     for kind, codes, texts in _ROWS:
         if failure.code in codes or any(text in said for text in texts):
             return kind(said)
-    # Our own peer had endorsed what another one refused: a difference between peers, and no answer.
+    # The own peer endorsed what another peer refused: a difference between peers, not a refusal.
     return Mismatch(said) if refusals else Unavailable(f"{failure.code}: {said}")
 
 
@@ -143,7 +143,7 @@ _ROWS: tuple[tuple[type[LedgerError], frozenset[str], tuple[str, ...]], ...] = (
 
 
 def peer_at_fault(failure: CallFailure) -> bool:
-    """Whether another peer of the organisation may do better: this one is gone, hangs, or sees too few others."""
+    """Return whether another peer may succeed: this one is unreachable, does not answer, or sees too few others."""
     said = "; ".join((failure.message, *failure.details))
     return (
         failure.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}

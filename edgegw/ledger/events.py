@@ -1,7 +1,7 @@
-"""Events of committed transactions, each once, across broken streams.
+"""Follow the events of committed transactions, each exactly once, across broken streams.
 
-Decides where to go on after a break: behind the last event handed out. Source: Fabric ChaincodeEvents
-(start position and after_transaction_id).
+Decides where to resume: after the last event yielded. Source: Fabric ChaincodeEvents (start position and
+after_transaction_id).
 """
 
 import asyncio
@@ -17,12 +17,12 @@ _PAUSE_FIRST_S = 0.1
 _PAUSE_MOST_S = 2.0
 
 Stream = Callable[[int, str], AsyncIterator[gateway_pb2.ChaincodeEventsResponse]]
-"""Opens the peer's stream at (block, after this transaction in it)."""
+"""Opens a peer's event stream at a block, after a transaction id in it (empty: from the block's start)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEvent:
-    """What a committed transaction announced."""
+    """An event that a committed transaction set."""
 
     name: str
     payload: dict[str, Any]
@@ -33,10 +33,10 @@ class LedgerEvent:
 async def follow(
     stream: Stream, *, start_block: int, after_tx_id: str = ""
 ) -> AsyncGenerator[LedgerEvent, None]:
-    """Events from a block on, for ever; a broken stream is opened again where it ended.
+    """Yield events from a block on, without end; reopen a broken stream where it ended.
 
     Raises:
-        IdentityRefused, Misused: opening again would not help.
+        IdentityRefused, Misused: reopening would not help.
     """
     block, after = start_block, after_tx_id
     pause_s = _PAUSE_FIRST_S

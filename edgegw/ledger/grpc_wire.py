@@ -1,7 +1,8 @@
-"""gRPC: one connection to a gateway peer, its five calls, and failures as values of ours.
+"""Connect to one gateway peer over gRPC: its five calls, with failures as `CallFailure`.
 
-Decides the connection's timing (quick reconnects, slow keepalive: peers close what pings more often than
-once a minute). The only file of the client that knows grpc. Source: Fabric's sampleconfig/core.yaml (peer.keepalive).
+Decides the connection's timing: quick reconnects and slow keepalive, because peers close connections that ping more
+than once a minute. The only module of the client that imports grpc. Source: Fabric's sampleconfig/core.yaml
+(peer.keepalive).
 """
 
 from collections.abc import AsyncGenerator
@@ -19,11 +20,11 @@ _NAME_OVERRIDE = "grpc.ssl_target_name_override"
 _MESSAGE_BYTES = 16 * 1024 * 1024
 _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 5_000),  # what an attempt may take; a refused one is over at once
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # the time limit of an attempt; a refused one ends at once
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 90_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.max_pings_without_data", 0),  # an idle event stream finds out, too, that its peer is gone
+    ("grpc.http2.max_pings_without_data", 0),  # no limit, so that an idle event stream detects a lost peer
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
     ("grpc.use_local_subchannel_pool", 1),
@@ -31,10 +32,10 @@ _OPTIONS = (
 
 
 class Connection:
-    """Opened by its first call, on the running loop. Every call raises CallFailure."""
+    """A connection that the first call opens, on the running loop. Every call may raise CallFailure."""
 
     def __init__(self, endpoint: str, *, tls: bytes | None, tls_name: str | None = None) -> None:
-        """`tls`: PEM roots for the server's certificate; None = plain, for loopback. `tls_name`: the name in it."""
+        """Set the endpoint; `tls`: PEM roots, None for plain text on loopback; `tls_name`: the certificate's name."""
         self._endpoint = endpoint
         self._tls = tls
         self._options = _OPTIONS if tls_name is None else (*_OPTIONS, (_NAME_OVERRIDE, tls_name))
@@ -43,7 +44,7 @@ class Connection:
     async def endorse(
         self, request: gateway_pb2.EndorseRequest, *, timeout_s: float
     ) -> gateway_pb2.EndorseResponse:
-        """Simulate and collect endorsements."""
+        """Simulate the call and collect endorsements."""
         answer: gateway_pb2.EndorseResponse = await self._call(
             "Endorse", request, gateway_pb2.EndorseResponse, timeout_s=timeout_s
         )
@@ -52,14 +53,14 @@ class Connection:
     async def evaluate(
         self, request: gateway_pb2.EvaluateRequest, *, timeout_s: float
     ) -> gateway_pb2.EvaluateResponse:
-        """Simulate only."""
+        """Simulate the call only."""
         answer: gateway_pb2.EvaluateResponse = await self._call(
             "Evaluate", request, gateway_pb2.EvaluateResponse, timeout_s=timeout_s
         )
         return answer
 
     async def submit(self, request: gateway_pb2.SubmitRequest, *, timeout_s: float) -> None:
-        """Hand over for ordering."""
+        """Send an endorsed transaction to the orderer."""
         await self._call("Submit", request, gateway_pb2.SubmitResponse, timeout_s=timeout_s)
 
     async def commit_status(
@@ -74,7 +75,7 @@ class Connection:
     async def chaincode_events(
         self, request: gateway_pb2.SignedChaincodeEventsRequest
     ) -> AsyncGenerator[gateway_pb2.ChaincodeEventsResponse, None]:
-        """Blocks' events, until the stream breaks."""
+        """Yield the events of blocks until the stream breaks."""
         method = self._open().unary_stream(
             "/gateway.Gateway/ChaincodeEvents",
             request_serializer=encode,
@@ -123,7 +124,7 @@ def _failure(fault: Any) -> CallFailure:
 
 
 def _messages(packed: bytes) -> list[str]:
-    """The messages of the gateway.ErrorDetail entries; what cannot be read is left out."""
+    """Return the messages of the gateway.ErrorDetail entries; none if they cannot be parsed."""
     try:
         status = decode(status_pb2.Status, packed)
         return [decode(gateway_pb2.ErrorDetail, entry.value).message for entry in status.details]

@@ -1,7 +1,7 @@
-"""Who signs: a port that signs typed documents, and identities from their folders.
+"""Load identities from their folders, and define the signer, which signs typed documents.
 
-Decides nothing (`keys` knows where a key may be). A signer is handed the document (proposal, transaction, query), never a digest, so that
-one that sits in a TPM or on another machine can say what it signs. Keys are never logged.
+A signer receives the document (proposal, transaction, query), never a digest, so that a signer in a TPM or on another
+machine can report what it signs. `keys` locates the private key. Keys are never logged.
 """
 
 import json
@@ -33,14 +33,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A station's own evidence of one trade, in canonical text."""
+    """A station's own evidence of one trade, as canonical JSON."""
 
     message: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepresentativeRequest:
-    """A station's question to its organisation's representative: to whom, what, when, once."""
+    """A station's request to its organisation's representative: recipient, path, time, nonce and body hash."""
 
     msp_id: str
     path: str
@@ -50,13 +50,13 @@ class RepresentativeRequest:
 
     @property
     def message(self) -> bytes:
-        """The bytes that are signed; no other document begins like this."""
+        """The bytes that are signed; their prefix differs from that of every other document."""
         parts = ("edgegw office 1", self.msp_id, self.path, str(self.at_ms), self.nonce, self.body_sha256)
         return "\n".join(parts).encode()
 
 
 Document = Proposal | EndorsedTransaction | StatusQuery | EventsQuery | Evidence | RepresentativeRequest
-"""What a client signs."""
+"""The documents a client signs."""
 
 
 class Signer(Protocol):
@@ -64,18 +64,19 @@ class Signer(Protocol):
 
     @property
     def identity(self) -> Identity:
-        """Organisation and certificate."""
+        """The organisation and the certificate."""
         ...
 
     def sign(self, document: Document) -> bytes:
-        """DER ECDSA signature, low S, over SHA-256 of `document.message`."""
+        """Return a low-S ECDSA signature in DER over SHA-256 of `document.message`."""
         ...
 
 
 def load_signer(folder: Path) -> Signer:
-    """The identity in `<MSP>/<name>/` (`cert.pem`, and its key: `keys`); the organisation is the folder above.
+    """Return the signer of the identity in `<MSP>/<name>/`: `cert.pem` and its key (`keys`), MSP from the folder above.
 
-    Raises ConfigError: a file is missing, others than its owner may read the key, or the two do not belong together.
+    Raises:
+        ConfigError: a file is missing, the key is accessible to others than its owner, or key and certificate differ.
     """
     try:
         identity = Identity(
@@ -89,7 +90,7 @@ def load_signer(folder: Path) -> Signer:
 
 
 def load_trust(path: Path) -> Roots:
-    """The organisations' roots from a trust file: JSON object, organisation to certificate (PEM); raises ConfigError."""
+    """Return the organisations' roots from a trust file, a JSON object of MSP id to PEM; raise ConfigError."""
     try:
         return Roots({msp_id: pem.encode() for msp_id, pem in json.loads(path.read_text()).items()})
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Where an identity's private key is: a file of its own, a credential of the service manager, or a token.
+"""Locate an identity's private key: in a file, in a systemd credential, or in a PKCS#11 token.
 
-An identity's folder holds `cert.pem`, and beside it the key: `key.pem` (plain PEM, mode 0600), or `key.uri` with one line
-that says where it is: `credential:NAME` (systemd's LoadCredential, LoadCredentialEncrypted) or `pkcs11:...` (RFC 7512).
-While an identity is being renewed there is a `key.next.pem` or `key.next.uri` as well. Decides which key is the
-certificate's: whichever fits it, so that the certificate alone switches from one to the next. Keys are never logged.
+An identity's folder holds `cert.pem` and the key: `key.pem` (plain PEM, mode 0600), or `key.uri` with one line,
+`credential:NAME` (systemd's LoadCredential, LoadCredentialEncrypted) or `pkcs11:...` (RFC 7512). During a renewal it
+also holds `key.next.pem` or `key.next.uri`. Uses the key that matches the certificate, so that replacing the
+certificate alone switches to the next key. Keys are never logged.
 """
 
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ _TOKEN = "pkcs11:"  # noqa: S105 - a scheme's name
 
 
 def signer_of(folder: Path, identity: Identity) -> KeySigner:
-    """The signer of the key in `folder` that is the certificate's.
+    """Return a signer with the key in `folder` that matches the certificate.
 
     Raises:
-        OSError: a file is missing or may not be read.
-        ConfigError: others than its owner may read the key, or the place that `key.uri` names cannot be used.
-        MalformedMessageError: key and certificate do not belong together.
+        OSError: a file is missing or cannot be read.
+        ConfigError: the key is accessible to others than its owner, or the location in `key.uri` cannot be used.
+        MalformedMessageError: no key matches the certificate.
     """
     places = list(key_places(folder))
     if not places:
@@ -44,7 +44,7 @@ def signer_of(folder: Path, identity: Identity) -> KeySigner:
 
 
 def key_places(folder: Path) -> Iterator[Path]:
-    """The key files that are there, the current one first."""
+    """Yield the key files that exist, the current one first."""
     for name in (CURRENT, NEXT):
         for path in (folder / f"{name}.pem", folder / f"{name}.uri"):
             if path.exists():
@@ -52,7 +52,7 @@ def key_places(folder: Path) -> Iterator[Path]:
 
 
 def open_key(place: Path) -> ec.EllipticCurvePrivateKey:
-    """The key in a `.pem` file, or where a `.uri` file says; raises as `signer_of`."""
+    """Return the key in a `.pem` file or at the location in a `.uri` file; raises as `signer_of`."""
     if place.suffix == ".pem":
         check_private(place)
         return load_key(place.read_bytes())

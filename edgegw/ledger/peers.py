@@ -1,8 +1,8 @@
-"""The organisation's gateway peers: which one is asked, and which one instead when it fails.
+"""Select a gateway peer of the organisation for each call, and fail over to the next one.
 
-Decides by outcomes, never by pings: a peer that failed a call rests, longer each time, and the next one is asked within
-the same call and its deadline; when the rest of a preferred one is over it is asked first again. A call is never spread
-over two peers at once. Source: Fabric documentation, Fabric Gateway (a gateway peer hides the loss of any peer but itself).
+Decides by the outcome of calls, never by pings. A peer that failed rests, longer each time, and the next one is tried
+within the same call and deadline; after its rest a preferred peer is tried first again. A call never goes to two peers
+at once. Source: Fabric documentation, Fabric Gateway (a gateway peer hides the loss of any peer but itself).
 """
 
 import time
@@ -23,7 +23,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class PeerEndpoint:
-    """One peer. `height`: blocks it is known to have; `rests_until`: not asked before that, if another can be."""
+    """One peer: `height` is the number of blocks it is known to have; until `rests_until` others are preferred."""
 
     endpoint: str
     connection: Connection
@@ -33,11 +33,11 @@ class PeerEndpoint:
 
 
 Ask = Callable[[PeerEndpoint, float], Awaitable[Answer]]
-"""A call at one peer, within so many seconds."""
+"""A call at one peer, with a timeout in seconds."""
 
 
 class Peers:
-    """Peers in order of preference; one is enough."""
+    """Peers in order of preference; there must be at least one."""
 
     def __init__(
         self,
@@ -47,22 +47,24 @@ class Peers:
         tls_name: str | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._seats = [
+        self._endpoints = [
             PeerEndpoint(endpoint, Connection(endpoint, tls=tls, tls_name=tls_name)) for endpoint in endpoints
         ]
         self._now_s = now_s
 
     async def call(self, ask: Ask[Answer], *, timeout_s: float, waits: bool = False) -> Answer:
-        """The first answer; each peer is asked once at most. `waits`: running out of time is no fault of the peer.
+        """Return the first successful response; each peer is tried at most once.
+
+        `waits` marks a call that waits for something, whose timeout is not the peer's fault.
 
         Raises:
-            CallFailure: the last one; an answer that another peer would only repeat is the first and last.
+            CallFailure: the last peer's, or the first that another peer would only repeat.
         """
         until = self._now_s() + timeout_s
         order = self._order()
         for number, peer_endpoint in enumerate(order, start=1):
             left_s = max(0.0, until - self._now_s())
-            # One that hangs must leave time for another.
+            # Reserve half of the time for the next peer, in case this one does not answer.
             share_s = left_s if waits or number == len(order) else left_s / 2
             try:
                 answer = await ask(peer_endpoint, share_s)
@@ -82,7 +84,7 @@ class Peers:
     async def events(
         self, request: gateway_pb2.SignedChaincodeEventsRequest
     ) -> AsyncGenerator[gateway_pb2.ChaincodeEventsResponse, None]:
-        """The stream of the peer that is asked first, until it breaks. Raises CallFailure."""
+        """Yield events from the preferred peer until the stream breaks. Raises CallFailure."""
         peer_endpoint = self._order()[0]
         try:
             async with aclosing(peer_endpoint.connection.chaincode_events(request)) as answers:
@@ -97,13 +99,13 @@ class Peers:
 
     async def close(self) -> None:
         """End all calls."""
-        for peer_endpoint in self._seats:
+        for peer_endpoint in self._endpoints:
             await peer_endpoint.connection.close()
 
     def _order(self) -> list[PeerEndpoint]:
-        """Those that do not rest, by preference; then the others, the one that may be back soonest first."""
+        """Return the peers that do not rest, by preference, then the others by the end of their rest."""
         now_s = self._now_s()
-        return sorted(self._seats, key=lambda peer_endpoint: max(0.0, peer_endpoint.rests_until - now_s))
+        return sorted(self._endpoints, key=lambda peer_endpoint: max(0.0, peer_endpoint.rests_until - now_s))
 
     def _served(self, peer_endpoint: PeerEndpoint) -> None:
         peer_endpoint.failures, peer_endpoint.rests_until = 0, 0.0
@@ -111,7 +113,7 @@ class Peers:
     def _failed(self, peer_endpoint: PeerEndpoint) -> None:
         now_s = self._now_s()
         if now_s < peer_endpoint.rests_until:
-            return  # many calls break at once when a peer dies: that is one failure
+            return  # many calls fail at once when a peer is lost: count them as one failure
         peer_endpoint.rests_until = now_s + min(
             REST_MOST_S, REST_FIRST_S * 2 ** min(peer_endpoint.failures, 16)
         )

@@ -1,9 +1,8 @@
-"""A block recomputed from its bytes and its neighbours: hashes, signatures, and the five fields of each trade in it.
+"""Recompute a block from its bytes and its neighbours: hashes, signatures, and the five fields of each trade in it.
 
-Decides whether what a peer hands out as a block holds together, on any peer, one named check after the other
-(`ports.representative.CHECKS`). One block cannot show that its reads were current or that a key's own policy asked for more than two
-organisations: the replay of all blocks can (`edgegw ledger verify`, on an embedded peer), or a peer's own validation,
-whose codes are taken as they stand.
+Decides whether a block from any peer is consistent, in named checks (`ports.representative.CHECKS`). One block cannot
+show that its reads were current or that a key's policy required more than two organisations: the replay of all blocks
+can (`edgegw ledger verify`, on an embedded peer), or a peer's own validation, whose codes are trusted here.
 Source: docs/ledger.md, Blocks; Fabric block header, metadata and endorsements.
 """
 
@@ -37,7 +36,7 @@ REMARK = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbours:
-    """What the chain says of a block: its predecessor's own hash, and the hash by which its successor names it."""
+    """A block's context in the chain: the hash of its predecessor, and its own hash as its successor records it."""
 
     previous_hash: bytes
     named_hash: bytes
@@ -45,20 +44,20 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """A block and every check that was made of it. `transactions` by place, `trades` by KEY."""
+    """A block with the results of all checks: `transactions` by position, `trades` by KEY."""
 
     number: int
     block: tuple[Check, ...]
     transactions: Sequence[tuple[Check, ...]]
     trades: Mapping[str, tuple[Check, ...]]
     shown: dict[str, Any]
-    unreadable: str = ""  # why nothing of it can be shown
+    unreadable: str = ""  # why the block cannot be shown
     orderers: Sequence[str] = ()
     creators: Mapping[str, bytes] = field(default_factory=dict)  # by transaction id
 
     @property
     def faults(self) -> list[str]:
-        """What does not hold, in words. That a transaction is not valid is no fault of its block."""
+        """The failed checks as text. An invalid transaction is not a fault of its block."""
         found = [_words(one) for one in self.block if not one.holds]
         found += [self.unreadable] if self.unreadable else []
         for place, checks in enumerate(self.transactions):
@@ -74,7 +73,7 @@ def _words(check: Check) -> str:
 
 
 async def prove_block(client: LedgerClient, number: int, roots: Roots) -> dict[str, Any]:
-    """The block in five fields, with what was recomputed and every fault. Raises LedgerError's children."""
+    """Return the block in five fields with every fault found. Raises subclasses of LedgerError."""
     examined = await examine_block(client, number, roots)
     return {
         "verified": not examined.faults,
@@ -88,9 +87,10 @@ async def prove_block(client: LedgerClient, number: int, roots: Roots) -> dict[s
 async def examine_block(
     client: LedgerClient, number: int, roots: Roots, *, constants: Config | None = None
 ) -> Examined:
-    """Fetch a block and its neighbours and recompute it. `constants`: the channel's, looked for where not given.
+    """Fetch a block and its neighbours and recompute it; without the channel's `constants`, find them first.
 
-    Raises LedgerError's children; MalformedMessageError: these bytes are no block.
+    Raises:
+        MalformedMessageError: the bytes are not a block. Also raises subclasses of LedgerError.
     """
     tip = await client.chain_tip()
     raw = await client.block(number)
@@ -126,9 +126,9 @@ async def examine_block(
 
 
 async def find_constants(client: LedgerClient, roots: Roots, *, before: int) -> Config | None:
-    """The channel's constants, from the transaction that configured it: among the first that a channel has.
+    """Return the channel's constants from the transaction that configured it, one of the channel's first.
 
-    None where no block up to `before` has one that is endorsed as it should be.
+    None if no block up to `before` contains one with valid endorsements.
     """
     for number in range(before + 1):
         block = blocks.parse_block(await client.block(number))
@@ -144,7 +144,7 @@ async def find_constants(client: LedgerClient, roots: Roots, *, before: int) -> 
 
 
 def _call(raw: bytes) -> EndorsedTransaction | None:
-    """The chaincode's call in an envelope; None for anything else."""
+    """Return the chaincode call in an envelope, or None for anything else."""
     try:
         payload = decode(common_pb2.Envelope, raw).payload
         return transaction.parse_transaction(payload) if transaction.is_call(payload) else None
@@ -174,7 +174,7 @@ async def _trades(
 
 
 async def _rate(client: LedgerClient, record: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A price record of a retail trade's interval, which tells the ceiling; None where the contract gives none."""
+    """Return a price record of a retail trade's interval, which holds the ceiling; None if the contract has none."""
     if record.get("kind") != RETAIL:
         return None
     place = {name: record.get(name) for name in ("zone", "product", "interval")}
@@ -187,7 +187,7 @@ async def _rate(client: LedgerClient, record: Mapping[str, Any]) -> Mapping[str,
 
 
 def block_checks(raw: bytes, neighbours: Neighbours, roots: Roots) -> Iterator[Check]:
-    """Header, hashes, and what of the orderers' signatures can be checked from here."""
+    """Check header, hashes, and the signatures of orderers whose organisations `roots` contains."""
     block = blocks.parse_block(raw)
     envelopes, codes = list(block.data.data), blocks.codes_of(block)
     header = block.header
@@ -213,7 +213,7 @@ def _same(name: str, *, found: bytes, wanted: bytes) -> Check:
 
 
 def transaction_checks(raw: bytes, roots: Roots) -> Sequence[tuple[Check, ...]]:
-    """The checks of each transaction; one that is not valid has that check only."""
+    """Return the checks of each transaction; an invalid one has the check of its validation code only."""
     block = blocks.parse_block(raw)
     return [
         tuple(_checks_of(envelope, code, roots))
@@ -222,7 +222,7 @@ def transaction_checks(raw: bytes, roots: Roots) -> Sequence[tuple[Check, ...]]:
 
 
 def _checks_of(raw: bytes, code: int, roots: Roots) -> Iterator[Check]:
-    """A configuration is signed by orderers, whose block it is: its code is all there is to see of it."""
+    """Check one transaction; of a configuration, which orderers sign, only the validation code."""
     yield Check(name="validation_code", holds=code == peer_pb2.VALID, detail=verdict_of(code))
     if code != peer_pb2.VALID:
         return
@@ -248,7 +248,7 @@ def _checks_of(raw: bytes, code: int, roots: Roots) -> Iterator[Check]:
 
 
 def _endorsing(call: EndorsedTransaction, roots: Roots) -> set[str]:
-    """Organisations of whose peers an endorsement holds."""
+    """Return the organisations whose peers gave a valid endorsement."""
     return {
         _identity(endorser).msp_id
         for endorser, signature in call.endorsements
@@ -263,7 +263,7 @@ def _signed(roots: Roots, serialized: bytes, *, message: bytes, signature: bytes
 
 
 def _identity(serialized: bytes) -> Identity:
-    """The identity; one that cannot be read is nobody's."""
+    """Return the identity, or one of no organisation if it cannot be parsed."""
     try:
         return parse_identity(serialized)
     except MalformedMessageError:

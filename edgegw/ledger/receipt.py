@@ -1,6 +1,6 @@
-"""A receipt: where a transaction stands in the chain, and by which hash the block before it is bound in.
+"""Read a transaction's receipt from a block: its position in the chain, validation code and hashes.
 
-Decides nothing; reads a block that a peer handed out. Whether that block holds is `verify`'s question.
+Trusts the block that a peer returned; `proof` checks it.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from edgegw.fabric.wire import MalformedMessageError, decode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """`tx_number`: place in the block, from 0; `prev_hash`: of the block before (docs/ledger.md, Blocks)."""
+    """A transaction's position: `tx_number` counts from 0, `prev_hash` is the hash of the previous block."""
 
     tx_id: str
     block: int
@@ -24,10 +24,10 @@ class Receipt:
 
 
 def receipt_of(raw: bytes, tx_id: str) -> Receipt:
-    """The receipt of the first copy of a transaction in a block.
+    """Return the receipt of the first transaction with this id in a block.
 
     Raises:
-        MalformedMessageError: the block cannot be read, or does not have it.
+        MalformedMessageError: the block cannot be parsed, or does not contain the transaction.
     """
     block = blocks.parse_block(raw)
     for number, (envelope, code) in enumerate(zip(block.data.data, blocks.codes_of(block), strict=False)):

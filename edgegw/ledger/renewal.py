@@ -1,8 +1,8 @@
-"""An identity that is renewed while it is used: the certificate in its folder now signs what begins now.
+"""Renew an identity while it is in use: load the certificate again when its files change.
 
-Decides when a new certificate counts: as soon as its files changed and its key fits. What was begun under the old one is
-signed by the old one to its end, for a proposal's creator must sign its envelope too. A pair that does not fit is told
-once, and the old one stays.
+A new certificate takes effect as soon as its files have changed and a key matches it. A call that began under the
+previous certificate is signed with that one to its end, because a proposal's creator must sign its envelope too. A pair
+that does not match is reported once, and the previous one stays in use.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ _Mark = tuple[tuple[int, int, int], ...]
 
 
 class RenewableSigner:
-    """The identity in a folder, read again when its files change."""
+    """A signer for the identity in a folder, reloaded when its files change."""
 
     def __init__(self, folder: Path, *, renewed: Tell, rejected: Tell) -> None:
-        """Raises as `load_signer`."""
+        """Load the identity; raises as `load_signer`. `renewed` and `rejected` receive the fields of a log event."""
         self._folder = folder
         self._renewed, self._rejected = renewed, rejected
         self._seen = self._mark()
@@ -31,19 +31,19 @@ class RenewableSigner:
 
     @property
     def identity(self) -> Identity:
-        """Organisation and certificate, as they are now."""
+        """The organisation and the current certificate, after a check of the files."""
         self.look()
         return self._current.identity
 
     def look(self) -> None:
-        """See whether there is a new certificate, or a key that makes one usable."""
+        """Reload the identity if certificate or key files have changed."""
         mark = self._mark()
         if mark is not None and mark != self._seen:
             self._seen = mark
             self._renew()
 
     def sign(self, document: Document) -> bytes:
-        """By the identity that the document names as its creator; what names none, by the current one."""
+        """Sign with the identity that the document names as its creator, else with the current one."""
         creator = getattr(document, "creator", None)
         if creator is not None and creator == self._before.identity.serialized:
             return self._before.sign(document)
@@ -60,7 +60,7 @@ class RenewableSigner:
         self._renewed({"folder": str(self._folder), "until": until})
 
     def _mark(self) -> _Mark | None:
-        """What changes with certificate or key; None while there is no certificate."""
+        """Return values that change with the certificate or key files; None while there is no certificate."""
         try:
             found = [(self._folder / CERTIFICATE).stat()]
             found += [place.stat() for place in key_places(self._folder)]

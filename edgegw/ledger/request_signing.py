@@ -1,7 +1,7 @@
-"""Who asks over a network: a gateway signs each of its questions, and its organisation's representative checks them.
+"""Sign a gateway's HTTP requests to its organisation's representative, and verify them there.
 
-Decides whether a request is a listed gateway's of this organisation, fresh, unchanged and asked for the first time.
-Knows nothing of what is asked. Time is real time, whatever the station's clock says.
+Decides whether a request is from a listed gateway of this organisation, recent, unchanged and not a replay. Does not
+interpret the request. Uses real time, not the station's clock.
 """
 
 import base64
@@ -34,21 +34,21 @@ _GATEWAY = "gateway"
 
 
 class NotHeard(StrEnum):
-    """Why nobody listens to a request."""
+    """Why a request is rejected."""
 
-    MALFORMED = "MALFORMED"  # headers absent or not of their form
-    CLOCK = "CLOCK"  # its time is more than a minute off ours
+    MALFORMED = "MALFORMED"  # headers absent or malformed
+    CLOCK = "CLOCK"  # its time differs from ours by more than a minute
     UNKNOWN_CERTIFICATE = "UNKNOWN_CERTIFICATE"  # not issued by this organisation, or not valid now
-    WRONG_ROLE = "WRONG_ROLE"  # not a gateway's
+    WRONG_ROLE = "WRONG_ROLE"  # the certificate's role is not `gateway`
     NOT_LISTED = "NOT_LISTED"
     BAD_SIGNATURE = "BAD_SIGNATURE"  # another key, another body, another path
     REPLAYED = "REPLAYED"
-    BUSY = "BUSY"  # more requests in two minutes than are remembered
+    BUSY = "BUSY"  # more requests within two minutes than nonces can be stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A gateway whose question this is."""
+    """The gateway that signed a request."""
 
     gateway_id: str
     certificate_sha256: str
@@ -57,7 +57,7 @@ class Caller:
 def signed_headers(
     signer: Signer, path: str, body: bytes, *, now_ns: Callable[[], int] = time.time_ns
 ) -> dict[str, str]:
-    """The headers of one question; they hold for a minute, and once."""
+    """Return the headers of one request; they are valid once, for a minute."""
     identity = signer.identity
     request = RepresentativeRequest(
         msp_id=identity.msp_id,
@@ -76,7 +76,7 @@ def signed_headers(
 
 
 class Callers:
-    """Those who are heard: gateways of one organisation, listed by gateway id or by their certificate's SHA-256 (hex)."""
+    """Verifies requests of one organisation's gateways, listed by gateway id or certificate SHA-256 in hex."""
 
     def __init__(
         self,
@@ -90,10 +90,10 @@ class Callers:
         self._msp_id = msp_id
         self._listed = frozenset(listed)
         self._now_ns = now_ns
-        self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()  # until when each is remembered, ms
+        self._nonces: OrderedDict[tuple[str, str], int] = OrderedDict()  # value: end of retention, ms
 
     def check(self, headers: Mapping[str, str], path: str, body: bytes) -> Caller | NotHeard:
-        """Whose request this is."""
+        """Return the gateway that signed the request, or why the request is rejected."""
         at, nonce = headers.get(TIME, ""), headers.get(NONCE, "")
         signature = _decoded(headers.get(SIGNATURE, ""))
         identity = _identity(self._msp_id, headers.get(CERTIFICATE, ""))
@@ -128,7 +128,7 @@ class Callers:
         return Caller(gateway_id=gateway_id, certificate_sha256=identity.certificate_sha256)
 
     def _once(self, caller: Caller, nonce: str, now_ms: int) -> NotHeard | None:
-        """Remember a nonce for as long as its time could be accepted."""
+        """Store a nonce for as long as its request's time is acceptable; refuse one that is stored already."""
         while self._nonces and next(iter(self._nonces.values())) < now_ms:
             self._nonces.popitem(last=False)
         key = (caller.certificate_sha256, nonce)

@@ -1,10 +1,10 @@
-"""A private key in a PKCS#11 token (smart card, TPM, HSM), as a key object that signs there and never leaves it.
+"""Sign with a private key in a PKCS#11 token (smart card, TPM, HSM), which never leaves the token.
 
-Decides how a token, its key and its PIN are named: by a PKCS#11 URI (RFC 7512) such as
+A PKCS#11 URI (RFC 7512) names the token, its key and its PIN, such as
 `pkcs11:token=edgegw;object=gateway1?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/etc/edgegw/token.pin`.
-The PIN stands in a file of its own (mode 0600) or in a credential (`pin-source=credential:NAME`), never in the URI.
-Tokens give r and s as they come; `KeySigner` makes every signature low-S. The only file that knows the library
-(the optional dependency `pkcs11`).
+The PIN is in a file of its own (mode 0600) or in a credential (`pin-source=credential:NAME`), never in the URI.
+Tokens return any s; `KeySigner` makes every signature low-S. The only module that imports the library (the optional
+dependency `pkcs11`).
 """
 
 import secrets
@@ -30,7 +30,7 @@ _ID_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenPlace:
-    """Where a key is: library, token's label, the key's label, and where the PIN stands."""
+    """The location of a key: library path, token label, key label, and source of the PIN."""
 
     module: str
     token: str
@@ -39,7 +39,7 @@ class TokenPlace:
 
     @classmethod
     def parse(cls, uri: str) -> "TokenPlace":
-        """From a PKCS#11 URI; raises ConfigError."""
+        """Parse a PKCS#11 URI; raise ConfigError."""
         path, _, query = uri.removeprefix("pkcs11:").partition("?")
         pairs = [part.partition("=") for part in (*path.split(";"), *query.split("&")) if part]
         found = {name: unquote(value) for name, _, value in pairs}
@@ -56,7 +56,7 @@ class TokenPlace:
         )
 
     def pin(self) -> str:
-        """The PIN; raises ConfigError, OSError."""
+        """Return the PIN; raises ConfigError, OSError."""
         kind, _, rest = self.pin_source.partition(":")
         if kind == "credential":
             return read_credential(rest, Path("pin-source")).decode().strip()
@@ -66,21 +66,21 @@ class TokenPlace:
 
 
 class TokenKey(ec.EllipticCurvePrivateKey):
-    """A P-256 key in a token. Signs over SHA-256 of a message; its private half cannot be read."""
+    """A P-256 key in a token. Signs over SHA-256 of a message; its private part cannot be read."""
 
     def __init__(self, open_key: Callable[[], tuple[Any, ec.EllipticCurvePublicKey]]) -> None:
         self._open = open_key
         self._key, self._public = open_key()
 
     def sign(self, data: bytes, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:  # type: ignore[override]  # a buffer is bytes here
-        """DER signature, s as the token chose it. Raises Unavailable."""
-        del signature_algorithm  # SHA-256 over P-256 is all there is here
+        """Return a signature in DER, not normalised to low S. Raises Unavailable."""
+        del signature_algorithm  # only ECDSA P-256 with SHA-256 is supported
         pkcs11 = _library()
         digest = sha256(data).digest()
         try:
             raw = self._raw(digest)
         except pkcs11.PKCS11Error:
-            try:  # the token was taken out, or its library forgot the session
+            try:  # the token was removed, or its library lost the session
                 self._key, self._public = self._open()
                 raw = self._raw(digest)
             except (pkcs11.PKCS11Error, ConfigError, OSError) as fault:
@@ -92,7 +92,7 @@ class TokenKey(ec.EllipticCurvePrivateKey):
         return raw
 
     def public_key(self) -> ec.EllipticCurvePublicKey:
-        """The public half."""
+        """Return the public key."""
         return self._public
 
     @property
@@ -102,11 +102,11 @@ class TokenKey(ec.EllipticCurvePrivateKey):
 
     @property
     def key_size(self) -> int:
-        """Bits."""
+        """The key size in bits."""
         return self.curve.key_size
 
     def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> NoReturn:
-        """Not for this key."""
+        """Not supported."""
         raise NotImplementedError
 
     def private_numbers(self) -> NoReturn:
@@ -130,12 +130,12 @@ class TokenKey(ec.EllipticCurvePrivateKey):
 
 
 def token_key(uri: str) -> TokenKey:
-    """The key that a PKCS#11 URI names; raises ConfigError, OSError."""
+    """Return the key that a PKCS#11 URI names; raises ConfigError, OSError."""
     return TokenKey(lambda: _find(_session(TokenPlace.parse(uri)), TokenPlace.parse(uri)))
 
 
 def make_token_key(uri: str) -> TokenKey:
-    """The same, made in the token where there is none of that name: it cannot be read or copied out of it."""
+    """Return the key that a PKCS#11 URI names; generate it in the token, not extractable, if it does not exist."""
     place = TokenPlace.parse(uri)
     pkcs11, session = _library(), _session(place, writing=True)
     try:
@@ -154,7 +154,7 @@ def make_token_key(uri: str) -> TokenKey:
 
 
 def _library() -> Any:
-    """The module, with its curves; raises ConfigError where it is not installed."""
+    """Return the `pkcs11` module; raise ConfigError if it is not installed."""
     try:
         import_module("pkcs11.util.ec")
         return import_module("pkcs11")
@@ -165,7 +165,7 @@ def _library() -> Any:
 
 
 def _session(place: TokenPlace, *, writing: bool = False) -> Any:
-    """A session in which we are logged in. Raises ConfigError, OSError."""
+    """Open a session and log in. Raises ConfigError, OSError."""
     pkcs11 = _library()
     pin = place.pin()
     try:

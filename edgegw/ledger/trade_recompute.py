@@ -1,7 +1,7 @@
-"""A trade's figures recomputed from its record, its price's record and the channel's constants; its evidence likewise.
+"""Recompute a trade from its record, its price record and the channel's constants, and check the station's evidence.
 
-Decides whether key, energy, amount, fee, price and times follow from what they are made of, one named check each (the
-names are `ports.representative.CHECKS`). Never asks anybody: what it is given may come from a peer that lies.
+Decides whether key, energy, amount, fee, price and time follow from their inputs, one named check each (the names are
+`ports.representative.CHECKS`). Makes no calls; its input may come from a dishonest peer.
 Source: docs/contract.md (A line of RecordTrades, Time, Records).
 """
 
@@ -26,9 +26,10 @@ _NO_CONSTANTS = "no block before this one configures the channel"
 def trade_checks(
     drawn: Mapping[str, Any], *, constants: Config | None, rate: Mapping[str, Any] | None = None
 ) -> Iterator[Check]:
-    """The checks of a trade as `paper` draws it. `rate`: a price record of its interval, for what retail costs.
+    """Yield the checks of a trade in the five fields of `block_view`.
 
-    Without a rate the ceiling that a retail price must be is not known, and that price is not checked.
+    `rate` is a price record of a retail trade's interval; without it the ceiling is not known, and the retail price is
+    not checked.
     """
     try:
         trade = decode(Trade, drawn["Value"]["trade"])
@@ -53,12 +54,12 @@ def trade_checks(
 def _equal(name: str, stands: int, made: int | None) -> Check:
     holds = stands == made
     return Check(
-        name=name, holds=holds, detail=str(stands) if holds else f"{stands} stands there, not {made}"
+        name=name, holds=holds, detail=str(stands) if holds else f"recorded {stands}, computed {made}"
     )
 
 
 def _money(price_mtok_per_kwh: int, trade: Trade) -> int:
-    """Half up to the milli-token, of the registers' difference and not of the record's own figure."""
+    """Return the price of the registers' difference (not of the record's `wh`), rounded half up to the milli-token."""
     return (price_mtok_per_kwh * (trade.end_wh - trade.start_wh) + 500) // 1000
 
 
@@ -66,7 +67,9 @@ def _energy(trade: Trade, constants: Config | None) -> Check:
     moved_wh = trade.end_wh - trade.start_wh
     if moved_wh <= 0 or trade.wh != moved_wh:
         return Check(
-            name="energy", holds=False, detail=f"{trade.wh} stands there, the registers say {moved_wh}"
+            name="energy",
+            holds=False,
+            detail=f"recorded {trade.wh} Wh, the registers differ by {moved_wh} Wh",
         )
     if constants is None:
         return Check(name="energy", holds=False, detail=_NO_CONSTANTS)
@@ -93,7 +96,7 @@ def _ceiling(rate: Mapping[str, Any]) -> int | None:
 
 
 def _price_fault(trade: Trade, derivation: Mapping[str, Any], constants: Config | None) -> str:
-    """What does not hold of a market price; empty where all does."""
+    """Return the fault of a market price, or an empty string if it is correct."""
     if constants is None:
         return _NO_CONSTANTS
     try:
@@ -113,7 +116,7 @@ def _price_fault(trade: Trade, derivation: Mapping[str, Any], constants: Config 
         *(trade.price_id, trade.zone, trade.product, trade.interval),
         True,
     ):
-        return "the price's record is another one"
+        return "the price record does not match the trade, or is not fixed"
     if (made.supply_wh, made.demand_wh) != (posted["supply"], posted["demand"]):
         return "supply and demand are not the sums of what was posted"
     price = quote(constants.formula, window, supply_wh=made.supply_wh, demand_wh=made.demand_wh).price
@@ -123,7 +126,7 @@ def _price_fault(trade: Trade, derivation: Mapping[str, Any], constants: Config 
 
 
 def _timestamp(trade: Trade, real: str, constants: Config | None) -> Check:
-    """The ledger's time follows from the transaction's own, and the interval had begun by then."""
+    """Check that ledger time follows from the transaction's own time and is not before the interval."""
     if constants is None:
         return Check(name="timestamp", holds=False, detail=_NO_CONSTANTS)
     made_ms = (datetime.fromisoformat(real) - _EPOCH) // timedelta(milliseconds=1)
@@ -136,9 +139,9 @@ def _timestamp(trade: Trade, real: str, constants: Config | None) -> Check:
 
 
 def evidence_checks(fact: Mapping[str, Any], trade: Trade, signers: Sequence[Identity]) -> tuple[Check, ...]:
-    """A station's own evidence of a trade (journal fact `evidence`) against the ledger's record of it.
+    """Check a station's own evidence of a trade (journal fact `evidence`) against the ledger's record.
 
-    `signers`: certificates that the station may have signed with, one of which must have.
+    One of `signers`, the certificates the station may have used, must have signed the evidence.
     """
     try:
         evidence = fact["evidence"]

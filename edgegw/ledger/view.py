@@ -1,7 +1,7 @@
-"""What anybody may see of the ledger (`ports.representative.LedgerView`) through one client: prices, stations, trades, and their proof.
+"""Answer pages' read requests through one client (`ports.representative.LedgerView`): prices, stations, trades, checks.
 
-Decides how long an answer is kept: what is fixed or committed never changes, anything else some real seconds. Many
-pages ask at once: equal questions share one answer, and only so many calls are on their way at a time. Writes nothing.
+Decides how long a result is cached: fixed prices and committed trades for good, anything else for a few real seconds.
+Equal concurrent requests share one call, and the number of concurrent calls is limited. Writes nothing.
 Source: docs/contract.md (GetPrice, DetermineCost, FindStations, GetTrade).
 """
 
@@ -39,8 +39,8 @@ from edgegw.ports.representative import (
 )
 
 T = TypeVar("T")
-AT_ONCE = 8  # calls on their way
-KEPT_S = 5.0  # real seconds for which a price that is not fixed, and a list of stations, are told again
+AT_ONCE = 8  # concurrent calls
+KEPT_S = 5.0  # real seconds for which a price that is not fixed, and a list of stations, are cached
 PRICES_KEPT = 2048  # ten days of both products
 TRADES_KEPT = 512
 STATIONS_MOST = 1000
@@ -49,11 +49,11 @@ _NS_PER_MS = 1_000_000
 _NO_PRICE = {Code.NO_TARIFF, Code.PRICE_WINDOW_EMPTY, Code.INTERVAL_MISALIGNED, Code.BAD_ARGUMENT}
 
 EvidenceOf = Callable[[str], Awaitable[Mapping[str, object] | None]]
-"""The station's own evidence of a trade: its journal's fact (`evidence`, `signature`), None where it has none."""
+"""Returns the station's own evidence of a trade from its journal (`evidence`, `signature`), or None."""
 
 
 class ClientView:
-    """office.LedgerView over a client; `evidence_of` adds the station's own evidence to what `check` holds together."""
+    """A `LedgerView` over a client; with `evidence_of`, `check` also checks the station's own evidence."""
 
     def __init__(
         self,
@@ -72,32 +72,31 @@ class ClientView:
         self._constants: Config | None = None
         self._places = asyncio.Semaphore(AT_ONCE)
         self._asked: dict[Hashable, asyncio.Task[Any]] = {}
-        self._prices: _Kept[PriceShown | None] = _Kept(PRICES_KEPT, kept_s=kept_s, real_s=real_s)
-        self._stations: _Kept[Sequence[StationFound]] = _Kept(64, kept_s=kept_s, real_s=real_s)
-        self._trades: _Kept[TradeShown] = _Kept(TRADES_KEPT, kept_s=kept_s, real_s=real_s)
+        self._prices: _Cache[PriceShown | None] = _Cache(PRICES_KEPT, kept_s=kept_s, real_s=real_s)
+        self._stations: _Cache[Sequence[StationFound]] = _Cache(64, kept_s=kept_s, real_s=real_s)
+        self._trades: _Cache[TradeShown] = _Cache(TRADES_KEPT, kept_s=kept_s, real_s=real_s)
 
     async def price(self, product: Product, interval: int) -> PriceShown | None:
-        """The price of an interval, or what it would be from what is posted.
+        """Return the fixed price of an interval, or a preview from what is posted.
 
-        None: no tariff holds, or it is no interval; or the window is empty and that is not fixed yet, of which the
-        contract tells nothing.
+        None if no tariff is in force, `interval` is not an interval, or the price window is empty and not fixed yet.
         """
         return await self._shared(("price", product, interval), lambda: self._price(product, interval))
 
     async def stations(self, geohash: str, product: Product | None = None) -> Sequence[StationFound]:
-        """The stations below a geohash prefix, at most 1,000; none for what is no geohash."""
+        """Return at most 1,000 stations below a geohash prefix; none if it is not a geohash."""
         return await self._shared(("stations", geohash, product), lambda: self._find(geohash, product))
 
     async def trade(self, trade_id: str) -> TradeShown | None:
-        """A committed trade with the block it stands in; None where the ledger knows none."""
+        """Return a committed trade with the number of its block; None if the ledger has no such trade."""
         return await self._shared(("trade", trade_id), lambda: self._trade(trade_id))
 
     async def check(self, trade_id: str) -> Checked | RefusedRequest:
-        """Fetch the trade's block and recompute it; refused where the ledger knows no such trade (TRADE_UNKNOWN)."""
+        """Fetch the trade's block and recompute it; refuse with TRADE_UNKNOWN if the ledger has no such trade."""
         return await self._shared(("check", trade_id), lambda: self._check(trade_id))
 
     async def _shared(self, question: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """One asker for all who ask the same at the same time; who gives up waiting leaves it to the others."""
+        """Share one call among concurrent equal requests; a cancelled request does not cancel the call."""
         task = self._asked.get(question)
         if task is None:
             task = asyncio.create_task(self._ask(ask))
@@ -115,12 +114,12 @@ class ClientView:
     def _answered(self, question: Hashable, task: asyncio.Task[Any]) -> None:
         del self._asked[question]
         if not task.cancelled():
-            task.exception()  # whoever still waits is told; nobody may be left to be
+            task.exception()  # marks it as retrieved: every waiting request may have been cancelled
 
     async def _price(self, product: Product, interval: int) -> PriceShown | None:
         key = (product, interval)
         kept = self._prices.get(key)
-        if not isinstance(kept, _Nothing):
+        if not isinstance(kept, _Missing):
             return kept
         shown = await self._derived(product, interval)
         self._prices.put(key, shown, for_ever=shown is not None and shown.is_fixed)
@@ -141,7 +140,7 @@ class ClientView:
     async def _find(self, geohash: str, product: Product | None) -> Sequence[StationFound]:
         key = (geohash, product)
         kept = self._stations.get(key)
-        if not isinstance(kept, _Nothing):
+        if not isinstance(kept, _Missing):
             return kept
         query: dict[str, Any] = {"geohash": geohash, "pageSize": _PAGE}
         query |= {} if product is None else {"product": product}
@@ -169,7 +168,7 @@ class ClientView:
 
     async def _trade(self, trade_id: str) -> TradeShown | None:
         kept = self._trades.get(trade_id)
-        if not isinstance(kept, _Nothing):
+        if not isinstance(kept, _Missing):
             return kept
         record = await self._record(trade_id)
         if record is None:
@@ -182,7 +181,7 @@ class ClientView:
         try:
             return decode(Trade, await self._client.evaluate("GetTrade", {"tradeId": trade_id}))
         except BusinessRefusal as refusal:
-            # An id that cannot be one is no trade's either.
+            # A malformed id cannot be a trade's either.
             if refusal.code in {Code.TRADE_UNKNOWN, Code.BAD_ARGUMENT}:
                 return None
             raise
@@ -215,7 +214,7 @@ class ClientView:
 
 
 def _of_transaction(examined: Examined, record: Trade, receipt: Receipt) -> Sequence[Check]:
-    """The checks of the trade's own transaction and of what it wrote."""
+    """Return the checks of the trade's transaction and of the trade as it wrote it."""
     drawn = _drawn(examined, record)
     place = receipt.tx_number
     transactions = examined.shown.get("transactions", ())
@@ -230,13 +229,13 @@ def _of_transaction(examined: Examined, record: Trade, receipt: Receipt) -> Sequ
         same = False
     return (
         *found,
-        Check(name="record", holds=same, detail="" if same else "the peer tells another record"),
+        Check(name="record", holds=same, detail="" if same else "the peer returns a different record"),
         *examined.trades[drawn["KEY"]],
     )
 
 
 def _drawn(examined: Examined, record: Trade) -> dict[str, Any] | None:
-    """The trade as the paper draws it, out of its own transaction."""
+    """Return the trade in five fields from its own transaction, or None."""
     trades: list[dict[str, Any]] = [
         trade
         for one in examined.shown.get("transactions", ())
@@ -248,7 +247,7 @@ def _drawn(examined: Examined, record: Trade) -> dict[str, Any] | None:
 
 
 def _fields(drawn: dict[str, Any] | None, examined: Examined, record: Trade) -> dict[str, str]:
-    """The paper's five fields as text; of a trade that is not there, where it should be."""
+    """Return the five fields as text; for a missing trade, only its KEY and Prev_Hash."""
     if drawn is None:
         return {"KEY": TRADE + record.trade_id, "Prev_Hash": str(examined.shown.get("prev_hash", ""))}
     times = drawn["Timestamp"]
@@ -282,7 +281,7 @@ def _shown_price(record: PriceRecord) -> PriceShown:
 
 
 def shown_trade(record: Trade, block: int | None = None) -> TradeShown:
-    """A trade's record as pages are told of it."""
+    """Return a trade's record in the form that pages show."""
     return TradeShown(
         trade_id=record.trade_id,
         kind=record.kind,
@@ -303,12 +302,12 @@ def shown_trade(record: Trade, block: int | None = None) -> TradeShown:
     )
 
 
-class _Nothing:
-    """Told instead of a value that may be None."""
+class _Missing:
+    """Marks the absence of a cached value, which may itself be None."""
 
 
-class _Kept(Generic[T]):
-    """At most so many answers, the longest unasked for giving way; those not for ever end after some real seconds."""
+class _Cache(Generic[T]):
+    """A least-recently-used cache of at most `most` values, which expire after `kept_s` unless permanent."""
 
     def __init__(self, most: int, *, kept_s: float, real_s: Callable[[], float]) -> None:
         self._most = most
@@ -319,13 +318,13 @@ class _Kept(Generic[T]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def get(self, key: Hashable) -> T | _Nothing:
+    def get(self, key: Hashable) -> T | _Missing:
         if key not in self._values:
-            return _Nothing()
+            return _Missing()
         value, until_s = self._values[key]
         if until_s is not None and self._real_s() >= until_s:
             del self._values[key]
-            return _Nothing()
+            return _Missing()
         self._values.move_to_end(key)
         return value
 
