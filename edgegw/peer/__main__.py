@@ -1,7 +1,7 @@
-"""`python -m edgegw.peer --data DIR --listen 127.0.0.1:PORT`: the embedded peer as its own process.
+"""Run the embedded peer as a process: `python -m edgegw.peer --data DIR --listen 127.0.0.1:PORT`.
 
-Prints one JSON line when it answers calls, then nothing. Ends on SIGTERM or SIGINT after the block in
-hand. Exit status: 0 done, 2 usage, 74 disk failed, 78 cannot start so.
+Prints one JSON line once it answers calls, then nothing. Ends on SIGTERM or SIGINT after the current block.
+Exit status: 0 done, 2 usage error, 74 disk error, 78 configuration error.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _EX_CONFIG = 78
 
 
 def load_contract(place: str) -> Contract:
-    """The function at `module:name`; raises click.BadParameter."""
+    """Return the function at `module:name`; raise click.BadParameter."""
     module, _, name = place.partition(":")
     try:
         contract: Contract = getattr(import_module(module), name)
@@ -37,7 +37,7 @@ def load_contract(place: str) -> Contract:
 
 
 def announce(address: str) -> None:
-    """Tell whoever started this process where it answers."""
+    """Print the listen address as JSON for the parent process."""
     click.echo(json.dumps({"listening": address}))
 
 

@@ -1,7 +1,7 @@
-"""Audit: recompute every block of the peer's file, and write the raw blocks out for others to do the same.
+"""Recompute every block of an embedded peer's file, and read raw blocks for other auditors.
 
-Decides nothing new: header chain, data hash, creators' and endorsers' signatures, policies, MVCC and the
-world are recomputed with the same rules. Source: docs/ledger.md, Blocks.
+Recomputes header chain, data hash, creators' and endorsers' signatures, policies, MVCC and the world state with the
+peer's own rules. Source: docs/ledger.md, Blocks.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ REMARK = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was recomputed; sound where `faults` is empty. `codes` counts validation codes by name."""
+    """The result of an audit: without fault if `faults` is empty; `codes` counts validation codes by name."""
 
     blocks: int
     codes: dict[str, int]
@@ -34,7 +34,7 @@ class Report:
 
 
 def replay(raw_blocks: Iterable[bytes], rules: Rules, world: World) -> Report:
-    """Validate all blocks again from the first one on, building `world` as they go."""
+    """Validate all blocks again from the first one on, and apply them to `world`, which starts empty."""
     faults: list[str] = []
     codes: Counter[str] = Counter()
     seen: set[str] = set()
@@ -65,7 +65,7 @@ def replay(raw_blocks: Iterable[bytes], rules: Rules, world: World) -> Report:
 
 
 def verify(data: Path, rules: Rules) -> Report:
-    """Replay the blocks of a peer's folder and compare the world it stores with the recomputed one."""
+    """Replay the blocks of a peer's folder and compare the stored world state with the recomputed one."""
     world = World()
     with snapshot(data / FILE_NAME) as stored:
         report = replay(stored.blocks(), rules, world)
@@ -76,6 +76,6 @@ def verify(data: Path, rules: Rules) -> Report:
 
 
 def read_block(data: Path, number: int) -> bytes | None:
-    """A raw block of a peer's folder, None where it does not exist."""
+    """Return a raw block of a peer's folder, or None if it does not exist."""
     with snapshot(data / FILE_NAME) as stored:
         return stored.block(number)

@@ -1,7 +1,7 @@
-"""The chain: orders signed transactions into blocks, validates and stores them, wakes who waits.
+"""Order signed transactions into blocks, validate and store the blocks, and wake waiting callers.
 
-Decides the order (arrival) and where a block ends (count or time). An acknowledged transaction lives in
-memory until its block is on disk, as in a real orderer. Source: Fabric block cutter and committer.
+Decides the order (arrival) and where a block ends (count or time). An acknowledged transaction is only in memory until
+its block is on disk, as in a real orderer. Source: Fabric block cutter and committer.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from edgegw.peer.world_state import World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cutting:
-    """When a block is cut: after this many transactions, or this long after its first."""
+    """When a block is cut: after `count` transactions, or `timeout_s` after its first one."""
 
     count: int = 50
     timeout_s: float = 0.002
 
 
 class Chain:
-    """Blocks, outcomes and the world of one channel. Everything but the disk happens on the event loop."""
+    """Blocks, outcomes and the world state of one channel. Everything but disk access runs on the event loop."""
 
     def __init__(self, store: Store, rules: Rules, cutting: Cutting) -> None:
-        """Load what the store holds; raises MalformedMessageError where its last block is damaged."""
+        """Load the store's content; raise MalformedMessageError if its last block is damaged."""
         self.rules = rules
         self.world = World()
         self._store = store
@@ -51,19 +51,19 @@ class Chain:
         self.last_hash = b"" if last is None else blocks.header_hash(blocks.parse_block(last).header)
 
     def outcome(self, tx_id: str) -> tuple[int, int] | None:
-        """(block, validation code) of the id's first occurrence, None where no block has it."""
+        """Return (block, validation code) of the id's first occurrence, or None if no block contains it."""
         return self._outcomes.get(tx_id)
 
     def known(self, tx_id: str) -> bool:
-        """Whether a block has this transaction id, valid or not."""
+        """Return whether a block contains this transaction id, valid or not."""
         return tx_id in self._outcomes
 
     def order(self, envelope: bytes) -> None:
-        """Take a signed transaction for the next block. In memory only until then."""
+        """Queue a signed transaction for the next block, in memory only."""
         self._queue.put_nowait(envelope)
 
     async def wait_outcome(self, tx_id: str) -> tuple[int, int]:
-        """(block, code), as soon as a block has the id; may wait for ever."""
+        """Wait, without limit, until a block contains the id; return (block, validation code)."""
         known = self._outcomes.get(tx_id)
         if known is not None:
             return known
@@ -79,7 +79,7 @@ class Chain:
                     del self._waiting[tx_id]
 
     async def wait_block(self, number: int) -> bytes:
-        """The raw block, as soon as it is on disk."""
+        """Wait until the block is on disk and return its bytes."""
         while self.height <= number:
             await self._grown.wait()
         raw = await self.block(number)
@@ -87,17 +87,17 @@ class Chain:
         return raw
 
     async def block(self, number: int) -> bytes | None:
-        """The raw block, None where it does not exist yet."""
+        """Return the raw block, or None if it does not exist yet."""
         return await asyncio.get_running_loop().run_in_executor(self._disk, self._store.block, number)
 
     async def run(self) -> None:
-        """Cut and commit blocks until cancelled; raises sqlite3.Error where the disk fails (then: exit)."""
+        """Cut and commit blocks until cancelled; raise sqlite3.Error if the disk fails (the process must then end)."""
         while True:
             await self._fill()
             await self._commit()
 
     async def close(self) -> None:
-        """Commit what was acknowledged and close the file; `run` must have ended."""
+        """Commit all acknowledged transactions and close the file; `run` must have ended."""
         self._filling += [self._queue.get_nowait() for _ in range(self._queue.qsize())]
         if self._filling:
             await self._commit()
@@ -112,7 +112,7 @@ class Chain:
                     self._filling.append(await self._queue.get())
 
     async def _commit(self) -> None:
-        """Validate, store, then show: nobody sees a state that a power cut could take back."""
+        """Validate, store, then publish, so that no caller sees a state that a power cut could undo."""
         envelopes, self._filling = self._filling, []
         number = self.height
         built = blocks.build_block(number, self.last_hash, envelopes)
@@ -124,7 +124,7 @@ class Chain:
         append = loop.run_in_executor(
             self._disk, lambda: self._store.append(number, encode(built), outcomes=outcomes, state=changes)
         )
-        # A block that is being written is finished, whatever becomes of this task.
+        # Finish a block that is being written even if this task is cancelled.
         try:
             await asyncio.shield(append)
         except asyncio.CancelledError:
@@ -134,7 +134,7 @@ class Chain:
         self._show(built.header, verdicts, outcomes)
 
     def _changes(self, number: int, verdicts: list[Verdict]) -> list[StateRow]:
-        """The rows the block changes, computed on a small world of the touched keys only."""
+        """Return the rows the block changes, computed on a world state of the touched keys only."""
         accepted = [(at, entry.rwset) for at, entry in enumerate(verdicts) if entry.rwset is not None]
         after = World()
         for _, recorded in accepted:

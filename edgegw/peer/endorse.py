@@ -1,7 +1,7 @@
-"""Endorsing: check a signed proposal, simulate it once, sign the result with the organisations' peers.
+"""Endorse a proposal: check its signature, simulate it once, sign the result with the organisations' peers.
 
-Decides whether a proposal may be simulated, and which organisations sign. Nothing here changes the world.
-Source: Fabric's core/endorser (order and words of the refusals).
+Decides whether a proposal may be simulated, and which organisations sign. Never changes the world state.
+Source: Fabric's core/endorser (order and wording of the refusals).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,11 +24,11 @@ TIME_WINDOW_NS = 15 * 60 * 1_000_000_000
 
 
 class ProposalRefusedError(Exception):
-    """The proposal may not be simulated; the message is what a real endorser says."""
+    """The proposal may not be simulated; the message is a real endorser's."""
 
 
 class Recorder:
-    """The contract's stub: answers from the committed world and writes down what was read and written."""
+    """The contract's stub: reads the committed world state, and records reads and writes."""
 
     def __init__(self, world: World, proposal: Proposal, creator: Identity) -> None:
         self._world = world
@@ -42,7 +42,7 @@ class Recorder:
         self.creator = caller(creator)
 
     def get(self, key: str) -> bytes | None:
-        """Committed value of `key`, or None; never this transaction's own write."""
+        """Return the committed value of `key`, or None; never this transaction's own write."""
         entry = self._world.get(key)
         self._reads[key] = None if entry is None else entry[1]
         return None if entry is None else entry[0]
@@ -56,7 +56,7 @@ class Recorder:
         self._writes[key] = None
 
     def scan(self, start: str, end: str, limit: int) -> Iterator[tuple[str, bytes]]:
-        """At most `limit` committed pairs with start <= key < end, ascending."""
+        """Yield at most `limit` committed pairs with start <= key < end, ascending."""
         seen = RangeRead(start, end)
         self._ranges.append(seen)
         for key, value, version in self._world.scan(start, end):
@@ -67,15 +67,15 @@ class Recorder:
         seen.exhausted = True
 
     def set_policy(self, key: str, msp_ids: Sequence[str]) -> None:
-        """Later writes of `key` need an endorsement of each of `msp_ids`."""
+        """Require an endorsement of each of `msp_ids` for later writes of `key`."""
         self._policies[key] = policy.out_of(len(set(msp_ids)), msp_ids)
 
     def set_event(self, name: str, payload: bytes) -> None:
-        """The transaction's event; a second call replaces the first."""
+        """Set the transaction's event; a second call replaces the first."""
         self.event = (name, payload)
 
     def recorded(self) -> ReadWriteSet:
-        """Everything so far; a range that was left early ends at the last key its reader saw."""
+        """Return the read-write set so far; a range that was not read to its end ends at the last key read."""
         ranges = [
             seen if seen.exhausted else RangeRead(seen.start, seen.reads[-1][0], seen.reads)
             for seen in self._ranges
@@ -88,7 +88,7 @@ class Recorder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """What a call would do: its response, and the bytes every endorser signs."""
+    """The result of a simulation: the response, the read-write set, and the bytes every endorser signs."""
 
     response: peer_pb2.Response
     recorded: ReadWriteSet
@@ -98,10 +98,10 @@ class Simulation:
 def check_proposal(
     signed: peer_pb2.SignedProposal, roots: Roots, *, now_ns: int, known: Callable[[str], bool]
 ) -> tuple[Proposal, Identity]:
-    """The proposal and its creator, where a real endorser would simulate it; `known` = on the ledger.
+    """Return the proposal and its creator; `known` returns whether a transaction id is on the ledger.
 
     Raises:
-        ProposalRefusedError: malformed, not a member, wrong signature, id or time, or seen before.
+        ProposalRefusedError: malformed, unknown creator, wrong signature, id or time, or a duplicate.
     """
     try:
         proposal = transaction.parse_proposal(signed.proposal_bytes)
@@ -138,7 +138,7 @@ def check_proposal(
 
 
 def simulate(contract: Contract, world: World, proposal: Proposal, *, creator: Identity) -> Simulation:
-    """Run the call against the committed world; nothing is changed."""
+    """Run the call on the committed world state without changing it."""
     recorder = Recorder(world, proposal, creator)
     answer = contract(recorder, *words(proposal.args))
     response = peer_pb2.Response(status=answer.status, message=answer.message, payload=answer.payload)
@@ -160,7 +160,7 @@ def simulate(contract: Contract, world: World, proposal: Proposal, *, creator: I
 def choose_organisations(
     world: World, recorded: ReadWriteSet, preferred: Sequence[str], *, least: int
 ) -> tuple[str, ...]:
-    """Who signs: the first `least` preferred organisations, and all that a written key's policy names."""
+    """Return the endorsers: the first `least` preferred organisations and all in the policies of written keys."""
     needed = set(preferred[:least])
     for key in {*recorded.writes, *recorded.policies}:
         own = world.policy(key)
@@ -172,7 +172,7 @@ def choose_organisations(
 def sign(
     payload: bytes, peers: Mapping[str, Sequence[KeySigner]], msp_ids: Sequence[str]
 ) -> list[tuple[bytes, bytes]]:
-    """(endorser, signature) of one peer of each organisation, over payload and endorser."""
+    """Return (endorser, signature) of one peer of each organisation, over payload and endorser."""
     endorsements = []
     for msp_id in msp_ids:
         signer = peers[msp_id][payload[-1] % len(peers[msp_id])]
@@ -183,14 +183,14 @@ def sign(
 
 @dataclass(frozen=True, slots=True)
 class EndorsementText:
-    """What an endorser's signature covers."""
+    """The bytes that an endorser's signature covers."""
 
     payload: bytes
     endorser: bytes
 
     @property
     def message(self) -> bytes:
-        """Payload, then the endorser's own identity."""
+        """The payload, followed by the endorser's identity."""
         return self.payload + self.endorser
 
 

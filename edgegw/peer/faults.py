@@ -1,6 +1,6 @@
-"""Fault switches of a test peer: what a network does on bad days, on demand.
+"""Inject faults into a test peer's calls.
 
-Decides how many of the next calls misbehave, and how. A peer started without the option never does.
+Decides how many of the next calls fail, and how. A peer started without the option injects none.
 Source: docs/reliability.md, A submission (a killed orderer forgets what it acknowledged).
 """
 
@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(slots=True)
 class Faults:
-    """Counters: the next n calls, or every call where negative; 0 is off.
+    """Counters: a fault affects the next n calls, or every call if negative; 0 is off.
 
-    forget: Submit answers OK and drops the transaction. unavailable_after: Submit answers UNAVAILABLE
-    though it took the transaction. unavailable: every method answers UNAVAILABLE. mismatch: endorsements
-    differ. delay: each call waits `delay_ms` first.
+    forget: Submit returns OK and drops the transaction. unavailable_after: Submit returns UNAVAILABLE but accepts the
+    transaction. unavailable: every method returns UNAVAILABLE. mismatch: endorsements differ. delay: each call waits
+    `delay_ms` first.
     """
 
     forget: int = 0
@@ -26,7 +26,7 @@ class Faults:
 
     @classmethod
     def parse(cls, text: str | bytes) -> "Faults":
-        """From a JSON object of integers; raises ValueError for anything else."""
+        """Parse a JSON object of integers; raise ValueError for anything else."""
         switches = json.loads(text)
         names = {field.name for field in fields(cls)}
         if not isinstance(switches, dict) or not switches.keys() <= names:
@@ -36,17 +36,17 @@ class Faults:
         return cls(**switches)
 
     def take(self, name: str) -> bool:
-        """Whether this call misbehaves so; counts it."""
+        """Return whether this call has the fault, and count it."""
         left: int = getattr(self, name)
         if left > 0:
             setattr(self, name, left - 1)
         return left != 0
 
     def replace(self, other: "Faults") -> None:
-        """Take over all of the other's switches."""
+        """Set all counters to those of `other`."""
         for field in fields(self):
             setattr(self, field.name, getattr(other, field.name))
 
     def as_json(self) -> str:
-        """The switches as they stand."""
+        """Return the current counters as JSON."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -1,7 +1,6 @@
-"""The Gateway service of one channel, as coroutines over messages: no transport here.
+"""Implement the Gateway service of one channel, as coroutines over messages without transport.
 
-Decides what each call answers. Source: Fabric gateway (endorse, evaluate, submit, commit status, events)
-and the system chaincode qscc for blocks.
+Source: Fabric gateway (endorse, evaluate, submit, commit status, events), and the system chaincode qscc for blocks.
 """
 
 import time
@@ -41,7 +40,7 @@ Query = TypeVar("Query", gateway_pb2.CommitStatusRequest, gateway_pb2.ChaincodeE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """What a gateway peer stands in: its address and organisation, the endorsing peers, the chaincode."""
+    """A gateway peer's network: its address and organisation, the endorsing peers, the contract."""
 
     address: str
     home_msp_id: str
@@ -50,7 +49,7 @@ class Network:
 
 
 class Gateway:
-    """Answers the five calls; each raises CallRefusedError."""
+    """The five calls of the service; each may raise CallRefusedError."""
 
     def __init__(self, chain: Chain, network: Network, faults: Faults) -> None:
         self._chain = chain
@@ -59,7 +58,7 @@ class Gateway:
         self._faults = faults
 
     async def endorse(self, request: gateway_pb2.EndorseRequest) -> gateway_pb2.EndorseResponse:
-        """Simulate, sign with enough organisations, give back the transaction for the client to sign."""
+        """Simulate, sign with enough organisations, and return the transaction for the client to sign."""
         self._check_target(request.channel_id, request.proposed_transaction)
         try:
             proposal, creator = self._checked(request.proposed_transaction)
@@ -88,7 +87,7 @@ class Gateway:
         return gateway_pb2.EndorseResponse(prepared_transaction=common_pb2.Envelope(payload=message))
 
     async def evaluate(self, request: gateway_pb2.EvaluateRequest) -> gateway_pb2.EvaluateResponse:
-        """Simulate and give back the response; nothing is signed or ordered."""
+        """Simulate and return the response; nothing is signed or ordered."""
         try:
             proposal, creator = self._checked(request.proposed_transaction)
         except ProposalRefusedError as refusal:
@@ -109,7 +108,7 @@ class Gateway:
         return gateway_pb2.EvaluateResponse(result=response)
 
     async def submit(self, request: gateway_pb2.SubmitRequest) -> gateway_pb2.SubmitResponse:
-        """Order the signed transaction. OK means "taken", not "committed"."""
+        """Order the signed transaction. OK means "accepted", not "committed"."""
         envelope = request.prepared_transaction
         if not envelope.signature:
             raise CallRefusedError("INVALID_ARGUMENT", status_errors.NOT_SIGNED)
@@ -132,7 +131,7 @@ class Gateway:
     async def commit_status(
         self, signed: gateway_pb2.SignedCommitStatusRequest
     ) -> gateway_pb2.CommitStatusResponse:
-        """The first outcome of a transaction id; waits for it as long as the caller does."""
+        """Return the first outcome of a transaction id; wait for it until the caller cancels."""
         request = _query(gateway_pb2.CommitStatusRequest, signed.request)
         self._check_reader(request.identity, signed.request, signed.signature)
         number, code = await self._chain.wait_outcome(request.transaction_id)
@@ -143,7 +142,7 @@ class Gateway:
     async def chaincode_events(
         self, signed: gateway_pb2.SignedChaincodeEventsRequest
     ) -> AsyncIterator[gateway_pb2.ChaincodeEventsResponse]:
-        """Events of valid transactions, block by block, from the start position on, for ever."""
+        """Yield events of valid transactions, block by block, from the start position on, without end."""
         request = _query(gateway_pb2.ChaincodeEventsRequest, signed.request)
         self._check_reader(request.identity, signed.request, signed.signature)
         start = request.start_position
@@ -192,7 +191,7 @@ class Gateway:
             raise CallRefusedError("PERMISSION_DENIED", status_errors.NOT_A_READER)
 
     async def _query_blocks(self, proposal: Proposal) -> peer_pb2.Response:
-        """qscc: GetChainInfo(channel), GetBlockByNumber(channel, number), GetBlockByTxID(channel, id)."""
+        """Answer qscc's GetChainInfo(channel), GetBlockByNumber(channel, number), GetBlockByTxID(channel, id)."""
         name, *args = [arg.decode("utf-8", "replace") for arg in proposal.args] or [""]
         if name == "GetChainInfo":
             info = common_pb2.BlockchainInfo(
@@ -221,7 +220,7 @@ class Gateway:
 
 
 def events_of(raw: bytes, chaincode: str, after_tx_id: str) -> list[peer_pb2.ChaincodeEvent]:
-    """Events of a block's valid transactions; only those behind `after_tx_id` where the block has it."""
+    """Return the events of a block's valid transactions; only those after `after_tx_id` if the block contains it."""
     block = blocks.parse_block(raw)
     found: list[peer_pb2.ChaincodeEvent] = []
     for envelope, code in zip(block.data.data, blocks.codes_of(block), strict=True):

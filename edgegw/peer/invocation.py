@@ -1,7 +1,6 @@
-"""A call as both hosts hand it to the contract: who asks, and for which function with which arguments.
+"""Convert a proposal's creator and arguments to what the contract receives, for both hosts alike.
 
-Decides what the contract sees of an identity and of a proposal's arguments, once, so that the two hosts cannot
-differ in it. Never checks a certificate or a signature: peers do.
+Never checks a certificate or a signature; peers do.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +9,11 @@ from edgegw.contract.stub import Creator, Response, Stub
 from edgegw.fabric.identity import GATEWAY_ATTRIBUTE, ROLE_ATTRIBUTE, Identity
 
 Contract = Callable[[Stub, str, tuple[str, ...]], Response]
-"""The chaincode: stub, function name, further arguments."""
+"""The contract's entry point: stub, function name, further arguments."""
 
 
 def caller(identity: Identity) -> Creator:
-    """The submitting identity as the contract sees it."""
+    """Return the submitting identity as the contract sees it."""
     return Creator(
         msp_id=identity.msp_id,
         role=identity.attributes.get(ROLE_ATTRIBUTE, ""),
@@ -24,6 +23,6 @@ def caller(identity: Identity) -> Creator:
 
 
 def words(args: Sequence[bytes]) -> tuple[str, tuple[str, ...]]:
-    """Function name and further arguments."""
+    """Return the function name and the further arguments."""
     name, *rest = [arg.decode("utf-8", "replace") for arg in args] or [""]
     return name, tuple(rest)

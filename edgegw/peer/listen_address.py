@@ -1,21 +1,18 @@
-"""Where a gRPC server of ours may listen: loopback as it is, any other address with TLS only.
-
-Decides that and nothing else.
-"""
+"""Bind a gRPC server: plain text on loopback only, any other address with TLS only."""
 
 import ipaddress
 from typing import Any
 
 
 class StartRefusedError(Exception):
-    """The process cannot start so; the message says what to change."""
+    """The process cannot start with these options; the message states what to change."""
 
 
 def bind(server: Any, listen: str, credentials: Any | None) -> str:
-    """Bind a server; gives "host:port", the port that was taken where `listen` asks for 0.
+    """Bind a server and return "host:port"; port 0 in `listen` selects a free port.
 
     Raises:
-        StartRefusedError: no HOST:PORT, taken, or beyond loopback without TLS.
+        StartRefusedError: not HOST:PORT, in use, or not loopback without TLS.
     """
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal():

@@ -1,7 +1,7 @@
-"""Membership of the development network: authorities, nodes, clients, and the files that hold them.
+"""Create the development network's certificate authorities, peers and clients, and their files.
 
-Decides who gets a certificate and with which role. Keys are written once, mode 0600, and never logged.
-One process makes all three organisations here: it proves nothing between them.
+Decides which certificates are issued and with which role. Keys are written once, mode 0600, and never logged.
+One process holds the keys of all three organisations, so this network proves nothing between them.
 Source: Fabric MSP with NodeOUs (the subject's OU is the node role).
 """
 
@@ -47,7 +47,7 @@ _KEY_USAGE = x509.KeyUsage(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
-    """A certificate to issue: `role` is the contract's role; its node role is admin for `admin`, else client."""
+    """A certificate to issue; `role` is the contract's role, and the node role is admin for `admin`, else client."""
 
     msp_id: str
     name: str
@@ -56,7 +56,7 @@ class Enrolment:
 
     @classmethod
     def parse(cls, text: str) -> "Enrolment":
-        """From `MSP:NAME:ROLE[:GATEWAY]`; raises ValueError."""
+        """Parse `MSP:NAME:ROLE[:GATEWAY]`; raise ValueError."""
         parts = text.split(":")
         if not 3 <= len(parts) <= 4 or not all(parts):
             raise ValueError(f"{text!r}: expected MSP:NAME:ROLE[:GATEWAY]")
@@ -77,9 +77,9 @@ FIRST_ENROLMENTS = (
 
 
 def found(crypto: Path) -> None:
-    """Make the network's authorities, peers and clients under `crypto`, where that is not yet done.
+    """Create the network's authorities, peers and clients under `crypto` unless they exist.
 
-    The trust file is written last: a start that was cut short is repeated, keys that exist are kept.
+    The trust file is written last, so that an interrupted start is repeated; existing keys are kept.
     """
     if (crypto / TRUST_FILE).exists():
         return
@@ -97,22 +97,24 @@ def found(crypto: Path) -> None:
 
 
 def enrol(crypto: Path, enrolment: Enrolment) -> Path:
-    """Issue key and certificate into `crypto/<MSP>/<name>`, where that is not yet done; gives the folder.
+    """Issue key and certificate into `crypto/<MSP>/<name>` unless they exist; return the folder.
 
     Raises:
-        FileNotFoundError: the organisation has no authority here.
-        ValueError: a name that would leave the folder.
+        FileNotFoundError: the organisation has no authority in `crypto`.
+        ValueError: a name is not valid as a folder name.
     """
     node_role = "admin" if enrolment.role == "admin" else "client"
     return _issue(crypto, enrolment, node_role=node_role)
 
 
 def sign_request(crypto: Path, msp_id: str, request_pem: bytes, *, lasts: timedelta) -> bytes:
-    """The certificate (PEM) that a development authority gives for a request, with the marks it asks for.
+    """Sign a certificate request with a development authority and return the certificate in PEM.
+
+    The certificate has the attributes of the request and ends `lasts` from now.
 
     Raises:
-        FileNotFoundError: the organisation has no authority here.
-        ValueError: the request is no P-256 one of a client or admin, or its signature does not hold.
+        FileNotFoundError: the organisation has no authority in `crypto`.
+        ValueError: the request is not for a P-256 key of a client or admin, or its signature is invalid.
     """
     asked = x509.load_pem_x509_csr(request_pem)
     key = asked.public_key()
@@ -138,13 +140,13 @@ def sign_request(crypto: Path, msp_id: str, request_pem: bytes, *, lasts: timede
 
 
 def load_roots(crypto: Path) -> Roots:
-    """The roots of the trust file."""
+    """Return the roots in the trust file."""
     entries: Mapping[str, str] = json.loads((crypto / TRUST_FILE).read_text())
     return Roots({msp_id: pem.encode() for msp_id, pem in entries.items()})
 
 
 def load_peers(crypto: Path) -> dict[str, tuple[KeySigner, ...]]:
-    """The endorsing signers of each organisation."""
+    """Return the signers of each organisation's endorsing peers."""
     return {
         msp_id: tuple(_load_signer(crypto / msp_id / name, msp_id) for name in PEER_NAMES)
         for msp_id in ORGANISATIONS
@@ -212,7 +214,7 @@ def _ten_years(start: datetime) -> datetime:
 def _builder(
     subject: x509.Name, key: ec.EllipticCurvePublicKey, end_of: Callable[[datetime], datetime]
 ) -> x509.CertificateBuilder:
-    """A certificate that begins a little before now and ends when `end_of` its beginning says."""
+    """Return a builder for a certificate valid from five minutes ago until `end_of(start)`."""
     start = datetime.now(UTC).replace(microsecond=0) - _BACKDATED
     return (
         x509.CertificateBuilder()
@@ -229,7 +231,7 @@ def _complete(folder: Path) -> bool:
 
 
 def _write(folder: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-    """Key first, certificate last: a folder with a certificate is complete."""
+    """Write the key first and the certificate last, so that a folder with a certificate is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key.pem").unlink(missing_ok=True)
     handle = os.open(folder / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,7 +1,7 @@
-"""The peer on the wire: gRPC around the Gateway service, and the process that keeps it up.
+"""Serve the Gateway service over gRPC, and set up and close the embedded peer.
 
-Decides nothing but transport: loopback is plain unless certificate files are given. The only file of the embedded
-peer that knows grpc. Source: Fabric gateway service names and trailers.
+Decides transport only: plain text on loopback unless certificate files are given. The only module of the embedded peer
+that imports grpc. Source: Fabric gateway service names and trailers.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ _SERVER_OPTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a peer runs. `faults` None = no switches; `tls` = (certificate, key) files."""
+    """Options of a peer; `faults` None disables fault injection, `tls` is the (certificate, key) files."""
 
     data: Path
     contract: Contract
@@ -61,7 +61,7 @@ class Options:
 
 
 def rules_for(data: Path, *, channel: str = CHANNEL, chaincode: str = CHAINCODE) -> Rules:
-    """What a validator of the network in this folder knows: roots, and two of three organisations."""
+    """Return the validation rules of the network in this folder: its roots, and a policy of two organisations."""
     return Rules(
         channel=channel,
         chaincode=chaincode,
@@ -71,12 +71,12 @@ def rules_for(data: Path, *, channel: str = CHANNEL, chaincode: str = CHAINCODE)
 
 
 async def serve(options: Options, ready: Callable[[str], None]) -> None:
-    """Run a peer until cancelled; `ready` gets "host:port" once calls are answered.
+    """Run a peer until cancelled; call `ready` with "host:port" once it answers calls.
 
     Raises:
-        StartRefusedError: the folder is in use, the address is taken or would be open without TLS.
-        StoreError: the file is another version's.
-        sqlite3.Error: the disk failed; nothing that was shown is lost, start again.
+        StartRefusedError: the folder or the address is in use, or the address needs TLS.
+        StoreError: the file has another schema version.
+        sqlite3.Error: the disk failed; every published block is stored, and the peer can start again.
     """
     async with _opened(options) as chain:
         server = grpc.aio.server(options=_SERVER_OPTIONS)
@@ -101,7 +101,7 @@ async def serve(options: Options, ready: Callable[[str], None]) -> None:
 
 @asynccontextmanager
 async def _opened(options: Options) -> AsyncIterator[Chain]:
-    """Folder locked, network founded, chain loaded; closed again in the opposite order."""
+    """Lock the folder, create the network if needed, load the chain; close them in reverse order on exit."""
     options.data.mkdir(parents=True, exist_ok=True)
     with (options.data / "lock").open("w") as lock:
         try:

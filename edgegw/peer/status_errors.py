@@ -1,6 +1,7 @@
-"""The gateway's refusals: gRPC code, message and details as a Fabric gateway peer words them.
+"""Define the gateway's refusals: gRPC code, message and details in a Fabric gateway peer's wording.
 
-Decides only the wording; official clients and ours classify by it. Source: docs/reliability.md, What a peer's failure means; Fabric's internal/pkg/gateway.
+Clients classify failures by this wording. Source: docs/reliability.md, What a peer's failure means; Fabric's
+internal/pkg/gateway.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ NOT_A_READER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
-    """One peer's part in a refusal."""
+    """One peer's message in a refusal."""
 
     address: str
     msp_id: str
@@ -37,7 +38,7 @@ class Detail:
 
 
 class CallRefusedError(Exception):
-    """A call ends with this gRPC code (its name), message and details."""
+    """Ends a call with a gRPC status code (by name), message and details."""
 
     def __init__(self, code: str, message: str, *details: Detail) -> None:
         super().__init__(message)
@@ -46,7 +47,7 @@ class CallRefusedError(Exception):
         self.details = details
 
     def trailer(self, code_number: int) -> bytes:
-        """`grpc-status-details-bin`: google.rpc.Status with one gateway.ErrorDetail a detail."""
+        """Return the value of `grpc-status-details-bin`: google.rpc.Status with a gateway.ErrorDetail per detail."""
         status = status_pb2.Status(code=code_number, message=self.message)
         for detail in self.details:
             packed = gateway_pb2.ErrorDetail(

@@ -1,7 +1,7 @@
-"""The peer's file: raw blocks, transaction outcomes and the world, one SQLite commit a block.
+"""Store raw blocks, transaction outcomes and the world state in SQLite, one commit per block.
 
-Decides nothing. Each commit is on disk when it returns (WAL, synchronous FULL). One connection, used by
-one thread. Source: docs/reliability.md, SQLite.
+A commit is on disk when it returns (WAL, synchronous FULL). One connection, used by one thread.
+Source: docs/reliability.md, SQLite.
 """
 
 import sqlite3
@@ -25,7 +25,7 @@ CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL, policy BLOB, bloc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateRow:
-    """A key after a block: a value of None is a deletion."""
+    """A key after a block; a value of None is a deletion."""
 
     key: str
     value: bytes | None
@@ -34,36 +34,36 @@ class StateRow:
 
 
 class StoreError(Exception):
-    """The file is not one this program can use."""
+    """This program cannot use the file."""
 
 
 class Reader:
-    """What can be read of a peer's file through one connection."""
+    """Reads a peer's file through one connection."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def block(self, number: int) -> bytes | None:
-        """Raw block, None where it does not exist yet."""
+        """Return a raw block, or None if it does not exist yet."""
         row = self._db.execute("SELECT raw FROM block WHERE number = ?", (number,)).fetchone()
         return None if row is None else row[0]
 
     def blocks(self) -> Iterator[bytes]:
-        """Raw blocks, from the first one on."""
+        """Yield the raw blocks from the first one on."""
         for (raw,) in self._db.execute("SELECT raw FROM block ORDER BY number"):
             yield raw
 
     def height(self) -> int:
-        """Number of blocks."""
+        """Return the number of blocks."""
         count: int = self._db.execute("SELECT count(*) FROM block").fetchone()[0]
         return count
 
     def outcomes(self) -> Iterator[tuple[str, int, int]]:
-        """(tx id, block, code) of every transaction id, first occurrence."""
+        """Yield (tx id, block, code) of every transaction id's first occurrence."""
         yield from self._db.execute("SELECT tx_id, block, code FROM tx")
 
     def state(self) -> Iterator[StateRow]:
-        """The world, in the order of the keys."""
+        """Yield the world state in the order of the keys."""
         for key, value, policy, block, tx in self._db.execute(
             "SELECT key, value, policy, block, tx FROM state ORDER BY key"
         ):
@@ -71,10 +71,10 @@ class Reader:
 
 
 class Store(Reader):
-    """The peer's own, writing connection. Call it from one thread at a time."""
+    """The peer's own read-write connection. Call it from one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create, for its owner only; raises StoreError for a file of another version."""
+        """Open or create the file, accessible to its owner only; raise StoreError for another schema version."""
         create_private(path)
         super().__init__(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
         mode = self._db.execute("PRAGMA journal_mode=WAL").fetchone()[0]
@@ -96,7 +96,7 @@ class Store(Reader):
     def append(
         self, number: int, raw: bytes, *, outcomes: Iterable[tuple[str, int]], state: Iterable[StateRow]
     ) -> None:
-        """One block with its outcomes (tx id, code) and state, all or nothing; the first outcome counts."""
+        """Write a block with its outcomes (tx id, code) and state atomically; an id's first outcome is kept."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.execute("INSERT INTO block VALUES (?, ?)", (number, raw))
@@ -120,7 +120,7 @@ class Store(Reader):
 
 @contextmanager
 def snapshot(path: Path) -> Iterator[Reader]:
-    """A peer's file at one instant, read-only; the peer may be running. Raises sqlite3.Error."""
+    """Open a read-only snapshot of a peer's file, even while the peer runs. Raises sqlite3.Error."""
     with closing(
         sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     ) as db:

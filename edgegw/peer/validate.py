@@ -1,7 +1,7 @@
-"""Validation: the code each transaction of a block gets, and the writes of the valid ones.
+"""Validate the transactions of a block: a validation code for each, and the writes of the valid ones.
 
-Decides with the block, the roots and the world alone, so that a replay gives the same codes. Never reads
-a clock: a certificate that expired later does not make an old block invalid.
+Depends on the block, the roots and the world state alone, so that a replay gives the same codes. Never reads a clock:
+a certificate that expires later does not invalidate an old block.
 Source: Fabric's core/committer/txvalidator/v20; Fabric documentation, Endorsement policies (key-level).
 """
 
@@ -21,7 +21,7 @@ from edgegw.peer.world_state import PendingBlock, World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What every validator of the channel knows."""
+    """What every validator of the channel uses: names, roots and the chaincode's endorsement policy."""
 
     channel: str
     chaincode: str
@@ -31,7 +31,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One transaction's end; `rwset` is None unless VALID."""
+    """One transaction's validation result; `rwset` is None unless VALID."""
 
     tx_id: str
     code: int
@@ -42,7 +42,7 @@ class Verdict:
 def validate(
     envelopes: Iterable[bytes], rules: Rules, world: World, *, known: Callable[[str], bool]
 ) -> list[Verdict]:
-    """Verdicts in the block's order; `known` = the transaction id is in an earlier block."""
+    """Return verdicts in the block's order; `known` returns whether an earlier block contains a transaction id."""
     pending = PendingBlock(world)
     seen: set[str] = set()
     verdicts = []
@@ -79,7 +79,7 @@ def _judge(raw: bytes, rules: Rules, pending: PendingBlock, *, known: Callable[[
 
 
 def _check_envelope(parsed: EndorsedTransaction, signature: bytes, rules: Rules) -> int:
-    """The checks that need neither endorsements nor state."""
+    """Return the code of the checks that need neither endorsements nor state."""
     event = parsed.event
     named = (parsed.tx_id, parsed.chaincode)
     checks = (
@@ -103,7 +103,7 @@ def _check_envelope(parsed: EndorsedTransaction, signature: bytes, rules: Rules)
 
 
 def is_writer_signature(roots: Roots, message: bytes, signature: bytes, *, creator: bytes) -> bool:
-    """Whether a member with a writing role signed `message`."""
+    """Return whether a member with a writing role signed `message`."""
     try:
         identity = parse_identity(creator)
     except MalformedMessageError:
@@ -114,7 +114,7 @@ def is_writer_signature(roots: Roots, message: bytes, signature: bytes, *, creat
 
 
 def endorsers(parsed: EndorsedTransaction, roots: Roots) -> list[Identity]:
-    """The distinct members whose endorsement of this transaction holds."""
+    """Return the distinct members with a valid endorsement of this transaction."""
     verified: dict[bytes, Identity] = {}
     for endorser, signature in parsed.endorsements:
         try:
@@ -129,7 +129,7 @@ def endorsers(parsed: EndorsedTransaction, roots: Roots) -> list[Identity]:
 def _endorsed(
     parsed: EndorsedTransaction, recorded: ReadWriteSet, *, rules: Rules, pending: PendingBlock
 ) -> bool:
-    """Each written key by its own policy; the chaincode's policy once for all keys without one."""
+    """Return whether the endorsements satisfy each written key's policy, and the chaincode's for keys without one."""
     signers: Sequence[Identity] = endorsers(parsed, rules.roots)
     written = {*recorded.writes, *recorded.policies}
     own = {pending.policy(key) for key in written} if written else {None}

@@ -1,7 +1,7 @@
-"""World state: the newest value of each key, with its version and its policy.
+"""Hold the world state: the newest value of each key, with its version and its policy.
 
-Decides whether what a transaction read still holds (MVCC, phantoms), and what valid writes change.
-Kept in memory, rebuilt from the store at start; never changed before its block is on disk.
+Decides whether a transaction's reads are still current (MVCC, phantoms), and applies valid writes. Kept in memory,
+loaded from the store at start; never changed before the block is on disk.
 Source: Fabric validation (version = block and position; a key written earlier in the block conflicts).
 """
 
@@ -21,15 +21,15 @@ class World:
         self._keys: list[str] = []
 
     def get(self, key: str) -> tuple[bytes, Version] | None:
-        """Value and version of a key, None where it does not exist."""
+        """Return value and version of a key, or None if it does not exist."""
         return self._values.get(key)
 
     def policy(self, key: str) -> bytes | None:
-        """The key's own endorsement policy, None where the chaincode's applies."""
+        """Return the key's own endorsement policy, or None if the chaincode's applies."""
         return self._policies.get(key)
 
     def scan(self, start: str, end: str) -> Iterator[tuple[str, bytes, Version]]:
-        """Keys in `[start, end)` ascending; an empty `end` has no bound. Not across a change of the world."""
+        """Yield keys in `[start, end)`, ascending; an empty `end` means no bound. Do not write while iterating."""
         for index in range(bisect_left(self._keys, start), len(self._keys)):
             key = self._keys[index]
             if end and key >= end:
@@ -38,13 +38,13 @@ class World:
             yield key, value, version
 
     def put(self, key: str, value: bytes, version: Version) -> None:
-        """Set a key."""
+        """Set the value and version of a key."""
         if key not in self._values:
             insort(self._keys, key)
         self._values[key] = (value, version)
 
     def delete(self, key: str) -> None:
-        """Remove a key and its policy, where it exists."""
+        """Remove a key and its policy if it exists."""
         if self._values.pop(key, None) is not None:
             del self._keys[bisect_left(self._keys, key)]
         self._policies.pop(key, None)
@@ -54,12 +54,12 @@ class World:
         self._policies[key] = policy
 
     def contents(self) -> Iterator[tuple[str, bytes, Version, bytes | None]]:
-        """Everything, in the order of the keys: to compare two worlds."""
+        """Yield everything in the order of the keys, to compare two world states."""
         for key, value, version in self.scan("", ""):
             yield key, value, version, self._policies.get(key)
 
     def apply(self, block: int, accepted: Iterable[tuple[int, ReadWriteSet]]) -> set[str]:
-        """Apply the valid transactions (position, set) of a block; gives the keys that changed."""
+        """Apply the valid transactions (position, read-write set) of a block; return the keys that changed."""
         changed: set[str] = set()
         for position, rwset in accepted:
             version = Version(block, position)
@@ -79,7 +79,7 @@ class World:
 
 
 class PendingBlock:
-    """The world as the transactions of a block see it while they are validated one after the other."""
+    """The world state during the validation of a block, with the writes of the transactions accepted so far."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -87,13 +87,13 @@ class PendingBlock:
         self._policies: dict[str, bytes | None] = {}
 
     def policy(self, key: str) -> bytes | None:
-        """The policy of a key after the transactions accepted so far."""
+        """Return the policy of a key after the transactions accepted so far."""
         if key in self._policies:
             return self._policies[key]
         return self._world.policy(key)
 
     def conflict(self, rwset: ReadWriteSet) -> int:
-        """VALID, MVCC_READ_CONFLICT or PHANTOM_READ_CONFLICT."""
+        """Return VALID, MVCC_READ_CONFLICT or PHANTOM_READ_CONFLICT."""
         for key, version in rwset.reads.items():
             if key in self._written or _version(self._world.get(key)) != version:
                 return peer_pb2.MVCC_READ_CONFLICT
@@ -102,7 +102,7 @@ class PendingBlock:
         return peer_pb2.VALID
 
     def accept(self, rwset: ReadWriteSet) -> None:
-        """Let later transactions of the block see these writes."""
+        """Make these writes visible to later transactions of the block."""
         for key, value in rwset.writes.items():
             self._written[key] = value is not None
             if value is None:
@@ -113,7 +113,7 @@ class PendingBlock:
                 self._policies[key] = policy
 
     def _range_changed(self, seen: RangeRead) -> bool:
-        # Where the reader stopped early, `end` is the last key it saw and belongs to the range.
+        # If the reader stopped early, `end` is the last key it read and belongs to the range.
         end = seen.end if seen.exhausted else seen.end + "\0"
         now = [(key, version) for key, _, version in self._world.scan(seen.start, end)]
         if now != seen.reads:

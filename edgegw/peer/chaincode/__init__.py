@@ -1,6 +1,6 @@
-"""The contract as an external chaincode service of Fabric peers (CCaaS): the peer connects, the contract answers.
+"""The contract as an external chaincode service (CCaaS), to which Fabric peers connect.
 
-A call goes: `server` (gRPC, TLS) -> `session` (one stream; its calls in worker threads) -> `protocol` (what each
-message means and when it may be sent, pure) -> the contract over `stub`, whose reads and writes are requests to the
-peer -> back. Beside it: `package` (the file that tells a peer where this service is).
+A call passes `server` (gRPC, TLS) -> `session` (one stream, its calls in worker threads) -> `protocol` (the shim
+protocol's state machine, pure) -> the contract with `stub`, which turns reads and writes into requests to the peer.
+`package` builds the chaincode package, which gives a peer the service's address.
 """

@@ -1,7 +1,7 @@
-"""The chaincode package: what an organisation installs on its peers, so that they find this service.
+"""Build the chaincode package that an organisation installs on its peers so that they find this service.
 
-Decides its bytes: the same input gives the same file, and with it the same package id, on every machine. It holds no
-code, only where the service answers and how it is trusted. Source: Fabric documentation, Chaincode as an external service.
+The same input gives the same bytes, and so the same package id, on every machine. The package contains no code, only
+the service's address and TLS material. Source: Fabric documentation, Chaincode as an external service.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ _GZIP_START = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
 
 class UnfitPackageError(ValueError):
-    """No package can be made of this; the message says what to change."""
+    """A package cannot be built from these values; the message states what to change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """How the peer's connection is secured, as PEM: whom the peer trusts, and how it shows itself to us."""
+    """TLS of the peer's connection, in PEM: the root the peer trusts, and the client certificate it presents."""
 
     root_certificate: str
     client_certificate: str = ""
@@ -36,17 +36,17 @@ class Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package's bytes, and the id by which peers and the service know it."""
+    """A package's bytes, and the package id that peers and the service use."""
 
     content: bytes
     package_id: str
 
 
 def build(*, address: str, label: str, trust: Trust | None = None) -> Package:
-    """The package of a service at `address` (HOST:PORT, as the peers reach it).
+    """Build the package of a service at `address` (HOST:PORT, as the peers reach it).
 
     Raises:
-        UnfitPackageError: label, address or trust cannot stand in a package.
+        UnfitPackageError: label, address or trust is not valid in a package.
     """
     if not LABEL.fullmatch(label):
         raise UnfitPackageError(f"label {label!r}: letters, digits, and _ . + - after the first")
@@ -60,7 +60,7 @@ def build(*, address: str, label: str, trust: Trust | None = None) -> Package:
 
 
 def _connection(address: str, trust: Trust | None) -> dict[str, object]:
-    """What the peer reads; `domain` (the name in our certificate) counts only beside a client certificate."""
+    """Return connection.json; a peer uses `domain` (the server name) only with a client certificate."""
     connection: dict[str, object] = {
         "address": address,
         "dial_timeout": DIAL_TIMEOUT,
@@ -101,7 +101,7 @@ def _tar_gz(files: Mapping[str, bytes]) -> bytes:
 
 
 def _gzip(content: bytes) -> bytes:
-    """A gzip file whose blocks are stored, not compressed: what zlib makes differs between its versions."""
+    """Return a gzip file of stored blocks, because zlib's compressed output differs between versions."""
     parts = [content[first : first + _STORED_MAX] for first in range(0, len(content), _STORED_MAX)]
     blocks = [
         struct.pack("<BHH", number == len(parts) - 1, len(part), len(part) ^ _STORED_MAX) + part

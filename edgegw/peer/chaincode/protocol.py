@@ -1,7 +1,7 @@
-"""The chaincode shim protocol, the chaincode's half of one stream, without a socket, thread or clock.
+"""Implement the chaincode's side of the shim protocol on one stream, without socket, thread or clock.
 
-Decides what each message of a peer means in each phase, which calls are open, and that a call has one request under
-way at most. What a peer may not send here breaks the stream; an answer that comes too late is dropped.
+Decides what each message of a peer means in each phase, which calls are open, and that a call has at most one request
+pending. A message that is not allowed in the phase breaks the stream; a late response is dropped.
 Source: Fabric peer/chaincode_shim.proto.
 """
 
@@ -24,7 +24,7 @@ _NS_PER_MS = 1_000_000
 
 
 class CallId(NamedTuple):
-    """What tells the calls of a stream apart."""
+    """Identifies a call on a stream."""
 
     channel: str
     tx_id: str
@@ -32,7 +32,7 @@ class CallId(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of the contract, as its host sees it."""
+    """One call of the contract, parsed from a TRANSACTION message."""
 
     call_id: CallId
     creator: Creator
@@ -43,28 +43,28 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """This message is to be sent."""
+    """Send this message to the peer."""
 
     message: ChaincodeMessage
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """The peer knows our package: calls may come. It takes writes in batches of `batch_max`, 0 = one by one."""
+    """The peer has accepted the package and may call. It takes writes in batches of `batch_max`; 0 means singly."""
 
     batch_max: int
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A call is to be run."""
+    """Run this call."""
 
     call: Call
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The peer's answer to the request that a call has under way; `fault` says why it could not."""
+    """The peer's response to a call's pending request; `fault` is its reason if the request failed."""
 
     call_id: CallId
     payload: bytes
@@ -73,7 +73,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The stream is of no use any more."""
+    """The stream must be closed."""
 
     reason: str
 
@@ -82,7 +82,7 @@ Reaction = Send | Registered | Begun | Answered | Broken
 
 
 class Phase(Enum):
-    """How far a stream's registration is."""
+    """The state of a stream's registration."""
 
     OPENED = auto()
     ACCEPTED = auto()
@@ -90,7 +90,7 @@ class Phase(Enum):
 
 
 class Conversation:
-    """One stream with one peer."""
+    """The protocol state of one stream with one peer."""
 
     def __init__(self, package_id: str) -> None:
         self._package_id = package_id
@@ -98,12 +98,12 @@ class Conversation:
         self.phase = Phase.OPENED
 
     def opening(self) -> ChaincodeMessage:
-        """The first message of the stream: which package this is."""
+        """Return the first message of the stream, which names the package."""
         name = peer_pb2.ChaincodeID(name=self._package_id)
         return ChaincodeMessage(type=ChaincodeMessage.REGISTER, payload=encode(name))
 
     def receive(self, message: ChaincodeMessage) -> Reaction | None:
-        """What a message of the peer asks for; None where it asks for nothing."""
+        """Process a message of the peer; return the reaction it requires, or None."""
         step = self._STEPS.get((self.phase, message.type))
         if step is None:
             kind = _type_name(message.type)
@@ -111,7 +111,7 @@ class Conversation:
         return step(self, message)
 
     def request(self, call_id: CallId, kind: ChaincodeMessage.Type, body: Message) -> ChaincodeMessage | None:
-        """The message that asks the peer for something in an open call; None where the call is gone."""
+        """Return the message of a request to the peer within an open call, or None if the call has ended."""
         if call_id not in self._waiting:
             return None
         assert not self._waiting[call_id], "one request of a call at a time"
@@ -121,7 +121,7 @@ class Conversation:
     def complete(
         self, call_id: CallId, response: Response, event: tuple[str, bytes] | None
     ) -> ChaincodeMessage:
-        """Ends an open call with what the contract said, refusals included."""
+        """End an open call and return the message with the contract's response, which may be a refusal."""
         del self._waiting[call_id]
         said = peer_pb2.Response(status=response.status, message=response.message, payload=response.payload)
         message = _of(call_id, ChaincodeMessage.COMPLETED, encode(said))
@@ -131,7 +131,7 @@ class Conversation:
         return message
 
     def fail(self, call_id: CallId, reason: str) -> ChaincodeMessage:
-        """Ends an open call that could not be run: no answer of the contract, so that a client tries again."""
+        """End an open call that could not run and return an ERROR message, so that the client retries."""
         del self._waiting[call_id]
         return _of(call_id, ChaincodeMessage.ERROR, reason.encode())
 
@@ -196,10 +196,10 @@ class Conversation:
 
 
 def _parse_call(call_id: CallId, message: ChaincodeMessage) -> Call:
-    """The call in a TRANSACTION message; raises MalformedMessageError.
+    """Return the call in a TRANSACTION message; raise MalformedMessageError.
 
-    A call that another chaincode makes carries its own arguments and the proposal of the outer call: what the
-    submitter signed was not for us, so it is refused.
+    A call from another chaincode has its own arguments and the proposal of the outer call. The submitter did not sign
+    these arguments, so it is refused.
     """
     given = decode(peer_pb2.ChaincodeInput, message.payload)
     proposal = parse_proposal(message.proposal.proposal_bytes)

@@ -1,7 +1,6 @@
-"""The chaincode service on the wire: gRPC around `protos.Chaincode/Connect`, TLS, and the process that keeps it up.
+"""Serve `protos.Chaincode/Connect` over gRPC with TLS, and stop in order: running calls may finish.
 
-Decides nothing but transport and how the process ends: on SIGTERM no new call is taken, running ones may finish.
-Source: Fabric peer/chaincode_shim.proto; keepalive as Fabric's own servers have it.
+Decides transport and shutdown only. Source: Fabric peer/chaincode_shim.proto; keepalive values of Fabric's own servers.
 """
 
 import asyncio
@@ -44,7 +43,7 @@ _SERVER_OPTIONS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Files: our certificate and key; `client_ca` = who may connect (mutual TLS), None = anybody."""
+    """Files of the server certificate and key; `client_ca` enables mutual TLS, None accepts any client."""
 
     certificate: Path
     key: Path
@@ -53,7 +52,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a chaincode service runs."""
+    """Options of a chaincode service."""
 
     address: str
     package_id: str
@@ -65,7 +64,7 @@ class Options:
 
 
 async def run(options: Options, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; then running calls have `DRAIN_S` to finish. Raises StartRefusedError."""
+    """Serve until SIGTERM or SIGINT, then give running calls `DRAIN_S` to finish. Raises StartRefusedError."""
     stopping = asyncio.Event()
     on_stop(stopping.set)
     async with serving(options) as address:
@@ -75,13 +74,13 @@ async def run(options: Options, ready: Callable[[str], None]) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(options: Options) -> AsyncIterator[str]:
-    """A service that answers at the address it gives; drained and closed at the end. Raises StartRefusedError."""
+    """Start the service and yield its address; drain and close it on exit. Raises StartRefusedError."""
     with ThreadPoolExecutor(options.threads, thread_name_prefix="call") as threads:
-        desk = StreamContext(
+        shared = StreamContext(
             contract=options.contract, threads=threads, calls_max=options.calls_max, log=options.log
         )
         server = grpc.aio.server(options=_SERVER_OPTIONS)
-        server.add_generic_rpc_handlers((_handlers(options, desk),))
+        server.add_generic_rpc_handlers((_handlers(options, shared),))
         address = bind(server, options.address, _credentials(options.tls))
         await server.start()
         options.log(
@@ -96,19 +95,19 @@ async def serving(options: Options) -> AsyncIterator[str]:
         try:
             yield address
         finally:
-            await _drain(desk)
-            lost = desk.calls
-            desk.leaving.set()
+            await _drain(shared)
+            lost = shared.calls
+            shared.leaving.set()
             await server.stop(_STOP_GRACE_S)
-            await desk.idle.wait()
-            options.log("chaincode.stopped", {"calls_finished": desk.finished, "calls_lost": lost})
+            await shared.idle.wait()
+            options.log("chaincode.stopped", {"calls_finished": shared.finished, "calls_lost": lost})
 
 
-async def _drain(desk: StreamContext) -> None:
-    """Take no new call; wait for those that run."""
-    desk.draining = True
+async def _drain(shared: StreamContext) -> None:
+    """Refuse new calls and wait for running ones, at most `DRAIN_S`."""
+    shared.draining = True
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(desk.idle.wait(), DRAIN_S)
+        await asyncio.wait_for(shared.idle.wait(), DRAIN_S)
 
 
 def _credentials(tls: Tls | None) -> Any | None:
@@ -122,14 +121,14 @@ def _credentials(tls: Tls | None) -> Any | None:
     return grpc.ssl_server_credentials([pair], root_certificates=roots, require_client_auth=roots is not None)
 
 
-def _handlers(options: Options, desk: StreamContext) -> Any:
+def _handlers(options: Options, shared: StreamContext) -> Any:
     async def connect(_requests: object, context: Any) -> None:
         outgoing: asyncio.Queue[ChaincodeMessage] = asyncio.Queue()
-        session = Session(desk, options.package_id, peer=context.peer(), send=outgoing.put_nowait)
+        session = Session(shared, options.package_id, peer=context.peer(), send=outgoing.put_nowait)
         session.open()
         conversing = asyncio.ensure_future(_converse(session, context))
         writing = asyncio.ensure_future(_write(outgoing, context))
-        leaving = asyncio.ensure_future(desk.leaving.wait())
+        leaving = asyncio.ensure_future(shared.leaving.wait())
         try:
             await asyncio.wait([conversing, writing, leaving], return_when=asyncio.FIRST_COMPLETED)
             reason = await conversing if conversing.done() else ""
@@ -141,7 +140,7 @@ def _handlers(options: Options, desk: StreamContext) -> Any:
                 task.cancel()
             await asyncio.gather(conversing, writing, leaving, return_exceptions=True)
         if reason:
-            desk.log("chaincode.refused", {"peer": context.peer(), "reason": reason}, level="warning")
+            shared.log("chaincode.refused", {"peer": context.peer(), "reason": reason}, level="warning")
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, reason)
 
     return grpc.method_handlers_generic_handler(
@@ -157,14 +156,14 @@ async def _write(outgoing: asyncio.Queue[ChaincodeMessage], context: Any) -> Non
 
 
 async def _flush(outgoing: asyncio.Queue[ChaincodeMessage], writing: asyncio.Future[None]) -> None:
-    """Let what is said already reach the peer: a stream cannot be ended in the middle of a write."""
+    """Wait until queued messages are written, because a stream cannot end during a write."""
     flushed = asyncio.ensure_future(outgoing.join())
     await asyncio.wait([flushed, writing], timeout=FLUSH_S, return_when=asyncio.FIRST_COMPLETED)
     flushed.cancel()
 
 
 async def _converse(session: Session, context: Any) -> str:
-    """Read until the peer ends the stream, or until it is of no use: then with the reason."""
+    """Process messages until the peer ends the stream, or return the reason to close it."""
     try:
         async with asyncio.timeout(REGISTRATION_S):
             while not session.registered.is_set():

@@ -1,7 +1,7 @@
-"""One stream's calls: each runs the contract in a worker thread, whose reads wait for the peer's answers.
+"""Run the calls of one stream: each runs the contract in a worker thread, whose reads wait for the peer's responses.
 
-Decides how many calls run and wait, and how a call ends that could not be run. The contract is plain synchronous
-code and knows nothing of it. Everything but `_run` and `CallChannel.ask` happens in the event loop.
+Decides how many calls run, and how a call that could not run ends. The contract is plain synchronous code. Everything
+but `_run` and `CallChannel.ask` runs on the event loop.
 """
 
 import asyncio
@@ -23,30 +23,30 @@ from edgegw.peer.invocation import Contract
 
 ERROR_STATUS = 400
 ANSWER_S = 60.0
-"""A peer gives a call up after its `chaincode.executetimeout` (30 s): no answer will come after that."""
+"""Wait for a response, s; longer than a peer's `chaincode.executetimeout` (30 s), after which it abandons a call."""
 
 
 class Log(Protocol):
-    """Writes one line: a name of the closed list, its fields."""
+    """Writes a log event."""
 
     def __call__(self, name: str, fields: Mapping[str, object], *, level: str = "info") -> None:
-        """Write it."""
+        """Write the event `name`, one of docs/events.md, with its fields."""
         ...
 
 
 class StreamLostError(Exception):
-    """The stream to the peer is gone, and with it the call."""
+    """The stream to the peer ended, and with it the call."""
 
 
 class PeerFailedError(Exception):
-    """The peer could not do what a call asked of it; the message is its own."""
+    """The peer could not serve a request; the message is the peer's."""
 
 
 @dataclass(slots=True)
 class StreamContext:
-    """What all streams share: the contract, the threads that run it, and whether new calls are taken.
+    """The state all streams share: the contract, its worker threads, and whether new calls are accepted.
 
-    `idle` is set while no call is under way, `leaving` once all streams are to end.
+    `idle` is set while no call is running, `leaving` when all streams must end.
     """
 
     contract: Contract
@@ -63,19 +63,19 @@ class StreamContext:
         self.idle.set()
 
     def began(self) -> None:
-        """One more call is under way."""
+        """Count a call that starts."""
         self.calls += 1
         self.idle.clear()
 
     def ended(self, *, answered: bool) -> None:
-        """One call less; `answered` = its peer was still there to be told."""
+        """Count a call that ends; `answered` states whether its stream was still open."""
         self.calls -= 1
         self.finished += answered
         if self.calls == 0:
             self.idle.set()
 
     def obstacle(self) -> str:
-        """Why a new call cannot be taken; empty where it can."""
+        """Return why a new call cannot be accepted, or an empty string."""
         if self.draining:
             return "the chaincode service is stopping"
         return (
@@ -84,16 +84,16 @@ class StreamContext:
 
 
 class CallChannel:
-    """A running call's way to the peer, from its own thread."""
+    """Carries a running call's requests from its worker thread to the peer."""
 
     def __init__(self, send: Callable[[ChaincodeMessage.Type, Message], None]) -> None:
-        """`send` is called in the call's thread."""
+        """Set the function that sends a request; it is called in the worker thread."""
         self._send = send
         self._answers: queue.SimpleQueue[Answered | None] = queue.SimpleQueue()
         self._cut = False
 
     def ask(self, kind: ChaincodeMessage.Type, body: Message) -> bytes:
-        """One request and its answer; raises StreamLostError, PeerFailedError."""
+        """Send a request and return the peer's response; raises StreamLostError, PeerFailedError."""
         if self._cut:
             raise StreamLostError
         self._send(kind, body)
@@ -108,48 +108,48 @@ class CallChannel:
         return answer.payload
 
     def answer(self, answer: Answered) -> None:
-        """The peer's answer."""
+        """Deliver the peer's response."""
         self._answers.put(answer)
 
     def cut(self) -> None:
-        """No answer will come any more."""
+        """End waiting: no response will arrive."""
         self._cut = True
         self._answers.put(None)
 
 
 class Session:
-    """One stream with one peer, from its opening to its end. `send` puts a message on its way to the peer."""
+    """One stream with one peer, from its opening to its end; `send` queues a message to the peer."""
 
     def __init__(
-        self, desk: StreamContext, package_id: str, *, peer: str, send: Callable[[ChaincodeMessage], None]
+        self, shared: StreamContext, package_id: str, *, peer: str, send: Callable[[ChaincodeMessage], None]
     ) -> None:
-        self._desk = desk
+        self._shared = shared
         self._peer = peer
         self._send = send
         self._loop = asyncio.get_running_loop()
         self._conversation = Conversation(package_id)
-        self._lines: dict[object, CallChannel] = {}
+        self._channels: dict[object, CallChannel] = {}
         self._batch_max = 0
         self._closed = False
         self.registered = asyncio.Event()
 
     def open(self) -> None:
-        """Say which package this is."""
+        """Register the package with the peer."""
         self._send(self._conversation.opening())
 
     def receive(self, message: ChaincodeMessage) -> str:
-        """Take a message of the peer; gives why the stream is of no use any more, empty where it goes on."""
+        """Process a message of the peer; return why the stream must close, or an empty string."""
         match self._conversation.receive(message):
             case Send(reply):
                 self._send(reply)
             case Registered(batch_max):
                 self._batch_max = batch_max
                 self.registered.set()
-                self._desk.log("chaincode.registered", {"peer": self._peer, "write_batch_max": batch_max})
+                self._shared.log("chaincode.registered", {"peer": self._peer, "write_batch_max": batch_max})
             case Begun(call):
                 self._begin(call)
             case Answered() as answer:
-                self._lines[answer.call_id].answer(answer)
+                self._channels[answer.call_id].answer(answer)
             case Broken(reason):
                 return reason
             case None:
@@ -159,18 +159,18 @@ class Session:
         return ""
 
     def close(self) -> None:
-        """The stream is gone: running calls end without an answer. May be called again."""
+        """End the running calls without a response after the stream has ended. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        for line in self._lines.values():
-            line.cut()
+        for channel in self._channels.values():
+            channel.cut()
         if self.registered.is_set():
-            fields = {"peer": self._peer, "calls_lost": len(self._lines)}
-            self._desk.log("chaincode.disconnected", fields)
+            fields = {"peer": self._peer, "calls_lost": len(self._channels)}
+            self._shared.log("chaincode.disconnected", fields)
 
     def _begin(self, call: Call) -> None:
-        obstacle = self._desk.obstacle()
+        obstacle = self._shared.obstacle()
         if obstacle:
             self._send(self._conversation.fail(call.call_id, obstacle))
             return
@@ -178,15 +178,15 @@ class Session:
         def send(kind: ChaincodeMessage.Type, body: Message) -> None:
             self._loop.call_soon_threadsafe(self._request, call, kind, body)
 
-        line = CallChannel(send)
-        self._lines[call.call_id] = line
-        self._desk.began()
-        running = self._loop.run_in_executor(self._desk.threads, self._run, call, line)
+        channel = CallChannel(send)
+        self._channels[call.call_id] = channel
+        self._shared.began()
+        running = self._loop.run_in_executor(self._shared.threads, self._run, call, channel)
         running.add_done_callback(partial(self._ended, call))
 
-    def _run(self, call: Call, line: CallChannel) -> tuple[Response, tuple[str, bytes] | None]:
-        stub = PeerStub(call, line.ask)
-        response = self._desk.contract(stub, call.function, call.args)
+    def _run(self, call: Call, channel: CallChannel) -> tuple[Response, tuple[str, bytes] | None]:
+        stub = PeerStub(call, channel.ask)
+        response = self._shared.contract(stub, call.function, call.args)
         if response.status < ERROR_STATUS:
             stub.send_writes(self._batch_max)
         return response, stub.event
@@ -197,8 +197,8 @@ class Session:
             self._send(message)
 
     def _ended(self, call: Call, running: asyncio.Future[tuple[Response, tuple[str, bytes] | None]]) -> None:
-        self._desk.ended(answered=not self._closed)
-        del self._lines[call.call_id]
+        self._shared.ended(answered=not self._closed)
+        del self._channels[call.call_id]
         fault = running.exception()
         if fault is None:
             response, event = running.result()
@@ -209,7 +209,7 @@ class Session:
             self._send(reply)
 
     def _explain(self, call: Call, fault: BaseException) -> str:
-        """What the peer is told of a call that could not be run; a fault of ours is logged."""
+        """Return the error text for a call that could not run; log it if the fault is in this service."""
         if isinstance(fault, PeerFailedError):
             return str(fault)
         if not isinstance(fault, StreamLostError):
@@ -220,5 +220,5 @@ class Session:
                 "reason": f"{type(fault).__name__}: {fault}",
                 "where": f"{where.filename}:{where.lineno}",
             }
-            self._desk.log("chaincode.failed", fields, level="error")
+            self._shared.log("chaincode.failed", fields, level="error")
         return f"the contract could not be run: {type(fault).__name__}"

@@ -1,8 +1,8 @@
-"""The contract's stub at a Fabric peer: reads are requests to the peer, writes leave together when the call ended well.
+"""Implement the contract's stub at a Fabric peer: reads are requests, writes are sent together after a successful call.
 
-Decides how ranges are paged. Never waits by itself: it asks through `Ask`, which blocks until the peer answered.
-A range is read to its limit and no further by us; the peer reads on to the end of its page of 100, and what it read
-is what it checks for phantoms. Source: Fabric's core/chaincode/handler.go (pages, query limit).
+Decides how ranges are paged. Requests go through `Ask`, which blocks until the peer responds. The stub stops at a
+range's limit, but the peer reads to the end of its page of 100 and checks all it read for phantoms.
+Source: Fabric's core/chaincode/handler.go (pages, query limit).
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,23 +34,23 @@ from edgegw.fabric.wire import decode, encode
 from edgegw.peer.chaincode.protocol import Call
 
 FIRST_KEY = "\x01"
-"""What stands for an open start: a peer takes no empty one."""
+"""The start key of an unbounded range, because a peer accepts no empty one."""
 QUERY_LIMIT_LEAST = 1000
-"""A peer ends a range at its `ledger.state.totalQueryLimit` without a word. Nobody sets it lower than this."""
+"""The least `ledger.state.totalQueryLimit` assumed; a peer ends a range there without an error."""
 _NS_PER_MS = 1_000_000
 
 
 class Ask(Protocol):
-    """One request to the peer: its type and body; gives the answer's payload, once it is there."""
+    """Sends a request (type and body) to the peer and returns the payload of the response."""
 
     def __call__(self, kind: ChaincodeMessage.Type, body: Message) -> bytes:
-        """Raises what ends the call."""
+        """Block until the peer responds; exceptions end the call."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One change of a key: a value of None is a deletion."""
+    """One change of a key; a value of None is a deletion."""
 
     tx_id: str
     value: bytes | None
@@ -59,14 +59,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Pairs of a range, and where the next page begins; an empty bookmark is the end."""
+    """Pairs of a range and the start of the next page; an empty bookmark marks the last page."""
 
     pairs: tuple[tuple[str, bytes], ...]
     bookmark: str
 
 
 class PeerStub:
-    """What the contract sees of one call; and, beyond it, what only a Fabric peer has: `page` and `history`."""
+    """The contract's stub for one call, with two more functions of Fabric peers: `page` and `history`."""
 
     def __init__(self, call: Call, ask: Ask) -> None:
         self._ask = ask
@@ -78,7 +78,7 @@ class PeerStub:
         self.creator = call.creator
 
     def get(self, key: str) -> bytes | None:
-        """Committed value of `key`, or None; never this transaction's own write."""
+        """Return the committed value of `key`, or None; never this transaction's own write."""
         return self._ask(ChaincodeMessage.GET_STATE, GetState(key=key)) or None
 
     def put(self, key: str, value: bytes) -> None:
@@ -90,7 +90,7 @@ class PeerStub:
         self._writes[key] = None
 
     def scan(self, start: str, end: str, limit: int) -> Iterator[tuple[str, bytes]]:
-        """At most `limit` committed pairs with start <= key < end, ascending."""
+        """Yield at most `limit` committed pairs with start <= key < end, ascending."""
         while True:
             count, last = 0, start
             for pair in self._range(start, end, limit):
@@ -102,15 +102,15 @@ class PeerStub:
             start = last + "\x00"
 
     def set_policy(self, key: str, msp_ids: Sequence[str]) -> None:
-        """Later writes of `key` need an endorsement of each of `msp_ids`."""
+        """Require an endorsement of each of `msp_ids` for later writes of `key`."""
         self._policies[key] = policy.out_of(len(set(msp_ids)), msp_ids)
 
     def set_event(self, name: str, payload: bytes) -> None:
-        """The transaction's event; a second call replaces the first."""
+        """Set the transaction's event; a second call replaces the first."""
         self.event = (name, payload)
 
     def page(self, start: str, end: str, *, size: int, bookmark: str = "") -> Page:
-        """One page of a range, with the peer's own bookmark. A call that read pages may not write."""
+        """Return one page of a range, with the peer's own bookmark. A call that reads pages may not write."""
         asked = GetStateByRange(
             startKey=start or FIRST_KEY,
             endKey=end,
@@ -121,7 +121,7 @@ class PeerStub:
         return Page(pairs=tuple(_pairs(answer)), bookmark=following)
 
     def history(self, key: str) -> Iterator[Change]:
-        """Every change of a key that is on the ledger, newest first; the peer keeps them beside the state."""
+        """Yield every committed change of a key, newest first, from the peer's history database."""
         first = self._ask(ChaincodeMessage.GET_HISTORY_FOR_KEY, GetHistoryForKey(key=key))
         for answer in self._answers(first):
             for result in answer.results:
@@ -131,7 +131,7 @@ class PeerStub:
                 yield Change(tx_id=change.tx_id, value=value, timestamp_ms=at_ms)
 
     def send_writes(self, batch_max: int) -> None:
-        """Hand all writes and policies to the peer: in batches of `batch_max`, or one by one where it is 0."""
+        """Send all writes and policies to the peer, in batches of `batch_max`, or singly if it is 0."""
         if not batch_max:
             for kind, body in self._single_writes():
                 self._ask(kind, body)
@@ -142,7 +142,7 @@ class PeerStub:
             self._ask(ChaincodeMessage.WRITE_BATCH_STATE, batch)
 
     def _range(self, start: str, end: str, limit: int) -> Iterator[tuple[str, bytes]]:
-        """As `scan`, ended early where the peer's own limit ends it."""
+        """Yield as `scan`, but end early at the peer's own query limit."""
         asked = GetStateByRange(startKey=start or FIRST_KEY, endKey=end)
         left = limit
         for answer in self._answers(self._ask(ChaincodeMessage.GET_STATE_BY_RANGE, asked)):
@@ -157,7 +157,7 @@ class PeerStub:
                 return
 
     def _answers(self, first: bytes) -> Iterator[QueryResponse]:
-        """The peer's answers to a query, each asked for when the one before is used up."""
+        """Yield the peer's responses to a query, each requested when the previous one is used up."""
         answer = decode(QueryResponse, first)
         yield answer
         while answer.has_more:
