@@ -1,8 +1,8 @@
-"""A Hyperledger Fabric network on one machine, natively: for tests, and for whoever wants to see one. `edgegw devnet`.
+"""A native Hyperledger Fabric network on one machine, for tests and for trying edgegw with one (`edgegw devnet`).
 
-`definition` (configs/fabric/network.toml) -> `layout` (every node with its folder and ports; pure) -> `nodes`, `channel` and
-`builder` (what each configuration file says; pure) -> `programs` (which of Fabric's programs, and one call of one) ->
-`identities` (clients, in the folders and with the roles that the embedded peer makes too) -> `processes` (started, watched,
-ended) -> `network` (the order of it all) -> `lifecycle` (a chaincode package becomes a contract of the channel).
-Knows nothing of a station, and nothing of the contract.
+`definition` reads configs/fabric/network.toml; `layout` gives every node its folder and ports; `nodes`, `channel` and
+`builder` generate configuration files as `yaml_text`; `programs` finds and calls Fabric's programs; `identities` issues
+clients with the embedded peer's names and roles; `processes` starts and ends nodes; `network` creates, starts and
+describes the network; `lifecycle` deploys a chaincode package to the channel.
+Independent of the station and of the contract.
 """

@@ -1,7 +1,7 @@
-"""The external builder: three shell scripts by which a peer takes a package that only names a chaincode service. Pure.
+"""Provide the external builder: three shell scripts for packages that name a chaincode service.
 
-Decides nothing. A peer calls `detect` (is it ours?), `build` and `release` (where is the service?), and dials what
-`connection.json` names. Source: Fabric documentation, External Builders and Launchers.
+A peer calls `detect` (is this package for the builder?), `build` and `release` (copy `connection.json`), and then
+connects to the address in `connection.json`. Source: Fabric documentation, External Builders and Launchers.
 """
 
 SCRIPTS = {

@@ -1,7 +1,7 @@
-"""What cryptogen and configtxgen are told: the organisations, and the channel's first configuration. Pure.
+"""Generate the input of cryptogen and configtxgen: the organisations, and the channel's first configuration.
 
-Decides the channel's policies and capabilities. A peer organisation's clients may write, its peers endorse; changing the
-chaincode takes most organisations. Source: Fabric documentation, Using configtxgen and Policies.
+Decides the channel's policies and capabilities: a peer organisation's clients write, its peers endorse, and a new
+chaincode definition needs a majority of organisations. Source: Fabric documentation, Using configtxgen and Policies.
 """
 
 from edgegw.devnet.layout import Layout, Member, Node
@@ -11,7 +11,7 @@ PROFILE = "Channel"
 
 
 def crypto_config_yaml(layout: Layout) -> str:
-    """`crypto-config.yaml`: node certificates that hold for the host they listen at; roles in the certificates."""
+    """Return `crypto-config.yaml`, with node certificates for the listen host and node roles in the certificates."""
 
     def organisation(member: Member, nodes: tuple[Node, ...]) -> dict[str, Value]:
         names = list(dict.fromkeys(("localhost", layout.definition.host)))
@@ -32,7 +32,7 @@ def crypto_config_yaml(layout: Layout) -> str:
 
 
 def configtx_yaml(layout: Layout, fabric: tuple[int, int]) -> str:
-    """`configtx.yaml` with one profile; `fabric`: the programs' version, which bounds the channel's capabilities."""
+    """Return `configtx.yaml` with one profile; `fabric`, the programs' version, limits the channel's capabilities."""
     channel: dict[str, Value] = {
         "Policies": _meta(Readers="ANY Readers", Writers="ANY Writers", Admins="MAJORITY Admins"),
         "Capabilities": {"V3_0" if fabric >= (3, 0) else "V2_0": True},

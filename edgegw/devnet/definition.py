@@ -1,6 +1,6 @@
-"""The definition of a network: who takes part and how the channel cuts blocks, read from TOML.
+"""Read a network's definition from TOML: organisations, nodes, and how the channel cuts blocks.
 
-Decides what may be defined, and its limits. Never where anything stands or which ports are taken: that is `layout`.
+Decides what may be defined, and the limits. `layout` decides folders and ports.
 """
 
 import tomllib
@@ -41,7 +41,7 @@ class Ordering(_Table):
 
 
 class Definition(_Table):
-    """A whole network. `ports_base` 0: ports that are free."""
+    """A whole network; `ports_base` 0 selects free ports."""
 
     channel: Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{0,60}$")]
     chaincode: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
@@ -67,24 +67,24 @@ class Definition(_Table):
 
     @property
     def ports(self) -> int:
-        """How many listeners there are: three a node, one chaincode service an organisation."""
+        """The number of listeners: three per node, and one chaincode service per organisation."""
         nodes = self.orderers.count + sum(one.peers for one in self.organisations)
         return 3 * nodes + len(self.organisations)
 
     @property
     def endorsement_policy(self) -> str:
-        """The chaincode's endorsement policy in the words of Fabric's command line."""
+        """The chaincode's endorsement policy in the syntax of Fabric's command line."""
         members = ",".join(f"'{one.msp_id}.peer'" for one in self.organisations)
         return f"OutOf({self.endorsement_least},{members})"
 
 
 def default_definition() -> Path:
-    """The definition that edgegw brings along."""
+    """Return the path of the definition that edgegw includes."""
     return configs() / "fabric" / "network.toml"
 
 
 def read_definition(path: Path) -> Definition:
-    """The definition in a file; raises ConfigError with every fault."""
+    """Read the definition in a file; raise ConfigError with every fault."""
     try:
         return Definition.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as fault:

@@ -1,7 +1,7 @@
-"""Clients of the network's ledger, in the folders and with the roles that the embedded peer makes too.
+"""Issue the network's ledger clients, with the folders, names and roles of the embedded peer.
 
-Decides nothing of its own: the organisations' authorities are those that cryptogen made, the enrolments those of
-`peer.membership`, so that whoever is pointed at such a folder finds the same names on either peer.
+The certificate authorities are those cryptogen created, the enrolments those of `peer.membership`, so that a
+configuration finds the same identities for either peer.
 """
 
 import json
@@ -15,7 +15,7 @@ TLS_ROOTS_FILE = "tls_roots.pem"
 
 
 def make_identities(layout: Layout) -> None:
-    """Issue all clients; write the trust file, and in one file the authorities of all peers' servers."""
+    """Issue all clients; write the trust file, and one file with the TLS roots of all peers' servers."""
     place = layout.identities
     roots = {}
     for member in layout.organisations:

@@ -1,6 +1,6 @@
-"""Where everything of a network stands: each node with its folder, its ports and the files of its identity. Pure.
+"""Lay out a network: each node's name, folder, ports and identity files.
 
-Decides names and paths. The paths below `crypto` are those that cryptogen writes.
+Decides names and paths without accessing files. The paths below `crypto` are those that cryptogen writes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from edgegw.devnet.definition import Definition, Ordering, Organisation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """An organisation's own files, as cryptogen writes them."""
+    """An organisation's files, as cryptogen writes them."""
 
     msp_id: str
     domain: str
@@ -20,28 +20,28 @@ class Member:
 
     @property
     def msp(self) -> Path:
-        """What others know of it."""
+        """The folder of the organisation's public MSP configuration."""
         return self.folder / "msp"
 
     @property
     def tls_ca(self) -> Path:
-        """The authority of its servers' certificates."""
+        """The CA certificate of its servers' TLS certificates."""
         return self.folder / "tlsca" / f"tlsca.{self.domain}-cert.pem"
 
     @property
     def ca(self) -> tuple[Path, Path]:
-        """Certificate and key of the authority of its members."""
+        """Certificate and key of the CA of its members."""
         return self.folder / "ca" / f"ca.{self.domain}-cert.pem", self.folder / "ca" / "priv_sk"
 
     @property
     def admin(self) -> Path:
-        """Its administrator: `msp` and `tls`."""
+        """The folder of its administrator, with `msp` and `tls`."""
         return self.folder / "users" / f"Admin@{self.domain}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A process of the network: an orderer or a peer. `extra_port`: an orderer's admin, a peer's chaincode listener."""
+    """An orderer or a peer; `extra_port` is an orderer's admin listener or a peer's chaincode listener."""
 
     name: str
     member: Member
@@ -54,28 +54,28 @@ class Node:
 
     @property
     def address(self) -> str:
-        """Where it serves."""
+        """The address of its service."""
         return f"{self.host}:{self.port}"
 
     @property
     def extra_address(self) -> str:
-        """Where it serves what `extra_port` is for."""
+        """The address of the listener at `extra_port`."""
         return f"{self.host}:{self.extra_port}"
 
     @property
     def operations_address(self) -> str:
-        """Where it tells its metrics."""
+        """The address of its operations service, with metrics."""
         return f"{self.host}:{self.operations_port}"
 
     @property
     def tls(self) -> Path:
-        """Folder of `server.crt`, `server.key`, `ca.crt`."""
+        """The folder of `server.crt`, `server.key` and `ca.crt`."""
         return self.identity / "tls"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """All of a network below `folder`. `services`: where each organisation's chaincode service is to listen."""
+    """A network below `folder`; `services` maps each MSP id to the address for its chaincode service."""
 
     definition: Definition
     folder: Path
@@ -87,31 +87,31 @@ class Layout:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """In the order of starting."""
+        """All nodes in start order."""
         return self.orderers + self.peers
 
     @property
     def genesis(self) -> Path:
-        """The channel's first block."""
+        """The file of the channel's genesis block."""
         return self.folder / f"{self.definition.channel}.block"
 
     @property
     def identities(self) -> Path:
-        """Clients of the ledger: `<MSP>/<name>/{cert.pem,key.pem}`, and the trust file."""
+        """The folder of the ledger's clients (`<MSP>/<name>/{cert.pem,key.pem}`) and the trust file."""
         return self.folder / "identities"
 
     @property
     def builder(self) -> Path:
-        """The external builder for chaincode that is a service."""
+        """The folder of the external builder for chaincode services."""
         return self.folder / "builder"
 
     def peers_of(self, msp_id: str) -> tuple[Node, ...]:
-        """An organisation's peers."""
+        """Return an organisation's peers."""
         return tuple(peer for peer in self.peers if peer.member.msp_id == msp_id)
 
 
 def lay_out(definition: Definition, folder: Path, ports: Sequence[int]) -> Layout:
-    """The layout below an absolute folder; `ports`: as many as the definition asks for, in their order."""
+    """Return the layout below an absolute folder; `ports` has as many entries as the definition needs."""
     assert folder.is_absolute()
     assert len(ports) == definition.ports
     left = iter(ports)

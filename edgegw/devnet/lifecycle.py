@@ -1,7 +1,7 @@
-"""A chaincode package becomes a contract of the channel: installed at each peer, approved by each organisation, committed.
+"""Deploy a chaincode package: install it at each peer, approve it for each organisation, commit the definition.
 
-Decides the order, and that a package which is installed already is no fault. A package says where its organisation's chaincode
-service listens, so each organisation may have a package, and a package id, of its own. Source: Fabric documentation, Fabric chaincode lifecycle.
+An installed package is not an error. A package contains the address of an organisation's chaincode service, so each
+organisation may have its own package and package id. Source: Fabric documentation, Fabric chaincode lifecycle.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ CALL_S = 120.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """What is deployed: one package file an organisation. `policy`: in the command line's words."""
+    """A chaincode definition with a package file per MSP id; `policy` is in the command line's syntax."""
 
     name: str
     version: str
@@ -31,7 +31,7 @@ class Contract:
 
 
 def package_id(package: Path) -> str:
-    """The id that peers give a package: its label and the SHA-256 of the file; raises DevnetError."""
+    """Return a package's id, its label and the SHA-256 of the file; raise DevnetError."""
     try:
         with tarfile.open(package, "r:gz") as archive:
             member = archive.extractfile("metadata.json")
@@ -43,7 +43,7 @@ def package_id(package: Path) -> str:
 
 
 def deploy(network: Network, programs: Programs, contract: Contract) -> dict[str, str]:
-    """Install, approve, commit; gives each organisation's package id. Raises DevnetError."""
+    """Install, approve and commit; return each organisation's package id. Raises DevnetError."""
     layout = network.layout
     lacking = {member.msp_id for member in layout.organisations} - set(contract.packages)
     if lacking:
@@ -58,7 +58,7 @@ def deploy(network: Network, programs: Programs, contract: Contract) -> dict[str
 
 
 def committed_sequence(network: Network, programs: Programs, name: str) -> int:
-    """The sequence of the contract's present definition; 0 where there is none."""
+    """Return the sequence of the committed definition; 0 if there is none."""
     peer = network.layout.peers[0]
     channel = network.layout.definition.channel
     said = programs.call(
@@ -72,7 +72,7 @@ def committed_sequence(network: Network, programs: Programs, name: str) -> int:
 
 
 def install(network: Network, programs: Programs, peer: Node, *, package: Path) -> None:
-    """Install a package at one peer, where that is not yet done."""
+    """Install a package at one peer unless it is installed."""
     arguments = ("lifecycle", "chaincode", "install", str(package))
     try:
         programs.call("peer", arguments, network.as_admin(peer), timeout_s=CALL_S)
@@ -82,7 +82,7 @@ def install(network: Network, programs: Programs, peer: Node, *, package: Path) 
 
 
 def approve(network: Network, programs: Programs, contract: Contract, *, msp_id: str) -> None:
-    """Approve the definition for one organisation, and wait until its peer has seen that."""
+    """Approve the definition for one organisation, and wait until its peer has committed the approval."""
     peer = network.layout.peers_of(msp_id)[0]
     arguments = (
         *("lifecycle", "chaincode", "approveformyorg"),
@@ -93,7 +93,7 @@ def approve(network: Network, programs: Programs, contract: Contract, *, msp_id:
 
 
 def commit(network: Network, programs: Programs, contract: Contract) -> None:
-    """Commit the definition that the organisations have approved, and wait until their peers have seen that."""
+    """Commit the definition that the organisations have approved, and wait until their peers have committed it."""
     firsts = [network.layout.peers_of(member.msp_id)[0] for member in network.layout.organisations]
     places = [
         argument

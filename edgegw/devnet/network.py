@@ -1,7 +1,7 @@
-"""The order of it all: a folder becomes a network that runs, is looked at, and is ended.
+"""Create, start, inspect and end a network in a folder.
 
-Decides what is made once (files, keys, the first block, who has joined) and what each start does. A folder keeps its
-network: a start after an end goes on with the same ledger. Readiness is asked of the nodes, never waited for blindly.
+Decides what is done once (files, keys, genesis block, joining the channel) and what on each start. A folder keeps its
+network: a restart continues with the same ledger. Readiness is queried from the nodes, never assumed after a delay.
 """
 
 import http.client
@@ -33,23 +33,23 @@ _LEADER, _HEIGHT = "consensus_etcdraft_is_leader", "ledger_blockchain_height"
 
 
 class NoNetworkError(DevnetError):
-    """There is no network in that folder."""
+    """The folder contains no network."""
 
     hint = "edgegw devnet up makes one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network in a folder, whether it runs or not."""
+    """A network in a folder, running or not."""
 
     layout: Layout
     processes: Processes
     fabric: tuple[int, int]
-    """Version of the programs that made it: older ones cannot read what newer ones write."""
+    """Version of the programs that created it; older programs cannot read what newer ones write."""
 
     @classmethod
     def at(cls, folder: Path, *, tied: bool = False) -> "Network":
-        """The one that was made there; raises NoNetworkError."""
+        """Return the network created in a folder; raise NoNetworkError. `tied` is as in `Processes`."""
         place = folder.absolute()
         try:
             said = json.loads((place / _NETWORK_FILE).read_text(encoding="utf-8"))
@@ -63,7 +63,7 @@ class Network:
         return cls(layout=layout, processes=Processes(place, tied), fabric=(major, minor))
 
     def start(self, programs: Programs) -> None:
-        """Start every node that does not run, and wait until all serve and an orderer leads; raises DevnetError."""
+        """Start every node that is not running; wait until all serve and an orderer leads. Raises DevnetError."""
         if programs.version < self.fabric:
             raise DevnetError(
                 f"{self.layout.folder} was made by Fabric {_dotted(self.fabric)}, "
@@ -77,7 +77,7 @@ class Network:
         self.wait(self._is_led, "no orderer leads")
 
     def start_node(self, programs: Programs, node: Node) -> None:
-        """Start one node; returns at once."""
+        """Start one node without waiting for it."""
         orders = node in self.layout.orderers
         program = programs.path("orderer" if orders else "peer")
         command = (str(program),) if orders else (str(program), "node", "start")
@@ -85,7 +85,7 @@ class Network:
         self.processes.start(node.name, command, environment, cwd=node.folder)
 
     def wait_serving(self, nodes: Sequence[Node]) -> None:
-        """Wait until these listen; raises DevnetError when one is gone or it takes too long."""
+        """Wait until these nodes listen; raise DevnetError if one has ended or the time is over."""
         for node in nodes:
             self.wait(lambda node=node: self._serves(node), f"{node.name} does not listen at {node.address}")  # type: ignore[misc]  # the default binds the loop's node
 
@@ -98,7 +98,7 @@ class Network:
         return self.leader() is not None
 
     def wait(self, done: Callable[[], bool], otherwise: str, timeout_s: float = READY_S) -> None:
-        """Ask until it is so; raises DevnetError."""
+        """Poll `done` until it returns True; raise DevnetError with `otherwise` after `timeout_s`."""
         until = time.monotonic() + timeout_s
         while not done():
             if time.monotonic() > until:
@@ -108,7 +108,7 @@ class Network:
             time.sleep(_AGAIN_S)
 
     def _join(self, programs: Programs) -> None:
-        """The channel at every node that has not joined it; each note is written when that node has."""
+        """Join every node to the channel that has not joined it; a file `joined` marks a node that has."""
         for node in self.layout.nodes:
             note = node.folder / "joined"
             if note.exists():
@@ -131,11 +131,11 @@ class Network:
                 *("--client-cert", str(admin / "client.crt"), "--client-key", str(admin / "client.key")),
             ),
         )
-        if "Status: 201" not in said:  # it ends with 0 whatever the orderer answered
+        if "Status: 201" not in said:  # osnadmin's exit status is 0 for any response of the orderer
             raise DevnetError(f"{node.name} did not join: {said.strip()}")
 
     def as_admin(self, peer: Node) -> dict[str, str]:
-        """What a call of `peer` needs to speak to this peer as its organisation's administrator."""
+        """Return the environment in which the program `peer` calls this peer as its organisation's administrator."""
         return {
             "FABRIC_CFG_PATH": str(peer.folder),
             "CORE_PEER_ADDRESS": peer.address,
@@ -143,14 +143,14 @@ class Network:
         }
 
     def leader(self) -> Node | None:
-        """The orderer that leads, as the orderers see it."""
+        """Return the orderer that reports itself as leader, or None."""
         for node in self.layout.orderers:
             if self._gauge(node, _LEADER) == 1:
                 return node
         return None
 
     def height(self, peer: Node) -> int | None:
-        """Blocks that a peer has; None where it does not say."""
+        """Return the number of blocks a peer has; None if it does not report it."""
         return self._gauge(peer, _HEIGHT)
 
     def _gauge(self, node: Node, name: str) -> int | None:
@@ -161,14 +161,14 @@ class Network:
         return gauge(text, name, self.layout.definition.channel)
 
     def end(self) -> None:
-        """End everything of this network that runs, the chaincode services too: peers first, orderers last."""
+        """End all running processes of this network, including chaincode services; orderers last."""
         names = self.processes.names
         orderers = [node.name for node in self.layout.orderers]
         self.processes.end([name for name in names if name not in orderers])
         self.processes.end([name for name in names if name in orderers])
 
     def status(self) -> dict[str, Any]:
-        """Every node as it is now."""
+        """Return the current state of every node."""
         leader = self.leader()
         nodes: dict[str, Any] = {}
         for node in self.layout.nodes:
@@ -181,7 +181,7 @@ class Network:
         return {"folder": str(self.layout.folder), "nodes": nodes}
 
     def describe(self) -> dict[str, Any]:
-        """What a client or a test needs: addresses, authorities, identities, and the keys of a gateway's `[ledger]`."""
+        """Return what a client needs: addresses, CA files, identities, and values for a gateway's `[ledger]` table."""
         layout = self.layout
         return {
             "folder": str(layout.folder),
@@ -208,7 +208,7 @@ class Network:
 
 
 def make(definition: Definition, folder: Path, programs: Programs, *, tied: bool = False) -> Network:
-    """Make a network's files below a folder that has none; the note of what it is comes last."""
+    """Create a network's files below a folder that contains none; `network.json` is written last."""
     place = folder.absolute()
     if any((place / name).exists() for name in (_NETWORK_FILE, "pids")):
         raise DevnetError(f"{place} contains a network already")
@@ -236,7 +236,7 @@ def make(definition: Definition, folder: Path, programs: Programs, *, tied: bool
 
 
 def files_of(layout: Layout, fabric: tuple[int, int]) -> dict[Path, str]:
-    """Every file that is text of ours."""
+    """Return the path and text of every generated text file."""
     files = {
         layout.folder / "crypto-config.yaml": crypto_config_yaml(layout),
         layout.folder / "configtx.yaml": configtx_yaml(layout, fabric),
@@ -248,14 +248,14 @@ def files_of(layout: Layout, fabric: tuple[int, int]) -> dict[Path, str]:
 
 
 def remove(folder: Path) -> None:
-    """Delete an ended network's files: ledgers, keys, logs."""
+    """Delete the files of a network that is not running: ledgers, keys, logs."""
     network = Network.at(folder)
     assert not network.processes.names, "a network that runs"
     shutil.rmtree(network.layout.folder)
 
 
 def choose_ports(definition: Definition) -> tuple[int, ...]:
-    """Ports from the base on, or any that are free now; raises DevnetError where one is taken."""
+    """Return the ports from `ports_base` on, or currently free ones; raise DevnetError if one is in use."""
     if definition.ports_base:
         ports = tuple(range(definition.ports_base, definition.ports_base + definition.ports))
         taken = [port for port in ports if not _is_free(definition.host, port)]
@@ -285,7 +285,7 @@ def _dotted(version: tuple[int, int]) -> str:
 
 
 def is_open(host: str, port: int) -> bool:
-    """Whether somebody listens there."""
+    """Return whether a TCP connection succeeds."""
     try:
         with socket.create_connection((host, port), timeout=1.0):
             return True
@@ -294,7 +294,7 @@ def is_open(host: str, port: int) -> bool:
 
 
 def read_metrics(host: str, port: int) -> str:
-    """A node's metrics as text; raises OSError."""
+    """Return a node's metrics as text; raise OSError."""
     connection = http.client.HTTPConnection(host, port, timeout=5.0)
     try:
         connection.request("GET", "/metrics")
@@ -304,7 +304,7 @@ def read_metrics(host: str, port: int) -> str:
 
 
 def gauge(text: str, name: str, channel: str) -> int | None:
-    """A gauge of a channel in Prometheus' text form."""
+    """Return a channel's gauge from metrics in Prometheus text format, or None."""
     found = re.search(
         rf'^{name}{{[^}}]*channel="{re.escape(channel)}"[^}}]*}} ([0-9.e+]+)$', text, re.MULTILINE
     )

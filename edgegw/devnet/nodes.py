@@ -1,8 +1,8 @@
-"""What Fabric's nodes are told: `orderer.yaml` of an orderer, `core.yaml` of a peer. Pure.
+"""Generate the configuration of Fabric's nodes: `orderer.yaml` of an orderer, `core.yaml` of a peer.
 
-Decides every key that a peer reads without a default of its own, and sets it: an absent one of `peer.gossip.pvtData` makes
-approving a chaincode fail. An orderer has defaults, and refuses a key that it does not know: it is told no more than it must be.
-Source: Fabric's sampleconfig (core.yaml, orderer.yaml) of 2.5 and 3.1; one form for both.
+Sets every key that a peer reads without a default: a missing key of `peer.gossip.pvtData` makes approving a chaincode
+fail. An orderer has defaults and refuses unknown keys, so `orderer.yaml` sets only what it must.
+Source: Fabric's sampleconfig (core.yaml, orderer.yaml) of 2.5 and 3.1; the output suits both.
 """
 
 from edgegw.devnet.layout import Layout, Node
@@ -15,7 +15,7 @@ _BCCSP: dict[str, Value] = {
 
 
 def orderer_yaml(layout: Layout, node: Node) -> str:
-    """`orderer.yaml`: no channel at first, joined through the admin port, where both sides show certificates."""
+    """Return `orderer.yaml`: no channel at first; the admin port, with mutual TLS, joins one."""
     tls: dict[str, Value] = {
         "Enabled": True,
         "PrivateKey": str(node.tls / "server.key"),
@@ -51,7 +51,7 @@ def orderer_yaml(layout: Layout, node: Node) -> str:
 
 
 def core_yaml(layout: Layout, node: Node) -> str:
-    """`core.yaml`: state in goleveldb, chaincode as a service only, blocks from the orderers at each peer."""
+    """Return `core.yaml`: goleveldb, chaincode as a service only, and blocks from the orderers for each peer."""
     flat = _peer(layout, node) | _gossip(layout, node) | _chaincode(layout) | _ledger(node)
     flat["operations"] = {"listenAddress": node.operations_address, "tls": {"enabled": False}}
     flat["metrics"] = {"provider": "prometheus"}

@@ -1,7 +1,7 @@
-"""A network's processes: started, watched, signalled, ended; known by files, so that another command can end them.
+"""Start, signal and end a network's processes, recorded in files so that another command can end them.
 
-Decides how a process is told from another that got its number later (by when it started), and that one which does not end
-by SIGTERM is killed. `PIDS/<name>.json` is there for as long as we believe that it runs; each has a log of its own.
+A process is identified by its pid and start time, so that a reused pid is not mistaken for it. A process that does not
+end on SIGTERM is killed. `pids/<name>.json` exists while the process is believed to run; each process has its own log.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from edgegw.devnet.programs import DevnetError
 
 END_S = 10.0
 _LOG_LINES = 5
-_OURS: dict[int, "subprocess.Popen[bytes]"] = {}  # children of this very process: they want to be waited for
+_OURS: dict[int, "subprocess.Popen[bytes]"] = {}  # children of this process, which must reap them
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes whose files stand below a folder. `tied`: those started from here die with us, however we end."""
+    """The processes recorded below a folder; with `tied`, processes it starts are killed when this process ends."""
 
     folder: Path
     tied: bool = False
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> None:
-        """Start one in a session of its own; raises DevnetError where one of that name runs already."""
+        """Start a process in its own session; raise DevnetError if one of that name is running."""
         if self.pid(name) is not None:
             raise DevnetError(f"{name} runs already")
         for place in (self._pids, self.log(name).parent, cwd):
@@ -52,7 +52,7 @@ class Processes:
 
     @property
     def names(self) -> list[str]:
-        """All that were started and not ended by us, in order of starting."""
+        """The names of processes started and not yet ended, in start order."""
         files = sorted(self._pids.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
         return [path.stem for path in files]
 
@@ -61,11 +61,11 @@ class Processes:
         return self.folder / "pids"
 
     def log(self, name: str) -> Path:
-        """What it says goes here."""
+        """Return the file that receives a process's output."""
         return self.folder / "logs" / f"{name}.log"
 
     def pid(self, name: str) -> int | None:
-        """Its number, where it runs."""
+        """Return the pid of a process, or None if it is not running."""
         try:
             said = json.loads((self._pids / f"{name}.json").read_text(encoding="ascii"))
             pid = int(said["pid"])
@@ -78,7 +78,7 @@ class Processes:
         return pid if started is not None and _started(pid) == started else None
 
     def failure(self, name: str) -> DevnetError:
-        """What to raise where one is gone: with the end of its log."""
+        """Return the exception for a process that ended early, with the end of its log."""
         try:
             lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
@@ -86,13 +86,13 @@ class Processes:
         return DevnetError("\n".join((f"{name} ended early:", *lines[-_LOG_LINES:])))
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Tell one something; nothing where it does not run."""
+        """Send a signal to a process if it is running."""
         with self._held(name) as descriptor:
             if descriptor is not None:
                 signal.pidfd_send_signal(descriptor, number)
 
     def end(self, names: Sequence[str], *, timeout_s: float = END_S) -> None:
-        """End these: SIGTERM to all, then SIGKILL to those that stay; their files are gone when they are."""
+        """End these processes: SIGTERM to all, SIGKILL after `timeout_s` to the rest; then remove their files."""
         for name in names:
             self.signal(name, signal.SIGTERM)
         for name in names:
@@ -102,7 +102,7 @@ class Processes:
             self.forget(name)
 
     def forget(self, name: str) -> None:
-        """Reap one that has ended, and remove its file."""
+        """Reap a process that has ended, and remove its file."""
         file = self._pids / f"{name}.json"
         try:
             pid = int(json.loads(file.read_text(encoding="ascii"))["pid"])
@@ -119,7 +119,7 @@ class Processes:
 
     @contextlib.contextmanager
     def _held(self, name: str) -> Iterator[int | None]:
-        """A descriptor that means this process and none that gets its number later; None where it does not run."""
+        """Yield a pidfd, which a reused pid cannot replace, or None if the process is not running."""
         pid = self.pid(name)
         try:
             descriptor = None if pid is None else os.pidfd_open(pid)
@@ -133,7 +133,7 @@ class Processes:
 
 
 def _started(pid: int) -> int | None:
-    """When it started, in ticks since boot; None where there is no such process, or only its remains (proc(5))."""
+    """Return a process's start time in ticks since boot; None if it does not exist or is a zombie (proc(5))."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

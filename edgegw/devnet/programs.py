@@ -1,7 +1,7 @@
-"""Fabric's own programs: where they are, which version, and one call of one, always with a deadline.
+"""Find Fabric's programs, read their version, and call one with a timeout.
 
-Decides where they are looked for: FABRIC_BIN, else what `make fabric-bin` built in this checkout. Never fetches any.
-A call for a block that is not there yet would wait for ever: no call is made without a deadline.
+Looks in FABRIC_BIN, else in what `make fabric-bin` built in this checkout; never downloads programs. Every call has a
+timeout, because some, such as fetching a block that does not exist yet, would wait without limit.
 """
 
 import os
@@ -24,31 +24,31 @@ _SAID_LINES = 6
 
 
 class DevnetError(EdgegwError):
-    """The network did not do what it was told."""
+    """An operation on the network failed."""
 
     hint = "edgegw devnet status shows the running nodes, edgegw devnet down ends them"
 
 
 class NoProgramsError(DevnetError):
-    """Fabric's programs are not here."""
+    """Fabric's programs are missing."""
 
     hint = "run make fabric-bin to build them, or set FABRIC_BIN to their folder"
 
 
 @dataclass(frozen=True)
 class Programs:
-    """A folder that holds all of them."""
+    """A folder that contains all programs, and the environment to call them in."""
 
     folder: Path
     environment: Mapping[str, str] = field(default_factory=lambda: clean_environment(os.environ))
 
     def path(self, name: str) -> Path:
-        """One of them."""
+        """Return the path of a program."""
         return self.folder / name
 
     @cached_property
     def version(self) -> tuple[int, int]:
-        """Major and minor, as `peer version` says."""
+        """Major and minor version, from `peer version`."""
         said = self.call("peer", ("version",))
         found = re.search(r"Version: *v?(\d+)\.(\d+)", said)
         if found is None:
@@ -63,7 +63,7 @@ class Programs:
         *,
         timeout_s: float = CALL_S,
     ) -> str:
-        """Run one to its end; gives its standard output. Raises DevnetError, with the end of what it said otherwise."""
+        """Run a program and return its standard output; raise DevnetError with the end of its output if it fails."""
         try:
             done = subprocess.run(  # noqa: S603 - the folder was named by who runs us
                 (str(self.path(name)), *arguments),
@@ -87,12 +87,12 @@ class Programs:
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a program sees of ours: CORE_* and ORDERER_* of somebody's shell must not change a network."""
+    """Return the variables passed on to programs, without CORE_* and ORDERER_*, which would change a network."""
     return {name: value for name, value in environment.items() if name in _KEPT}
 
 
 def find_programs(environment: Mapping[str, str] | None = None) -> Programs:
-    """The folder with all programs; raises NoProgramsError, which says what is missing where."""
+    """Find the folder with all programs; raise NoProgramsError, which names what is missing."""
     seen = os.environ if environment is None else environment
     named = seen.get(VARIABLE, "")
     places = (Path(named),) if named else _built()
@@ -106,7 +106,7 @@ def find_programs(environment: Mapping[str, str] | None = None) -> Programs:
 
 
 def _built() -> tuple[Path, ...]:
-    """What `make fabric-bin` built beside the configurations, the highest version first."""
+    """Return the folders that `make fabric-bin` built, highest version first."""
     built = configs().parent / BUILT
     return tuple(sorted(built.glob("*/bin"), key=lambda place: _numbers(place.parent.name), reverse=True))
 
@@ -116,7 +116,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _verb(arguments: Sequence[str]) -> str:
-    """What was asked, without its options."""
+    """Return the leading arguments without options, for messages."""
     words = []
     for argument in arguments:
         if argument.startswith("-"):

@@ -1,6 +1,6 @@
-"""Nested values as YAML text, the small part of YAML that configuration files need. Pure.
+"""Write nested values as YAML text, the small part of YAML that configuration files need.
 
-Decides nothing about contents. Strings are quoted as in JSON, which every YAML reader understands.
+Strings are quoted as in JSON, which every YAML parser accepts.
 """
 
 import json
@@ -11,12 +11,12 @@ Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
 
 
 def yaml_text(tree: Mapping[str, Value]) -> str:
-    """A whole file."""
+    """Return a whole file, with the header."""
     return HEADER + "\n".join(_lines(tree, "")) + "\n"
 
 
 def nest(flat: Mapping[str, Value]) -> dict[str, Value]:
-    """Dotted keys become tables: `a.b: 1` is `a: {b: 1}`."""
+    """Return dotted keys as nested tables: `a.b: 1` becomes `a: {b: 1}`."""
     tree: dict[str, Value] = {}
     for dotted, value in flat.items():
         *tables, key = dotted.split(".")
@@ -52,5 +52,5 @@ def _entry(head: str, value: Value, indent: str) -> list[str]:
 
 
 def _is_leaf(value: Value) -> bool:
-    """Scalars, and what is empty: JSON's form of these is YAML's."""
+    """Return whether a value is a scalar or empty, which JSON and YAML write alike."""
     return isinstance(value, str | int) or not value

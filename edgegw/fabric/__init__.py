@@ -1,6 +1,6 @@
-"""The ledger's protocol as pure functions: messages in, messages out, no socket, file, clock or chance.
+"""The Hyperledger Fabric wire format as pure functions, without socket, file, clock or randomness.
 
-`identity` (who signs, and whether a signature holds), `policy` (who must have signed), `rwset` (what a
-transaction read and wrote), `transaction` (proposal, endorsement, envelope), `block` (hash chain).
-Source: the Hyperledger Fabric wire format.
+`identity` holds certificates and signatures, `trust` the organisations' roots, `policy` signature policies, `rwset`
+read-write sets, `transaction` proposals, endorsements and envelopes, `block` blocks and their hash chain, `wire` the
+protobuf encoding, `proto` the generated messages.
 """

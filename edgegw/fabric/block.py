@@ -1,7 +1,7 @@
-"""Blocks: header hash, data hash, validation codes; and blocks in a file, one after the other.
+"""Build and read blocks: header hash, data hash, validation codes, orderers' signatures.
 
-Decides how a block is bound to the one before it. Never decides whether a transaction is valid.
-Source: Fabric protoutil (ASN.1 block header), block metadata index 2 = one validation code a transaction.
+Decides how a block is linked to the previous one. Never decides whether a transaction is valid.
+Source: Fabric protoutil (ASN.1 block header); block metadata index 2 holds one validation code per transaction.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,26 +14,28 @@ _METADATA_ENTRIES = 5
 
 
 def data_hash(envelopes: Iterable[bytes]) -> bytes:
-    """SHA-256 of all envelopes in order."""
+    """Return the SHA-256 of all envelopes in order."""
     return sha256(*envelopes)
 
 
 def header_bytes(header: common_pb2.BlockHeader) -> bytes:
-    """The DER sequence (number, previous hash, data hash)."""
+    """Return the header as a DER sequence (number, previous hash, data hash)."""
     body = _der_integer(header.number) + _der_octets(header.previous_hash) + _der_octets(header.data_hash)
     return b"\x30" + _der_length(len(body)) + body
 
 
 def header_hash(header: common_pb2.BlockHeader) -> bytes:
-    """SHA-256 of the header: what the next block names as its previous hash."""
+    """Return the SHA-256 of the header, which the next block holds as its previous hash."""
     return sha256(header_bytes(header))
 
 
 def orderer_signatures(block: common_pb2.Block) -> list[tuple[bytes, bytes, bytes]]:
-    """(identity, signed bytes, signature) of each orderer; those that a BFT orderer identifies by number have none.
+    """Return (identity, signed bytes, signature) of each orderer.
+
+    Signatures without a signature header, which BFT orderers identify by number, are left out.
 
     Raises:
-        MalformedMessageError: the metadata cannot be read.
+        MalformedMessageError: the metadata cannot be parsed.
     """
     entries = block.metadata.metadata
     if len(entries) <= common_pb2.SIGNATURES or not entries[common_pb2.SIGNATURES]:
@@ -51,7 +53,7 @@ def orderer_signatures(block: common_pb2.Block) -> list[tuple[bytes, bytes, byte
 
 
 def build_block(number: int, previous_hash: bytes, envelopes: Sequence[bytes]) -> common_pb2.Block:
-    """A block without validation codes yet."""
+    """Return a block without validation codes."""
     header = common_pb2.BlockHeader(
         number=number, previous_hash=previous_hash, data_hash=data_hash(envelopes)
     )
@@ -63,12 +65,12 @@ def build_block(number: int, previous_hash: bytes, envelopes: Sequence[bytes]) -
 
 
 def set_codes(block: common_pb2.Block, codes: Sequence[int]) -> None:
-    """Write the validation codes, one byte a transaction."""
+    """Set the block's validation codes, one byte per transaction."""
     block.metadata.metadata[common_pb2.TRANSACTIONS_FILTER] = bytes(codes)
 
 
 def codes_of(block: common_pb2.Block) -> bytes:
-    """The validation codes; empty where the block carries none."""
+    """Return the validation codes; empty if the block has none."""
     entries = block.metadata.metadata
     return entries[common_pb2.TRANSACTIONS_FILTER] if len(entries) > common_pb2.TRANSACTIONS_FILTER else b""
 
@@ -79,7 +81,7 @@ def parse_block(raw: bytes) -> common_pb2.Block:
 
 
 def delimited(raw: bytes) -> bytes:
-    """The block with its length before it (varint), as blocks follow each other in an export."""
+    """Return the block with its length as a varint prefix, the format of an export file."""
     return _varint(len(raw)) + raw
 
 

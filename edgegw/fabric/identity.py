@@ -1,7 +1,7 @@
-"""Identities: organisation, certificate, role, and ECDSA signatures over P-256 with SHA-256.
+"""Represent identities (organisation and certificate), and make and verify ECDSA signatures over P-256 with SHA-256.
 
-Decides whether a signature holds (DER, low S, this certificate's key) and what a certificate says of its
-holder. Never decides whether the certificate is trusted: that is the membership's question.
+Decides whether a signature is valid (DER, low S, this certificate's key) and which roles and attributes a certificate
+has. Never decides whether the certificate is trusted; `trust` does.
 Source: Fabric MSP (SerializedIdentity, NodeOU, attributes under OID 1.2.3.4.5.6.7.8.1), SEC 1.
 """
 
@@ -29,7 +29,7 @@ _SHA256 = ec.ECDSA(hashes.SHA256())
 
 
 class Signable(Protocol):
-    """A document that knows the bytes its signature covers."""
+    """A document that provides the bytes its signature covers."""
 
     @property
     def message(self) -> bytes:
@@ -39,19 +39,19 @@ class Signable(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """An organisation's member as others see it."""
+    """A member of an organisation: MSP id and certificate."""
 
     msp_id: str
     certificate_pem: bytes
 
     @cached_property
     def serialized(self) -> bytes:
-        """SerializedIdentity: the `creator` and `endorser` fields of the protocol."""
+        """The SerializedIdentity bytes, for the protocol's `creator` and `endorser` fields."""
         return encode(msp_pb2.SerializedIdentity(mspid=self.msp_id, id_bytes=self.certificate_pem))
 
     @cached_property
     def certificate(self) -> x509.Certificate:
-        """The certificate; raises MalformedMessageError."""
+        """The parsed certificate; raises MalformedMessageError."""
         try:
             return x509.load_pem_x509_certificate(self.certificate_pem)
         except ValueError as fault:
@@ -59,7 +59,7 @@ class Identity:
 
     @cached_property
     def public_key(self) -> ec.EllipticCurvePublicKey:
-        """The P-256 key; raises MalformedMessageError for any other kind."""
+        """The certificate's P-256 key; raises MalformedMessageError for any other kind."""
         key = self.certificate.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise MalformedMessageError("certificate's key is not on P-256")
@@ -67,18 +67,18 @@ class Identity:
 
     @cached_property
     def certificate_sha256(self) -> str:
-        """Hex SHA-256 of the DER certificate."""
+        """The SHA-256 of the DER certificate, in hex."""
         return self.certificate.fingerprint(hashes.SHA256()).hex()
 
     @cached_property
     def node_roles(self) -> frozenset[str]:
-        """Fabric's node roles (`client`, `admin`, `peer`, `orderer`): the subject's organisational units."""
+        """Fabric's node roles (`client`, `admin`, `peer`, `orderer`), from the subject's organisational units."""
         units = self.certificate.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)
         return frozenset(str(unit.value) for unit in units)
 
     @cached_property
     def attributes(self) -> dict[str, str]:
-        """Attributes of the certificate; empty where it carries none that can be read."""
+        """The certificate's attributes; empty if it has none or they cannot be parsed."""
         try:
             extension = self.certificate.extensions.get_extension_for_oid(ATTRIBUTES_OID)
         except x509.ExtensionNotFound:
@@ -91,11 +91,11 @@ class Identity:
             return {}
 
     def expired(self, at_ns: int) -> bool:
-        """Whether the certificate has ended by this UTC instant."""
+        """Return whether the certificate has expired at this UTC time."""
         return at_ns > int(self.certificate.not_valid_after_utc.timestamp()) * 1_000_000_000
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Whether `signature` is this identity's, in DER with low S, over `message`."""
+        """Return whether `signature` is this identity's signature of `message`, in DER with low S."""
         try:
             _, s = decode_dss_signature(signature)
             if s > _ORDER // 2:
@@ -116,22 +116,22 @@ def parse_identity(serialized: bytes) -> Identity:
 
 
 def attributes_extension(attributes: dict[str, str]) -> x509.UnrecognizedExtension:
-    """The certificate extension that carries `attributes` (what Fabric's CA writes)."""
+    """Return the certificate extension that holds `attributes`, as Fabric CA writes it."""
     text = json.dumps({"attrs": attributes}, sort_keys=True, separators=(",", ":"))
     return x509.UnrecognizedExtension(ATTRIBUTES_OID, text.encode())
 
 
 def low_s(signature: bytes) -> bytes:
-    """The same ECDSA signature with the smaller of s and n - s: Fabric refuses the other one."""
+    """Return the ECDSA signature with the smaller of s and n - s, because Fabric refuses the larger."""
     r, s = decode_dss_signature(signature)
     return encode_dss_signature(r, min(s, _ORDER - s))
 
 
 class KeySigner:
-    """Signs with a private key: one held in memory, or one in hardware that shows itself as such a key."""
+    """Signs with a private key in memory, or in hardware behind the same interface."""
 
     def __init__(self, identity: Identity, key: bytes | ec.EllipticCurvePrivateKey) -> None:
-        """`key`: plain PEM, or the key itself. Raises MalformedMessageError where it is not the certificate's."""
+        """Set the key, as plain PEM or as an object; raise MalformedMessageError if it is not the certificate's."""
         held = load_key(key) if isinstance(key, bytes) else key
         if held.public_key().public_numbers() != identity.public_key.public_numbers():
             raise MalformedMessageError("private key and certificate do not belong together")
@@ -139,12 +139,12 @@ class KeySigner:
         self._key = held
 
     def sign(self, document: Signable) -> bytes:
-        """DER signature with low S over the document's message."""
+        """Return a signature of the document's message, in DER with low S."""
         return low_s(self._key.sign(document.message, _SHA256))
 
 
 def load_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
-    """A P-256 private key from plain PEM; raises MalformedMessageError."""
+    """Load a P-256 private key from plain PEM; raise MalformedMessageError."""
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as fault:
@@ -155,7 +155,7 @@ def load_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def sha256(*parts: bytes) -> bytes:
-    """SHA-256 of the parts, one after the other."""
+    """Return the SHA-256 of the concatenated parts."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)

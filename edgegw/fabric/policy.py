@@ -1,6 +1,6 @@
-"""Signature policies: which organisations' nodes must have signed.
+"""Build and evaluate signature policies: which organisations' nodes must have signed.
 
-Decides whether a set of verified signers satisfies a policy. Never verifies a signature itself.
+Takes verified signers; never verifies a signature itself.
 Source: Fabric common/policies.proto; each signature counts once in an evaluation.
 """
 
@@ -11,11 +11,11 @@ from edgegw.fabric.proto import policies_pb2
 from edgegw.fabric.wire import MalformedMessageError, decode, encode
 
 VALIDATION_PARAMETER = "VALIDATION_PARAMETER"
-"""Name of the key metadata that holds a key's own policy."""
+"""Name of the key metadata that holds a key's own endorsement policy."""
 
 
 def out_of(n: int, msp_ids: Iterable[str]) -> bytes:
-    """The serialised policy "peers of `n` of these organisations"; deterministic for a set of names."""
+    """Return the serialised policy "peers of `n` of these organisations", deterministic for a set of names."""
     names = sorted(set(msp_ids))
     rules = [policies_pb2.SignaturePolicy(signed_by=index) for index in range(len(names))]
     principals = [
@@ -30,7 +30,7 @@ def out_of(n: int, msp_ids: Iterable[str]) -> bytes:
 
 
 def satisfied(policy: bytes, signers: Sequence[Identity]) -> bool:
-    """Whether these signers satisfy the policy; a policy that cannot be read is never satisfied."""
+    """Return whether these signers satisfy the policy; a policy that cannot be parsed is never satisfied."""
     try:
         envelope = decode(policies_pb2.SignaturePolicyEnvelope, policy)
         return _holds(envelope.rule, list(envelope.identities), signers, used=set())
@@ -39,7 +39,7 @@ def satisfied(policy: bytes, signers: Sequence[Identity]) -> bool:
 
 
 def organisations(policy: bytes) -> frozenset[str]:
-    """The organisations a policy names; empty where it cannot be read."""
+    """Return the organisations a policy names; empty if it cannot be parsed."""
     try:
         envelope = decode(policies_pb2.SignaturePolicyEnvelope, policy)
         roles = [decode(policies_pb2.MSPRole, entry.principal) for entry in envelope.identities]
@@ -55,7 +55,7 @@ def _holds(
     *,
     used: set[int],
 ) -> bool:
-    """Evaluate one rule; signers it consumed are added to `used` only where it holds."""
+    """Evaluate one rule; add the signers it uses to `used` only if it is satisfied."""
     if rule.WhichOneof("Type") == "n_out_of":
         trial = set(used)
         verified = 0

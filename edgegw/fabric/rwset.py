@@ -1,7 +1,7 @@
-"""Read and write sets: what a simulated transaction read (with versions) and wants to write.
+"""Serialise and parse read-write sets: what a simulated transaction read (with versions) and writes.
 
-Decides their one serialisation: sorted keys, so that honest endorsers produce the same bytes. Never
-decides whether a read still holds: that is the world state's question.
+Serialises with sorted keys, so that honest endorsers produce the same bytes. Never decides whether a read is still
+current.
 Source: Fabric ledger/rwset and kvrwset; a key's policy is its VALIDATION_PARAMETER metadata.
 """
 
@@ -14,7 +14,7 @@ from edgegw.fabric.wire import MalformedMessageError, decode, encode
 
 
 class Version(NamedTuple):
-    """Where a value was written: block number and position in it."""
+    """The version of a value: number of the block that wrote it, and the transaction's position in it."""
 
     block: int
     tx: int
@@ -22,7 +22,7 @@ class Version(NamedTuple):
 
 @dataclass(slots=True)
 class RangeRead:
-    """Keys found in `[start, end)`, in order; where the reader stopped early, `end` is the last key it saw."""
+    """Keys found in `[start, end)`, in order; if the reader stopped early, `end` is the last key it read."""
 
     start: str
     end: str
@@ -41,7 +41,7 @@ class ReadWriteSet:
 
 
 def serialize(namespace: str, rwset: ReadWriteSet) -> bytes:
-    """TxReadWriteSet bytes, the same for the same content."""
+    """Return TxReadWriteSet bytes, deterministic for the same content."""
     inner = kvrwset_pb2.KVRWSet(
         reads=[_read(key, rwset.reads[key]) for key in sorted(rwset.reads)],
         range_queries_info=[
@@ -72,7 +72,7 @@ def serialize(namespace: str, rwset: ReadWriteSet) -> bytes:
 
 
 def parse(namespace: str, data: bytes) -> ReadWriteSet:
-    """The read and write set of `namespace`, the only one allowed; raises MalformedMessageError."""
+    """Parse the read-write set of `namespace`, the only one allowed; raise MalformedMessageError."""
     outer = decode(rwset_pb2.TxReadWriteSet, data)
     if any(entry.namespace != namespace for entry in outer.ns_rwset):
         raise MalformedMessageError("touches another chaincode's namespace")
@@ -101,10 +101,12 @@ def parse(namespace: str, data: bytes) -> ReadWriteSet:
 
 
 def writes_of(namespace: str, data: bytes) -> dict[str, bytes | None]:
-    """What a transaction writes under `namespace`, whatever else it touched: a Fabric one also reads `_lifecycle`.
+    """Return what a transaction writes in `namespace`.
+
+    Other namespaces are ignored, because a Fabric transaction also reads `_lifecycle`.
 
     Raises:
-        MalformedMessageError: this is no read and write set.
+        MalformedMessageError: the bytes are not a read-write set.
     """
     outer = decode(rwset_pb2.TxReadWriteSet, data)
     inner = [decode(kvrwset_pb2.KVRWSet, one.rwset) for one in outer.ns_rwset if one.namespace == namespace]

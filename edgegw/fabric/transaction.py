@@ -1,7 +1,7 @@
-"""Proposals, endorsements and envelopes: built byte for byte, and parsed without trust.
+"""Build proposals, endorsements and envelopes, and parse untrusted ones.
 
-Decides the transaction id, the proposal hash and what is signed in each stage. Never checks a signature
-or a policy. Source: Fabric common, peer and gateway messages; field order fixes the bytes.
+Decides the transaction id, the proposal hash and the bytes signed in each stage. Never checks a signature or a policy.
+Source: Fabric common, peer and gateway messages; field order determines the bytes.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """A call to simulate: what the client signs first. `header` and `payload` are the exact bytes."""
+    """A call to simulate, the first document a client signs; `header` and `payload` are the exact bytes."""
 
     tx_id: str
     channel: str
@@ -32,7 +32,7 @@ class Proposal:
 
     @property
     def hash(self) -> bytes:
-        """What endorsers sign over: both headers and the payload without its transient part."""
+        """The proposal hash that endorsers sign, over both headers and the payload without its transient part."""
         header = decode(common_pb2.Header, self.header)
         visible = without_transient(self.payload)
         return sha256(header.channel_header, header.signature_header, visible)
@@ -40,7 +40,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndorsedTransaction:
-    """A transaction with its endorsements; `message` (the Payload bytes) is what the client signs next."""
+    """A transaction with its endorsements; `message` (the Payload bytes) is the second document a client signs."""
 
     message: bytes
     tx_id: str
@@ -68,7 +68,7 @@ class EndorsedTransaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusQuery:
-    """A signed question: how did this transaction end?"""
+    """A signed query of a transaction's commit status."""
 
     tx_id: str
     channel: str
@@ -85,7 +85,7 @@ class StatusQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsQuery:
-    """A signed question: the events from a block on, behind `after_tx_id` where that lies in it."""
+    """A signed request for events from a block on, after `after_tx_id` if that block contains it."""
 
     channel: str
     chaincode: str
@@ -107,27 +107,27 @@ class EventsQuery:
 
 
 def is_call(message: bytes) -> bool:
-    """Whether Payload bytes are a chaincode's call, and no configuration. Raises MalformedMessageError."""
+    """Return whether Payload bytes are a chaincode call, not a configuration. Raises MalformedMessageError."""
     payload = decode(common_pb2.Payload, message)
     channel = decode(common_pb2.ChannelHeader, payload.header.channel_header)
     return channel.type == common_pb2.ENDORSER_TRANSACTION
 
 
 def transaction_id_of(message: bytes) -> str:
-    """The id that Payload bytes of any kind claim (a configuration has none). Raises MalformedMessageError."""
+    """Return the unchecked id of Payload bytes (empty for a configuration). Raises MalformedMessageError."""
     payload = decode(common_pb2.Payload, message)
     return decode(common_pb2.ChannelHeader, payload.header.channel_header).tx_id
 
 
 def transaction_id(nonce: bytes, creator: bytes) -> str:
-    """Hex SHA-256 of nonce and creator."""
+    """Return the transaction id: SHA-256 of nonce and creator, in hex."""
     return sha256(nonce, creator).hex()
 
 
 def build_proposal(
     *, creator: bytes, nonce: bytes, timestamp_ns: int, channel: str, chaincode: str, args: Sequence[bytes]
 ) -> Proposal:
-    """A proposal to call `args[0]` with the rest; `nonce` must never have been used before."""
+    """Return a proposal to call the function `args[0]` with the rest; `nonce` must be unique."""
     tx_id = transaction_id(nonce, creator)
     name = peer_pb2.ChaincodeID(name=chaincode)
     channel_header = common_pb2.ChannelHeader(
@@ -161,7 +161,7 @@ def build_proposal(
 
 
 def parse_proposal(message: bytes) -> Proposal:
-    """Parse proposal bytes; the transaction id is as claimed, not checked. MalformedMessageError."""
+    """Parse proposal bytes without checking the transaction id; raise MalformedMessageError."""
     outer = decode(peer_pb2.Proposal, message)
     channel, signature = _headers(decode(common_pb2.Header, outer.header))
     chaincode, args = _call(outer.payload)
@@ -182,7 +182,7 @@ def parse_proposal(message: bytes) -> Proposal:
 
 
 def without_transient(chaincode_payload: bytes) -> bytes:
-    """ChaincodeProposalPayload bytes as they go on the ledger."""
+    """Return ChaincodeProposalPayload bytes without the transient part, as on the ledger."""
     visible = decode(peer_pb2.ChaincodeProposalPayload, chaincode_payload)
     return encode(peer_pb2.ChaincodeProposalPayload(input=visible.input))
 
@@ -190,7 +190,7 @@ def without_transient(chaincode_payload: bytes) -> bytes:
 def build_response_payload(
     proposal: Proposal, *, rwset: bytes, event: peer_pb2.ChaincodeEvent | None, response: peer_pb2.Response
 ) -> bytes:
-    """ProposalResponsePayload bytes: what every endorser signs, followed by its own identity."""
+    """Return ProposalResponsePayload bytes, which every endorser signs followed by its own identity."""
     action = peer_pb2.ChaincodeAction(
         results=rwset,
         events=b"" if event is None else encode(event),
@@ -203,7 +203,7 @@ def build_response_payload(
 def build_transaction(
     proposal: Proposal, response_payload: bytes, endorsements: Sequence[tuple[bytes, bytes]]
 ) -> bytes:
-    """Payload bytes of the transaction (unsigned); endorsements are (endorser, signature)."""
+    """Return the transaction's unsigned Payload bytes; endorsements are (endorser, signature)."""
     header = decode(common_pb2.Header, proposal.header)
     action = peer_pb2.ChaincodeActionPayload(
         chaincode_proposal_payload=without_transient(proposal.payload),
@@ -222,10 +222,10 @@ def build_transaction(
 
 
 def parse_transaction(message: bytes) -> EndorsedTransaction:
-    """Parse Payload bytes of an endorser transaction down to its call's response.
+    """Parse Payload bytes of an endorser transaction, including the response of its call.
 
     Raises:
-        MalformedMessageError: any layer cannot be read, or is no transaction of one call.
+        MalformedMessageError: a layer cannot be parsed, or it is not a transaction of one call.
     """
     payload = decode(common_pb2.Payload, message)
     channel, signature = _headers(payload.header)
@@ -262,7 +262,7 @@ def parse_transaction(message: bytes) -> EndorsedTransaction:
 
 
 def build_envelope(message: bytes, signature: bytes) -> bytes:
-    """Signed envelope bytes: what is stored, submitted and, in the end, lies in the block."""
+    """Return the signed envelope bytes, which are stored, submitted and included in a block."""
     return encode(common_pb2.Envelope(payload=message, signature=signature))
 
 
@@ -278,7 +278,7 @@ def _extension_name(channel: common_pb2.ChannelHeader) -> str:
 
 
 def _call(chaincode_payload: bytes) -> tuple[str, tuple[bytes, ...]]:
-    """Chaincode name and arguments of a ChaincodeProposalPayload."""
+    """Return chaincode name and arguments of a ChaincodeProposalPayload."""
     outer = decode(peer_pb2.ChaincodeProposalPayload, chaincode_payload)
     spec = decode(peer_pb2.ChaincodeInvocationSpec, outer.input).chaincode_spec
     return spec.chaincode_id.name, tuple(spec.input.args)

@@ -1,7 +1,7 @@
-"""Trust: is this certificate issued by its organisation's root, and valid now?
+"""Decide whether a certificate is issued by its organisation's root and valid at a given time.
 
-Decides with the roots it was given; reads no file and no clock. Source: Fabric MSP (one level, no
-intermediate authorities here), RFC 5280 for issuer signature and validity.
+Reads no file and no clock. Source: Fabric MSP (one level, no intermediate authorities), RFC 5280 for issuer signature
+and validity.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _REMEMBERED = 4096
 
 
 class Roots:
-    """The organisations' root certificates; remembers which certificates they issued."""
+    """The organisations' root certificates, with a cache of the certificates they issued."""
 
     def __init__(self, certificates_pem: Mapping[str, bytes]) -> None:
-        """Raises ValueError where an entry is no certificate."""
+        """Load the roots, MSP id to PEM; raise ValueError if an entry is not a certificate."""
         self._roots = {
             msp_id: x509.load_pem_x509_certificate(pem) for msp_id, pem in certificates_pem.items()
         }
@@ -27,11 +27,11 @@ class Roots:
 
     @property
     def msp_ids(self) -> frozenset[str]:
-        """The organisations known."""
+        """The organisations whose root is known."""
         return frozenset(self._roots)
 
     def issued(self, identity: Identity) -> bool:
-        """Whether the organisation's root issued this certificate, whatever the time."""
+        """Return whether the organisation's root issued this certificate, regardless of its validity period."""
         place = (identity.msp_id, identity.certificate_pem)
         known = self._issued.get(place)
         if known is None:
@@ -41,7 +41,7 @@ class Roots:
         return known
 
     def valid_at(self, identity: Identity, at_ns: int) -> bool:
-        """Whether the certificate is issued by its root and within its validity at this UTC instant."""
+        """Return whether the certificate is issued by its root and within its validity period at this UTC time."""
         at = datetime.fromtimestamp(at_ns // 1_000_000_000, UTC)
         certificate = identity.certificate
         return (

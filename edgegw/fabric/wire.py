@@ -1,7 +1,7 @@
-"""The seam to protobuf: encode and decode, with one error of ours and types mypy can see.
+"""Encode and decode protobuf messages, with one exception class and static types.
 
-Decides nothing. Source: Protocol Buffers (field numbers fix the bytes we sign; we never re-encode a
-message that someone else signed).
+A message that another party signed must never be re-encoded: field numbers determine the signed bytes.
+Source: Protocol Buffers, Encoding.
 """
 
 from typing import TypeVar
@@ -12,16 +12,16 @@ M = TypeVar("M", bound=Message)
 
 
 class MalformedMessageError(ValueError):
-    """The bytes are not what the protocol has in this place."""
+    """The bytes are not the message the protocol requires."""
 
 
 def encode(message: Message) -> bytes:
-    """The message's bytes, fields in the order of their numbers."""
+    """Return the message's bytes, with fields in the order of their numbers."""
     return bytes(message.SerializeToString(deterministic=True))
 
 
 def decode(kind: type[M], data: bytes) -> M:
-    """The message in `data`; raises MalformedMessageError."""
+    """Return the message in `data`; raise MalformedMessageError."""
     try:
         message: M = kind.FromString(data)
     except DecodeError as fault:
