@@ -1,6 +1,7 @@
-"""What an operator sees of the daemon, and what keeps it fit: nothing here decides about energy, money or who may charge.
+"""Operation of the daemon: logging, monitoring, service manager and disk space.
 
-The map: `logs` events from a closed list · `health` `metrics` for machines that watch · `control` the socket for `edgegw`
-commands · `notify` `watchdog` the service manager · `storage` how full the disk is, and the ballast · `lag` how late the loop
-runs · `memory` given back to the kernel · `adjtime` whether NTP keeps the clock.
+`logs` writes events from a closed list; `health_server` and `metrics` serve monitoring systems; `control_socket`
+serves `edgegw` commands; `sd_notify` and `watchdog` report to systemd; `storage` watches disk space and keeps the
+ballast file; `loop_lag` measures the event loop's delay; `memory` returns memory to the kernel; `adjtime` reads the
+clock's NTP state. Nothing here decides about energy, money or access.
 """

@@ -1,4 +1,4 @@
-"""Whether the system's clock is kept by NTP: adjtimex(2), read only. Decides nothing about trades."""
+"""Read whether NTP synchronises the system clock. Source: adjtimex(2), read only."""
 
 import ctypes
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ _TIME_ERROR = 5
 
 
 class _Timex(ctypes.Structure):
-    """struct timex, up to what is read, and room for the rest."""
+    """struct timex up to the last field read, with padding for the rest."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -23,14 +23,14 @@ class _Timex(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockState:
-    """`synchronized`: the kernel believes that something disciplines its clock. `error_s`: its bound on the error."""
+    """Whether the kernel considers its clock synchronised, and its estimate of the maximum error in seconds."""
 
     synchronized: bool
     error_s: float
 
 
 def clock_state() -> ClockState | None:
-    """Ask the kernel; None where it does not tell (a service that may not touch the clock may not look either)."""
+    """Return the clock's state; None if the call is not permitted (systemd's ProtectClock also forbids reading)."""
     timex = _Timex(modes=0)
     state = ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
     if state < 0:

@@ -1,7 +1,7 @@
-"""The daemon's control socket: one JSON request a line, one JSON answer a line, for `edgegw` commands on this machine.
+"""Serve `edgegw` commands on a Unix socket: one JSON request per line, one JSON response per line.
 
-Decides framing and who may ask: the socket's file mode (0600, its owner and root) is the whole of it. What a command does
-is decided by whoever registered it. Never carries a password or a key.
+Access is controlled by the socket's file mode alone (0600: its owner and root). The registered functions decide what a
+command does. Never carries a password or a key.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ SOCKET = "control.sock"
 
 
 class RunFolderError(EdgegwError):
-    """There is no place for the control socket."""
+    """The control socket cannot be created."""
 
     hint = "set station.run_dir to a folder that the daemon can write; until then edgegw commands cannot reach it"
 
@@ -31,12 +31,12 @@ ControlCommand = Literal["adopt", "chargers", "lower_profile", "reject", "reload
 
 Name = TypeVar("Name", bound=str)
 Command = Callable[[Mapping[str, Any]], Awaitable[object]]
-"""Takes the request's arguments and gives what JSON can hold; an EdgegwError becomes an answer with its words."""
+"""Takes the request's arguments and returns a JSON value; an EdgegwError becomes an error response with its text."""
 
 
 @contextlib.asynccontextmanager
 async def serve_control(run_dir: Path, commands: Mapping[Name, Command]) -> AsyncIterator[None]:
-    """Answer commands at `run_dir`/control.sock until the block is left; raises RunFolderError."""
+    """Serve commands at `run_dir`/control.sock within the block; raise RunFolderError."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ValueError, asyncio.IncompleteReadError):
@@ -54,12 +54,12 @@ async def serve_control(run_dir: Path, commands: Mapping[Name, Command]) -> Asyn
         yield
     finally:
         server.close()
-        with contextlib.suppress(OSError):  # the next daemon replaces what is left
+        with contextlib.suppress(OSError):  # the next daemon replaces a leftover socket
             _remove(run_dir)
 
 
 def _bound(run_dir: Path) -> socket.socket:
-    """The socket, its owner's only from the first moment on; one that a dead daemon left is replaced."""
+    """Return the bound socket, created with mode 0600; replace one left by an earlier daemon."""
     run_dir.mkdir(parents=True, exist_ok=True)
     _remove(run_dir)
     door = socket.socket(socket.AF_UNIX)
@@ -93,7 +93,7 @@ async def _answer(commands: Mapping[Any, Command], line: bytes) -> dict[str, obj
 
 @contextlib.contextmanager
 def reachable(run_dir: Path) -> Iterator[Path]:
-    """A path of the socket that is short enough for AF_UNIX (107 bytes), however deep the folder lies."""
+    """Yield a path of the socket that fits AF_UNIX's limit (107 bytes) for a folder of any depth."""
     descriptor = os.open(run_dir, os.O_PATH | os.O_DIRECTORY)
     try:
         yield Path(f"/proc/self/fd/{descriptor}/{SOCKET}")

@@ -1,7 +1,7 @@
-"""The HTTP server for machines that watch this one: /healthz, /readyz, /status.json and /metrics, on loopback.
+"""Serve /healthz, /readyz, /status.json and /metrics over HTTP for monitoring systems.
 
-Decides status codes and headers only. It runs in threads of its own and reads immutable values, so that it also answers
-when the event loop is stuck, which is when it is needed. Nothing here changes anything: GET and HEAD, no body read.
+Decides status codes and headers only. Runs in its own threads and reads immutable values, so that it also answers while
+the event loop is blocked. Read-only: GET and HEAD, and request bodies are not read.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _REQUEST_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """What is shown. Each is called in a thread of the server and must not wait for the loop."""
+    """Functions that return what is shown; they run in the server's threads and must not wait for the event loop."""
 
     alive: Callable[[], Mapping[str, object]]  # has "ok"
     ready: Callable[[], Mapping[str, object]]  # has "ok"
@@ -37,16 +37,16 @@ class Views:
 
 @contextlib.contextmanager
 def serve_health(host: str, port: int, views: Views) -> Iterator[int]:
-    """Serve until the block is left; gives the port. Raises AddressTakenError."""
+    """Serve within the block and yield the port. Raises AddressTakenError."""
 
     class Handler(_Handler):
-        """Bound to these views."""
+        """Serves these views."""
 
         shown = views
         hosts = (*_HOSTS, f"[{host}]" if ":" in host else host)
 
     class Server(_Server):
-        """Of the address's family."""
+        """Uses the address's family."""
 
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
 
@@ -68,7 +68,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """Whoever hung up is nobody's fault; a view that failed is ours, and its line names where."""
+        """Log a fault in a view with its location; ignore OSError, which a client that disconnects causes."""
         fault = sys.exception()
         if isinstance(fault, Exception) and not isinstance(fault, OSError):
             where = traceback.extract_tb(fault.__traceback__)[-1]
@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answer one of the four paths."""
+        """Answer a GET or HEAD request for one of the four paths."""
         path = self.path.partition("?")[0]
         if self.headers.get("Host", "").rpartition(":")[0].lower() not in self.hosts and (
             self.headers.get("Host", "").lower() not in self.hosts
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Requests are not logged: a scrape every few seconds says nothing."""
+        """Log nothing: monitoring systems send a request every few seconds."""
 
 
 def _text(value: Mapping[str, object]) -> bytes:

@@ -1,7 +1,7 @@
-"""What is logged: events from a closed list, as JSON lines, or pretty on a terminal.
+"""Log events from a closed list, as JSON lines or formatted for a terminal.
 
-Decides names, form and what text from devices may look like. Never decides when something is worth a line.
-Each name is `noun.verb_past` and explained in docs/events.md.
+Decides event names, format, and how text from devices is sanitised. Each name is `noun.verb_past` and explained in
+docs/events.md.
 """
 
 import logging
@@ -98,7 +98,7 @@ _TEXT_MAX = 200
 
 
 def configure(level: str, form: str, stream: TextIO = sys.stderr) -> None:
-    """Set up logging for this process: `form` is "json", "pretty" or "auto" (pretty on a terminal)."""
+    """Configure logging for this process; `form` is "json", "pretty" or "auto" (pretty on a terminal)."""
     pretty = form == "pretty" or (form == "auto" and stream.isatty())
     renderer = (
         structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(sort_keys=True)
@@ -118,7 +118,7 @@ def configure(level: str, form: str, stream: TextIO = sys.stderr) -> None:
 
 
 def log_event(name: str, fields: Mapping[str, object], *, level: str = "info") -> None:
-    """Write one line. A name that is not on the list is a fault of ours; text is made harmless."""
+    """Write one event, with text fields sanitised; a name that is not in `EVENTS` is a programming error."""
     assert name in EVENTS, name
     clean = {
         key: harmless(value, length_max=_TEXT_MAX) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""How late this process is: a probe that sleeps on the station's clock and measures by how much it overslept."""
+"""Measure the event loop's delay with a probe that sleeps on the station's clock and records how late it wakes."""
 
 import asyncio
 from bisect import bisect_left, insort
@@ -12,7 +12,7 @@ SAMPLES_MOST = 20_000
 
 
 class LagProbe:
-    """Overslept station time in ns of the latest probes, kept sorted for percentiles."""
+    """Delays of the latest probes in ns of station time, kept sorted for percentiles."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class LagProbe:
         self._sorted: list[int] = []
 
     async def run(self) -> None:
-        """Probe until cancelled; at least 20 ms of real time lie between two probes."""
+        """Probe until cancelled, at most every 20 ms of real time."""
         while True:
             due_ns = self._clock.now_ns() + PROBE_NS
             await self._clock.sleep_until(due_ns)
@@ -28,14 +28,14 @@ class LagProbe:
             await asyncio.sleep(0.02)
 
     def note(self, lag_ns: int) -> None:
-        """Take one probe's result; the oldest of SAMPLES_MOST gives way."""
+        """Add one probe's result, and drop the oldest if there are more than SAMPLES_MOST."""
         if len(self._latest) == SAMPLES_MOST:
             del self._sorted[bisect_left(self._sorted, self._latest.popleft())]
         self._latest.append(lag_ns)
         insort(self._sorted, lag_ns)
 
     def percentile_ns(self, percent: int) -> int:
-        """Lag that `percent` of the latest probes did not exceed; 0 without probes."""
+        """Return the lag that `percent` of the latest probes did not exceed; 0 without probes."""
         if not self._sorted:
             return 0
         return max(0, self._sorted[min(len(self._sorted) - 1, len(self._sorted) * percent // 100)])

@@ -1,9 +1,9 @@
-"""How the C library gives memory back: one arena, large pieces returned to the kernel at once, free pages now and then.
+"""Return unused memory to the kernel: set up glibc's allocator, and trim it periodically.
 
-Decides three settings of glibc's allocator and when it is trimmed; where the C library has none of it (musl), nothing
-happens. Without them each of the threads that check passwords keeps the 19 MiB that argon2 needed for some milliseconds,
-and what a start or a quarter hour's settlement needed for a moment stays resident.
-Source: mallopt(3) (setting a threshold also ends its growth by itself), malloc_trim(3).
+Uses one arena, returns large blocks at once and trims free pages. Otherwise each thread that checks passwords keeps the
+19 MiB that argon2 needs for some milliseconds, and the peak of a start or of a settlement stays resident. Does nothing
+with another C library (musl).
+Source: mallopt(3) (setting a threshold also disables its dynamic adjustment), malloc_trim(3).
 """
 
 import asyncio
@@ -11,12 +11,12 @@ import ctypes
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h
 _LARGE_BYTES = 1 << 17
-FIRST_S = 15.0  # after the rush of a start
+FIRST_S = 15.0  # after the peak of a start
 EVERY_S = 600.0
 
 
 def return_memory() -> None:
-    """To be called once, before the first thread is started."""
+    """Set up the allocator; call once, before the first thread starts."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
@@ -29,7 +29,7 @@ def return_memory() -> None:
 
 
 async def keep_returning() -> None:
-    """Trim until cancelled, on a thread."""
+    """Trim the allocator in a thread, after `FIRST_S` and then every `EVERY_S`, until cancelled."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _pad: 0)
     pause_s = FIRST_S
     while True:

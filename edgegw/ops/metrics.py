@@ -1,7 +1,8 @@
-"""Metrics for Prometheus, computed from the station's present when they are asked for; the only file that knows the library.
+"""Export Prometheus metrics, computed from the station's current state on each scrape.
 
-Decides names and units (base units: joules, seconds, watts, ratios; docs/metrics.md lists them all). Labels are EVSE, meter,
-charger, part, direction and codes from closed lists; never a driver, a transaction or a card.
+Decides names and units (base units: joules, seconds, watts, ratios; docs/metrics.md lists them all). Labels are EVSE,
+meter, charger, part, direction and codes from closed lists, never a driver, a transaction or a card. The only module
+that imports prometheus_client.
 Source: Prometheus naming practice (energy in joules, power as watts, counters end in _total).
 """
 
@@ -26,7 +27,7 @@ _SOC_BP = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What adapters count, besides the station's own state."""
+    """Counters of the adapters, in addition to the station's own state."""
 
     ocpp: Mapping[str, int] = field(default_factory=dict)
     polls: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # meter -> done, lost
@@ -38,7 +39,7 @@ class Counts:
 
 
 class Metrics:
-    """`render` may be called from any thread: it reads values that nobody changes."""
+    """The station's metrics; `render` may be called from any thread, as it reads immutable values."""
 
     def __init__(self, signs: Callable[[], Signs], counts: Callable[[], Counts]) -> None:
         self._registry = CollectorRegistry()
@@ -46,7 +47,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def render(self) -> bytes:
-        """The whole exposition."""
+        """Return all metrics in Prometheus text format."""
         return generate_latest(self._registry)
 
 
@@ -56,7 +57,7 @@ class _StationCollector(Collector):
         self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics of this moment."""
+        """Yield all metrics from the current state."""
         signs, counts = self._signs(), self._counts()
         yield _gauge("edgegw_build_info", "Version of this edgegw.", ("version",), rows=[((__version__,), 1)])
         yield from _evses(signs)
@@ -66,7 +67,7 @@ class _StationCollector(Collector):
         yield from _edges(signs, counts)
 
     def describe(self) -> list[Metric]:
-        """Nothing in advance: the station may not be there yet when the registry asks."""
+        """Return nothing, because the station may not exist yet at registration."""
         return []
 
 

@@ -1,10 +1,10 @@
-"""How full the disk is, what stops when, and the ballast that keeps a running trade going on a full one.
+"""Watch disk space, restrict storing as it runs out, and keep a ballast file as a reserve for running sessions.
 
-Decides the watermarks, by the free share of the journal's file system (of 8 GiB of it, where it is larger: 5 % of a
-terabyte is not a shortage), as if the ballast were in place. Below 20 % it says so, below 10 % nothing is stored that
-does not bill, below 5 % no new session begins, below 2 % the ballast gives its room to the journal. A running session
-is never stopped. Decides, too, whether a configuration's promise (`storage.offline_days`) fits on the disk at all.
-Source: docs/data.md, A disk that fills up; a constant says how it was measured.
+Decides the level by the free share of the journal's file system (of at most 8 GiB, because 5 % of a terabyte is no
+shortage), counted as if the ballast existed. Below 20 % it warns, below 10 % only billing data is stored, below 5 % no
+session starts, below 2 % the ballast is released for the journal. A running session is never stopped.
+Also decides whether `storage.offline_days` of a configuration fits on the disk.
+Source: docs/data.md, A disk that fills up; constants state how they were measured.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ BALLAST = "ballast"
 WAL_BYTES_MAX = 4 << 20  # the journal's journal_size_limit
 BALLAST_BYTES = max(16 << 20, 3 * WAL_BYTES_MAX)
 WATCHED_BYTES_MAX = 8 << 30
-BACK_BP = 100  # a level is left only one percentage point above its mark, so that it does not flutter
+BACK_BP = 100  # hysteresis: a level ends one percentage point above its mark
 MARKS_BP = (
     (200, StorageLevel.BALLAST_RELEASED),
     (500, StorageLevel.NO_SESSIONS),
@@ -39,34 +39,34 @@ _CODE = "EGW-5001"
 # the time): 2,069 to 2,219 bytes of journal for a trade, 1,047 to 1,055 for a stored sample message of 676 bytes.
 TRADE_BYTES = 2_400
 SAMPLE_BYTES = 1_100
-# Without a peer there is neither price nor slice nor a new hold: a quarter hour of an EVSE is one retail line.
+# Without a peer there is no price, slice or new hold, so that each quarter hour of an EVSE gives one retail line.
 TRADES_A_DAY = 96
 _DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeSpace:
-    """What a file system holds and has left for us, in bytes."""
+    """Size of a file system and space available to this process, in bytes."""
 
     total: int
     free: int
 
     @property
     def watched(self) -> int:
-        """What the marks are shares of."""
+        """The number of bytes of which the marks are shares."""
         return min(self.total, WATCHED_BYTES_MAX)
 
 
 def room_of(folder: Path) -> FreeSpace:
-    """The file system of a folder, as one without root's reserve sees it."""
+    """Return the space of a folder's file system, without the blocks reserved for root."""
     place = os.statvfs(folder)
     return FreeSpace(total=place.f_blocks * place.f_frsize, free=place.f_bavail * place.f_frsize)
 
 
 class Ballast:
-    """A file of real blocks that stands for room: made when there is enough, emptied when the journal needs it.
+    """A file of allocated blocks as a space reserve: created when there is enough space, emptied for the journal.
 
-    Used by the watch on the loop and by the journal's own thread.
+    Used by the watch and by the journal's own thread.
     """
 
     def __init__(self, path: Path, size_bytes: int = BALLAST_BYTES) -> None:
@@ -76,7 +76,7 @@ class Ballast:
 
     @property
     def missing_bytes(self) -> int:
-        """How much of it is not there; a file without blocks (a hole) counts as missing."""
+        """The bytes of the ballast that are not allocated; holes of a sparse file count as missing."""
         try:
             held = self._path.stat().st_blocks * 512
         except FileNotFoundError:
@@ -84,11 +84,11 @@ class Ballast:
         return max(0, self.size_bytes - held)
 
     def make(self) -> bool:
-        """Take the room; False, and nothing kept, where there is not enough of it."""
+        """Allocate the ballast; return False, and allocate nothing, if there is not enough space."""
         with self._one_at_a_time:
             try:
                 descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-            except OSError:  # no inode left, or a file system that turned read-only
+            except OSError:  # no free inode, or a file system remounted read-only
                 return False
             try:
                 os.posix_fallocate(descriptor, 0, self.size_bytes)
@@ -100,7 +100,7 @@ class Ballast:
             return True
 
     def release(self) -> bool:
-        """Give the room back; False where there was none to give. The sync makes the blocks usable at once (ext4)."""
+        """Free the ballast's blocks; return False if it has none. The fsync makes them usable at once on ext4."""
         with self._one_at_a_time:
             if self.missing_bytes >= self.size_bytes:
                 return False
@@ -116,7 +116,7 @@ class Ballast:
 
 
 def level_of(room: FreeSpace, *, missing_bytes: int, before: StorageLevel) -> StorageLevel:
-    """The level of a file system on which `missing_bytes` of ballast are still to find room."""
+    """Return the level; `missing_bytes` of ballast count as used, `before` is the previous level (hysteresis)."""
     share_bp = (room.free - missing_bytes) * 10_000 // max(1, room.watched)
     for mark_bp, level in MARKS_BP:
         if share_bp < mark_bp + (BACK_BP if before >= level else 0):
@@ -126,25 +126,25 @@ def level_of(room: FreeSpace, *, missing_bytes: int, before: StorageLevel) -> St
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """What `storage.offline_days` asks of the disk: trades, and the samples that chargers send meanwhile."""
+    """The space that `storage.offline_days` needs, for trades and for the samples that chargers send."""
 
     days: int
     trades_a_day: int
-    trade_bytes: int  # with its share of the samples
+    trade_bytes: int  # including its share of the samples
 
     @property
     def bytes(self) -> int:
-        """All of it."""
+        """The total in bytes."""
         return self.days * self.trades_a_day * self.trade_bytes
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the computation as text."""
         each = f"{self.trade_bytes / 1000:.1f} kB"
         return f"{self.days} days x {self.trades_a_day:,} trades x {each} needs {_megabytes(self.bytes)}"
 
 
 def worst_case(config: Config) -> Promise:
-    """The most that a configuration's station writes in its promised days without a peer."""
+    """Return the most that a station writes in `storage.offline_days` without a peer."""
     evses = sum(len(charger.evses) for charger in config.chargers)
     samples = -(-_DAY_S // TRADES_A_DAY // config.ocpp.sample_interval_s)
     return Promise(
@@ -155,14 +155,14 @@ def worst_case(config: Config) -> Promise:
 
 
 def room_above_marks(folder: Path) -> int:
-    """Bytes that may be written before anything stops, with the ballast in place."""
+    """Return the bytes that can be written before storing is restricted, with the ballast in place."""
     room = room_of(folder)
     mark = room.watched * next(bp for bp, level in MARKS_BP if level is StorageLevel.NO_TELEMETRY) // 10_000
     return room.free - Ballast(folder / BALLAST).missing_bytes - mark
 
 
 def check_storage(config: Config) -> list[str]:
-    """What is wrong with the disk for this configuration, as lines for ConfigError; empty when all fits."""
+    """Return the faults of the disk for this configuration as lines for ConfigError; empty if there are none."""
     folder = config.station.data_dir
     promise, has = worst_case(config), max(0, room_above_marks(existing(folder)))
     if promise.bytes <= has:
@@ -171,7 +171,7 @@ def check_storage(config: Config) -> list[str]:
 
 
 def existing(folder: Path) -> Path:
-    """The folder itself, or the one in which it will be made."""
+    """Return the folder, or its nearest parent that exists."""
     return folder if folder.is_dir() else existing(folder.parent)
 
 
@@ -180,14 +180,14 @@ def _megabytes(count: int) -> str:
 
 
 class Log(Protocol):
-    """ops.logs.log_event."""
+    """The signature of `ops.logs.log_event`."""
 
     def __call__(self, name: str, fields: Mapping[str, object], *, level: str = "info") -> None:
-        """Write one line."""
+        """Write one event."""
 
 
 class StorageWatch:
-    """Looks at the disk, tells the core when the level changes, keeps the ballast."""
+    """Checks the disk, emits changes of the level to the core, and keeps the ballast."""
 
     def __init__(self, folder: Path, emit: Emit, log: Log, *, ballast: Ballast | None = None) -> None:
         self.ballast = ballast or Ballast(folder / BALLAST)
@@ -198,13 +198,13 @@ class StorageWatch:
         self.log = log
 
     async def run(self) -> None:
-        """Look every five seconds until cancelled."""
+        """Check every `LOOK_S` seconds until cancelled."""
         while True:
             self.tell(await asyncio.to_thread(self.look))
             await asyncio.sleep(LOOK_S)
 
     def look(self) -> StorageLevel:
-        """The level now; makes or releases the ballast. Blocks, and may run on any thread."""
+        """Create or release the ballast and return the current level. Blocks; may run in any thread."""
         self.room = room_of(self._folder)
         level = level_of(self.room, missing_bytes=self.ballast.missing_bytes, before=self.level)
         if level is StorageLevel.BALLAST_RELEASED:
@@ -214,7 +214,7 @@ class StorageWatch:
         return level
 
     def tell(self, level: StorageLevel) -> None:
-        """Log a change and let the core know; on the loop."""
+        """Log a change of the level and emit it to the core; call on the event loop."""
         if level is self.level:
             return
         fields: dict[str, object] = {

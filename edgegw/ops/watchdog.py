@@ -1,7 +1,6 @@
-"""The watchdog is fed by proven progress: every part named here answered since it was last fed.
+"""Reset systemd's watchdog while every registered part proves progress.
 
-Decides when the service manager is told that we are alive; never restarts anything itself. A part that does not prove
-its progress starves the watchdog, and the log says which one it was, once.
+Never restarts anything itself. A part that proves no progress in time withholds the reset, and the log names it once.
 """
 
 import asyncio
@@ -10,23 +9,23 @@ from collections.abc import Awaitable, Callable, Mapping
 from edgegw.ops.logs import log_event
 from edgegw.ops.sd_notify import ServiceManager
 
-SHARE = 3  # fed this often within the time that the service manager waits
+SHARE = 3  # resets within the watchdog timeout
 
 Proof = Callable[[], Awaitable[None]]
-"""Returns once its part has done something; raises TimeoutError or hangs where it cannot."""
+"""Returns once its part has made progress; raises TimeoutError or does not return if it cannot."""
 
 
 class Watchdog:
-    """Feeds `manager` while all `proofs` come in time."""
+    """Resets the watchdog of `manager` while all `proofs` return in time."""
 
     def __init__(self, manager: ServiceManager, proofs: Mapping[str, Proof]) -> None:
         self._manager = manager
         self._proofs = proofs
         self.starved_by: str | None = None
-        """The part that did not prove its progress last time."""
+        """The part that proved no progress at the last check, or None."""
 
     async def run(self, every_s: float) -> None:
-        """Ask for proofs every `every_s` real seconds until cancelled; the time they take is part of it."""
+        """Check all proofs every `every_s` real seconds, including the time they take, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             next_s = loop.time() + every_s
@@ -53,5 +52,5 @@ class Watchdog:
 
 
 def interval_s(manager: ServiceManager) -> float:
-    """How often to look: a third of the service manager's patience, else every ten seconds."""
+    """Return the interval of checks: a third of the watchdog timeout, or ten seconds without a watchdog."""
     return 10.0 if manager.watchdog_s is None else manager.watchdog_s / SHARE

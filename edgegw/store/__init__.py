@@ -1,5 +1,6 @@
-"""What the station remembers in SQLite.
+"""The station's storage in SQLite.
 
-The map: `journal` writes, `chain` proves, `reader` reads beside it, `migrations` is the schema, `copies` backs it up and puts it
-back; `charger_profiles` is a small file of its own beside it.
+`journal` writes facts and state rows, `hash_chain` verifies them, `journal_reader` and `receipts` read beside the
+running gateway, `migrations` holds the schema, `backups` copies and restores the journal. `security_profiles` is a
+separate small database.
 """

@@ -1,7 +1,7 @@
-"""Copies of the journal: what is in one, how one is made beside the running gateway, how one is put back.
+"""Examine, back up and restore the journal.
 
-Decides the order in which files move, so that at every instant either the old or the new journal stands there whole, or
-the gateway refuses to start. Never deletes what it replaces, and never opens a file for writing that somebody uses.
+Decides the order in which files are moved, so that at any time either the old or the new journal is complete in its
+place, or the gateway refuses to start. Never deletes what it replaces, and never writes to a file in use.
 Source: docs/data.md, Backups and migrations, Restore.
 """
 
@@ -32,13 +32,13 @@ from edgegw.store.journal import UNFINISHED, lock_journal
 from edgegw.store.migrations import JOURNAL
 
 REPLACED = "replaced"
-RESTORE_ROW = "restores/journal"  # `core.state.Restore`: taken away by the first step after it
+RESTORE_ROW = "restores/journal"  # `core.state.Restore`; the first step after the restore removes it
 _LOG_SUFFIXES = ("-wal", "-shm", "-journal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """What stands in a journal or a copy of one. `broken_seq`: the first fact that was altered, or None."""
+    """The content of a journal or of a copy; `broken_seq` is the first altered fact, or None."""
 
     size_bytes: int
     schema_version: int
@@ -48,7 +48,7 @@ class Examined:
 
 
 def examine(path: Path) -> Examined:
-    """Read a journal of this or an older schema, all of it, beside its writer; raises JournalError."""
+    """Read a whole journal of this or an older schema, even while it is in use; raise JournalError."""
     with closing(open_reader(path, JOURNAL, older=True)) as db, faults_of(path):
         version = pragma(db, "user_version")
         last = one(db, "SELECT seq, body FROM facts ORDER BY seq DESC LIMIT 1")
@@ -67,20 +67,20 @@ def examine(path: Path) -> Examined:
 
 
 def make_backup(path: Path, *, kept: int) -> Path:
-    """A verified copy in `backups/`, made beside the running gateway without writing to its file; raises JournalError."""
+    """Make a verified copy in `backups/` beside a running gateway, and keep the newest `kept`; raise JournalError."""
     return back_up(path, JOURNAL, Backups(kept=kept, verify=require_chain))
 
 
 def require_sound(path: Path) -> None:
-    """Raise JournalError where a copy is newer than this program, damaged, or its chain does not hold."""
+    """Raise JournalError if a copy has a newer schema, is damaged, or its hash chain is broken."""
     check(path, JOURNAL, require_chain)
 
 
 def put_back(path: Path, source: Path) -> Path | None:
-    """Make the journal what `source` is, and note in it that the gateway must reconcile first.
+    """Replace the journal by a copy of `source`, and record in it that the gateway must reconcile first.
 
-    Returns the folder with what was replaced, or None where there was nothing. Raises JournalError: the gateway runs
-    (EGW-5003), or the source does not hold; the journal is then as it was.
+    Returns the folder with the replaced files, or None if there were none. Raises JournalError if the gateway runs
+    (EGW-5003) or the source is not sound; the journal is then unchanged.
     """
     with _locked(path):
         require_sound(source)
@@ -91,8 +91,8 @@ def put_back(path: Path, source: Path) -> Path | None:
             _note_restore(fresh, source)
         marker = path.with_name(path.name + UNFINISHED)
         with faults_of(path):
-            # From here on the gateway does not start until all names are in place: a journal without its own log, or
-            # with another one's, must never be opened.
+            # From here on the gateway does not start until all files are in place: a journal must never be opened
+            # without its own write-ahead log, or with another journal's.
             aside = _aside(path, marker)
             marker.touch(mode=0o600)
             marker.write_text(aside.name, encoding="ascii")
@@ -115,7 +115,7 @@ def _note_restore(fresh: Path, source: Path) -> None:
 
 
 def _aside(path: Path, marker: Path) -> Path:
-    """Where what is replaced goes; the folder of an interrupted restore, where the journal's log may lie already."""
+    """Return the folder for replaced files: that of an interrupted restore, which may hold the log, or a new one."""
     folder = path.parent / REPLACED
     begun = marker.read_text(encoding="ascii") if marker.exists() else ""
     if begun and not (folder / begun / path.name).exists():
@@ -124,7 +124,7 @@ def _aside(path: Path, marker: Path) -> Path:
 
 
 def _set_aside(path: Path, aside: Path) -> bool:
-    """Move the journal and its log into a folder of their own, the journal itself last; False where there is none."""
+    """Move the journal and its log into `aside`, the journal last; return False if there is none."""
     present = _files(path)
     if not present:
         return False

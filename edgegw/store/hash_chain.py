@@ -1,7 +1,7 @@
-"""The hash chain over the journal's facts: whoever changes, drops or moves one breaks every hash after it.
+"""Compute and verify the hash chain over the journal's facts.
 
-Decides whether facts hang together. Never repairs. Facts cut off at the end leave a shorter, valid chain: that is
-seen only against a hash kept elsewhere.
+Changing, removing or moving a fact breaks the chain from there on. Facts removed at the end leave a shorter, valid
+chain; only comparison with a hash stored elsewhere shows that. Never repairs.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ GENESIS = bytes(32)
 
 
 def link(prev: bytes, seq: int, *, kind: str, body: str) -> bytes:
-    """SHA-256 over prev (32 bytes), seq (8 bytes, big-endian), kind, a zero byte, body."""
+    """Return the SHA-256 over prev (32 bytes), seq (8 bytes, big-endian), kind, a zero byte, body."""
     return hashlib.sha256(prev + seq.to_bytes(8) + kind.encode() + b"\0" + body.encode()).digest()
 
 
 def verify_chain(path: Path) -> int | None:
-    """First seq that does not follow from the one before it, or None. Reads beside the running gateway.
+    """Return the first seq whose link is broken, or None; the gateway may be running.
 
-    Raises JournalError when the file cannot be read at all.
+    Raises JournalError if the file cannot be read.
     """
     db = open_reader(path, JOURNAL)
     try:
@@ -35,14 +35,14 @@ def verify_chain(path: Path) -> int | None:
 
 
 def require_chain(db: Database) -> None:
-    """Raise JournalError where the facts do not hang together, from the first to the last."""
+    """Raise JournalError if the chain is broken anywhere."""
     broken = broken_seq(db)
     if broken is not None:
         raise JournalError(f"fact {broken} was altered")
 
 
 def broken_seq(db: Database, *, after_seq: int = 0) -> int | None:
-    """First broken seq above `after_seq`, whose own hash is trusted."""
+    """Return the first broken seq after `after_seq`, whose own hash is trusted, or None."""
     anchor = one(db, "SELECT sha FROM facts WHERE seq = ?", (after_seq,)) if after_seq else (GENESIS,)
     if anchor is None:
         return after_seq

@@ -1,8 +1,8 @@
-"""The station's memory: an append-only, hash-chained list of facts, and the present state as rows.
+"""Store the station's state: an append-only, hash-chained list of facts, and the current state as rows.
 
-Decides when something is durable: one transaction for all that waited, one fsync, and only then do the callers go on.
-Never decides what is worth remembering, and never writes on after an error (a failed fsync may have dropped the pages,
-so a second one proves nothing), with one exception: a full disk, once, after room was made (`_write`).
+Decides when data is durable: all waiting calls share one transaction and one fsync, and return after it. Never writes
+after an error, because a failed fsync may have dropped pages, so that a later one proves nothing. One exception: a
+full disk, once, after space was freed (`_write`).
 Source: docs/reliability.md, SQLite; ports.Journal.
 """
 
@@ -36,12 +36,12 @@ from edgegw.store.migrations import JOURNAL
 _CHECKED_AT_START = 1000
 _LAST_CHARACTER = chr(0x10FFFF)
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-UNFINISHED = ".restoring"  # of a restore that has begun and is not done: `station.db.restoring`
+UNFINISHED = ".restoring"  # suffix of the marker of an unfinished restore: `station.db.restoring`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """What one caller wants committed, and the future that tells it so."""
+    """The facts and rows of one call, and the future that completes with their commit."""
 
     facts: Sequence[tuple[str, str]]  # kind, body
     rows: Mapping[str, str | None]
@@ -49,17 +49,17 @@ class _Batch:
 
 
 class SqliteJournal:
-    """ports.Journal over one SQLite file. Facts and rows that wait while a commit runs share the next one.
+    """`ports.Journal` over one SQLite file. Calls that wait while a commit runs share the next one.
 
-    One worker thread owns the only writing connection. A lock file keeps a second gateway out.
+    One worker thread owns the only writing connection. A lock file prevents a second gateway from opening the journal.
     """
 
     def __init__(
         self, path: Path, *, backups_kept: int = 5, make_room: Callable[[], bool] = lambda: False
     ) -> None:
-        """Open the file, migrate it after a backup, and check the newest facts' chain; raises JournalError.
+        """Open the file, migrate it after a backup, and check the newest facts' chain; raise JournalError.
 
-        `make_room`, called on the journal's own thread when the disk is full, tells whether it freed some.
+        `make_room` is called in the journal's thread when the disk is full, and returns whether it freed space.
         """
         self._path = path
         self._make_room = make_room
@@ -76,7 +76,7 @@ class SqliteJournal:
             raise
 
     def _open(self, backups_kept: int) -> tuple[Database, int, bytes]:
-        """On the worker; on a full disk once more, where room can be made: or each start would fail as the last one."""
+        """Open the file in the worker; retry once after `make_room`, as each start would fail on a full disk."""
         try:
             return _open(self._path, backups_kept)
         except JournalError as fault:
@@ -85,10 +85,10 @@ class SqliteJournal:
             return _open(self._path, backups_kept)
 
     async def commit(self, facts: Sequence[Fact], rows: Mapping[str, str | None]) -> None:
-        """Return when facts and rows are durable.
+        """Return when facts and rows are durable; a row of None is deleted.
 
-        A caller cancelled meanwhile must take the outcome as unknown. Raises TypeError for a float in a fact (nothing
-        is written), JournalError when the file cannot be written, now and for every later call.
+        A caller that is cancelled must treat the outcome as unknown. Raises TypeError for a float in a fact (nothing
+        is written), and JournalError if the file cannot be written, then for every later call too.
         """
         if self._fault is not None:
             raise self._fault
@@ -103,17 +103,17 @@ class SqliteJournal:
         await batch.committed
 
     async def prove(self) -> None:
-        """Return once the worker is free; raises JournalError when nothing can be written any more."""
+        """Return once the worker is free; raise JournalError if an earlier write failed."""
         await asyncio.wrap_future(self._worker.submit(lambda: None))
         if self._fault is not None:
             raise self._fault
 
     def rows(self, prefix: str) -> Mapping[str, str]:
-        """State rows by key prefix, as last committed. Blocks: meant for the start."""
+        """Return the committed state rows with a key prefix. Blocks; for use at start."""
         return self._worker.submit(rows_of, self._db, prefix).result()
 
     def close(self) -> None:
-        """Finish the running commit, close the file, let go of the lock."""
+        """Finish the running commit, close the file and release the lock."""
         self._worker.submit(self._db.close)
         self._worker.shutdown()
         os.close(self._lock)
@@ -125,7 +125,7 @@ class SqliteJournal:
         written.add_done_callback(partial(self._after_write, batches))
 
     def _after_write(self, batches: Sequence[_Batch], written: asyncio.Future[None]) -> None:
-        """On the loop: tell the callers of this transaction, then start the next one."""
+        """Complete the calls of this transaction on the event loop, then start the next one."""
         self._writing = False
         error = None if written.cancelled() else written.exception()
         if error is not None:
@@ -143,12 +143,12 @@ class SqliteJournal:
             self._write_waiting()
 
     def _write(self, batches: Sequence[_Batch]) -> None:
-        """On the worker: all batches in one transaction; on a full disk once more, where room can be made.
+        """Write all batches in one transaction in the worker; on a full disk retry once after `make_room`.
 
-        SQLITE_FULL comes from a write that the file system did not take: the page never was in its cache, SQLite has
-        rolled the transaction back, and no sync was asked for, so the same transaction may be written anew. After a
-        failed *sync* (EIO) it may not: Linux drops the dirty pages and marks them clean, so that the next sync
-        succeeds although they never reached the disk.
+        SQLITE_FULL comes from a write that the file system rejected: the page was never in its cache, SQLite has
+        rolled back the transaction and not called fsync, so it is safe to write the transaction again. After a failed
+        fsync (EIO) it is not: Linux marks the dirty pages clean, so that the next fsync succeeds although they never
+        reached the disk.
         """
         try:
             self._write_once(batches)
@@ -158,7 +158,7 @@ class SqliteJournal:
             self._write_once(batches)
 
     def _write_once(self, batches: Sequence[_Batch]) -> None:
-        """All batches in one transaction, in the order they came."""
+        """Write all batches in one transaction, in the order of the calls."""
         seq, sha = self._seq, self._sha
         facts: list[tuple[int, str, str, bytes, bytes]] = []
         rows: dict[str, str | None] = {}
@@ -179,13 +179,13 @@ class SqliteJournal:
 
 
 def canonical(body: Mapping[str, object]) -> str:
-    """A fact's body as ASCII JSON, keys sorted, no spaces. Raises TypeError for a float or what JSON cannot hold."""
+    """Return a fact's body as ASCII JSON, keys sorted, no spaces; raise TypeError for a float or non-JSON value."""
     _refuse_float(body)
     return _ENCODER.encode(body)
 
 
 def rows_of(db: Database, prefix: str) -> Mapping[str, str]:
-    """Committed rows whose key starts with `prefix`, by key."""
+    """Return the committed rows whose key starts with `prefix`, by key."""
     found = db.execute(
         "SELECT key, body FROM rows WHERE key >= ? AND key < ? ORDER BY key",
         (prefix, prefix + _LAST_CHARACTER),
@@ -206,7 +206,7 @@ def _refuse_float(value: object) -> None:
 
 
 def _open(path: Path, backups_kept: int) -> tuple[Database, int, bytes]:
-    """On the worker: the connection, and the chain's newest seq and hash."""
+    """Open the journal in the worker; return the connection and the newest fact's seq and hash."""
     if path.with_name(path.name + UNFINISHED).exists():
         raise JournalError(explained("EGW-5005", str(path)))
     db = open_writer(path, JOURNAL, backups=Backups(kept=backups_kept, verify=require_chain))
@@ -227,7 +227,7 @@ def _open(path: Path, backups_kept: int) -> tuple[Database, int, bytes]:
 
 
 def lock_journal(journal: Path) -> int:
-    """Descriptor of the journal's lock file; the lock ends with the process, however it ends."""
+    """Lock the journal and return the lock file's descriptor; the kernel releases the lock with the process."""
     path = journal.with_name(journal.name + ".lock")
     with faults_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)

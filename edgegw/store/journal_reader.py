@@ -1,4 +1,4 @@
-"""The journal as commands read it, beside the running gateway. Never writes."""
+"""Read the journal for commands while the gateway may be running. Never writes."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,24 +13,24 @@ from edgegw.store.migrations import JOURNAL
 
 
 class JournalReader:
-    """Rows and facts of a journal, as last committed; every read is short, so that the log can be checkpointed."""
+    """Reads committed rows and facts; every read is short, so that the write-ahead log can be checkpointed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def rows(self, prefix: str) -> Mapping[str, str]:
-        """State rows by key prefix; raises JournalError."""
+        """Return the state rows with a key prefix; raise JournalError."""
         with self._open() as db:
             return rows_of(db, prefix)
 
     def facts(self, kind: str) -> list[tuple[int, Mapping[str, object]]]:
-        """Facts of one kind with their seq, oldest first; raises JournalError."""
+        """Return the facts of one kind with their seq, oldest first; raise JournalError."""
         with self._open() as db:
             found = db.execute("SELECT seq, body FROM facts WHERE kind = ? ORDER BY seq", (kind,)).fetchall()
         return [(seq, json.loads(body)) for seq, body in found]
 
     def last(self, kind: str, count: int) -> list[Mapping[str, object]]:
-        """The newest facts of one kind, newest first; raises JournalError."""
+        """Return the newest `count` facts of one kind, newest first; raise JournalError."""
         with self._open() as db:
             found = db.execute(
                 "SELECT body FROM facts WHERE kind = ? ORDER BY seq DESC LIMIT ?", (kind, count)
@@ -38,7 +38,7 @@ class JournalReader:
         return [json.loads(body) for (body,) in found]
 
     def counts(self) -> Mapping[str, int]:
-        """How many facts there are of each kind; raises JournalError."""
+        """Return the number of facts of each kind; raise JournalError."""
         with self._open() as db:
             return dict(db.execute("SELECT kind, count(*) FROM facts GROUP BY kind ORDER BY kind").fetchall())
 

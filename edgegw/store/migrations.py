@@ -1,4 +1,4 @@
-"""The journal's schema, version by version. A released script is never edited; a change is a new script at the end."""
+"""Define the journal's schema by version. Released scripts are never edited; a change is a new script at the end."""
 
 from edgegw.common.sqlite import Schema
 

@@ -1,8 +1,8 @@
-"""Receipts out of the station's journal (`ports.receipts.ReceiptBook`), read beside the running gateway, in threads.
+"""Build receipts from the station's journal (`ports.receipts.ReceiptBook`), in threads beside the running gateway.
 
-Decides which facts and rows belong to a session, and stops reading where every Wh of it is accounted for: what comes
-after it in a long journal is not looked at. Never writes. Facts: `session_started`, `session_finished`, `segment`,
-`trade`, `untraded`, `disputed`, `evidence`; rows: lines that are on their way.
+Decides which facts and rows belong to a session, and stops reading once every Wh of it is accounted for, so that a long
+journal is not read to its end. Never writes. Facts: `session_started`, `session_finished`, `segment`, `trade`,
+`untraded`, `disputed`, `evidence`; rows: lines not yet on the ledger.
 """
 
 import asyncio
@@ -29,18 +29,18 @@ from edgegw.store.journal import rows_of
 from edgegw.store.migrations import JOURNAL
 
 T = TypeVar("T")
-AT_ONCE = 2  # threads that read
+AT_ONCE = 2  # concurrent reading threads
 SIZE_MOST = 100
 _LINES = "lines/"
 _REFUSED = "REFUSED_"
-# A session's first segment may close while its start still waits for its hold: seconds, in which so many facts never come.
+# A session's first segment may close seconds before its start, which waits for its hold; fewer facts lie between them.
 _BEFORE_START = 20_000
 _SAME_STEP = 100  # facts
 _BY_SESSION = "json_extract(body, '$.session_id') = ?"
 
 
 class JournalReceipts:
-    """receipts.ReceiptBook over a journal's file."""
+    """A `ReceiptBook` over a journal's file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,7 +56,7 @@ class JournalReceipts:
         return await self._read(lambda db: _receipt(db, session_id))
 
     async def evidence(self, trade_id: str) -> Mapping[str, object] | None:
-        """See ReceiptBook. One that is not there is looked for through all evidence: ask for known trades only."""
+        """See ReceiptBook. For an unknown trade it reads all evidence facts, so call it for known trades only."""
         return await self._read(lambda db: _evidence(db, trade_id))
 
     async def _read(self, ask: Callable[[Database], T]) -> T:
@@ -64,7 +64,7 @@ class JournalReceipts:
             return await asyncio.to_thread(self._in_thread, ask)
 
     def _in_thread(self, ask: Callable[[Database], T]) -> T:
-        """One connection and one snapshot a question: both short, so that the log can be checkpointed."""
+        """Run one query on its own connection and snapshot, both short, so that the log can be checkpointed."""
         with closing(open_reader(self._path, JOURNAL)) as db, faults_of(self._path):
             db.execute("BEGIN")
             return ask(db)
@@ -84,7 +84,7 @@ def _facts(
     span: tuple[int, int | None] = (0, None),
     newest_first: bool = False,
 ) -> Iterator[_Fact]:
-    """Facts of a kind from a seq on (to another), as they are asked for."""
+    """Yield the facts of a kind that meet an SQL condition, within a range of seq, lazily."""
     first, last = span
     order = "DESC" if newest_first else "ASC"
     text = f"SELECT seq, body FROM facts WHERE kind = ? AND seq >= ? AND seq <= ? AND {condition} ORDER BY seq {order}"  # noqa: S608 - our own words
@@ -147,7 +147,7 @@ def _receipt(db: Database, session_id: str) -> Receipt | None:
 
 
 def _spans(segments: Sequence[_Fact]) -> Iterator[MeterSpan]:
-    """First and last registers by meter and epoch, in the order of time; a day's end joins two segments, a reset does not."""
+    """Yield first and last registers by meter and epoch in time order, joining segments of the same epoch."""
     for (meter_id, epoch), group in groupby(
         segments, lambda fact: (fact.body["meter_id"], fact.body["epoch"])
     ):
@@ -163,7 +163,7 @@ def _spans(segments: Sequence[_Fact]) -> Iterator[MeterSpan]:
 
 
 def _lines(db: Database, session_id: str, segments: Sequence[_Fact]) -> list[ReceiptLine]:
-    """Every line of a session; nothing more is read once the energy of all its segments is accounted for."""
+    """Return all lines of a session; stop reading once the energy of all its segments is accounted for."""
     if not segments:
         return []
     left_wh = sum(last - start for fact in segments for _, start, last in _moved(fact))
@@ -182,7 +182,7 @@ def _lines(db: Database, session_id: str, segments: Sequence[_Fact]) -> list[Rec
 def _later(
     db: Database, session_id: str, segments: Sequence[_Fact], *, known: set[int]
 ) -> Iterator[ReceiptLine]:
-    """What became of the lines that went to the ledger: first those it took, then those it did not."""
+    """Yield the lines sent to the ledger: first the recorded ones, then the refused ones."""
     span = (segments[0].seq, None)
     for fact in _facts(db, "trade", _BY_SESSION, session_id, span=span):
         yield _traded(fact.body)
@@ -193,7 +193,7 @@ def _later(
 
 
 def _beside(db: Database, segment: _Fact) -> Iterator[_Fact]:
-    """What of a segment was not offered to the ledger at all: noted in the same step, right behind it."""
+    """Yield the facts of energy not sent to the ledger, which follow the segment's fact in the same step."""
     for fact in _facts(db, "untraded", "1", span=(segment.seq, segment.seq + _SAME_STEP)):
         if _within(fact, segment):
             yield fact
@@ -210,7 +210,7 @@ def _within(untraded: _Fact, segment: _Fact) -> bool:
 
 
 def _moved(segment: _Fact) -> Iterator[tuple[str, int, int]]:
-    """Direction, first and last whole Wh of a segment."""
+    """Yield direction, first and last whole Wh of a segment."""
     for direction in ("import", "export"):
         start_mwh, end_mwh = segment.body[f"{direction}_mwh"]
         yield direction, start_mwh // 1000, end_mwh // 1000
@@ -230,7 +230,7 @@ def _waiting(row: Mapping[str, Any]) -> ReceiptLine:
 
 
 def _traded(body: Mapping[str, Any]) -> ReceiptLine:
-    """One that the ledger knew before stands in an earlier block than the one in which this station learnt it."""
+    """Return a recorded line; without its block if the ledger already knew it, as it is then in an earlier one."""
     first = body["status"] != "KNOWN"
     return ReceiptLine(
         status=LineStatus.COMMITTED,
@@ -269,7 +269,7 @@ def _evidence(db: Database, trade_id: str) -> Mapping[str, object] | None:
 
 
 def _speakable(text: str) -> bool:
-    """Whether SQLite can be asked for it: half of a surrogate pair is no text."""
+    """Return whether the text can be an SQLite parameter, which a lone surrogate cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""The highest OCPP security profile at which each charger proved who it is: a small file beside the journal.
+"""Store the highest OCPP security profile with which each charger has authenticated, in a file beside the journal.
 
-Decides durability only; that a lower one is refused is the door's. Every call opens and closes the file, because they
-are rare and a command may look at it beside the daemon. Blocks: never called on the loop.
+`chargers.admission` refuses a lower profile. Every call opens and closes the file, because calls are rare and a command
+may read it while the daemon runs. Blocks; never call it on the event loop.
 Source: OCPP 2.1 Part 2 A00.FR.002 and A05 (a profile is raised, and lowered by an operator only).
 """
 
@@ -30,7 +30,7 @@ PROFILES = Schema(
 
 
 class ChargerProfiles:
-    """`chargers.ProfileStore` over one SQLite file. Every method raises JournalError where the file cannot be used."""
+    """A `ProfileStore` over one SQLite file. Every method raises JournalError if the file cannot be used."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -38,9 +38,10 @@ class ChargerProfiles:
         self._seen: dict[str, int] = {}
 
     def highest(self, charger_id: str) -> int:
-        """The highest profile of a charger; 0 for one that never proved itself.
+        """Return the highest profile of a charger; 0 if it has never authenticated.
 
-        Where the file cannot be opened (a full disk has no room for SQLite's own files beside it), what was read before.
+        If the file cannot be opened (on a full disk, which lacks space for SQLite's own files), return the last value
+        read.
         """
         try:
             with self._open() as db:
@@ -53,7 +54,7 @@ class ChargerProfiles:
         return self._seen[charger_id]
 
     def raise_to(self, charger_id: str, profile: int) -> None:
-        """Remember a profile durably; a lower one changes nothing. Until this process ends it holds whatever the disk says."""
+        """Store a profile; a lower one changes nothing. This process applies it even if the file cannot be written."""
         self._seen[charger_id] = max(profile, self._seen.get(charger_id, 0))
         with self._open() as db:
             db.execute(
@@ -63,7 +64,7 @@ class ChargerProfiles:
             )
 
     def lower(self, charger_id: str) -> None:
-        """Forget a charger's profile, so that the next one counts (`edgegw charger approve --lower-profile`)."""
+        """Delete a charger's profile, so that its next one is accepted (`edgegw charger approve --lower-profile`)."""
         with self._open() as db:
             db.execute("DELETE FROM profiles WHERE charger_id = ?", (charger_id,))
         self._seen[charger_id] = 0
