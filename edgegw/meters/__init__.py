@@ -1,6 +1,8 @@
-"""The Modbus edge: from a meter's registers to exact readings.
+"""Read energy meters over Modbus and turn their registers into exact readings.
 
-`profile` (a register map as data) -> `decode` (words to mWh, pure) -> `schedule` (when to read, pure) -> `line` (one
-connection, every answer verified) -> `bus` (the one task that owns it) -> `port` (all buses of a station). `reading` is
-what leaves this room. `adopt` is the control command after a planned swap.
+`profile` loads register maps; `decode` converts words to mWh (pure); `poll_schedule` decides when to read (pure);
+`modbus_connection` verifies every response; `bus` is the task that owns a connection; `meter_port` runs all buses of a
+station; `reading` defines the results; `adopt` is the control command after a planned replacement.
+For commissioning: `register_dump` reads all registers once, `diagnose` checks wiring and profile, `scan` finds meters;
+`meter_status` summarises a meter's state.
 """

@@ -1,6 +1,6 @@
-"""The control command `adopt`: somebody at the cabinet says that the new meter is meant to be there.
+"""Handle the control command `adopt`, with which an operator confirms a replaced meter.
 
-Decides what is told to whom asks. Never opens an epoch itself: `core.metering` does, with the new meter's own registers.
+Never opens an epoch itself; `core.metering` does, with the new meter's own registers.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ _LOOK_S = 0.05
 def adopt_command(
     station: Callable[[], Station], emit: Emit, *, answer_s: float = ANSWER_S
 ) -> Callable[[Mapping[str, Any]], Awaitable[object]]:
-    """The handler for {"meter_id": …}: adopts the serial that answers now, and waits for its first reading.
+    """Return the handler for {"meter_id": …}, which adopts the serial number now read and waits for its first reading.
 
-    Raises DeviceError where no other device answers in this meter's place, or where it falls silent again.
+    The handler raises DeviceError if the meter was not replaced, or if no reading arrives within `answer_s`.
     """
 
     async def adopt(arguments: Mapping[str, Any]) -> object:

@@ -1,7 +1,7 @@
-"""The one task that owns a Modbus connection: reads its meters in turn, leaves silent ones alone, emits readings.
+"""Own one Modbus connection: read its meters in turn, pause silent ones, emit readings.
 
-Decides what is asked next (`schedule`), when a unit has failed often enough to be probed only, and whether the meter that
-answers is the one it was. Never decides whether a reading is plausible, never retries inside the library.
+Decides what is read next (`poll_schedule`), when a failing unit is only probed, and whether the meter that answers is
+still the same. Never decides whether a reading is plausible, and never uses the library's retries.
 Source: docs/meters.md, From registers to segments.
 """
 
@@ -29,16 +29,16 @@ PROBE_LONGEST_S = 60.0
 RECONNECT_FIRST_S = 0.1
 RECONNECT_LONGEST_S = 5.0
 IDENTIFY_EVERY_S = 900.0
-SLEEP_LONGEST_S = 5.0  # real; a bus that has nothing to do still shows that it turns
-_LACKING = frozenset({1, 2, 3, 4})  # exceptions of a unit that has no such register; others pass
+SLEEP_LONGEST_S = 5.0  # real time; an idle bus still proves progress
+_LACKING = frozenset({1, 2, 3, 4})  # exceptions of a unit without the register; others are temporary
 Emit = Callable[[RegisterReading | ReadFailed], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitSettings:
-    """One meter on the bus; `swapped` where it is wired so that its import is our export.
+    """One meter on the bus; `swapped` if it is wired so that its import register counts the station's export.
 
-    `poll_s`: a rhythm of its own, instead of the bus's.
+    `poll_s` is its own polling period, None the bus's.
     """
 
     meter_id: str
@@ -50,10 +50,11 @@ class UnitSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusSettings:
-    """How a bus is asked. Poll and guards are business time, everything else is real time.
+    """Settings of a bus. Poll period and guard times are station time, everything else is real time.
 
-    `before_cut_s` must exceed the time the bus needs for all its units. `baud` matters behind RTU framing only.
-    `timeout_s` replaces the formula.
+    `before_cut_s` and `after_cut_s` are the distances of the reads before and after a quarter hour; the former must
+    exceed the time the bus needs for all its units. `baud` matters only with RTU framing. `timeout_s` replaces the
+    computed timeout.
     """
 
     poll_s: int = 5
@@ -66,7 +67,7 @@ class BusSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollCounts:
-    """Scheduled reads of one meter: done, lost because we were late, lost because no good answer came."""
+    """Scheduled reads of one meter: done, lost because they were late, lost because they failed."""
 
     done: int
     late: int
@@ -74,12 +75,12 @@ class PollCounts:
 
     @property
     def lost(self) -> int:
-        """All that were due and gave no reading."""
+        """The number of reads that were due and gave no reading."""
         return self.late + self.failed
 
 
 def answer_timeout_s(profile: Profile, framing: Framing, baud: int) -> float:
-    """Real seconds after which an answer is not coming: the device's own slowness and the frames on the wire."""
+    """Return the response timeout in real seconds: the device's response time and the frames' transmission time."""
     if framing == "tcp":
         return profile.min_timeout_ms / 1000
     blocks = [
@@ -93,7 +94,7 @@ def answer_timeout_s(profile: Profile, framing: Framing, baud: int) -> float:
 
 @dataclass(slots=True)
 class _Unit:
-    """What the owner remembers of one unit."""
+    """The bus's state of one unit."""
 
     settings: UnitSettings
     done: int = 0
@@ -107,12 +108,12 @@ class _Unit:
 
 
 class MeterBus:
-    """Owner of one connection. `run` reads; `request` asks for a read out of turn; `counts` tells how well it goes.
+    """The owner of one connection: `run` reads, `request` schedules an extra read, `counts` returns statistics.
 
-    Scheduled reads: a poll every `poll_s`, and one read before and after each quarter hour. Lost are those without a good
-    answer (also while a silent unit is left alone between probes), and those which this machine came to too late: a poll
-    is skipped when its successor is due already, a read before the cut when the cut has passed. A run with many late
-    reads still balances, since registers telescope, so whoever judges a run must look at these counts.
+    Scheduled reads are a poll every `poll_s`, and one read before and one after each quarter hour. A read is lost if it
+    fails (also while a silent unit is paused between probes) or starts too late: a poll if its successor is due, a read
+    before a quarter hour if that has begun. The energy sums balance even with many late reads, because registers are
+    cumulative, so only these counts show them.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class MeterBus:
             self.add(unit)
 
     def add(self, unit: UnitSettings) -> None:
-        """One more meter on this connection, also while it runs; it is read at once."""
+        """Add a meter to this connection, also while it runs; it is read at once."""
         now_ns, settings = self._clock.now_ns(), self._settings
         self._index[unit.meter_id] = len(self._units)
         self._units.append(_Unit(unit))
@@ -153,18 +154,18 @@ class MeterBus:
         self._ask(self._index[unit.meter_id])
 
     def turned_s(self) -> float:
-        """Real seconds since this bus last showed that it goes on; a healthy one shows it every few seconds."""
+        """Return the real seconds since the task last made progress; a few seconds when healthy."""
         return time.monotonic() - self._turned_at
 
     def request(self, meter_id: str) -> None:
-        """Read this meter as soon as possible; requests made before the read starts coalesce.
+        """Read this meter as soon as possible; requests before the read starts are merged.
 
-        A unit that is being left alone after failures is not disturbed: its next probe answers.
+        A unit that is paused after failures is not read before its next probe.
         """
         self._ask(self._index[meter_id])
 
     def counts(self, meter_id: str) -> PollCounts:
-        """Scheduled reads of this meter since the bus was made."""
+        """Return the statistics of this meter's scheduled reads since the bus was created."""
         index = self._index[meter_id]
         unit = self._units[index]
         return PollCounts(done=unit.done, late=self._schedule.late[index], failed=unit.failed)
@@ -174,7 +175,7 @@ class MeterBus:
         owner = asyncio.current_task()
         assert owner is not None
         try:
-            # asyncio.wait_for of Python 3.11, where pymodbus connects, drops a cancellation that meets the end.
+            # asyncio.wait_for of Python 3.11, which pymodbus uses to connect, can lose a cancellation at its end.
             while not owner.cancelling():
                 self._turned_at = time.monotonic()
                 if self._clock.now_ns() < self._schedule.next_due_ns():
@@ -196,7 +197,7 @@ class MeterBus:
             self._sleep = None
 
     async def _wait(self) -> None:
-        """Sleep until the next read is due, or somebody asks for one, or it is time to show that this task turns."""
+        """Sleep until the next read is due or requested, or it is time to prove progress."""
         due_ns = self._schedule.next_due_ns()
         try:
             async with asyncio.timeout(SLEEP_LONGEST_S) as self._sleep:
@@ -207,7 +208,7 @@ class MeterBus:
             self._sleep = None
 
     async def _serve(self, due: Due, emit: Emit) -> None:
-        """Do one read and account for it."""
+        """Do one read, count it and emit its result."""
         unit = self._units[due.unit]
         scheduled = due.cause is not Cause.ASKED
         if unit.left_alone or self._unreachable:
@@ -217,10 +218,10 @@ class MeterBus:
             reading = await self._read(unit)
         except ReadError as error:
             unit.failed += scheduled
-            unit.identify_at = 0.0  # whoever answers next may be another meter
+            unit.identify_at = 0.0  # the next response may come from another meter
             if isinstance(error, UnreachableError):
                 self._await_reconnect()
-                concerned = self._units  # whoever stands behind this connection
+                concerned = self._units  # all units behind this connection
             else:
                 self._await_probe(due.unit)
                 concerned = [unit]
@@ -232,7 +233,7 @@ class MeterBus:
             emit(reading)
 
     def _failed(self, unit: _Unit, error: ReadError) -> ReadFailed:
-        """What people are told; a register that is missing, or holds another model's number, is the profile's matter."""
+        """Return the failure to emit; for a missing register or another model's number it names the profile."""
         of_profile = error.code in {"EGW-2001", "EGW-2010"}
         profile = f'; check profile "{unit.settings.profile.profile_id}"' if of_profile else ""
         return ReadFailed(
@@ -244,7 +245,7 @@ class MeterBus:
         )
 
     def _await_probe(self, index: int) -> None:
-        """Ask again: at once after a first failure, then at growing distances, so that the others keep the bus."""
+        """Retry at once after a first failure, then at growing intervals, so that other units keep the bus."""
         unit = self._units[index]
         unit.failures += 1
         if unit.failures == 1:
@@ -259,7 +260,7 @@ class MeterBus:
         self._ask(index)
 
     def _await_reconnect(self) -> None:
-        """Nobody listens: no unit is to blame, all wait for the next attempt."""
+        """Pause all units until the next connection attempt, because the host is unreachable."""
         self._unreachable = True
         self._reconnect = asyncio.get_running_loop().call_later(self._reconnect_s, self._try_again)
         self._reconnect_s = min(self._reconnect_s * 2, RECONNECT_LONGEST_S)
@@ -270,7 +271,7 @@ class MeterBus:
             self._ask(index)
 
     async def _read(self, unit: _Unit) -> RegisterReading:
-        """One reading, or ReadError."""
+        """Return one reading; raise ReadError."""
         settings, profile = unit.settings, unit.settings.profile
         if not self._line.connected:
             await self._connect()
@@ -280,7 +281,7 @@ class MeterBus:
         registers = await self._line.request(settings.unit_id, profile.energy_block)
         t1_ns = self._clock.now_ns()
         energy = decode_energy(profile, registers)
-        # Nothing is decided by a meter's power: it is taken where it comes with the energy, and costs no request.
+        # Power is not used for billing: it is read only if it is in the energy block and needs no extra request.
         power_w = decode_power(profile, registers) if profile.power_block == profile.energy_block else None
         import_mwh, export_mwh = energy.import_mwh, energy.export_mwh
         if settings.swapped:
@@ -298,7 +299,7 @@ class MeterBus:
         )
 
     async def _identify(self, unit: _Unit) -> None:
-        """Check the model and learn the serial: on each connection, after each failure, and now and then."""
+        """Check the model and read the serial number: per connection, after each failure, and periodically."""
         profile, unit_id = unit.settings.profile, unit.settings.unit_id
         for match in profile.match:
             found = decode_identity(match, await self._line.request(unit_id, match.block))
@@ -312,7 +313,7 @@ class MeterBus:
         unit.identify_at = asyncio.get_running_loop().time() + IDENTIFY_EVERY_S
 
     async def _request_or_none(self, unit_id: int, block: Block) -> Sequence[int] | None:
-        """Registers a variant of the meter may lack: None where the unit refuses them."""
+        """Return registers that a variant of the meter may lack; None if the unit refuses them."""
         try:
             return await self._line.request(unit_id, block)
         except RefusedError as refused:
@@ -321,7 +322,7 @@ class MeterBus:
             raise
 
     async def _connect(self) -> None:
-        """Open the connection; who answers on it must say who it is."""
+        """Open the connection, and identify every unit again on it."""
         await self._line.connect()
         self._reconnect_s = RECONNECT_FIRST_S
         for unit in self._units:

@@ -1,7 +1,7 @@
-"""Words to numbers: registers of one answer become exact integer mWh and whole W.
+"""Decode the registers of one response to exact integer mWh and whole W.
 
-A float becomes a count of the meter's smallest step by round(value / step), once, here, on exact ratios; after this line
-energy is an integer for good. Sentinels, NaN, infinities and negative registers become None: not measured.
+A float becomes a count of the meter's smallest step by round(value / step), computed here, once, on exact ratios; from
+there on energy is an integer. Sentinels, NaN, infinities and negative registers become None (not measured).
 Never decides whether a value is plausible. Source: docs/meters.md, From registers to segments; IEEE 754.
 """
 
@@ -24,7 +24,7 @@ _UNPACK: dict[str, Callable[[bytes], tuple[int | float, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """Both registers of one answer in mWh; `degraded` where a float's step had to be coarsened."""
+    """Both registers of one response in mWh; `degraded` if a float has outgrown the register's smallest step."""
 
     import_mwh: int | None
     export_mwh: int | None
@@ -32,14 +32,14 @@ class Energy:
 
 
 def decode_energy(profile: Profile, registers: Sequence[int]) -> Energy:
-    """Registers of the energy block (exactly `profile.energy_block.count` words)."""
+    """Decode the energy block, exactly `profile.energy_block.count` words."""
     import_mwh, import_coarse = _register(profile.import_, registers, profile.little)
     export_mwh, export_coarse = _register(profile.export, registers, profile.little)
     return Energy(import_mwh, export_mwh, import_coarse or export_coarse)
 
 
 def decode_power(profile: Profile, registers: Sequence[int]) -> int | None:
-    """Whole watts, import positive, from the registers of the power block; halves round up."""
+    """Decode the power block to whole watts, import positive; halves round up."""
     if profile.power is None:
         return None
     ratio = _ratio(profile.power, registers, profile.little)
@@ -49,7 +49,7 @@ def decode_power(profile: Profile, registers: Sequence[int]) -> int | None:
 
 
 def decode_identity(identity: Identity, registers: Sequence[int]) -> int | str | None:
-    """A unit's own number or text; None where it has none (all ones, or empty)."""
+    """Decode a unit's number or text; None if it has none (all ones, or empty)."""
     if identity.kind == "ascii":
         text = b"".join(word.to_bytes(2, "big") for word in registers)
         read = text.split(b"\0", 1)[0].decode("ascii", "replace")
@@ -60,7 +60,7 @@ def decode_identity(identity: Identity, registers: Sequence[int]) -> int | str |
 
 
 def raw_number(field: Field, registers: Sequence[int], little: bool) -> int | float:  # noqa: FBT001 - as its profile says
-    """The number in a field's words, before any scale: for showing it, never for billing."""
+    """Return the number in a field's words without scaling, for display, never for billing."""
     words = _words(field, registers)
     if little:
         words = words[::-1]
@@ -68,7 +68,7 @@ def raw_number(field: Field, registers: Sequence[int], little: bool) -> int | fl
 
 
 def _register(register: Register, registers: Sequence[int], little: bool) -> tuple[int | None, bool]:  # noqa: FBT001 - private
-    """Cumulative mWh and whether its step was coarsened."""
+    """Return the cumulative mWh, and whether the step was coarsened."""
     ratio = _ratio(register.field, registers, little)
     if ratio is None or ratio[0] < 0:
         return None, False
@@ -84,7 +84,7 @@ def _register(register: Register, registers: Sequence[int], little: bool) -> tup
     if register.exact_max_mwh is None:
         return wh_num * 1000 // wh_den, False
     step_mwh, exact_max_mwh = register.lsb_mwh, register.exact_max_mwh
-    # At the limit itself the next count already rounds onto it. Each doubling costs the float one bit.
+    # At the limit itself the next count already rounds onto it. Each doubling of the value costs the float one bit.
     while wh_num * 1000 >= exact_max_mwh * wh_den:
         step_mwh, exact_max_mwh = step_mwh * 2, exact_max_mwh * 2
     count = (2000 * wh_num + wh_den * step_mwh) // (2 * wh_den * step_mwh)
@@ -96,7 +96,7 @@ def _words(field: Field, registers: Sequence[int]) -> Sequence[int]:
 
 
 def _ratio(field: Field, registers: Sequence[int], little: bool) -> tuple[int, int] | None:  # noqa: FBT001 - private
-    """The field's value as an exact fraction (numerator, positive denominator), or None."""
+    """Return the field's value as an exact fraction (numerator, positive denominator), or None."""
     raw = raw_number(field, registers, little)
     if isinstance(raw, float):
         if not math.isfinite(raw):
@@ -109,7 +109,7 @@ def _ratio(field: Field, registers: Sequence[int], little: bool) -> tuple[int, i
     num, den = num * field.num, den * field.den
     if field.sf_off is not None:
         exponent = (registers[field.sf_off] ^ 0x8000) - 0x8000
-        if not -SF_MAX <= exponent <= SF_MAX:  # 0x8000, not implemented, lies outside
+        if not -SF_MAX <= exponent <= SF_MAX:  # 0x8000 (not implemented) is outside
             return None
         num, den = (num * 10**exponent, den) if exponent >= 0 else (num, den * 10**-exponent)
     return num, den

@@ -1,6 +1,6 @@
-"""What two looks at a meter, some seconds apart, say about its wiring and its profile: what, measured, verdict, what to do.
+"""Check a meter's wiring and profile from two full reads some seconds apart.
 
-Decides what a doubt is called and what to do about it; pure. Never reads, never changes anything.
+Each finding has a name, the measurement, a verdict and a remedy. Pure: never reads a meter.
 Source: docs/meters.md, What `diagnose` shows.
 """
 
@@ -14,14 +14,14 @@ from edgegw.meters.profile import WORDS, Profile, Register
 from edgegw.meters.register_dump import MODEL, Observed, energy_text
 
 OK, UNKNOWN, FAILED = "ok", "unknown", "failed"
-POWER_W_MAX = 400_000  # what no charger exceeds, where nobody told the rated power
-ENERGY_MWH_MOST = 10**13  # 10 GWh: beyond it the words are in another order
+POWER_W_MAX = 400_000  # above any charger's power, for an unknown rated power
+ENERGY_MWH_MOST = 10**13  # 10 GWh: more indicates a wrong word order
 CLOCK_NS_MOST = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of a diagnosis."""
+    """One finding of a diagnosis."""
 
     what: str
     measured: str
@@ -37,7 +37,11 @@ def diagnose(
     swapped: bool = False,
     rated_w: int | None = None,
 ) -> tuple[Finding, ...]:
-    """All checks. `known_serial` is what the station remembers; `rated_w` the EVSE's power in both directions together."""
+    """Run all checks.
+
+    `known_serial` is the serial number the station has stored; `rated_w` is the sum of the EVSE's rated power in both
+    directions.
+    """
     findings = [
         _round_trip(profile, seen),
         *_model(seen),
@@ -53,7 +57,7 @@ def diagnose(
 
 
 def as_rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
-    """For `--json` and tables."""
+    """Return the findings for `--json` and tables."""
     return [asdict(finding) for finding in findings]
 
 
@@ -69,7 +73,7 @@ def _round_trip(profile: Profile, seen: Observed) -> Finding:
 
 
 def _model(seen: Observed) -> list[Finding]:
-    """The registers that name the model, where the profile knows some."""
+    """Return a finding for each model register of the profile."""
     return [
         Finding(
             what="model",
@@ -126,7 +130,7 @@ def _presence(seen: Observed) -> Finding:
 
 
 def _words(profile: Profile, seen: Observed) -> Finding:
-    """Whether the words make energies in the profile's order, and which other order would."""
+    """Check whether the words decode to energies in the profile's order, and in which other order they would."""
     registers = seen.first.sample.registers
     orders = {
         "as the profile says": (profile, registers),
@@ -157,7 +161,7 @@ def _bytes_swapped(registers: Sequence[int]) -> tuple[int, ...]:
 
 
 def makes_energies(profile: Profile, registers: Sequence[int]) -> bool:
-    """Whether both energy registers hold something that a meter may have counted."""
+    """Return whether both energy registers decode to a plausible energy."""
     energy = decode_energy(profile, registers)
     return all(
         energy_mwh is not None
@@ -171,7 +175,7 @@ def makes_energies(profile: Profile, registers: Sequence[int]) -> bool:
 
 
 def _vanished(register: Register, registers: Sequence[int], energy_mwh: int) -> bool:
-    """A float in the wrong order is often a number so small that nothing is left of it."""
+    """Return whether a non-zero register decodes to 0 mWh, as a float in the wrong word order often does."""
     field = register.field
     return (
         energy_mwh == 0
@@ -181,7 +185,7 @@ def _vanished(register: Register, registers: Sequence[int], energy_mwh: int) -> 
 
 
 def _torn(profile: Profile, seen: Observed, power_w_most: int) -> Finding:
-    """Whether each answer follows from the one before: high and low word of different instants would not."""
+    """Check that each response is consistent with the previous one; a torn read of two words would not be."""
     for old, new in pairwise(seen.samples):
         most_mwh = power_w_most * (new.t1_ns - old.t0_ns) // 3_600_000_000 + 2 * profile.import_.lsb_mwh
         for name in ("import_mwh", "export_mwh"):
@@ -199,7 +203,7 @@ def _torn(profile: Profile, seen: Observed, power_w_most: int) -> Finding:
 
 
 def _clock(seen: Observed) -> Finding:
-    """Whether UTC and the time that passes agree over the reads: they place the quarter hours."""
+    """Check that UTC and the monotonic clock agree over the reads, because UTC places the quarter hours."""
     first, last = seen.first.sample, seen.last.sample
     drift_ns = abs((last.utc1_ns - first.utc0_ns) - (last.t1_ns - first.t0_ns))
     ok = drift_ns <= CLOCK_NS_MOST
@@ -214,14 +218,14 @@ def _clock(seen: Observed) -> Finding:
 
 
 def _moved_mwh(seen: Observed) -> int:
-    """Net energy between the two looks, import positive, as the meter counts."""
+    """Return the net energy between the two reads, import positive, as the meter counts."""
     first, last = seen.first.sample.energy, seen.last.sample.energy
     assert None not in {first.import_mwh, first.export_mwh, last.import_mwh, last.export_mwh}
     return (last.import_mwh or 0) - (first.import_mwh or 0) - (last.export_mwh or 0) + (first.export_mwh or 0)
 
 
 def _energy_against_power(profile: Profile, seen: Observed) -> Finding:
-    """Energy that was counted, against power x time: the scale of one of them."""
+    """Compare the energy counted with power x time, which shows a wrong scale of either."""
     what = "energy against power"
     first_w, last_w = seen.first.power_w, seen.last.power_w
     if first_w is None or last_w is None:
@@ -253,7 +257,7 @@ def _energy_against_power(profile: Profile, seen: Observed) -> Finding:
 
 
 def _factor(moved_mwh: int, expected_mwh: int) -> str:
-    """By how much energy seems too large or too small against power: x1000, x0.001 or nothing."""
+    """Return the factor between counted and expected energy: x1000, x0.001 or an empty string."""
     if expected_mwh and 500 * expected_mwh <= moved_mwh <= 2_000 * expected_mwh:
         return "x1000"
     if moved_mwh and 500 * moved_mwh <= expected_mwh <= 2_000 * moved_mwh:
@@ -262,7 +266,7 @@ def _factor(moved_mwh: int, expected_mwh: int) -> str:
 
 
 def _sign(seen: Observed, *, swapped: bool) -> Finding:
-    """Whether power and energy go the same way, and whether that is the station's import."""
+    """Check that power and energy have the same direction, and whether that is the station's import."""
     what = "direction"
     moved_mwh, power_w = _moved_mwh(seen), seen.last.power_w
     if power_w is None or not moved_mwh or not power_w:

@@ -1,7 +1,7 @@
-"""ports.MeterPort over one bus per connection: all meters of a station, also those that come while it runs.
+"""Implement the station's meter port with one bus per connection.
 
-Decides which meters share a connection (those at one host and port: many gateways take only one) and turns what a bus
-emits into events of the core. Never judges a reading; what keeps a meter from being used is `core.metering.faults`.
+Decides which meters share a connection (those at one host and port, because many Modbus gateways accept only one), and
+converts readings to events of the core. Never judges a reading; `core.metering` does.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from edgegw.meters.profile import Profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
 from edgegw.ports.gateway import Emit
 
-BUS_REAL_S = 0.1  # real time this machine may need to come round to all meters before a cut
+BUS_REAL_S = 0.1  # real time this machine may need to read all meters before a quarter hour
 BEFORE_CUT_S_MIN = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterSettings:
-    """One meter of the station, as it is reached."""
+    """One meter of the station and its address."""
 
     meter_id: str
     profile: Profile
@@ -36,7 +36,7 @@ class MeterSettings:
 
 
 class Meters:
-    """See ports.MeterPort; every reading and every failure leaves through `emit`."""
+    """See ports.MeterPort; every reading and every failure is emitted through `emit`."""
 
     def __init__(self, meters: Sequence[MeterSettings], clock: Clock, emit: Emit) -> None:
         self._clock = clock
@@ -48,9 +48,9 @@ class Meters:
             self.adopt(meter)
 
     def adopt(self, meter: MeterSettings) -> None:
-        """One more meter, also while `run` reads: on the connection that leads to it, or on one of its own.
+        """Add a meter, also while `run` reads, to the connection of its host and port, or to a new one.
 
-        Raises ConfigError for an id that is there already.
+        Raises ConfigError if a meter of this id is read already.
         """
         if meter.meter_id in self._bus_of:
             raise ConfigError((f"meter {meter.meter_id!r} is read already",))
@@ -90,22 +90,22 @@ class Meters:
                 self._running = None
 
     def knows(self, meter_id: str) -> bool:
-        """Whether this meter is read."""
+        """Return whether this meter is read."""
         return meter_id in self._bus_of
 
     def polls(self) -> Mapping[str, tuple[int, int]]:
-        """Scheduled polls done and lost, by meter."""
-        buses = list(self._bus_of.items())  # a copy: also asked from other threads
+        """Return the scheduled polls done and lost, by meter."""
+        buses = list(self._bus_of.items())  # a copy, as other threads call this too
         counts = {meter_id: bus.counts(meter_id) for meter_id, bus in buses}
         return {meter_id: (item.done, item.lost) for meter_id, item in counts.items()}
 
     def counts(self) -> tuple[int, int]:
-        """Scheduled polls done and lost, all meters."""
+        """Return the scheduled polls done and lost of all meters."""
         polls = self.polls().values()
         return sum(done for done, _ in polls), sum(lost for _, lost in polls)
 
     def turned_s(self) -> float:
-        """Real seconds since the slowest bus last showed that it goes on: a few while all is well, whatever meters do."""
+        """Return the longest time in real seconds since a bus made progress: a few seconds, even if meters fail."""
         return max((bus.turned_s() for bus in self._buses.values()), default=0.0)
 
     def _start(self, group: asyncio.TaskGroup, bus: MeterBus) -> None:
@@ -116,7 +116,7 @@ class Meters:
 
 
 def _event(reading: RegisterReading | ReadFailed) -> MeterReading:
-    """The event of the core that a bus's reading or failure is."""
+    """Return the core's event for a reading or failure."""
     match reading:
         case ReadFailed():
             return MeterReadFailed(

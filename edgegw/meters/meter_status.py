@@ -1,6 +1,6 @@
-"""A meter in a few words, for `status`, `meter list` and metrics: what was last read, and what keeps it from being used.
+"""Summarise a meter's state for `status`, `meter list` and metrics: the last reading, and any fault.
 
-Decides the words for a meter's state. Never reads a meter.
+Decides the words for the state. Never reads a meter.
 """
 
 from edgegw.common.units import SECOND_NS
@@ -10,7 +10,7 @@ NEVER, OK, STALE, DOUBTED, FAULT, REPLACED = "never read", "ok", "stale", "doubt
 
 
 def state_of(account: MeterAccount, now_ns: int, stale_ns: int) -> str:
-    """One word: `replaced` and `fault` before `stale`, `doubted` while discarded readings may still be noise."""
+    """Return the state as one word; `doubted` means that readings were discarded, but too few for a fault."""
     if account.stranger is not None:
         return REPLACED
     if account.trouble is not None and account.trouble.is_fault:
@@ -23,7 +23,7 @@ def state_of(account: MeterAccount, now_ns: int, stale_ns: int) -> str:
 
 
 def present(account: MeterAccount, now_ns: int, stale_ns: int) -> dict[str, object]:
-    """Everything that JSON can hold; None where nothing was measured."""
+    """Return the state as JSON values; None where nothing is measured."""
     last, trouble = account.last, account.trouble
     return {
         "state": state_of(account, now_ns, stale_ns),

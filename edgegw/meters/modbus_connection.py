@@ -1,9 +1,9 @@
-"""One Modbus connection: a request at a time, every answer verified, and closed after anything odd.
+"""Send Modbus requests on one connection, one at a time, and verify every response.
 
-pymodbus 3.16 is seen in this file only. It hands out a late answer as the next request's, takes an answer of any length,
-and waits out the timeout after a hang-up, so here: no retries inside the library, unit, function and count of each answer
-verified, a hang-up fails the request at once, and a connection on which anything was odd (a timeout, a wrong answer, a
-cancelled task) is closed and never used again. Never decides what to ask or when.
+pymodbus 3.16 returns a late response for the next request, accepts a response of any length, and waits for the timeout
+after a disconnect. This module therefore disables the library's retries, verifies unit, function and register count of
+each response, fails the request at once on a disconnect, and closes the connection after any fault (a timeout, a wrong
+response, a cancelled task). Never decides what to read or when. The only module that imports pymodbus.
 Source: Modbus application protocol 1.1b3; Modbus over serial line 1.02, §2.5.1 (the quiet time between RTU frames).
 """
 
@@ -30,7 +30,7 @@ from edgegw.meters.profile import Block
 
 Framing = Literal["tcp", "rtu-tcp"]
 
-# It dumps its last twenty frames with each error; what went wrong leaves here as a ReadError instead.
+# pymodbus logs its last twenty frames with each error; faults are raised as ReadError instead.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 
@@ -50,9 +50,9 @@ ILLEGAL_ADDRESS = 2
 
 
 class ReadError(Exception):
-    """This read gives no value; the text is the reason that is reported.
+    """A read gave no value; the text is the reason that is reported.
 
-    `code` is the refusal's (`remedies`), `detail` what people are told of it.
+    `code` is one of `common.error_codes`, `detail` a description for people.
     """
 
     def __init__(self, reason: str, *, code: str, detail: str) -> None:
@@ -62,11 +62,11 @@ class ReadError(Exception):
 
 
 class UnreachableError(ReadError):
-    """Nobody listens: no unit behind this connection is to blame."""
+    """The host cannot be reached, which is not the fault of a unit behind it."""
 
 
 class RefusedError(ReadError):
-    """The unit answered with a Modbus exception; the connection is in order."""
+    """The unit responded with a Modbus exception; the connection stays open."""
 
     def __init__(self, exception_code: int, *, block: Block) -> None:
         meaning = EXCEPTIONS.get(exception_code, "not in the standard")
@@ -89,7 +89,7 @@ def _read_inputs(block: Block) -> ModbusPDU:
     return ReadInputRegistersRequest(address=block.start, count=block.count)
 
 
-# All that edgegw ever asks of a meter: reads. No function that writes is made anywhere: Modbus has no authentication.
+# The only functions edgegw uses are reads. It never builds a write request, because Modbus has no authentication.
 _READS = {3: _read_holding, 4: _read_inputs}
 _ANSWERS = {3: ReadHoldingRegistersResponse, 4: ReadInputRegistersResponse}
 _HEAD = struct.Struct(">HHHBBB")  # transaction, protocol, length, unit, function, bytes
@@ -97,13 +97,13 @@ _HEAD = struct.Struct(">HHHBBB")  # transaction, protocol, length, unit, functio
 
 @cache
 def encoded(block: Block) -> bytes:
-    """The request for a block, as pymodbus encodes it, without frame."""
+    """Return the request PDU for a block, as pymodbus encodes it, without a frame."""
     request = _READS[block.fc](block)
     return bytes([request.function_code]) + request.encode()
 
 
 class _Framer(FramerSocket):
-    """Modbus TCP frames: the everyday one, which is just the answer that is waited for, in a few steps; any other by pymodbus."""
+    """A Modbus TCP framer with a fast path for the expected response; pymodbus decodes anything else."""
 
     def handleFrame(self, data: bytes, exp_devid: int, exp_tid: int) -> tuple[int, ModbusPDU | None]:  # noqa: N802 - pymodbus's name
         """See FramerBase."""
@@ -120,11 +120,11 @@ class _Framer(FramerSocket):
 
 
 class ModbusConnection:
-    """A connection to one host and port; it has one caller, its bus.
+    """A connection to one host and port with a single caller, its bus.
 
-    That there is one caller stands in for a shield: a cancelled read ends the caller, and the connection with it.
-    `timeout_s` bounds connecting and each answer, from the next connection on where it is changed; `gap_s` keeps an RTU
-    bus quiet after each answer. Real seconds.
+    With a single caller a cancelled read needs no shield: it ends the caller, and the connection with it.
+    `timeout_s` limits connecting and each response; a change takes effect with the next connection. `gap_s` is the quiet
+    time of an RTU bus after each response. Real seconds.
     """
 
     def __init__(self, host: str, port: int, *, framing: Framing, timeout_s: float, gap_s: float) -> None:
@@ -135,16 +135,16 @@ class ModbusConnection:
         self.gap_s = gap_s
         self._client: AsyncModbusTcpClient | None = None
         self._asking = False
-        self._heard = b""  # since the last request
+        self._heard = b""  # the last bytes received since the request
         self._quiet_until = 0.0  # loop time
 
     @property
     def connected(self) -> bool:
-        """Whether a request can be made."""
+        """Whether the connection is open."""
         return self._client is not None and self._client.connected
 
     async def connect(self) -> None:
-        """Open; a fresh client for each connection, so that nothing of the old one can leak into it.
+        """Open the connection with a new client, so that no state of an earlier connection remains.
 
         Raises UnreachableError.
         """
@@ -170,15 +170,15 @@ class ModbusConnection:
             )
 
     def close(self) -> None:
-        """Hang up; whatever still arrives is heard by nobody."""
+        """Close the connection; data that still arrives is dropped."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
     async def request(self, unit_id: int, block: Block) -> Sequence[int]:
-        """Exactly `block.count` registers of that unit.
+        """Return exactly `block.count` registers of a unit.
 
-        Raises RefusedError (the connection stays), or ReadError (it is closed).
+        Raises RefusedError (the connection stays open), or ReadError (it is closed).
         """
         if self.gap_s:
             await asyncio.sleep(max(0.0, self._quiet_until - asyncio.get_running_loop().time()))
@@ -207,9 +207,9 @@ class ModbusConnection:
         return registers
 
     async def _answer(self, client: AsyncModbusTcpClient, unit_id: int, request: bytes) -> ModbusPDU:
-        """One transaction of pymodbus's own parts, for one caller and without retries: it needs no lock and no task.
+        """Run one transaction with pymodbus's parts, without its retries, lock and task, as there is one caller.
 
-        Raises TimeoutError, or ConnectionException when the peer hangs up.
+        Raises TimeoutError, or ConnectionException if the peer disconnects.
         """
         transaction, loop = client.ctx, asyncio.get_running_loop()
         answer: asyncio.Future[ModbusPDU] = loop.create_future()
@@ -226,7 +226,7 @@ class ModbusConnection:
             timer.cancel()
 
     def _silence(self, reason: str, unit_id: int, block: Block) -> ReadError:
-        """Why there is no answer: another unit's, which pymodbus drops without a word, or none."""
+        """Return the error for a missing response, which may be another unit's that pymodbus has dropped."""
         at = 6 if self._framer is FramerType.SOCKET else 0
         heard = self._heard[at : at + 1]
         if heard and heard[0] != unit_id:
@@ -236,13 +236,13 @@ class ModbusConnection:
         return ReadError(reason, code="EGW-2005", detail=f"{where}: {what}")
 
     def _packet_passed(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - pymodbus calls it so
-        """Remember what was heard last, for telling who spoke."""
+        """Keep the last received bytes, which show the responding unit."""
         if not sending:
             self._heard = data
         return data
 
     def _connection_changed(self, connected: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
-        """A hang-up fails the pending request at once."""
+        """Fail the pending request at once when the peer disconnects."""
         if connected or not self._asking or self._client is None:
             return
         pending = self._client.ctx.response_future
@@ -256,14 +256,14 @@ def _expire(answer: asyncio.Future[ModbusPDU]) -> None:
 
 
 def foreign_unit(heard: int, unit_id: int) -> ReadError:
-    """An answer in another unit's name: nobody's value."""
+    """Return the error for a response with another unit id, which is discarded."""
     return ReadError(
         "foreign_unit", code="EGW-2008", detail=f"unit {heard} answered, unit {unit_id} was asked; discarded"
     )
 
 
 def _checked(answer: ModbusPDU, unit_id: int, block: Block) -> Sequence[int] | None:
-    """The registers, or None for a refusal; raises ReadError for an answer to something else."""
+    """Return the registers, or None for an exception response; raise ReadError for a response to another request."""
     if answer.dev_id != unit_id:
         raise foreign_unit(answer.dev_id, unit_id)
     if answer.function_code & 0x7F != block.fc:

@@ -1,9 +1,9 @@
-"""When each unit of a bus is read: pure, told the time by its caller.
+"""Schedule the reads of a bus's units; pure, with the time as an argument.
 
-Every unit has a periodic poll (its phase derived from its id, so that many buses do not poll at once) and one read just
-before and one just after each UTC quarter hour, between which the boundary is interpolated. What the machine comes to too
-late is lost, and counted: a poll whose successor is due already, a read before the cut that would start after it, a read
-after the cut that would start a whole poll period late. Never reads, never sleeps.
+Every unit has a periodic poll (with a phase derived from its id, so that buses do not poll simultaneously), and one
+read just before and one just after each UTC quarter hour (the cut), from which the register at the cut is interpolated.
+A read that starts too late is lost and counted: a poll whose successor is due, a read before the cut after it, a read
+after the cut a whole poll period late. Never reads, never sleeps.
 Source: docs/meters.md, From registers to segments.
 """
 
@@ -18,7 +18,7 @@ from edgegw.common.units import INTERVAL_NS
 
 
 class Cause(IntEnum):
-    """Why a unit is read; the order breaks ties between reads due at the same instant."""
+    """Why a unit is read; the order decides between reads due at the same time."""
 
     BEFORE_CUT = 0
     AFTER_CUT = 1
@@ -27,7 +27,7 @@ class Cause(IntEnum):
 
 
 class Due(NamedTuple):
-    """One read: EDF order is the tuple's own."""
+    """One read; the tuple order is earliest deadline first."""
 
     at_ns: int
     cause: Cause
@@ -36,7 +36,7 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Business times of the schedule; guards are distances from the cut."""
+    """Times of the schedule in station time: poll period, and distances of the reads from the cut."""
 
     poll_ns: int
     before_ns: int
@@ -56,7 +56,7 @@ class Schedule:
             self.add(unit_id, now_ns)
 
     def add(self, unit_id: str, now_ns: int, *, poll_ns: int | None = None) -> None:
-        """One more unit, after those that are there; `poll_ns` where it is polled in a rhythm of its own."""
+        """Add a unit with the next index; `poll_ns` is its own poll period, None the schedule's."""
         index, times = len(self.late), self._times
         self.late.append(0)
         self._poll_ns.append(poll_ns or times.poll_ns)
@@ -69,27 +69,27 @@ class Schedule:
         return self._poll_ns[due.unit] if due.cause is Cause.POLL else INTERVAL_NS
 
     def _window_ns(self, due: Due) -> int:
-        """How late this read may start."""
+        """Return how late this read may start."""
         return self._times.before_ns if due.cause is Cause.BEFORE_CUT else self._poll_ns[due.unit]
 
     def _push_first(self, cause: Cause, index: int, *, phase_ns: int, now_ns: int) -> None:
-        """First occurrence of a grid with the given phase that is not before now."""
+        """Add the first occurrence of a periodic read that is not before now."""
         period_ns = self._period_ns(Due(phase_ns, cause, index))
         periods = -((phase_ns - now_ns) // period_ns)
         heapq.heappush(self._heap, Due(phase_ns + periods * period_ns, cause, index))
 
     def ask(self, index: int, now_ns: int) -> None:
-        """Read this unit now; asking again before it is taken changes nothing."""
+        """Schedule a read of this unit now; requests before it is taken are merged."""
         if index not in self._asked:
             self._asked.add(index)
             heapq.heappush(self._heap, Due(now_ns, Cause.ASKED, index))
 
     def next_due_ns(self) -> int:
-        """When the next read is due (never empty: polls recur)."""
+        """Return when the next read is due; there always is one, as polls recur."""
         return self._heap[0].at_ns
 
     def take(self, now_ns: int) -> Due | None:
-        """The most urgent read that is due and not too late, or None; later occurrences take its place."""
+        """Remove and return the most urgent read that is due and not too late, or None; schedule its successor."""
         while self._heap[0].at_ns <= now_ns:
             due = heapq.heappop(self._heap)
             if due.cause is Cause.ASKED:

@@ -1,8 +1,8 @@
-"""A meter's register map as data: reads `configs/meters/*.json` and refuses a file that could misread a meter.
+"""Load meter profiles (`configs/meters/*.json`), and reject a register map that could misread a meter.
 
-Decides which requests a unit gets (energy of both directions in one, no two of equal length, so that a shifted answer
-cannot pass for another) and how words become exact ratios. Never touches a socket, never uses a float.
-Source: docs/meters.md, Profiles; maps and their origin stand in each file.
+Decides the requests to a unit (both energy directions in one, and no two of equal length, so that a late response
+cannot pass for another) and how words become exact ratios. Never uses a socket or a float.
+Source: docs/meters.md, Profiles; each file names the source of its map.
 """
 
 import json
@@ -45,8 +45,8 @@ class Field:
 class Register:
     """A cumulative energy register in Wh; `fine` is a second number to add, smaller than one unit of `field`.
 
-    `lsb_mwh` is the meter's smallest step. A float carries it exactly below `exact_max_mwh`; an integer wraps at
-    2**`width_bits`. `resettable`: somebody at the meter can set it to zero.
+    `lsb_mwh` is the meter's smallest step. A float represents it exactly below `exact_max_mwh`; an integer wraps at
+    2**`width_bits`. A `resettable` register can be set to zero at the meter.
     """
 
     field: Field
@@ -59,7 +59,7 @@ class Register:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Where a unit says who it is: an integer or ASCII text; `equals` where it must be one value."""
+    """A register block with a unit's model or serial number, an integer or ASCII; `equals` is a required value."""
 
     block: Block
     kind: Literal["u16", "u32", "ascii"]
@@ -68,7 +68,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """One meter model. Power is read where `power_block` is the energy block itself, and costs no request of its own."""
+    """One meter model. The bus reads power only if `power_block` is the energy block, without an extra request."""
 
     profile_id: str
     transports: frozenset[str]
@@ -86,7 +86,7 @@ class Profile:
 
 
 def load_profile(path: Path, *, base: int | None = None) -> Profile:
-    """Read and check one profile; `base` moves a relocatable map (SunSpec).
+    """Read and check one profile; `base` relocates a relocatable map (SunSpec).
 
     Raises ConfigError with every fault as `file: key: message`.
     """
@@ -102,7 +102,7 @@ def load_profile(path: Path, *, base: int | None = None) -> Profile:
 
 
 def named_profile(name: str) -> Profile:
-    """A profile by its file, or by the name of one that edgegw brings; raises ConfigError."""
+    """Load a profile by its file, or by the name of one that edgegw includes; raise ConfigError."""
     path = Path(name)
     if path.suffix == ".json":
         return load_profile(path)
@@ -115,12 +115,12 @@ def named_profile(name: str) -> Profile:
 
 
 def shipped_profiles() -> list[str]:
-    """Names of all profiles that edgegw brings."""
+    """Return the names of all profiles that edgegw includes."""
     return sorted(path.stem for path in (configs() / "meters").glob("*.json"))
 
 
 class _Reader:
-    """Builds a Profile and collects every fault on the way."""
+    """Builds a Profile and collects all faults."""
 
     def __init__(self, raw: Mapping[str, Any], base: int | None) -> None:
         self.raw = raw
@@ -133,7 +133,7 @@ class _Reader:
         self.faults.append(f"{key}: {message}")
 
     def profile(self) -> Profile | None:
-        """The profile, or None with `faults` filled."""
+        """Return the profile, or None if it cannot be built; `faults` holds every fault."""
         try:
             profile = self._build()
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -237,7 +237,7 @@ class _Reader:
         return register
 
     def _check_float(self, key: str, register: Register) -> None:
-        """Within the exact domain neighbouring floats must lie closer than one step."""
+        """Check that below `exact_max_mwh` adjacent floats differ by at most one step."""
         if register.exact_max_mwh is None:
             self._fault(key, "a float register needs exact_max_mwh")
             return

@@ -1,6 +1,6 @@
-"""What leaves the Modbus edge: a reading of both registers, or the reason why there is none.
+"""Define the results of a read: both energy registers, or the reason why there is no reading.
 
-Never a judgement: whether a reading is plausible is decided in `core.metering`.
+`core.metering` decides whether a reading is plausible.
 """
 
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterReading:
-    """Both cumulative registers, taken from one answer.
+    """Both cumulative registers, from one response.
 
-    `t0_ns` and `t1_ns` are UTC of the given clock when the request left and when its answer was there; the registers held
-    at some instant between. `None` means not measured (the meter's own sentinel, or a register it does not have).
-    `power_w` is positive for import. `degraded`: a float register has outgrown its finest step.
+    `t0_ns` and `t1_ns` are UTC of the station's clock when the request was sent and its response received; the meter
+    took the values between them. `None` means not measured (the meter's sentinel, or a register it does not have).
+    `power_w` is positive for import. `degraded` means that a float register has outgrown its smallest step.
     """
 
     meter_id: str
@@ -27,9 +27,9 @@ class RegisterReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFailed:
-    """No acceptable answer; `reason` is the text of `line.ReadError`: "no_answer", "closed" and the like.
+    """There is no valid response; `reason` is the text of `modbus_connection.ReadError`, such as "no_answer".
 
-    `code` is the refusal's (`remedies`), `detail` what is known of it.
+    `code` is one of `common.error_codes`, `detail` a description for people.
     """
 
     meter_id: str

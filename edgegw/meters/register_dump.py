@@ -1,6 +1,6 @@
-"""One look at a meter: every register of its profile, as the words came and as what they mean. Writes nothing.
+"""Read every register of a meter's profile once, as raw words and as decoded values, for commands. Never writes.
 
-Decides what is shown before anything is trusted. Never decides whether it is plausible (`diagnose`).
+Shows values without judging them; `diagnose` does that.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ SAMPLES_MOST = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterAddress:
-    """Where a meter is reached."""
+    """A meter's address."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class MeterAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One register: `words` as they came (None: the meter refused them), `raw` the number in them, `value` scaled."""
+    """One register: `words` as received (None if the meter refused them), `raw` the number in them, `value` scaled."""
 
     name: str
     fc: int
@@ -47,13 +47,13 @@ class Shown:
 
     @property
     def hex_words(self) -> str:
-        """The words, as on the wire."""
+        """The words in hex, or "refused"."""
         return "refused" if self.words is None else " ".join(f"{word:04x}" for word in self.words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The energy block of one answer; times are `time.monotonic_ns` and UTC around the request."""
+    """The energy block of one response, with `time.monotonic_ns` and UTC before and after the request."""
 
     t0_ns: int
     t1_ns: int
@@ -64,13 +64,13 @@ class Sample:
 
     @property
     def middle_ns(self) -> int:
-        """The instant that the registers stand for."""
+        """The estimated time of the register values, halfway through the request."""
         return (self.t0_ns + self.t1_ns) // 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """Everything a profile knows of a meter, read once; `power_w` is as the meter tells it, not turned round."""
+    """All registers of a profile, read once; `power_w` has the meter's sign, without `swapped`."""
 
     sample: Sample
     power_w: int | None
@@ -80,7 +80,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """Two looks, and quick samples of the energy block between them, in their order."""
+    """Two full reads, and samples of the energy block between them in order."""
 
     first: Look
     between: tuple[Sample, ...]
@@ -88,12 +88,12 @@ class Observed:
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """All answers of the energy block, oldest first."""
+        """All samples of the energy block, oldest first."""
         return (self.first.sample, *self.between, self.last.sample)
 
 
 def line_to(place: MeterAddress, profile: Profile, *, timeout_s: float | None = None) -> ModbusConnection:
-    """A connection of its own; the meter is asked as the gateway asks it."""
+    """Return a new connection with the gateway's timeout and gap for this profile."""
     return ModbusConnection(
         place.host,
         place.port,
@@ -106,7 +106,7 @@ def line_to(place: MeterAddress, profile: Profile, *, timeout_s: float | None = 
 def as_fault(
     error: ReadError, place: MeterAddress, *, name: str = "", profile: Profile | None = None
 ) -> DeviceError:
-    """What people are told of a failed read: code, which meter, what, where, what now."""
+    """Return the exception for a failed read: code, meter, fault, address and remedy."""
     meter = f"meter {name}: " if name else ""
     where = "" if error.code == "EGW-2005" else f" ({place})"
     check = (
@@ -118,7 +118,7 @@ def as_fault(
 
 
 async def sample(line: ModbusConnection, unit_id: int, profile: Profile) -> Sample:
-    """Read the energy block once; raises ReadError."""
+    """Read the energy block once; raise ReadError."""
     utc0_ns, t0_ns = time.time_ns(), time.monotonic_ns()
     registers = tuple(await line.request(unit_id, profile.energy_block))
     t1_ns, utc1_ns = time.monotonic_ns(), time.time_ns()
@@ -133,7 +133,7 @@ async def sample(line: ModbusConnection, unit_id: int, profile: Profile) -> Samp
 
 
 async def look(line: ModbusConnection, unit_id: int, profile: Profile) -> Look:
-    """Read every register of the profile once, on an open line; raises ReadError where the energy gives none."""
+    """Read every register of the profile once on an open connection; raise ReadError if the energy block fails."""
     shown = [await _identity(line, unit_id, match, name=MODEL) for match in profile.match]
     serial = None
     if profile.serial is not None:
@@ -156,7 +156,7 @@ async def look(line: ModbusConnection, unit_id: int, profile: Profile) -> Look:
 async def look_once(
     place: MeterAddress, profile: Profile, *, timeout_s: float | None = None, name: str = ""
 ) -> Look:
-    """Connect, look, hang up; raises DeviceError with code, what, where and what now."""
+    """Connect, read every register once and disconnect; raise DeviceError (see `as_fault`)."""
     line = line_to(place, profile, timeout_s=timeout_s)
     try:
         await line.connect()
@@ -170,7 +170,7 @@ async def look_once(
 async def observe_once(
     place: MeterAddress, profile: Profile, *, seconds_s: float, name: str = ""
 ) -> Observed:
-    """Two looks `seconds_s` apart on one connection, and quick samples in between; raises DeviceError."""
+    """Make two full reads `seconds_s` apart on one connection, with samples between them; raise DeviceError."""
     line = line_to(place, profile)
     between = []
     try:
@@ -191,7 +191,7 @@ async def observe_once(
 
 
 def energy_text(energy_mwh: int | None) -> str | None:
-    """Wh with three decimals, exactly."""
+    """Return exact Wh with three decimals."""
     return None if energy_mwh is None else f"{energy_mwh // 1000}.{energy_mwh % 1000:03d}"
 
 
@@ -248,7 +248,7 @@ def _fields(
     value: object = None,
     unit: str = "W",
 ) -> list[Shown]:
-    """A number and the scale factor that came with it."""
+    """Return a number, and its scale factor if it has one."""
     count = WORDS[field.kind]
     own = None if words is None else tuple(words[field.off : field.off + count])
     shown = [

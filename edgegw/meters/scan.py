@@ -1,7 +1,7 @@
-"""Looking for meters at addresses that somebody named: which unit answers, and which profile fits it. Reads only.
+"""Scan given addresses for meters: find the units that respond, and the profile that fits each. Reads only.
 
-Decides how sure a guess is, and says why. Bounded in time: few hosts at once, one request at a time on each, short
-timeouts. Never touches an address that was not named.
+Decides how certain a match is and gives the reason. Limits its load: few hosts at once, one request at a time on each,
+short timeouts. Never contacts an address that was not given.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ NETWORK_PREFIX_MIN = 24
 UNIT_IDS = range(1, 248)
 TIMEOUT_S = 0.3
 POWER_W_MOST = 1_000_000
-_ABSENT = frozenset({10, 11})  # a gateway says that there is nobody
-_NOBODY = Block(fc=3, start=0, count=1)  # any answer to it, a refusal too, shows that a unit is there
+_ABSENT = frozenset({10, 11})  # exceptions of a gateway whose unit does not respond
+_NOBODY = Block(fc=3, start=0, count=1)  # any response to it, even an exception, shows that the unit exists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A unit that answers; `profile_id` is the best guess (None: none fits), `others` fit as well."""
+    """A unit that responds; `profile_id` is the best match (None if none fits), `others` fit too."""
 
     host: str
     port: int
@@ -47,7 +47,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fit:
-    """How well a profile fits: the more points the better."""
+    """How well a profile fits; more points are better."""
 
     profile: Profile
     points: int
@@ -56,7 +56,7 @@ class _Fit:
 
 
 def hosts_of(host: str | None, network: str | None) -> list[str]:
-    """The addresses to ask; raises ConfigError for a network that is none or too large."""
+    """Return the addresses to scan; raise ConfigError for an invalid or too large network."""
     if host is not None:
         return [host]
     try:
@@ -69,7 +69,7 @@ def hosts_of(host: str | None, network: str | None) -> list[str]:
 
 
 def unit_ids_of(text: str) -> list[int]:
-    """Numbers and ranges, as 1-5,9; raises ConfigError."""
+    """Parse unit ids and ranges such as 1-5,9; raise ConfigError."""
     found: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -94,7 +94,7 @@ async def scan(
     timeout_s: float = TIMEOUT_S,
     asked: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[Candidate]:
-    """Every unit that answers, by address; `asked` hears after each one how many of all have been asked."""
+    """Return every unit that responds, by address; call `asked(done, total)` after each unit tried."""
     free = asyncio.Semaphore(HOSTS_AT_ONCE)
     total, done = len(hosts) * len(unit_ids), 0
 
@@ -138,7 +138,7 @@ async def _scan_host(
 
 
 async def _is_there(line: ModbusConnection, unit_id: int) -> bool:
-    """Whether anybody answers in this unit's name; raises UnreachableError."""
+    """Return whether the unit responds; raise UnreachableError."""
     try:
         await _request(line, unit_id, _NOBODY)
     except UnreachableError:
@@ -179,7 +179,7 @@ async def _identified(
 
 
 async def _fit(line: ModbusConnection, unit_id: int, profile: Profile) -> _Fit | None:
-    """By its model register where the profile has one; else by what its registers hold."""
+    """Match a profile by its model register if it has one, else by the plausibility of its registers."""
     try:
         for match in profile.match:
             if decode_identity(match, await _request(line, unit_id, match.block)) != match.equals:
@@ -197,7 +197,7 @@ async def _fit(line: ModbusConnection, unit_id: int, profile: Profile) -> _Fit |
 
 
 def _plausible(profile: Profile, seen: Look) -> _Fit | None:
-    """Energies that a meter may have counted, power that a line may carry, a serial: none of them proves it alone."""
+    """Score plausible energies, power and serial number, none of which proves the model alone."""
     if not makes_energies(profile, seen.sample.registers):
         return None
     power_w, energy = seen.power_w, seen.sample.energy
@@ -214,7 +214,7 @@ def _plausible(profile: Profile, seen: Look) -> _Fit | None:
 
 
 def as_toml(candidate: Candidate) -> str:
-    """What to paste into the configuration; the id is made of the serial, as far as an id may look like it."""
+    """Return a `[[meters]]` table for the configuration, with an id made from the serial number."""
     profile = candidate.profile_id or "PROFILE"
     meter_id = "M-" + re.sub(r"[^A-Za-z0-9.-]", "-", candidate.serial or str(candidate.unit_id))[:40]
     return (

@@ -1,6 +1,6 @@
-"""MQTT edge: what goes on is told to a broker, and a grid price may come back. Nothing here moves energy or money.
+"""Publish the station's state over MQTT and receive a grid price for display. Nothing here moves energy or money.
 
-The flow: the station's state becomes messages (`topics`, `discovery`, both pure), the `publisher` decides which of them
-waits, goes out or is dropped, and `link` is the connection, the only file that knows paho. A `price` that comes in is
-judged and kept for people to look at. `probe` serves `edgegw mqtt`. See docs/mqtt.md.
+`topics` and `discovery` turn state into messages (both pure); `publisher` queues, sends or drops them; `link` is the
+connection and the only module that imports paho; `price` validates a received grid price; `settings` reads `[mqtt]`;
+`probe` serves `edgegw mqtt`. Source: docs/mqtt.md.
 """

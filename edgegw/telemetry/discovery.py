@@ -1,7 +1,7 @@
-"""What Home Assistant is told so that it finds the EVSEs by itself: one retained message for the whole station. Pure.
+"""Build Home Assistant's MQTT discovery message: one retained message for the whole station.
 
-Decides entities and their ids. Two energy counters an EVSE, both total_increasing; prices are left out, because they
-are in tokens. Source: Home Assistant, MQTT discovery (device discovery), sensor and binary_sensor device classes.
+Decides entities and their ids: two energy counters per EVSE, both total_increasing; no prices, because they are in
+tokens. Source: Home Assistant, MQTT discovery (device discovery), sensor and binary_sensor device classes.
 """
 
 import json
@@ -16,12 +16,12 @@ HOME_ASSISTANT_BIRTH: Final = b"online"
 
 
 def birth_topic(discovery_prefix: str) -> str:
-    """Home Assistant says `online` there when it starts, and then wants to hear everything again."""
+    """Return the topic on which Home Assistant publishes `online` at its start, to receive all messages again."""
     return f"{discovery_prefix.strip('/')}/status"
 
 
 def discovery_message(station: Station, root: str, discovery_prefix: str) -> Message:
-    """The station as one device with the entities of all its EVSEs."""
+    """Return the station as one device with the entities of all its EVSEs."""
     station_id = station.settings.station_id
     body = {
         "dev": {
@@ -49,9 +49,9 @@ def discovery_message(station: Station, root: str, discovery_prefix: str) -> Mes
 
 
 def object_part(name: str) -> str:
-    """A name in [A-Za-z0-9_-], different names differently: any other character, and _, is _ and its code in hex.
+    """Encode a name in [A-Za-z0-9_-], injectively: any other character, and _, becomes _ and its bytes in hex.
 
-    Two underscores in a row never come out of it, so they may part two names.
+    The result never contains two underscores in a row, so these can separate two names.
     """
     return re.sub(r"[^A-Za-z0-9-]", lambda found: "".join(f"_{byte:02X}" for byte in found[0].encode()), name)
 

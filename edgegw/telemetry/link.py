@@ -1,7 +1,8 @@
-"""One MQTT 5 connection: paho and its thread on one side, an asyncio loop on the other. The only file that knows paho.
+"""Keep one MQTT 5 connection: bridge paho and its thread to an asyncio event loop.
 
-Decides how a connection is opened, kept and given up, and how its troubles are worded. Never decides what is published.
-Every call returns at once: sockets, name look-ups and handshakes are the thread's. Source: experience §2.4; MQTT 5.
+Decides how a connection is opened, kept and closed, and the text of its faults. Never decides what is published.
+Calls return at once, because sockets, name look-ups and handshakes run in paho's thread. The only module that imports
+paho. Source: docs/mqtt.md; MQTT 5.
 """
 
 import asyncio
@@ -21,8 +22,8 @@ from paho.mqtt.properties import Properties
 from edgegw.telemetry.settings import BrokerSettings
 from edgegw.telemetry.topics import Message
 
-QUEUED_MAX: Final = 100  # in paho; whoever uses a link keeps fewer under way
-PACKET_BYTES_MAX: Final = 8_192  # the broker keeps anything larger to itself
+QUEUED_MAX: Final = 100  # in paho; the publisher keeps fewer in flight
+PACKET_BYTES_MAX: Final = 8_192  # the broker does not send larger packets
 CONNECT_S: Final = 3.0
 STOP_S: Final = 2.0
 _NO_LISTENER: Final = 0x10
@@ -36,12 +37,12 @@ NOT_TRUSTED: Final = "EGW-6004"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """The broker took us; the subscriptions are asked for."""
+    """The broker has accepted the connection; the subscriptions are requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """There is no connection, or there is none yet; it is tried again. `code` is one of `remedies`."""
+    """There is no connection; the link retries. `code` is one of `common.error_codes`."""
 
     code: str
     reason: str
@@ -49,16 +50,16 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledged:
-    """The broker has, or has refused, the message that `Link.publish` numbered `mid`."""
+    """The broker has accepted or refused the message with number `mid`, from `Link.publish`."""
 
     mid: int
-    refused: str | None  # why
-    heard: bool  # False where the broker says that nobody subscribed
+    refused: str | None  # the reason
+    heard: bool  # False if the broker reports no subscriber
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribed:
-    """What the broker said to the subscriptions; `refused` holds its reasons."""
+    """The broker's response to the subscriptions; `refused` holds the reasons of refused ones."""
 
     refused: tuple[str, ...]
 
@@ -75,7 +76,7 @@ Happening = Connected | Lost | Acknowledged | Subscribed | Arrived
 
 
 class Link:
-    """Connects, and connects again, until `stop`; what happens is told in the loop that made it."""
+    """Connects and reconnects until `stop`; calls `tell` with each event on the event loop that created it."""
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class Link:
         self._tell = tell
         self._topics = [(topic, 1) for topic in topics]
         self._stopped = False
-        self._refused = False  # the broker said why; that it then closes says nothing more
+        self._refused = False  # the broker gave its reason; the disconnect that follows is not reported
         self._client = client = Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5
         )
@@ -117,7 +118,7 @@ class Link:
         client.loop_start()
 
     def publish(self, message: Message) -> int:
-        """Hand a message over and return its number; `Acknowledged` will bear it, after a lost connection too."""
+        """Queue a message and return its number, which `Acknowledged` repeats, also after a reconnect."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own gap
         if message.expiry_s is not None:
             properties.MessageExpiryInterval = message.expiry_s
@@ -131,13 +132,13 @@ class Link:
         return done.mid
 
     async def stop(self) -> None:
-        """Say goodbye and end the thread; one that hangs in a system call is left to end by itself."""
+        """Disconnect and end the thread; wait at most `STOP_S` for a thread blocked in a system call."""
         self._client.disconnect()
         ended = asyncio.Event()
 
         def join() -> None:
             self._client.loop_stop()
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(ended.set)
 
         threading.Thread(target=join, daemon=True, name="mqtt goodbye").start()
@@ -149,7 +150,7 @@ class Link:
     # --- in paho's thread ---------------------------------------------------------------------------------------------
 
     def _say(self, happening: Happening) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._hear, happening)
 
     def _on_connect(self, client: Client, *told: Any) -> None:
@@ -163,7 +164,7 @@ class Link:
         self._say(Connected())
 
     def _on_connect_fail(self, *_told: Any) -> None:
-        fault = sys.exception()  # paho calls this where it caught it
+        fault = sys.exception()  # paho calls this in its except block
         self._say(Lost(code=NOT_TRUSTED if isinstance(fault, ssl.SSLError) else AWAY, reason=worded(fault)))
 
     def _on_disconnect(self, *told: Any) -> None:
@@ -192,7 +193,7 @@ class Link:
 
 
 def worded(fault: BaseException | None) -> str:
-    """A connection's fault in a few words."""
+    """Return a short text for a connection's fault."""
     if isinstance(fault, ssl.SSLCertVerificationError):
         return fault.verify_message
     if isinstance(fault, OSError) and fault.strerror:

@@ -1,7 +1,7 @@
-"""A grid price as it comes in over MQTT: what is accepted, and why the rest is not. Pure.
+"""Validate a grid price received over MQTT.
 
-Decides form, size and times, strictly: whoever may publish at the broker may have written it. An accepted price is shown
-to people and never moves energy or money; trades are priced by the ledger alone.
+Decides form, size and times, strictly, because any client of the broker may have written it. An accepted price is only
+displayed and never moves energy or money; the ledger alone prices trades.
 """
 
 import json
@@ -21,7 +21,7 @@ _UNIT = re.compile(r"[A-Z]{3}/kWh")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridPrice:
-    """A price from outside, exact as it was written; valid from `valid_from_ns` until before `valid_to_ns`."""
+    """A grid price, exact as received; valid from `valid_from_ns` until before `valid_to_ns`."""
 
     price: Decimal
     unit: str
@@ -29,12 +29,12 @@ class GridPrice:
     valid_to_ns: int
 
     def holds_at(self, now_ns: int) -> bool:
-        """Whether it is the price of this instant."""
+        """Return whether the price is valid at this time."""
         return self.valid_from_ns <= now_ns < self.valid_to_ns
 
 
 def parse_price(payload: bytes, now_ns: int) -> GridPrice | str:
-    """The price, or the reason why this is none; whatever the bytes are."""
+    """Return the price, or the reason why the payload is rejected; never raise for any bytes."""
     if len(payload) > PAYLOAD_BYTES_MAX:
         return f"larger than {PAYLOAD_BYTES_MAX} bytes"
     try:

@@ -1,6 +1,6 @@
-"""`edgegw mqtt`: try the broker once, or listen to what the station publishes. Publishes a probe and nothing else.
+"""Serve `edgegw mqtt`: test the broker once, or listen to what the station publishes. Publishes only a probe.
 
-Decides which answers of a broker end a command. Raises BrokerError with a code of `remedies`.
+Decides which responses of a broker end a command. Raises BrokerError with a code of `common.error_codes`.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _WAITING_MAX: Final = 10_000
 
 
 class BrokerError(DeviceError):
-    """The broker is out of reach, or refused us; `code` says which."""
+    """The broker is unreachable or refuses the connection; `code` states which."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code} {REMEDIES[code].problem}: {detail}")
@@ -37,7 +37,7 @@ class BrokerError(DeviceError):
 
 
 async def probe(settings: PublisherSettings) -> bool:
-    """Publish a probe; True when somebody subscribed to it. Raises BrokerError."""
+    """Publish a probe and return whether it had a subscriber. Raises BrokerError."""
     message = Message(topic=f"{settings.root}/probe", payload="probe")
     heard: asyncio.Queue[Happening] = asyncio.Queue()
     link = Link(settings.broker, heard.put_nowait)
@@ -62,7 +62,7 @@ async def probe(settings: PublisherSettings) -> bool:
 
 
 async def listen(settings: PublisherSettings) -> AsyncIterator[Arrived | Connected]:
-    """What arrives on the station's topics, and each time that the broker was reached. Raises BrokerError."""
+    """Yield messages on the station's topics, and `Connected` for each connection. Raises BrokerError."""
     heard: asyncio.Queue[Happening] = asyncio.Queue(_WAITING_MAX)
 
     def keep(happening: Happening) -> None:

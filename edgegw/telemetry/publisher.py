@@ -1,8 +1,8 @@
-"""What goes to the broker, when, and what is dropped while there is none. Best effort: nothing waits for it.
+"""Publish the station's state and events to the broker, and drop the oldest while it is unreachable.
 
-Decides the order (who we are, then the newest state of each EVSE, then events as they came), how much may wait (one state
-an EVSE, 1,000 events, the oldest dropped and counted) and how much may be under way. A broker that is down, slow, refuses
-or stands still changes a counter and nothing else. It subscribes to two topics at most, and neither is a command.
+Best effort: nothing waits for it, and a broker that is down, slow or refusing changes only counters. Decides the order
+(availability and discovery, then the newest state of each EVSE, then events in order), how much may wait (one state per
+EVSE and 1,000 events) and how much may be in flight. Subscribes to at most two topics, neither of them a command.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from edgegw.telemetry.topics import (
 EVENTS_MAX: Final = 1_000
 UNDER_WAY_MAX: Final = 20
 LOOK_S: Final = 1.0
-GAP_S: Final = 0.05  # however much happens, the station is not looked at more often
+GAP_S: Final = 0.05  # least time between two reads of the station's state
 REFRESH_S: Final = 60.0
 LEAVE_S: Final = 1.0
 PRICES_KEPT: Final = 8
@@ -42,18 +42,18 @@ Log = Callable[[str, Mapping[str, object]], None]
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """What became of it all, since the start."""
+    """Counters of messages and prices since the start."""
 
-    published: int = 0  # the broker has them
-    dropped: int = 0  # too many waited
-    refused: int = 0  # the broker did not take them
+    published: int = 0  # accepted by the broker
+    dropped: int = 0  # because too many waited
+    refused: int = 0  # by the broker
     reconnects: int = 0
     prices: int = 0
     prices_ignored: int = 0
 
 
 class Publisher:
-    """Publishes one station until cancelled. `paused` keeps everything but the availability back."""
+    """Publishes one station until cancelled; while `paused`, only availability and discovery."""
 
     def __init__(self, settings: PublisherSettings, *, clock: Clock, log: Log) -> None:
         self.counts = Counts()
@@ -64,22 +64,22 @@ class Publisher:
         self.log = log
         self._link: Link | None = None
         self._urgent: deque[Message] = deque()
-        self._known: dict[str, Message] = {}  # newest state by topic
+        self._known: dict[str, Message] = {}  # newest state, by topic
         self._unsent: dict[str, Message] = {}
         self._events: deque[Message] = deque()
         self._under_way: dict[int, Message] = {}
-        self._arrived: dict[str, bytes] = {}  # newest by topic, so that a flood cannot pile up
+        self._arrived: dict[str, bytes] = {}  # newest by topic, so that its size is limited
         self._prices: deque[GridPrice] = deque(maxlen=PRICES_KEPT)
         self._discovery: Message | None = None
-        self._evses: tuple[str, ...] = ()  # that the discovery names
+        self._evses: tuple[str, ...] = ()  # in the discovery message
         self._wake = asyncio.Event()
         self._was_connected = False
-        self._trouble = ""  # what was said last of the broker, so that it is said once
-        self._said_refused = False  # since this connection stands
+        self._trouble = ""  # the code last logged of the broker, so that it is logged once
+        self._said_refused = False  # during this connection
         self._price_bad = False
 
     def note(self, name: str, fields: Mapping[str, object]) -> None:
-        """Take one event that the core logged; returns at once, whatever the broker does."""
+        """Queue an event that the core logged; return at once."""
         message = event_message(self._settings.root, name, fields, now_ns=self._clock.now_ns())
         if message is None:
             return
@@ -87,12 +87,12 @@ class Publisher:
         self._wake.set()
 
     def grid_price(self) -> GridPrice | None:
-        """The newest accepted price that holds now."""
+        """Return the newest accepted price that is valid now, or None."""
         now_ns = self._clock.now_ns()
         return next((price for price in self._prices if price.holds_at(now_ns)), None)
 
     async def run(self, snapshot: Callable[[], Station]) -> None:
-        """Publish until cancelled, then say `offline` and leave."""
+        """Publish until cancelled, then publish `offline` and disconnect."""
         loop = asyncio.get_running_loop()
         refresh_at = look_at = 0.0
         self._link = self._open()
@@ -131,7 +131,7 @@ class Publisher:
         self._events.append(message)
 
     def _introduce(self) -> None:
-        """Who we are and how everything stands, for somebody who knows nothing."""
+        """Queue availability, discovery and all states, for a new subscriber or connection."""
         self._urgent = deque([availability(self._settings.root, ONLINE)])
         if self._discovery is not None:
             self._urgent.append(self._discovery)
@@ -140,7 +140,7 @@ class Publisher:
     # --- the connection -----------------------------------------------------------------------------------------------
 
     def _open(self) -> Link:
-        """The link; it comes back by itself, and what is under way goes again with it."""
+        """Open the link, which reconnects by itself and then sends messages in flight again."""
         topics = [self._settings.price_topic] if self._settings.price_topic else []
         if self._settings.discovery_prefix:
             topics.append(birth_topic(self._settings.discovery_prefix))
@@ -211,7 +211,7 @@ class Publisher:
         self._said_refused = True
 
     def _pump(self) -> None:
-        """Hand over what may go now."""
+        """Pass messages to the link, up to the limit in flight."""
         while self.connected and self._link is not None and len(self._under_way) < UNDER_WAY_MAX:
             message = self._next()
             if message is None:
@@ -228,7 +228,7 @@ class Publisher:
         return self._events.popleft() if self._events else None
 
     async def _leave(self) -> None:
-        """Hand over what waits, say `offline`, close; a broker that does not answer is not waited for."""
+        """Send waiting messages, publish `offline` and close, each within `LEAVE_S`."""
         if self._link is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -280,7 +280,7 @@ class Publisher:
 
 
 def price_fields(price: GridPrice) -> dict[str, object]:
-    """A grid price as people and programs are shown it."""
+    """Return a grid price in the form of logs and pages."""
     return {
         "price": str(price.price),
         "unit": price.unit,

@@ -1,6 +1,6 @@
-"""What the MQTT edge is told of the configuration: broker, names of topics, and the secrets as they were read.
+"""Build the MQTT settings from the configuration: broker, topic names, and secrets read from their files.
 
-Decides what a broker's settings must have together. Reads the password's file and the authorities; raises ConfigError.
+Decides which settings of a broker must be given together. Reads the password and CA files; raises ConfigError.
 """
 
 import ssl
@@ -13,7 +13,7 @@ from edgegw.telemetry.topics import topic_root
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
-    """Where the broker is and how it is spoken to; `tls` None is plain text."""
+    """The broker's address and connection settings; `tls` None is plain text."""
 
     host: str
     port: int
@@ -26,7 +26,7 @@ class BrokerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublisherSettings:
-    """All that a publisher needs: the broker, and which topics are this station's."""
+    """The settings of a publisher: the broker and the station's topics."""
 
     broker: BrokerSettings
     station_id: str
@@ -36,12 +36,12 @@ class PublisherSettings:
 
     @property
     def root(self) -> str:
-        """Every topic of this station starts with it."""
+        """The first levels of all topics of this station."""
         return topic_root(self.topic_prefix, self.station_id)
 
 
 def publisher_settings(config: Config, mqtt: MqttConfig) -> PublisherSettings:
-    """The settings of `[mqtt]`, secrets read; raises ConfigError."""
+    """Return the settings of `[mqtt]` with the secrets read; raise ConfigError."""
     if mqtt.password_file is not None and mqtt.username is None:
         raise ConfigError(("mqtt.password_file: needs mqtt.username",))
     return PublisherSettings(
@@ -60,7 +60,7 @@ def publisher_settings(config: Config, mqtt: MqttConfig) -> PublisherSettings:
 
 
 def _host(mqtt: MqttConfig) -> str:
-    """The host, if its name can be looked up at all; whether it exists is seen later, again and again."""
+    """Return the host if it is a valid name; the link resolves it for each connection."""
     try:
         mqtt.host.encode("idna")
     except UnicodeError as fault:

@@ -1,8 +1,8 @@
-"""From the station's state, and from what the core logs, to MQTT messages. Pure.
+"""Build MQTT messages from the station's state and from events that the core logs.
 
-Decides topics and payloads, and what may be told at all: a closed list of fields, in which no card, password, member or
-hash occurs. Import and export are two counters that only grow within a meter's epoch, never one signed sum.
-Source: experience §2.1, §2.2; MQTT 5 §4.7 (a topic's name holds no + and no #).
+Decides topics and payloads. Publishes a closed list of fields, without card, password, member or hash. Import and
+export are two counters that only increase within a meter's epoch, never one net value.
+Source: docs/mqtt.md; MQTT 5 §4.7 (a topic name contains no + and no #).
 """
 
 import json
@@ -22,7 +22,7 @@ EVENT_EXPIRY_S: Final = 3_600
 TRADE_EXPIRY_S: Final = 86_400
 _TEXT_MAX: Final = 128
 
-# What may be told of each event, besides its name and time: nothing that is not here leaves the station.
+# The fields published of each event besides its name and time; no other field leaves the station.
 SESSION_EVENTS: Mapping[str, tuple[str, ...]] = {
     "session.started": ("session_id",),
     "session.refused": ("session_id", "code"),
@@ -39,7 +39,7 @@ TRADE_EVENTS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message to publish; `schema` names the payload's form, empty for a plain word."""
+    """One message to publish; `schema` names the payload's JSON schema, empty for plain text."""
 
     topic: str
     payload: str
@@ -50,27 +50,27 @@ class Message:
 
 
 def topic_root(prefix: str, station_id: str) -> str:
-    """`<prefix>/<station>`."""
+    """Return `<prefix>/<station>`, the first levels of all topics of a station."""
     return f"{prefix.strip('/')}/{level(station_id)}"
 
 
 def level(name: str) -> str:
-    """A name as one level of a topic, different names differently: + and whatever else means something is %XX."""
+    """Encode a name as one topic level, injectively; + and other special characters become %XX."""
     return quote(name, safe="*_=:|@.-")
 
 
 def availability(root: str, word: str) -> Message:
-    """Whether the station is there; its last will says `offline`."""
+    """Return the availability message with `ONLINE` or `OFFLINE`; the latter is also the last will."""
     return Message(topic=f"{root}/availability", payload=word, retain=True)
 
 
 def evse_topic(root: str, evse_id: str) -> str:
-    """Everything about one EVSE starts with it."""
+    """Return the first levels of all topics of one EVSE."""
     return f"{root}/evse/{level(evse_id)}"
 
 
 def state_messages(station: Station, root: str, now_ns: int) -> tuple[Message, ...]:
-    """The state of each EVSE, retained."""
+    """Return a retained state message for each EVSE."""
     return tuple(
         Message(
             topic=f"{evse_topic(root, evse_id)}/state",
@@ -83,7 +83,7 @@ def state_messages(station: Station, root: str, now_ns: int) -> tuple[Message, .
 
 
 def event_message(root: str, name: str, fields: Mapping[str, object], *, now_ns: int) -> Message | None:
-    """What is told of an event that the core logged; None where nothing is."""
+    """Return the message for an event that the core logged, or None if it is not published."""
     session, trade = SESSION_EVENTS.get(name), TRADE_EVENTS.get(name)
     told = {"event": name, "at": utc_text(now_ns), **_allowed(fields, session or trade or ())}
     if session is not None and isinstance(evse_id := fields.get("evse_id"), str):
@@ -101,13 +101,13 @@ def event_message(root: str, name: str, fields: Mapping[str, object], *, now_ns:
 
 
 def kwh_text(energy_mwh: int) -> str:
-    """Exact kWh, six digits after the point."""
+    """Return exact kWh with six decimals."""
     assert energy_mwh >= 0
     return f"{energy_mwh // 1_000_000}.{energy_mwh % 1_000_000:06d}"
 
 
 def utc_text(at_ns: int, *, timespec: str = "seconds") -> str:
-    """An instant as ISO 8601 in UTC."""
+    """Return a time as ISO 8601 in UTC."""
     moment = datetime.fromtimestamp(at_ns // SECOND_NS, UTC)
     return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
 
@@ -128,7 +128,7 @@ def _evse_state(station: Station, evse: Evse, now_ns: int) -> dict[str, object]:
         "soc_pct": None if session is None or session.soc_bp is None else session.soc_bp / 100,
         "charge_price_mtok_per_kwh": usable_price(station.prices, CHARGE, interval),
         "discharge_price_mtok_per_kwh": usable_price(station.prices, DISCHARGE, interval),
-        # To the minute, so that a reading which says nothing new is told once a minute, not with every poll.
+        # To the minute, so that unchanged readings are published once a minute, not with every poll.
         "measured_at": None if last is None else utc_text(last.at_ns, timespec="minutes"),
     }
 
@@ -149,7 +149,7 @@ def _state_word(station: Station, evse: Evse, power_w: int) -> str:
 
 
 def _allowed(fields: Mapping[str, object], names: tuple[str, ...]) -> dict[str, object]:
-    """The named fields alone, and of those only plain values; texts are bounded."""
+    """Return the named fields; values other than strings and integers become None, and strings are truncated."""
     plain = {name: fields.get(name) for name in names}
     return {
         name: value[:_TEXT_MAX] if isinstance(value, str) else value if isinstance(value, int) else None
