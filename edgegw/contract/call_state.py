@@ -65,7 +65,7 @@ class CallState:
     def repeated(self, stored: Any, code: Code) -> None:
         """Refuse with `code` unless `stored` was written by an identical request (a client's retry)."""
         if stored.request != self.request:
-            raise Refusal(code, "the id stands for other content")
+            raise Refusal(code, "the id is in use with other content")
 
     def write(self, key: str, record: Any) -> None:
         """Set the record at `key` if the call succeeds."""

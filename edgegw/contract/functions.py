@@ -154,7 +154,7 @@ def _arguments(args: Sequence[str]) -> dict[str, Any]:
         raise Refusal(Code.BAD_ARGUMENT, "no JSON object")
     version = given.pop("v", None)
     if version != VERSION or type(version) is not int:
-        raise Refusal(Code.UNKNOWN_VERSION, f"this contract speaks version {VERSION}")
+        raise Refusal(Code.UNKNOWN_VERSION, f"this contract supports version {VERSION}")
     return given
 
 

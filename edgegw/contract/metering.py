@@ -37,7 +37,7 @@ def advance(ledger: CallState, meter: Meter, key: str, *, interval: int, span: t
         raise Refusal(Code.BAD_ARGUMENT, "no energy between the registers")
     last = ledger.need(Register, key, Code.METER_UNKNOWN)
     if start_wh < last.wh or interval < last.interval:
-        raise Refusal(Code.METER_OVERLAP, f"the register stands at {last.wh} in {last.interval}")
+        raise Refusal(Code.METER_OVERLAP, f"the register is at {last.wh} in {last.interval}")
     interval_wh = end_wh - start_wh + (last.interval_wh if interval == last.interval else 0)
     if interval_wh * 40 > meter.rated_w * 11:  # a quarter of an hour at 1.1 times the rating
         raise Refusal(Code.METER_IMPLAUSIBLE, f"{interval_wh} Wh in a quarter hour at {meter.rated_w} W")

@@ -60,7 +60,7 @@ class Definition(_Table):
         if len({one.name for one in everybody}) != len(everybody):
             raise ValueError("two organisations have the same name")
         if self.endorsement_least > len(self.organisations):
-            raise ValueError("endorsement_least asks for more organisations than there are")
+            raise ValueError("endorsement_least requires more organisations than there are")
         if self.ports_base + self.ports > PORT_MAX:
             raise ValueError("ports_base leaves no room for all listeners")
         return self

@@ -66,7 +66,7 @@ class Network:
         """Start every node that is not running; wait until all serve and an orderer leads. Raises DevnetError."""
         if programs.version < self.fabric:
             raise DevnetError(
-                f"{self.layout.folder} was made by Fabric {_dotted(self.fabric)}, "
+                f"{self.layout.folder} was created by Fabric {_dotted(self.fabric)}, "
                 f"{programs.folder} has {_dotted(programs.version)}"
             )
         for node in self.layout.nodes:
@@ -260,7 +260,7 @@ def choose_ports(definition: Definition) -> tuple[int, ...]:
         ports = tuple(range(definition.ports_base, definition.ports_base + definition.ports))
         taken = [port for port in ports if not _is_free(definition.host, port)]
         if taken:
-            raise DevnetError(f"ports {', '.join(map(str, taken))} at {definition.host} are taken")
+            raise DevnetError(f"ports {', '.join(map(str, taken))} at {definition.host} are in use")
         return ports
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.socket()) for _ in range(definition.ports)]

@@ -32,7 +32,7 @@ class Processes:
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], *, cwd: Path) -> None:
         """Start a process in its own session; raise DevnetError if one of that name is running."""
         if self.pid(name) is not None:
-            raise DevnetError(f"{name} runs already")
+            raise DevnetError(f"{name} is already running")
         for place in (self._pids, self.log(name).parent, cwd):
             place.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("ab") as log:

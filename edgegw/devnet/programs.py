@@ -65,7 +65,7 @@ class Programs:
     ) -> str:
         """Run a program and return its standard output; raise DevnetError with the end of its output if it fails."""
         try:
-            done = subprocess.run(  # noqa: S603 - the folder was named by who runs us
+            done = subprocess.run(  # noqa: S603 - the folder is the user's choice
                 (str(self.path(name)), *arguments),
                 env={**self.environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
@@ -76,7 +76,7 @@ class Programs:
                 check=False,
             )
         except subprocess.TimeoutExpired as fault:
-            raise DevnetError(f"{name} {_verb(arguments)}: no end after {timeout_s:.0f} s") from fault
+            raise DevnetError(f"{name} {_verb(arguments)}: no result within {timeout_s:.0f} s") from fault
         except OSError as fault:
             raise NoProgramsError(f"{self.path(name)}: {fault.strerror}") from fault
         if done.returncode:

@@ -56,7 +56,7 @@ def five_fields(raw: bytes) -> dict[str, Any]:
     block = blocks.parse_block(raw)
     codes = blocks.codes_of(block)
     if len(codes) != len(block.data.data):
-        raise MalformedMessageError(f"block {block.header.number} has another number of validation codes")
+        raise MalformedMessageError(f"block {block.header.number} has a wrong number of validation codes")
     previous = block.header.previous_hash.hex()
     transactions = [
         _transaction(envelope, code, previous) for envelope, code in zip(block.data.data, codes, strict=True)
@@ -96,7 +96,7 @@ def _trades(call: EndorsedTransaction, previous: str) -> Iterator[dict[str, Any]
             trade = json.loads(value)
             yield _trade(call, key, trade, previous=previous)
         except (ValueError, KeyError, TypeError, OverflowError) as fault:
-            raise MalformedMessageError(f"{key}: no trade's record") from fault
+            raise MalformedMessageError(f"{key}: not a trade record") from fault
 
 
 def _trade(call: EndorsedTransaction, key: str, trade: Mapping[str, Any], *, previous: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Patience:
 class LedgerClient:
     """A client of one identity at its organisation's gateway peers. Use `async with`, or call `close`."""
 
-    def __init__(  # noqa: PLR0913 - one a connection property
+    def __init__(  # noqa: PLR0913 - one per connection property
         self,
         endpoints: str | Sequence[str],
         signer: Signer,

@@ -38,9 +38,9 @@ def parse_result(response: peer_pb2.Response) -> dict[str, Any]:
     try:
         result = json.loads(response.payload or b"{}")
     except ValueError as fault:
-        raise Forged("the contract's answer is no JSON") from fault
+        raise Forged("the contract's response is not JSON") from fault
     if not isinstance(result, dict):
-        raise Forged("the contract's answer is no JSON object")
+        raise Forged("the contract's response is not a JSON object")
     return result
 
 

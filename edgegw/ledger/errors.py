@@ -109,7 +109,7 @@ class Undecided(LedgerError):  # noqa: N818 - named by what happened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CallFailure(Exception):  # noqa: N818 - raw material of `classify`, never leaves this package
+class CallFailure(Exception):  # noqa: N818 - input of `classify`, never leaves this package
     """A failed gRPC call: status code name, message, and the messages of its error details."""
 
     code: str

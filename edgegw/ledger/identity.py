@@ -97,5 +97,5 @@ def load_trust(path: Path) -> Roots:
         raise ConfigError((f"{path}: {error.strerror}",)) from error
     except (ValueError, AttributeError) as error:
         raise ConfigError(
-            (f"{path}: want a JSON object, organisation to certificate in PEM: {error}",)
+            (f"{path}: expected a JSON object, MSP id to certificate in PEM: {error}",)
         ) from error

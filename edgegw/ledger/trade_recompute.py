@@ -34,7 +34,7 @@ def trade_checks(
     try:
         trade = decode(Trade, drawn["Value"]["trade"])
     except MalformedError as fault:
-        yield Check(name="key", holds=False, detail=f"no trade's record: {fault}")
+        yield Check(name="key", holds=False, detail=f"not a trade record: {fault}")
         return
     place = f"{trade.meter_ref}:{trade.epoch}:{trade.direction}:{trade.start_wh}"
     yield Check(name="key", holds=drawn["KEY"] == TRADE + place and trade.trade_id == place, detail=place)
@@ -102,7 +102,7 @@ def _price_fault(trade: Trade, derivation: Mapping[str, Any], constants: Config 
     try:
         made = decode(PriceRecord, derivation)
     except MalformedError as fault:
-        return f"no price's record: {fault}"
+        return f"not a price record: {fault}"
     window = Window(
         floor=made.floor,
         ceiling=made.ceiling,

@@ -109,7 +109,7 @@ class ClientView:
             try:
                 return await ask()
             except (EdgegwError, MalformedMessageError, MalformedError) as fault:
-                raise RepresentativeError(f"the ledger cannot be asked: {fault}") from fault
+                raise RepresentativeError(f"the ledger cannot be queried: {fault}") from fault
 
     def _answered(self, question: Hashable, task: asyncio.Task[Any]) -> None:
         del self._asked[question]

@@ -304,8 +304,8 @@ class MeterBus:
         for match in profile.match:
             found = decode_identity(match, await self._line.request(unit_id, match.block))
             if found != match.equals:
-                told = f"register {match.block.start:#06x} holds {found!r} instead of {match.equals!r}"
-                raise ReadError("wrong_model", code="EGW-2010", detail=told)
+                detail = f"register {match.block.start:#06x} holds {found!r} instead of {match.equals!r}"
+                raise ReadError("wrong_model", code="EGW-2010", detail=detail)
         if profile.serial is not None:
             registers = await self._request_or_none(unit_id, profile.serial.block)
             serial = decode_identity(profile.serial, registers) if registers else None

@@ -59,7 +59,7 @@ def decode_identity(identity: Identity, registers: Sequence[int]) -> int | str |
     return int.from_bytes(b"".join(word.to_bytes(2, "big") for word in registers), "big")
 
 
-def raw_number(field: Field, registers: Sequence[int], little: bool) -> int | float:  # noqa: FBT001 - as its profile says
+def raw_number(field: Field, registers: Sequence[int], little: bool) -> int | float:  # noqa: FBT001 - as in the profile
     """Return the number in a field's words without scaling, for display, never for billing."""
     words = _words(field, registers)
     if little:

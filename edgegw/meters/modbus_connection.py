@@ -220,7 +220,7 @@ class ModbusConnection:
         timer = loop.call_later(self.timeout_s, _expire, answer)
         try:
             frame = transaction.framer.encode(request, unit_id, tid)
-            transaction.transport.write(frame)  # type: ignore[attr-defined]  # of TCP it is a WriteTransport
+            transaction.transport.write(frame)  # type: ignore[attr-defined]  # a TCP transport is a WriteTransport
             return await answer
         finally:
             timer.cancel()
@@ -235,13 +235,13 @@ class ModbusConnection:
         where = f"unit {unit_id} at {self._place}, register {block.start:#06x}"
         return ReadError(reason, code="EGW-2005", detail=f"{where}: {what}")
 
-    def _packet_passed(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - pymodbus calls it so
+    def _packet_passed(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - pymodbus's signature
         """Keep the last received bytes, which show the responding unit."""
         if not sending:
             self._heard = data
         return data
 
-    def _connection_changed(self, connected: bool) -> None:  # noqa: FBT001 - pymodbus calls it so
+    def _connection_changed(self, connected: bool) -> None:  # noqa: FBT001 - pymodbus's signature
         """Fail the pending request at once when the peer disconnects."""
         if connected or not self._asking or self._client is None:
             return
@@ -258,7 +258,7 @@ def _expire(answer: asyncio.Future[ModbusPDU]) -> None:
 def foreign_unit(heard: int, unit_id: int) -> ReadError:
     """Return the error for a response with another unit id, which is discarded."""
     return ReadError(
-        "foreign_unit", code="EGW-2008", detail=f"unit {heard} answered, unit {unit_id} was asked; discarded"
+        "foreign_unit", code="EGW-2008", detail=f"unit {heard} answered instead of unit {unit_id}; discarded"
     )
 
 
@@ -267,12 +267,12 @@ def _checked(answer: ModbusPDU, unit_id: int, block: Block) -> Sequence[int] | N
     if answer.dev_id != unit_id:
         raise foreign_unit(answer.dev_id, unit_id)
     if answer.function_code & 0x7F != block.fc:
-        told = f"function {answer.function_code & 0x7F} answered, {block.fc} was asked"
-        raise ReadError("foreign_answer", code="EGW-2009", detail=told)
+        detail = f"function {answer.function_code & 0x7F} answered instead of function {block.fc}"
+        raise ReadError("foreign_answer", code="EGW-2009", detail=detail)
     if answer.isError():
         return None
     registers = answer.registers
     if len(registers) != block.count:
-        told = f"{len(registers)} registers came from {block.start:#06x}, {block.count} were asked"
-        raise ReadError("wrong_count", code="EGW-2009", detail=told)
+        detail = f"{len(registers)} registers received from {block.start:#06x}, {block.count} requested"
+        raise ReadError("wrong_count", code="EGW-2009", detail=detail)
     return registers

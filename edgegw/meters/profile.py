@@ -149,7 +149,7 @@ class _Reader:
         import_, export, power = values["import"], values["export"], values.get("power")
         if import_["block"] != export["block"]:
             self._fault(
-                "values", "import and export must stand in one block: two requests can tear or swap them"
+                "values", "import and export must be in one block: two requests can tear or swap them"
             )
         if any(import_.get(key) != export.get(key) for key in ("type", "num", "den", "lsb_mwh", "plus_type")):
             self._fault("values", "import and export must have the same type and scale")
@@ -157,7 +157,7 @@ class _Reader:
         self._one_of("sign", raw["sign"], ("import+", "export+"))
         self._one_of("confidence", raw["confidence"], ("A", "B", "C"))
         if not raw["sources"]:
-            self._fault("sources", "a map without a source is a guess")
+            self._fault("sources", "a register map needs a source")
         for transport in raw["transports"]:
             self._one_of("transports", transport, TRANSPORTS)
         energy_block = blocks[import_["block"]]
@@ -180,7 +180,7 @@ class _Reader:
 
     def _one_of(self, key: str, value: object, allowed: object) -> None:
         if value not in allowed:  # type: ignore[operator]  # tuples and sets only
-            self._fault(key, f"{value!r} is none of {allowed}")
+            self._fault(key, f"{value!r} is not one of {allowed}")
 
     def _block(self, key: str, raw: Mapping[str, Any]) -> Block:
         block = Block(fc=raw["fc"], start=self.base + raw["start"], count=raw["count"])

@@ -83,7 +83,7 @@ async def run(options: Options) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Private key of the server certificate.",
 )
-def main(  # noqa: PLR0913 - one parameter an option
+def main(  # noqa: PLR0913 - one parameter per option
     *,
     data: Path,
     listen: str,

@@ -87,7 +87,7 @@ class Store(Reader):
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
         elif version != _SCHEMA_VERSION:
             self._db.close()
-            raise StoreError(f"{path}: schema version {version}, this program knows {_SCHEMA_VERSION}")
+            raise StoreError(f"{path}: schema version {version}, this program supports {_SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the file."""

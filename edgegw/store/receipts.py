@@ -87,7 +87,7 @@ def _facts(
     """Yield the facts of a kind that meet an SQL condition, within a range of seq, lazily."""
     first, last = span
     order = "DESC" if newest_first else "ASC"
-    text = f"SELECT seq, body FROM facts WHERE kind = ? AND seq >= ? AND seq <= ? AND {condition} ORDER BY seq {order}"  # noqa: S608 - our own words
+    text = f"SELECT seq, body FROM facts WHERE kind = ? AND seq >= ? AND seq <= ? AND {condition} ORDER BY seq {order}"  # noqa: S608 - constant SQL text
     most = 2**62 if last is None else last
     for seq, body in db.execute(text, (kind, first, most, *values)):
         yield _Fact(seq=seq, body=json.loads(body))

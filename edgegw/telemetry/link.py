@@ -110,7 +110,7 @@ class Link:
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own gap
+        limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # not annotated in paho
         limits.MaximumPacketSize = PACKET_BYTES_MAX
         client.connect_async(
             broker.host, broker.port, keepalive=broker.keepalive_s, clean_start=True, properties=limits
@@ -119,7 +119,7 @@ class Link:
 
     def publish(self, message: Message) -> int:
         """Queue a message and return its number, which `Acknowledged` repeats, also after a reconnect."""
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own gap
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # not annotated in paho
         if message.expiry_s is not None:
             properties.MessageExpiryInterval = message.expiry_s
         if message.schema:

@@ -42,24 +42,24 @@ def parse_price(payload: bytes, now_ns: int) -> GridPrice | str:
     except RecursionError:
         return "nested too deep"
     except ValueError:
-        return "no JSON, or a key appears twice"
+        return "not JSON, or a key appears twice"
     if not isinstance(body, dict) or set(body) != _KEYS:
-        return f"want an object with {', '.join(sorted(_KEYS))} and nothing else"
+        return f"expected an object with {', '.join(sorted(_KEYS))} and nothing else"
     if not all(isinstance(value, str) for value in body.values()):
-        return "every value must be a text"
+        return "every value must be a string"
     return _judged(body, now_ns)
 
 
 def _judged(body: dict[str, str], now_ns: int) -> GridPrice | str:
     if not _PRICE.fullmatch(body["price"]):
-        return "price: want a decimal such as 123.45"
+        return "price: expected a decimal such as 123.45"
     if not _UNIT.fullmatch(body["unit"]):
-        return "unit: want a currency per kWh such as KRW/kWh"
+        return "unit: expected a currency per kWh such as KRW/kWh"
     start, end = _instant(body["valid_from"]), _instant(body["valid_to"])
     if start is None or end is None:
-        return "valid_from, valid_to: want ISO 8601 with an offset from UTC"
+        return "valid_from, valid_to: expected ISO 8601 with an offset from UTC"
     if not timedelta(0) < end - start <= LONGEST:
-        return f"valid_to: want an instant after valid_from, at most {LONGEST.days} days"
+        return f"valid_to: expected a time after valid_from, at most {LONGEST.days} days"
     if _nanoseconds(end) <= now_ns:
         return "expired"
     return GridPrice(

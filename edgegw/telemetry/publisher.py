@@ -113,7 +113,7 @@ class Publisher:
         finally:
             await self._leave()
 
-    # --- what there is to say -----------------------------------------------------------------------------------------
+    # --- outgoing messages --------------------------------------------------------------------------------------------
 
     def _look(self, station: Station, *, everything: bool) -> None:
         if self._settings.discovery_prefix and self._evses != tuple(station.evses):
@@ -251,7 +251,7 @@ class Publisher:
             self._wake.clear()
             await self._wake.wait()
 
-    # --- what comes in ------------------------------------------------------------------------------------------------
+    # --- incoming messages --------------------------------------------------------------------------------------------
 
     def _judge_arrivals(self) -> None:
         arrived, self._arrived = self._arrived, {}

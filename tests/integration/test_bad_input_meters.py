@@ -187,7 +187,7 @@ ROWS = {
         profile="abb-b23",
         twist=in_another_name,
         said=[("meter.read_failed", "EGW-2008")],
-        detail="unit 9 answered, unit 1 was asked; discarded",
+        detail="unit 9 answered instead of unit 1; discarded",
         answered=False,
     ),
 }

@@ -224,9 +224,9 @@ def exception(code: int) -> Callable[[bytes, bytes], bytes]:
         (exception(0x55), "exception 85 (not in the standard)"),
         (
             other_unit,
-            "EGW-2008 another unit id answers: meter M-1: unit 7 answered, unit 1 was asked; discarded",
+            "EGW-2008 another unit id answers: meter M-1: unit 7 answered instead of unit 1; discarded",
         ),
-        (too_long, "EGW-2009 the response does not match the request: meter M-1: 9 registers came"),
+        (too_long, "EGW-2009 the response does not match the request: meter M-1: 9 registers received"),
         (silent, "EGW-2005 the meter does not answer: meter M-1: unit 1 at 127.0.0.1:"),
         (hang_up, "hung up"),
     ],

@@ -103,7 +103,7 @@ def test_a_second_start_does_nothing_twice(running: Network, stand_ins: Path) ->
     assert [line for line in calls(stand_ins) if line != "peer version"] == said
     with pytest.raises(DevnetError, match="contains a network already"):
         make(definition(), running.layout.folder, Programs(stand_ins))
-    with pytest.raises(DevnetError, match="orderer0 runs already"):
+    with pytest.raises(DevnetError, match="orderer0 is already running"):
         running.start_node(Programs(stand_ins), running.layout.orderers[0])
 
 
@@ -236,7 +236,7 @@ def test_a_wait_has_an_end(running: Network) -> None:
 def test_older_programs_are_refused(running: Network, tmp_path: Path) -> None:
     """A network that newer programs made is not started by older ones, which could not read its ledger."""
     older = Programs(write_stand_ins(tmp_path / "bin", version="2.5.16"))
-    with pytest.raises(DevnetError, match=r"made by Fabric 3\.1, .* has 2\.5"):
+    with pytest.raises(DevnetError, match=r"created by Fabric 3\.1, .* has 2\.5"):
         running.start(older)
 
 

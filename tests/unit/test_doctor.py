@@ -130,7 +130,7 @@ def test_a_complete_configuration_passes(place: Path) -> None:
             "EVUserMSP/gateway1",
         ),
         (lambda root: (root / "trust.json").unlink(), "trust", "No such file"),
-        (lambda root: (root / "trust.json").write_text("no"), "trust", "want a JSON object"),
+        (lambda root: (root / "trust.json").write_text("no"), "trust", "expected a JSON object"),
     ],
 )
 def test_what_the_daemon_would_refuse_is_exit_status_78(

@@ -196,7 +196,7 @@ async def test_a_ledger_that_cannot_be_asked_is_a_fault(peer: Peer, fault: Excep
         view.trade(MARKET),
         view.check(MARKET),
     ):
-        with pytest.raises(RepresentativeError, match="cannot be asked"):
+        with pytest.raises(RepresentativeError, match="cannot be queried"):
             await ask
     assert view._asked == {}
     peer.fault = None

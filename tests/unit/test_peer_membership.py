@@ -83,7 +83,7 @@ def test_what_is_no_identity_is_a_fault_of_the_configuration(tmp_path: Path) -> 
         load_signer(folder)
     for text in ("hello", "[]", '{"M": 1}', '{"M": "x"}'):
         trust.write_text(text)
-        with pytest.raises(ConfigError, match=r"trust\.json: want a JSON object"):
+        with pytest.raises(ConfigError, match=r"trust\.json: expected a JSON object"):
             load_trust(trust)
     trust.unlink()
     with pytest.raises(ConfigError, match=r"trust\.json: No such file"):

@@ -94,7 +94,7 @@ async def test_a_retail_price_is_the_ceiling(day: Run, tmp_path: Path) -> None:
     run = day.copy()
     run.forge(f"trade~{RETAIL}", lambda records: records[f"trade~{RETAIL}"].update(price="1", amount="1"))
     (fault,) = (await proven(run, tmp_path, f"trade~{RETAIL}"))["faults"]
-    assert fault == f"trade~{RETAIL}: price does not hold: 1 stands there, not 98300"
+    assert fault == f"trade~{RETAIL}: price does not hold: recorded 1, computed 98300"
 
 
 def mapped(change: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
@@ -198,7 +198,7 @@ async def test_another_block_under_its_number_is_found(day: Run, tmp_path: Path)
     assert [fault.partition(":")[0] for fault in shown["faults"]] == [
         "block_hash does not hold",
         "validation_codes does not hold",
-        "block 2 has another number of validation codes",
+        "block 2 has a wrong number of validation codes",
     ]
     assert shown["faults"][0].endswith("it is block 2")
 
