@@ -53,7 +53,7 @@ def test_effects_are_commands_or_the_gateways_own() -> None:
 
 def test_the_simulator_has_every_fault_of_a_scenario() -> None:
     """A fault that a scenario may name has a function that makes it happen."""
-    assert faults.STRIKES.keys() == set(FAULT_KINDS)
+    assert faults.INJECTORS.keys() == set(FAULT_KINDS)
 
 
 @pytest.mark.parametrize("path", CODE, ids=name_of)
