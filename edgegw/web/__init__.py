@@ -1,11 +1,10 @@
-"""The pages that a station or a representative serves to people: drivers, producers, industrial members, operators.
+"""The web pages that a station or a representative serves: to drivers, producers, industrial members and operators.
 
-The map: `site` what pages know of the rest (ports and settings) · `texts` words in Korean and English · `assets` files that
-never change · `pages` templates and answers · `visitors` who is asking (cookies, login, language) · `forms` what was filled
-in · `guard` what comes in at all, and the headers of what goes out · `pulse` live updates · `application` areas become one
-application · `server` the application is served · `connections` how many it holds · `shown` quantities as one
-visitor reads them. Each area is a folder of its own: its `routes` and its templates.
-Pure, values in and text out: `formats` writes and reads what people see, `charts` draws prices, plans and the map of
-stations, `geography` knows where things lie.
-Decides nothing about energy or money: forms become events and questions to the office.
+The map: `site` ports and settings of one web server · `application` builds one ASGI application from areas · `server` runs
+it (uvicorn) · `guard` checks requests and sets security headers · `visitor_login` cookies, login and language · `forms`
+form parsing and form tokens · `pages` templates and responses · `catalogues` gettext, Korean and English · `assets` static
+files · `live_updates` server-sent events · `formatting` quantities for one visitor · `csv_export` CSV files.
+Pure: `formats` formats and parses quantities · `geography` distances and geohashes · `charts/` SVG of prices, plans and maps.
+Areas, each with its `routes` and its templates: `driver/`, `operator/`, `market/`.
+Decides nothing about energy or money: a form becomes an event for the core or a call of the representative.
 """

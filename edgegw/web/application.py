@@ -1,7 +1,7 @@
-"""Areas become one application: routes, the pages of refusals, and the guard around all of it.
+"""Build one ASGI application from areas: their routes, the pages of refusals, and the guard around them.
 
-Decides which area stands where. An area is a module with `routes(pages) -> Sequence[Route]`; each handler takes the request
-(`action` also the form) and gives an answer. Never asks office or ledger itself.
+An area is a function from `Pages` to routes; each handler takes the request (`action` also the form) and returns a response.
+Decides which error page an exception gets.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -32,12 +32,12 @@ _CODES = {404: "EGW-3004", 405: "EGW-3008"}
 
 
 def page(path: str, handler: Handler) -> Route:
-    """A page that is looked at: nothing changes."""
+    """Return the route of a page (GET); its handler changes nothing."""
     return Route(path, handler, methods=["GET"])
 
 
 def action(pages: Pages, path: str, handler: FormHandler) -> Route:
-    """A form that is sent: its token is checked before `handler` sees it."""
+    """Return the route of a form (POST); the form token is checked before `handler` runs."""
 
     async def checked(request: Request) -> Response:
         return await handler(request, await read_form(request, pages.site))
@@ -46,7 +46,7 @@ def action(pages: Pages, path: str, handler: FormHandler) -> Route:
 
 
 def for_members(pages: Pages, handler: Handler) -> Handler:
-    """A page for who has logged in; others are asked to, and come back."""
+    """Wrap a handler for logged-in members; others are redirected to the login, which leads back."""
 
     async def known(request: Request) -> Response:
         visitor = await visitor_of(request, pages.site)
@@ -58,7 +58,7 @@ def for_members(pages: Pages, handler: Handler) -> Handler:
 
 
 def action_for_members(pages: Pages, path: str, handler: FormHandler) -> Route:
-    """A form for who has logged in."""
+    """Return the route of a form for logged-in members; others are redirected to the login."""
 
     async def known(request: Request, form: Form) -> Response:
         visitor = await visitor_of(request, pages.site)
@@ -72,7 +72,7 @@ def action_for_members(pages: Pages, path: str, handler: FormHandler) -> Route:
 def application(
     site: Site, areas: Mapping[str, Area], *, instead: Mapping[str, str] = MappingProxyType({})
 ) -> ASGIApp:
-    """The whole application of a site, with these areas by name; `instead`: templates that others take the place of."""
+    """Return the application of a site with these areas by name; `instead` substitutes templates (`Pages`)."""
     pages = Pages(site, instead=instead)
 
     def refused(request: Request, status: int, code: str) -> Response:
@@ -102,7 +102,7 @@ def application(
 
 
 def _refusals(refused: Callable[[Request, int, str], Response]) -> dict[Any, Callable[..., Any]]:
-    """The page of each fault that a handler may raise; any other is raised again after its page, for the guard to tell of."""
+    """Map exceptions of handlers to error pages; Starlette raises an unlisted one again, and the guard logs it."""
 
     async def http_fault(request: Request, fault: Exception) -> Response:
         assert isinstance(fault, HTTPException)

@@ -1,7 +1,6 @@
-"""Files that never change under their address: style sheets, scripts, pictures; compressed once, at the start.
+"""Static files: style sheets, scripts and pictures, read and compressed once at start.
 
-Decides addresses (`/static/<hash>/<name>`) and caching. Nothing outside the folder can be named: only what was read at the
-start is there.
+Decides addresses (`/static/<hash>/<name>`) and caching. Never reads a path from a request: only files read at start exist.
 """
 
 import gzip
@@ -27,7 +26,7 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """One file, plain and compressed."""
+    """One file, plain and gzip-compressed (`packed`)."""
 
     address: str
     content_type: str
@@ -36,7 +35,7 @@ class Asset:
 
 
 def read(folder: Path = FOLDER) -> Mapping[str, Asset]:
-    """All files by their name below the folder."""
+    """Read the static files below `folder`, by relative name."""
     found = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix not in TYPES:
@@ -54,7 +53,7 @@ def read(folder: Path = FOLDER) -> Mapping[str, Asset]:
 
 
 def serve(assets: Mapping[str, Asset], request: Request) -> Response | None:
-    """The file at the request's address, or None."""
+    """Return the file that the request names, or None; only an address with the current hash is cached for ever."""
     asset = assets.get(request.path_params["name"])
     if asset is None:
         return None

@@ -1,7 +1,7 @@
-"""Words in two languages: gettext catalogues, one domain for each area, and which language a visitor gets.
+"""Load gettext catalogues, one domain for each area, and choose the language of a visitor.
 
-Decides the language; never formats numbers (`formats`). English is what stands in the source, so that its catalogues hold
-only what differs. Compiled catalogues are committed beside their sources; a test compiles them again.
+Decides the language; never formats numbers (`formats`). Message ids are English, so the English catalogues hold only what
+differs. Compiled catalogues are committed beside their sources; a test compares them.
 """
 
 import gettext
@@ -18,7 +18,7 @@ DEFAULT: Language = "ko"
 
 @cache
 def catalogue(language: Language) -> gettext.NullTranslations:
-    """All domains of a language as one catalogue; what none of them knows stays English."""
+    """Return all domains of a language as one catalogue; a text that is in none stays English."""
     whole = gettext.NullTranslations()
     for file in sorted((LOCALES / language / "LC_MESSAGES").glob("*.mo")):
         with file.open("rb") as source:
@@ -29,7 +29,7 @@ def catalogue(language: Language) -> gettext.NullTranslations:
 
 
 def chosen(wishes: Iterable[str | None], accepted: str) -> Language:
-    """The first wish that is a language of ours, else the browser's own (Accept-Language), else Korean."""
+    """Return the first supported language of `wishes`, else the best of Accept-Language, else Korean."""
     for wish in wishes:
         for language in LANGUAGES:
             if wish == language:
@@ -39,7 +39,7 @@ def chosen(wishes: Iterable[str | None], accepted: str) -> Language:
 
 
 def _weighed(accepted: str) -> Iterable[tuple[int, int, Language]]:
-    """Languages of ours in an Accept-Language header, by weight in thousandths and place."""
+    """Yield (weight in thousandths, negated position, language) of each supported language in Accept-Language."""
     for place, part in enumerate(accepted[:256].split(",")):
         tag, _, weight = part.partition(";")
         for language in LANGUAGES:
@@ -48,7 +48,7 @@ def _weighed(accepted: str) -> Iterable[tuple[int, int, Language]]:
 
 
 def _thousandths(weight: str) -> int:
-    """The weight `q=0.8` as 800; what cannot be read is the least there is."""
+    """Return the weight `q=0.8` as 800; 0 if it cannot be read."""
     name, _, text = weight.strip().partition("=")
     if not name:
         return 1000

@@ -1,7 +1,7 @@
-"""Receipts and histories as CSV that a spreadsheet opens rightly and runs nothing of.
+"""Receipts and histories as CSV, safe to open in a spreadsheet.
 
-Decides columns, the form of values and how a cell is made harmless: one that a program would take for a formula begins
-with an apostrophe, numbers excepted. UTF-8 with a byte order mark (Excel takes it for another code page without), CRLF.
+Decides columns, formats of values, and escaping: a cell that a spreadsheet would read as a formula gets an apostrophe in
+front; numbers do not. UTF-8 with a byte order mark (Excel assumes another code page without it), lines end in CRLF.
 Source: RFC 4180; OWASP "CSV Injection" (= + - @, tab, carriage return).
 """
 
@@ -29,12 +29,12 @@ HISTORY_COLUMNS = ("at_utc", "type", "id", "tokens", "energy_wh", "tx_id")
 
 
 def receipt_csv(receipt: Receipt) -> bytes:
-    """One row a line of the receipt."""
+    """Return a receipt as CSV, one row for each line."""
     return csv_of(RECEIPT_COLUMNS, (_line(receipt, line) for line in receipt.lines))
 
 
 def history_csv(entries: Iterable[Entry]) -> bytes:
-    """One row an entry of a member's history."""
+    """Return a member's history as CSV, one row for each entry."""
     return csv_of(
         HISTORY_COLUMNS,
         (
@@ -52,7 +52,7 @@ def history_csv(entries: Iterable[Entry]) -> bytes:
 
 
 def csv_of(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
-    """A table with its header. None is an empty cell; half characters, which no file can hold, become question marks."""
+    """Return a table with its header as CSV. None is an empty cell; lone surrogates become question marks."""
     text = io.StringIO(newline="")
     text.write(BOM)
     writer = csv.writer(text, lineterminator="\r\n")
@@ -62,9 +62,9 @@ def csv_of(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 
 
 def harmless_cell(cell: Cell) -> str:
-    """The cell's text; what a spreadsheet would run is preceded by an apostrophe. Signed numbers stay numbers."""
+    """Return the text of a cell; a formula gets an apostrophe in front, a signed number stays a number."""
     text = "" if cell is None else str(cell)
-    # A NUL ends a cell in some readers, and what follows it would begin one.
+    # Some readers end a cell at NUL and begin another with what follows.
     text = text.replace("\0", "")
     if text.lstrip(" \u00a0\u3000").startswith(_DANGEROUS) and not _NUMBER.fullmatch(text):
         return f"'{text}"
@@ -94,7 +94,7 @@ def _line(receipt: Receipt, line: ReceiptLine) -> Sequence[Cell]:
 
 
 def _tokens(amount_mtok: int) -> str:
-    """Tokens with their three places, and a sign where it is negative."""
+    """Format tokens with three decimals, and a sign if negative."""
     whole, milli = divmod(abs(amount_mtok), 1000)
     return f"{'-' if amount_mtok < 0 else ''}{whole}.{milli:03d}"
 

@@ -1,9 +1,8 @@
-"""Numbers, money and times as people read and type them, in Korean and English.
+"""Format and parse numbers, money and times for people, in Korean and English.
 
-Decides digits, separators, units and words of quantities; never what is shown, and never a float: every quantity is an
-integer of its unit. Rounding is half away from zero and only where a caller asks for fewer places than there are. What
-is typed is read strictly, as ASCII digits and one point, so that no entry can mean two quantities; a wrong one is a
-value (`Flaw`) that the page translates.
+Decides digits, separators, units and words of quantities; never uses a float: every quantity is an integer of its unit.
+Rounds half away from zero, and only where the caller asks for fewer decimals than the value has. Parses strictly, ASCII
+digits and one decimal point, so that no entry is ambiguous; a wrong entry is a value (`Flaw`) that the page translates.
 """
 
 import re
@@ -30,7 +29,7 @@ _UNITS: dict[Language, tuple[str, str, str, str]] = {
 
 
 def decimal(value: int, *, scale: int, places: int | None = None) -> str:
-    """`value / 10**scale` with thousands separators; `places` digits, or as many as are needed to be exact."""
+    """Format `value / 10**scale` with thousands separators and `places` decimals; None: as many as it needs to be exact."""
     shown = scale if places is None else places
     if shown < scale:
         unit: int = 10 ** (scale - shown)
@@ -56,7 +55,7 @@ def kilowatts(power_w: int, *, places: int | None = 1) -> str:
 
 
 def tokens(amount_mtok: int, language: Language, *, places: int | None = None) -> str:
-    """58,600 mtok is "58.6 tokens", to the last milli-token unless fewer places are asked for."""
+    """58,600 mtok is "58.6 tokens"; exact unless `places` is given."""
     shown = decimal(amount_mtok, scale=3, places=places)
     if language == "ko":
         return f"{shown} 토큰"
@@ -79,14 +78,14 @@ def percent(share_bp: int) -> str:
 
 
 def distance(distance_m: int) -> str:
-    """Metres below one kilometre, then kilometres: one decimal below ten of them."""
+    """Metres below 1 km, then kilometres, with one decimal below 10 km."""
     if distance_m < KILOMETRE_M:
         return f"{distance_m} m"
     return f"{decimal(distance_m, scale=3, places=1 if distance_m < 9950 else 0)} km"
 
 
 def local(at_ns: int, zone: tzinfo) -> datetime:
-    """The wall clock of `zone` at a UTC instant."""
+    """Return the local time in `zone` of a UTC instant."""
     return (_EPOCH + timedelta(microseconds=at_ns // 1000)).astimezone(zone)
 
 
@@ -116,7 +115,7 @@ def date_time(at_ns: int, zone: tzinfo, language: Language) -> str:
 
 
 def moment(at_ns: int, *, now_ns: int, zone: tzinfo, language: Language) -> str:
-    """The time of day; with today's neighbour in words, or the date, where it is not today."""
+    """The time of day, with "yesterday", "tomorrow" or the date in front if it is not today."""
     days = (local(at_ns, zone).date() - local(now_ns, zone).date()).days
     words = {"ko": {-1: "어제 ", 0: "", 1: "내일 "}, "en": {-1: "yesterday ", 0: "", 1: "tomorrow "}}[
         language
@@ -130,7 +129,7 @@ def machine_time(at_ns: int, zone: tzinfo) -> str:
 
 
 def duration(length_s: int, language: Language) -> str:
-    """The two largest units, rounded down: "1 h 20 min", "1시간 20분"; below a minute seconds."""
+    """A length in its two largest units, rounded down: "1 h 20 min", "1시간 20분"; below a minute in seconds."""
     length_s = max(0, length_s)
     units = _UNITS[language]
     if length_s < MINUTE_S:
@@ -143,7 +142,7 @@ def duration(length_s: int, language: Language) -> str:
 
 
 def relative(length_s: int, language: Language) -> str:
-    """From now, "in 12 min" or "12분 후"; negative is the past, "12 min ago" or "12분 전"."""
+    """A length from now: "in 12 min", "12분 후"; negative is the past: "12 min ago", "12분 전"."""
     words = duration(abs(length_s), language)
     if language == "ko":
         return f"{words} {'전' if length_s < 0 else '후'}"
@@ -151,7 +150,7 @@ def relative(length_s: int, language: Language) -> str:
 
 
 class FlawCode(StrEnum):
-    """What is wrong with something typed; the page says it in its language, with the flaw's limits."""
+    """What is wrong with an entry; the page words it in its language, with the limits of the `Flaw`."""
 
     EMPTY = "empty"
     NOT_A_NUMBER = "not_a_number"
@@ -166,7 +165,7 @@ class FlawCode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Smallest and largest value that a field takes, in the unit of its result."""
+    """Smallest and largest value of a field, in the unit of its result."""
 
     minimum: int
     maximum: int
@@ -174,7 +173,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flaw:
-    """Why an entry was not taken; `places` is how many decimals the field takes, `limits` are None for a time."""
+    """Why an entry is not accepted; `places` is the number of decimals of the field, `limits` is None for a time."""
 
     code: FlawCode
     limits: Limits | None = None
@@ -211,9 +210,9 @@ def parse_price(text: str, limits: Limits = PRICE_MTOK_PER_KWH) -> int | Flaw:
 
 
 def parse_time(text: str, *, now_ns: int, zone: tzinfo) -> int | Flaw:
-    """UTC nanoseconds of the next instant after `now_ns` at which the clocks of `zone` show an entry such as "07:30".
+    """UTC nanoseconds of the next instant after `now_ns` at which the local time in `zone` is an entry such as "07:30".
 
-    A day whose clocks skip that time is passed over; one that shows it twice counts twice.
+    A day on which the clock skips that time is passed over; where the clock shows it twice, both instants count.
     """
     bare = text.strip()
     if not bare:

@@ -1,6 +1,6 @@
-"""Quantities as one visitor reads them: `formats` with the visitor's language and the site's time zone filled in.
+"""Format quantities for one visitor: `formats` with the visitor's language and the site's time zone.
 
-Decides nothing; templates are given one of it as `show`. Tables that are kept are files, in no language.
+Decides nothing; templates get a `Shown` as `show`. CSV files do not use it: they are the same in every language.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from edgegw.web.visitor_login import Visitor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """Quantities in words."""
+    """Formats quantities in one language and time zone; each docstring shows an English example."""
 
     language: Language
     zone: tzinfo
@@ -44,7 +44,7 @@ class Shown:
         return formats.kwh(energy_wh, places=3)
 
     def thousandths(self, value: int) -> str:
-        """1,234.567: where the unit stands at the head of a table."""
+        """1,234.567: for a table with the unit in its head."""
         return formats.decimal(value, scale=3, places=3)
 
     def signed_kwh(self, energy_wh: int) -> str:
@@ -68,34 +68,34 @@ class Shown:
         return formats.clock(at_ns, self.zone)
 
     def quarter(self, interval: int) -> str:
-        """The quarter hour that begins at a UTC second: 06:00-06:15."""
+        """06:00-06:15: the quarter hour that begins at this UTC second."""
         return formats.span(interval * SECOND_NS, (interval + 900) * SECOND_NS, self.zone)
 
     def machine(self, at_ns: int) -> str:
-        """ISO 8601, for programs."""
+        """ISO 8601, for the `datetime` attribute."""
         return formats.machine_time(at_ns, self.zone)
 
 
 def shown_to(request: Request, site: Site) -> Shown:
-    """How the visitor reads who was looked up already."""
+    """Return the formatter of the visitor; the visitor is looked up already."""
     return Shown(language=visitor(request).language, zone=site.settings.time_zone)
 
 
 def visitor(request: Request) -> Visitor:
-    """The visitor, who was looked up already."""
+    """Return the visitor of a request; the visitor is looked up already."""
     known: Visitor = request.state.visitor
     return known
 
 
 def member(request: Request) -> Profile:
-    """Who has logged in; only for handlers that are asked by members alone."""
+    """Return the member of a request; only for handlers behind `application.for_members`."""
     profile = visitor(request).profile
     assert profile is not None
     return profile
 
 
 def csv_file(name: str, content: bytes) -> Response:
-    """A table that the browser keeps as `name`.csv."""
+    """Return a CSV download named `name`.csv."""
     return Response(
         content,
         media_type="text/csv; charset=utf-8",

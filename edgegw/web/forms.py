@@ -1,7 +1,7 @@
-"""What was filled in: a form's fields as texts, after its token was checked; and faults that stand next to their fields.
+"""Parse forms: check the form token, return fields as text; and keep an error message for each field.
 
-Decides the form of what came; what a field may hold is decided by `formats` and the pages. Only
-application/x-www-form-urlencoded is read, and the guard has bounded its size.
+Decides what is a valid form; values of fields are validated by `formats` and the pages. Reads only
+application/x-www-form-urlencoded; the guard limits its size.
 """
 
 import hmac
@@ -19,27 +19,27 @@ TOKEN = "form_token"  # noqa: S105 - a field's name
 
 
 class ForeignFormError(Exception):
-    """The form did not come from a page of ours for this visitor."""
+    """The form was not made by this server for this visitor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """Fields by name, as typed in, and what is wrong with them by name (a text in the visitor's language)."""
+    """Fields by name as typed, and error messages by field, in the visitor's language."""
 
     values: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, name: str, length_max: int = 200) -> str:
-        """A field without surrounding space, cut to a length; "" where it was not sent."""
+        """Return a field, stripped and cut to `length_max`; "" if it is missing."""
         return self.values.get(name, "").strip()[:length_max]
 
     def faulty(self, **faults: str) -> "Form":
-        """The same form with faults beside its fields."""
+        """Return a copy with these error messages added."""
         return Form(values=self.values, faults={**self.faults, **faults})
 
 
 async def read_form(request: Request, site: Site) -> Form:
-    """The form that was sent; raises ForeignFormError, OfficeError."""
+    """Read the form of a request; raises ForeignFormError, RepresentativeError."""
     visitor = await visitor_of(request, site)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
@@ -51,7 +51,7 @@ async def read_form(request: Request, site: Site) -> Form:
         )
     except ValueError as error:
         raise ForeignFormError from error
-    values = dict(reversed(pairs))  # the first of a name counts
+    values = dict(reversed(pairs))  # the first value of a repeated name wins
     if not hmac.compare_digest(values.pop(TOKEN, "").encode(), visitor.form_token.encode()):
         raise ForeignFormError
     return Form(values=values)

@@ -1,8 +1,7 @@
-"""Where places lie: distance, direction, walking time, geohash, and a flat picture of the neighbourhood.
+"""Distance, direction, walking time, geohash and a plane projection of places.
 
-Decides on a sphere of the Earth's mean radius (the error against the ellipsoid stays below 0.6 %). Knows no map, no road
-and no station. Sources: the haversine formula; geohash as its public definition has it (base 32 without a, i, l and o,
-the bits of longitude and latitude in turn, longitude first).
+Computes on a sphere of the Earth's mean radius (less than 0.6 % off the ellipsoid). Knows no map, road or station.
+Source: haversine formula; geohash (base 32 without a, i, l and o; bits of longitude and latitude alternate, longitude first).
 """
 
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ _POLE_DEG = 90.0
 
 
 class Direction(StrEnum):
-    """The eight winds, clockwise from north; the value is the key that a page translates."""
+    """The eight compass directions, clockwise from north; pages translate the value."""
 
     NORTH = "north"
     NORTH_EAST = "north_east"
@@ -32,7 +31,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeoPoint:
-    """A point on the Earth, WGS 84 degrees: north and east are positive."""
+    """A point in WGS 84 degrees; north and east are positive."""
 
     latitude_deg: float
     longitude_deg: float
@@ -44,7 +43,7 @@ class GeoPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What a geohash covers."""
+    """The rectangle that a geohash covers, in degrees."""
 
     south_deg: float
     west_deg: float
@@ -53,7 +52,7 @@ class Cell:
 
     @property
     def centre(self) -> GeoPoint:
-        """The point to draw."""
+        """The middle of the cell."""
         return GeoPoint(
             latitude_deg=(self.south_deg + self.north_deg) / 2,
             longitude_deg=(self.west_deg + self.east_deg) / 2,
@@ -61,22 +60,22 @@ class Cell:
 
 
 def distance_m(start: GeoPoint, end: GeoPoint) -> int:
-    """Great circle distance (haversine), whole metres."""
+    """Return the great-circle distance (haversine) in whole metres."""
     return round(EARTH_RADIUS_M * _angle_rad(start, end))
 
 
 def bearing_deg(start: GeoPoint, end: GeoPoint) -> float | None:
-    """Where to set out for, in degrees clockwise from north, 0 <= bearing < 360; None where the places are one."""
+    """Return the initial bearing in degrees clockwise from north, 0 <= bearing < 360; None below a distance of 1 m."""
     east, north = _towards(start, end)
     if hypot(east, north) * EARTH_RADIUS_M < 1:
         return None
-    return degrees(atan2(east, north)) % 360 % 360  # a hair west of north is 360 after the first
+    return degrees(atan2(east, north)) % 360 % 360  # a tiny negative angle is 360.0 after the first
 
 
 def direction(start: GeoPoint, end: GeoPoint) -> Direction | None:
-    """The nearest of the eight winds; None where the places are less than a metre apart.
+    """Return the nearest compass direction; None below a distance of 1 m.
 
-    From a pole every way leads away from it.
+    At a pole every direction is the one away from it.
     """
     if abs(start.latitude_deg) == _POLE_DEG:
         if distance_m(start, end) == 0:
@@ -87,22 +86,22 @@ def direction(start: GeoPoint, end: GeoPoint) -> Direction | None:
 
 
 def walking_min(distance_m: int) -> int:
-    """About how long a walk takes: straight line plus 30 % for streets, at 80 m a minute, rounded up."""
+    """Estimate the minutes of a walk: straight line plus 30 % for streets, at 80 m per minute, rounded up."""
     return -(-distance_m * DETOUR_PERCENT // (100 * WALK_M_PER_MIN))
 
 
 def plane_m(centre: GeoPoint, place: GeoPoint) -> tuple[float, float]:
-    """Metres east and north of `centre`, true in distance and direction from it (azimuthal equidistant)."""
+    """Project a place to metres (east, north) of `centre`: azimuthal equidistant projection."""
     away_m = EARTH_RADIUS_M * _angle_rad(centre, place)
     east, north = _towards(centre, place)
     length = hypot(east, north)
-    if length == 0:  # the same point, or the one opposite, to which every way leads
+    if length == 0:  # the same point or its antipode, which has no direction
         return 0.0, away_m
     return away_m * east / length, away_m * north / length
 
 
 def geohash_cell(geohash: str) -> Cell | None:
-    """The cell of a geohash of 1 to 12 characters; None for anything else."""
+    """Decode a geohash of 1 to 12 characters; None for any other text."""
     if not 1 <= len(geohash) <= GEOHASH_LENGTH_MAX or any(one not in _ALPHABET for one in geohash):
         return None
     bits = "".join(f"{_ALPHABET.index(one):05b}" for one in geohash)
@@ -112,7 +111,7 @@ def geohash_cell(geohash: str) -> Cell | None:
 
 
 def geohash_of(place: GeoPoint, length: int) -> str:
-    """The geohash of `length` characters whose cell holds the place."""
+    """Encode a place as a geohash of `length` characters."""
     assert 1 <= length <= GEOHASH_LENGTH_MAX
     count = 5 * length
     longitude = (place.longitude_deg + 180) % 360 - 180
@@ -131,10 +130,10 @@ def _angle_rad(start: GeoPoint, end: GeoPoint) -> float:
 
 
 def _towards(start: GeoPoint, end: GeoPoint) -> tuple[float, float]:
-    """East and north part of the way from `start` to `end`, as the sine of its angle has them."""
+    """Return the direction from `start` to `end` as (east, north), scaled by the sine of the angle between them."""
     latitude, other = radians(start.latitude_deg), radians(end.latitude_deg)
     along = radians(end.longitude_deg - start.longitude_deg)
-    # sin(other - latitude) keeps its digits where the places are near; the textbook's difference of products does not.
+    # sin(other - latitude) is accurate for near places; the textbook's difference of products loses its digits there.
     north = sin(other - latitude) + 2 * sin(latitude) * cos(other) * sin(along / 2) ** 2
     return sin(along) * cos(other), north
 

@@ -1,7 +1,8 @@
-"""The door of the web server: what comes in at all, and the headers of whatever goes out.
+"""ASGI middleware around all pages: refuses bad requests, sets security headers, contains failures of pages.
 
-Decides by host, origin, size and number of headers, before a page sees the request; never who somebody is (`visitors`).
-Nothing of a request is logged but its fault. Source: OWASP cross-site request forgery and DNS rebinding; Fetch (Origin).
+Decides by Host, Origin, method, body size and number of headers, before a page sees the request; never by login
+(`visitor_login`). Logs nothing of a request, only where a page failed.
+Source: OWASP, Cross-Site Request Forgery Prevention; DNS rebinding (Host check); WHATWG Fetch (Origin).
 """
 
 import sys
@@ -23,7 +24,7 @@ HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    # With no-referrer a browser would tell no Origin either, and a form could not be told from a stranger's.
+    # With no-referrer a browser sends "Origin: null", and the origin of a form could not be checked.
     "referrer-policy": "same-origin",
     "permissions-policy": "geolocation=(self), camera=(), microphone=(), payment=()",
     "cross-origin-opener-policy": "same-origin",
@@ -33,11 +34,11 @@ HEADERS = {
 Headers = Iterable[tuple[bytes, bytes]]
 
 Refuse = Callable[[Scope, int, str], ASGIApp]
-"""Makes the page of a refusal: status and code."""
+"""Returns the page of a refusal for a scope, HTTP status and error code."""
 
 
 class Guard:
-    """Around the whole application; `refuse` draws pages of refusals, `failed` is told of a page that failed."""
+    """Wraps the application; `refuse` makes the page of a refusal, `failed` gets class and line of a page's exception."""
 
     def __init__(
         self, inner: ASGIApp, settings: WebSettings, *, refuse: Refuse, failed: Callable[[str], None]
@@ -49,7 +50,7 @@ class Guard:
         self._failed = failed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let in, or refuse."""
+        """Pass an HTTP request to the application, or answer with a refusal."""
         if scope["type"] != "http":
             return
         outgoing = _Outgoing(send, is_secure=self._scheme == "https")
@@ -60,7 +61,7 @@ class Guard:
         bounded = _Bounded(receive)
         try:
             await self._inner(scope, bounded.receive, outgoing.send)
-        except Exception:  # noqa: BLE001 - a page that fails must cost its reader, never the station
+        except Exception:  # noqa: BLE001 - a page that fails must not end the daemon
             self._failed(_where())
             if not outgoing.has_begun:
                 await self._refuse(scope, 500, "EGW-3009")(scope, receive, outgoing.send)
@@ -90,11 +91,11 @@ class Guard:
 
 
 class TooLargeError(Exception):
-    """A body that went on after its limit."""
+    """A request body is larger than BODY_BYTES_MAX."""
 
 
 class _Bounded:
-    """A body of at most BODY_BYTES_MAX bytes."""
+    """Receives a body; raises TooLargeError beyond BODY_BYTES_MAX."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -109,7 +110,7 @@ class _Bounded:
 
 
 class _Outgoing:
-    """Answers with the headers that every answer has."""
+    """Sends responses with the headers that every response has."""
 
     def __init__(self, send: Send, *, is_secure: bool) -> None:
         self._send = send
@@ -133,7 +134,7 @@ class _Outgoing:
 
 
 def without_port(host: str) -> str:
-    """The name of a Host header; an IPv6 address keeps its brackets."""
+    """Return the host name of a Host header; an IPv6 address keeps its brackets."""
     if host.endswith("]"):
         return host
     name, colon, port = host.rpartition(":")
@@ -141,7 +142,7 @@ def without_port(host: str) -> str:
 
 
 def _where() -> str:
-    """What failed and where, without anything of the request."""
+    """Return class, file and line of the current exception, without its message, which may quote the request."""
     fault = sys.exception()
     assert fault is not None
     last = traceback.extract_tb(fault.__traceback__)[-1]

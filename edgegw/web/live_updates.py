@@ -1,7 +1,7 @@
-"""Live updates: what many phones look at is drawn once a second for all of them, and sent when it changed.
+"""Push live updates by server-sent events: each channel is drawn once a second and sent to its viewers when it changed.
 
-Decides when something is drawn and sent, never what: a channel has a function that draws. Server-sent events; a browser that
-lost its connection comes back by itself and is given the newest at once.
+Decides when a fragment is drawn and sent, never its content: a channel has a draw function. A browser that loses its
+connection reconnects by itself and gets the newest text at once.
 Source: WHATWG HTML, server-sent events.
 """
 
@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from starlette.responses import StreamingResponse
 
 EVERY_S = 1.0
-STILL_S = 15.0  # a comment after so long without news, so that a dead connection is noticed
+STILL_S = 15.0  # a comment after this time without a change, so that a dead connection is noticed
 STREAMS_MAX = 512
-STREAMS_OF_ONE = 128  # of one address: a lot's guests may share one behind their router
+STREAMS_OF_ONE = 128  # per address: drivers of a car park may share one behind a router
 AGAIN_MS = 2_000
 
 Draw = Callable[[], str]
 
 
 class TooManyStreamsError(Exception):
-    """As many streams as there may be are open, of all or of one address."""
+    """STREAMS_MAX streams are open, or STREAMS_OF_ONE of this address."""
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class _Channel:
 
 
 class LiveUpdates:
-    """All channels of one server; `run` is its clock."""
+    """All channels of one server; `run` calls `beat` once a second."""
 
     def __init__(self) -> None:
         self._channels: dict[Hashable, _Channel] = {}
@@ -42,7 +42,7 @@ class LiveUpdates:
         self._is_over = False
 
     async def run(self) -> None:
-        """Draw what somebody looks at, once a second, until cancelled; then every stream ends."""
+        """Draw the open channels once a second until cancelled; then end every stream."""
         try:
             while True:
                 await asyncio.sleep(EVERY_S)
@@ -53,7 +53,7 @@ class LiveUpdates:
                 channel.changed.set()
 
     def beat(self) -> None:
-        """Draw every channel; wake who looks at one that changed."""
+        """Draw every channel, and wake the viewers of those that changed."""
         for channel in list(self._channels.values()):
             text = channel.draw()
             if text != channel.text:
@@ -63,13 +63,17 @@ class LiveUpdates:
 
     @property
     def viewers(self) -> int:
-        """How many streams are open."""
+        """Number of open streams."""
         return sum(channel.viewers for channel in self._channels.values())
 
     def stream(
         self, key: Hashable, draw: Draw, *, event: str = "message", source: str = ""
     ) -> StreamingResponse:
-        """A stream, for an address, of what `draw` gives for everybody with this key; raises CrowdedError."""
+        """Return an event stream of a channel; raises TooManyStreamsError.
+
+        `key` identifies the channel: all viewers with an equal key share one drawing by the `draw` of the first. `event` is
+        the event name, `source` the client address, by which streams are counted.
+        """
         if self.viewers >= STREAMS_MAX or self._sources[source] >= STREAMS_OF_ONE:
             raise TooManyStreamsError
         return StreamingResponse(

@@ -1,6 +1,7 @@
-"""Templates become answers: one environment a language, everything escaped, a name that is missing is a fault.
+"""Render templates: one Jinja environment for each language, autoescape on, an undefined name raises.
 
-Decides how a page is rendered and what each one is given (visitor, site, address of assets). Never asks office or ledger.
+Decides how a page is rendered and which values every page gets (visitor, site, addresses of assets). Calls the
+representative only to look up the visitor's login.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ Word = Callable[[str], str]
 
 
 class _Loader(FileSystemLoader):
-    """Templates from their folder; some of them give way to others, so that shared pages stand in an area's own frame."""
+    """Loads templates from their folder, with substitutes: shared pages are drawn in the frame of an area."""
 
     def __init__(self, instead: Mapping[str, str]) -> None:
         super().__init__(TEMPLATES)
@@ -38,23 +39,23 @@ class Pages:
     """Renders templates for the visitors of one site."""
 
     def __init__(self, site: Site, *, instead: Mapping[str, str] = MappingProxyType({})) -> None:
-        """`instead`: by template the one in its place."""
+        """`instead` maps a template to the one that is loaded in its place."""
         self.site = site
         self._loader = _Loader(instead)
         self.assets = assets.read()
         self._environments = {language: self._environment(language) for language in LANGUAGES}
 
     def word(self, language: Language) -> Word:
-        """The words of a language, for texts that pages make themselves."""
+        """Return the gettext function of a language, for texts made in Python."""
         return catalogue(language).gettext
 
     async def answer(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-        """The page `template` (a file below templates/) for this visitor; raises OfficeError."""
+        """Return the page `template` (a file below templates/) for this visitor; raises RepresentativeError."""
         await visitor_of(request, self.site)
         return self.draw(request, template, status=status, **values)
 
     def draw(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-        """The page for a visitor whose login is looked up already, or of whom nothing is asked."""
+        """Return the page without a look-up: for the visitor of this request, if known, else for an anonymous one."""
         visitor = getattr(request.state, "visitor", None) or stranger_of(request, self.site)
         text = self.text(template, visitor.language, {"visitor": visitor, "path": request.url.path, **values})
         response = HTMLResponse(text, status_code=status)
@@ -62,7 +63,7 @@ class Pages:
         return response
 
     def text(self, template: str, language: Language, values: Mapping[str, Any]) -> str:
-        """A template's text, whole page or fragment."""
+        """Render a template: a whole page or a fragment."""
         return self._environments[language].get_template(template).render(values)
 
     def _environment(self, language: Language) -> Environment:
@@ -85,11 +86,11 @@ class Pages:
 
 
 def see_other(address: str) -> Response:
-    """After a form was taken: look there, so that reloading does not send it again."""
+    """Redirect after a POST (303), so that a reload does not send the form again."""
     return RedirectResponse(address, status_code=303)
 
 
 def local(address: str, otherwise: str = "/") -> str:
-    """An address of this server that a visitor named; anything else is `otherwise`."""
+    """Return `address` if it is a path on this server, else `otherwise`: prevents open redirects."""
     is_local = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
     return address if is_local and len(address) <= 300 else otherwise

@@ -1,6 +1,6 @@
-"""The application is served inside the caller's loop, on one address, with or without TLS.
+"""Serve an ASGI application with uvicorn in the caller's event loop, on one address, with or without TLS.
 
-Decides socket, TLS and limits of the HTTP server. Never installs signal handlers and never logs requests.
+Decides socket, TLS and limits of the HTTP server. Never installs signal handlers, never logs requests.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from edgegw.web.site import WebSettings
 
 HEADER_BYTES_MAX = 16 * 1024
 CONNECTIONS_MAX = 1024
-CONNECTIONS_OF_ONE = 256  # a family's phones, or a lot's guests behind one router
+CONNECTIONS_OF_ONE = 256  # many drivers of a car park may share one public address
 REQUEST_S = 20.0
 WAITING_MAX = 256
 KEEP_ALIVE_S = 15
@@ -27,7 +27,7 @@ END_S = 2
 
 
 class _Server(uvicorn.Server):
-    """Without signal handlers: whoever runs us decides when to stop."""
+    """Installs no signal handlers: the daemon handles signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -35,14 +35,14 @@ class _Server(uvicorn.Server):
 
 
 class WebServer:
-    """One listening address. `port` is known as soon as it is made; raises AddressTakenError, ConfigError."""
+    """A web server on one address. The constructor binds it; raises AddressTakenError, ConfigError."""
 
     def __init__(self, application: ASGIApp, settings: WebSettings) -> None:
         self._settings = settings
         self._tls = _tls(settings)
         self._socket = _bound(settings)
         self.port: int = self._socket.getsockname()[1]
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # our own log says what matters
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the guard logs failures
         context = self._tls
         self._server = _Server(
             uvicorn.Config(
@@ -58,7 +58,7 @@ class WebServer:
                 ws="none",
                 backlog=WAITING_MAX,
                 h11_max_incomplete_event_size=HEADER_BYTES_MAX,
-                limit_concurrency=CONNECTIONS_MAX + 1,  # beyond it a connection is dropped before it asks
+                limit_concurrency=CONNECTIONS_MAX + 1,  # `bounded` drops connections earlier
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=END_S,
                 ssl_context_factory=None if context is None else lambda _config, _default: context,
@@ -67,7 +67,7 @@ class WebServer:
 
     @property
     def origin(self) -> str:
-        """How a browser on this machine or network begins its addresses."""
+        """Scheme, first name and port of the server."""
         scheme = "https" if self._settings.is_secure else "http"
         name = self._settings.names[0]
         return f"{scheme}://{name}:{self.port}"
@@ -85,11 +85,11 @@ class WebServer:
             self._socket.close()
 
     def close(self) -> None:
-        """Take no connection any more, where it was never run."""
+        """Close the listening socket of a server that never ran."""
         self._socket.close()
 
     def reload(self) -> None:
-        """Read the certificate again, for new connections; raises ConfigError and keeps the old one."""
+        """Load the certificate again for new connections; raises ConfigError and keeps the old one if it is unusable."""
         if self._tls is not None:
             _tls(self._settings)
             _load(self._tls, self._settings)

@@ -1,6 +1,6 @@
-"""What pages know of the rest of the program: ports, and the settings of one web server.
+"""What pages may use of the rest of the program: ports, and the settings of one web server.
 
-Decides nothing. A page reads the station's present state, which is immutable, asks office and ledger, and places events.
+Decides nothing. A page reads the station's immutable state, calls the representative and the ledger view, and posts events.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebSettings:
-    """Where and as what pages are served. `names`: the host names under which they may be asked for, without ports."""
+    """Address, names and options of one web server. `names`: host names accepted in the Host header, without ports."""
 
     host: str
     port: int
@@ -29,25 +29,25 @@ class WebSettings:
     key_file: Path | None = None
     title: str = "edgegw"
     time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Seoul"))
-    geohash: str = ""  # where this station stands, as coarse as its operator wants to be
-    secret: bytes = field(default=b"", repr=False)  # for forms' tokens and screen codes
+    geohash: str = ""  # location of the station, as coarse as the operator chose
+    secret: bytes = field(default=b"", repr=False)  # HMAC key of form tokens and screen codes
     time_simulated: bool = False
-    bank_simulated: bool = False  # the exchange pays nothing, whatever time it is
-    section: str = "web"  # the configuration's table, for faults
-    presence_required: bool = False  # starting from a page needs the code of the charger's screen
+    bank_simulated: bool = False  # the exchange moves no real money
+    section: str = "web"  # table of the configuration, for error messages
+    presence_required: bool = False  # an order needs the code of the charger's screen
     screens: tuple[str, ...] = (
         "127.0.0.1",
         "::1",
-    )  # addresses of screens; with `presence_required` only they show codes
+    )  # addresses of the chargers' screens; with `presence_required` only these show codes
 
     @property
     def is_secure(self) -> bool:
-        """Whether what is typed in is encrypted on its way."""
+        """Whether pages are served over TLS."""
         return self.certificate is not None
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine can reach the pages."""
+        """Whether only this machine reaches the pages."""
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -56,16 +56,18 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What every page of one server may use."""
+    """What every page of one server may use. `place` posts an event to the core."""
 
     settings: WebSettings
     clock: Clock
     representative: Representative
     ledger: LedgerView
     log: Callable[..., None]
-    hash_token: Callable[[str], str]  # of an idToken, with the station's key: `common.pseudonyms.hash_token`
-    station: Callable[[], Station] | None = None  # None: a representative's own pages, without a station
+    hash_token: Callable[[str], str]  # keyed hash of an idToken: `common.pseudonyms.hash_token`
+    station: Callable[[], Station] | None = None  # None: pages of a representative, without a station
     place: Callable[[Event], None] | None = None
-    receipts: ReceiptBook | None = None  # None: there is no station whose journal could tell
+    receipts: ReceiptBook | None = None  # None: there is no station with a journal
     login_cookie: str = "login"
-    who: Callable[[str], Awaitable[Profile | None]] | None = None  # whose a login is; None: the office knows
+    who: Callable[[str], Awaitable[Profile | None]] | None = (
+        None  # the profile of a login token; None: `representative.who`
+    )

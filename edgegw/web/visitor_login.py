@@ -1,7 +1,8 @@
-"""Who is asking: the visitor's cookie, the login behind it, and the language.
+"""The visitor of a request: browser cookie, login and language.
 
-Decides cookies and form tokens. Never sees a password. A form's token is an HMAC over the visitor's cookie, so that only a
-page that this server gave to this visitor can be sent in.
+Decides cookies and form tokens. Never sees a password. A form token is an HMAC over the visitor's cookie and login, so that
+only a form that this server gave to this visitor is accepted.
+Source: OWASP, Cross-Site Request Forgery Prevention (signed double-submit cookie).
 """
 
 import hmac
@@ -20,14 +21,14 @@ from edgegw.web.site import Site
 
 YEAR_S = 31_536_000
 LOGIN_S = 90 * 86_400
-ATTEMPTS_MAX = 30  # a minute, of one address
+ATTEMPTS_MAX = 30  # per minute and client network
 _ADDRESSES_MAX = 4096
 _KEY_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """One request's visitor. `key` names the browser, `form_token` what its forms carry."""
+    """The visitor of one request. `key` identifies the browser, `form_token` is the token of its forms."""
 
     key: str
     is_new: bool
@@ -38,22 +39,22 @@ class Visitor:
 
 
 def cookie(name: str, *, is_secure: bool) -> str:
-    """The cookie's full name: over TLS no other host or path can set it."""
+    """Return the full name of a cookie: with the `__Host-` prefix over TLS, so that no other host or path sets it."""
     return f"__Host-edgegw_{name}" if is_secure else f"edgegw_{name}"
 
 
 def form_throttle(now_s: Callable[[], float] = time.monotonic) -> Throttle:
-    """Attempts by address: so many within a minute, then none until it is over. The representative's own pauses come after."""
+    """Return a throttle of attempts per client network and minute; the representative throttles logins on top of it."""
     return Throttle(Window(most=ATTEMPTS_MAX, window_s=60.0, sliding=False), now_s, keys_max=_ADDRESSES_MAX)
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from, as attempts are counted."""
+    """Return the client network of a request, by which attempts are counted."""
     return client_network(request.client.host if request.client is not None else "")
 
 
 async def visitor_of(request: Request, site: Site) -> Visitor:
-    """The visitor of a request; raises OfficeError where a login cannot be looked up. Kept with the request."""
+    """Return the visitor of a request, cached in it; raises RepresentativeError if the login cannot be looked up."""
     known: Visitor | None = getattr(request.state, "visitor", None)
     if known is None:
         known = await _look(request, site)
@@ -62,7 +63,7 @@ async def visitor_of(request: Request, site: Site) -> Visitor:
 
 
 def stranger_of(request: Request, site: Site) -> Visitor:
-    """The visitor as far as that is known without asking the office."""
+    """Return the visitor without looking up the login: `profile` is None."""
     is_secure = site.settings.is_secure
     key = request.cookies.get(cookie("visitor", is_secure=is_secure), "")
     is_new = not _is_key(key)
@@ -96,12 +97,12 @@ async def _look(request: Request, site: Site) -> Visitor:
 
 
 def form_token(site: Site, bound_to: str) -> str:
-    """What a form carries to show that it came from a page of ours for this visitor and login."""
+    """Return the token that proves that a form comes from a page of this server for `bound_to` (visitor and login)."""
     return hmac.digest(site.settings.secret, f"form {bound_to}".encode(), "sha256").hex()
 
 
 def remember(response: Response, request: Request, site: Site) -> None:
-    """Set the visitor's cookies on an answer, where they are new."""
+    """Set the visitor's cookies on a response where they are new."""
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     if visitor is None:
         return
@@ -112,7 +113,7 @@ def remember(response: Response, request: Request, site: Site) -> None:
 
 
 def set_cookie(response: Response, site: Site, name: str, *, value: str, seconds: int) -> None:
-    """A cookie that only this server's pages send back, and no script reads; 0 seconds forgets it."""
+    """Set an HttpOnly cookie for this server; 0 seconds deletes it."""
     is_secure = site.settings.is_secure
     response.set_cookie(
         cookie(name, is_secure=is_secure),
@@ -121,8 +122,8 @@ def set_cookie(response: Response, site: Site, name: str, *, value: str, seconds
         path="/",
         secure=is_secure,
         httponly=True,
-        # A driver comes from a code that was scanned, which is a navigation from elsewhere: Lax lets the login be sent then,
-        # and nothing changes on a GET.
+        # A driver arrives by a scanned code, which is a cross-site navigation: Lax sends the login then, and no GET
+        # changes anything.
         samesite="lax",
     )
 

@@ -1,7 +1,7 @@
-"""Where things stand in a chart: scales, ticks that people can read, legends that wrap, words that do not collide.
+"""Layout of charts: scales, round ticks, wrapping legends, labels that do not overlap.
 
-Decides positions only, from integers; knows nothing of prices, plans or places. One unit of the picture is one CSS pixel
-where the narrow form stands on a phone of 390 pixels.
+Decides positions only, from integers; knows no prices, plans or places. One unit of the picture is one CSS pixel of the
+narrow form on a phone of 390 pixels.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from edgegw.web.charts.svg import Drawn, Number, box, element, fitted, group, li
 
 HOUR_S = 3600
 DAY_S = 86_400
-BOLD = 14  # words of 13 in a bold face are about as wide as plain ones of 14
+BOLD = 14  # bold text of size 13 is about as wide as plain text of size 14
 LINE_HEIGHT = 21
 PILL_HEIGHT = 20
 TICK_STEPS_S = (60, 300, 900, 1800, HOUR_S, 2 * HOUR_S, 3 * HOUR_S, 6 * HOUR_S, 12 * HOUR_S, DAY_S, 7 * DAY_S)
@@ -22,7 +22,7 @@ TICK_GAP_LONG = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One of the two forms of a picture: for the width of a phone, or for that of a page."""
+    """One of the two forms of a picture: narrow for a phone, wide for a page."""
 
     name: str
     width: int
@@ -31,7 +31,7 @@ class Frame:
 
     @property
     def room(self) -> tuple[int, int]:
-        """Left and right edge of the plot."""
+        """Left and right edge of the plot area."""
         return self.left, self.width - self.right
 
 
@@ -42,7 +42,7 @@ FRAMES = (PHONE, DESK)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:
-    """What all parts of one form of one picture share."""
+    """One form of one picture: frame, ids, time zone, title and description."""
 
     frame: Frame
     chart_id: str
@@ -51,7 +51,7 @@ class Canvas:
     description: str
 
     def picture(self, *children: Drawn, height: Number) -> Drawn:
-        """The finished form."""
+        """Return the finished form."""
         return picture(
             *children,
             size=(self.frame.width, height),
@@ -62,7 +62,7 @@ class Canvas:
         )
 
     def nothing(self, shown: str) -> Drawn:
-        """A form that says why it shows nothing."""
+        """Return a form that shows only a text, such as why there is no chart."""
         label = fitted(shown, self.frame.width - 24)
         return self.picture(text(self.frame.width / 2, 45, label, class_="ch-muted ch-mid"), height=80)
 
@@ -70,7 +70,7 @@ class Canvas:
 def both(
     draw: Callable[[Canvas], Drawn], *, chart_id: str, zone: tzinfo, title: str, description: str
 ) -> Drawn:
-    """The narrow and the wide form in one box; the style sheet shows one of them."""
+    """Draw the narrow and the wide form in one box; the style sheet shows one of them."""
     canvases = (
         Canvas(frame=frame, chart_id=chart_id, zone=zone, title=title, description=description)
         for frame in FRAMES
@@ -91,12 +91,12 @@ class Scale:
         assert self.low < self.high
 
     def at(self, value: int) -> float:
-        """The position of a value."""
+        """Return the position of a value."""
         return self.start + (value - self.low) * (self.end - self.start) / (self.high - self.low)
 
 
 def nice_step(reach: int, count: int) -> int:
-    """The smallest of 1, 2, 5, 10, 20, 50, ... that divides `reach` into at most `count` parts."""
+    """Return the smallest of 1, 2, 5, 10, 20, 50, ... that divides `reach` into at most `count` parts."""
     step = 1
     while True:
         for factor in (1, 2, 5):
@@ -106,7 +106,7 @@ def nice_step(reach: int, count: int) -> int:
 
 
 def value_range(values: Sequence[int], count: int) -> tuple[int, int, int]:
-    """(low, high, step) around the values on round numbers; from zero unless they differ little, far from it."""
+    """Return (low, high, step) in round numbers around the values; includes zero unless 0 < min < max < 2 * min."""
     low, high = min(values), max(values)
     if not low < high < 2 * low:
         low = min(0, low)
@@ -117,7 +117,7 @@ def value_range(values: Sequence[int], count: int) -> tuple[int, int, int]:
 
 
 def time_ticks(scale: Scale, zone: tzinfo) -> Iterator[tuple[int, str]]:
-    """(instant, wall clock) of the ticks: the densest step of the list whose words do not touch; none for half a year."""
+    """Yield (instant, local time) of the ticks, at the densest step whose labels do not touch; none if every step is."""
     per_s = (scale.end - scale.start) / (scale.high - scale.low)
     step = next((one for one in TICK_STEPS_S if one * per_s >= TICK_GAP), None)
     if step is None:
@@ -136,7 +136,7 @@ def time_ticks(scale: Scale, zone: tzinfo) -> Iterator[tuple[int, str]]:
 
 
 def midnights(scale: Scale, zone: tzinfo) -> Iterator[int]:
-    """Instants within the scale at which a local day begins; none where they would stand too close."""
+    """Yield the instants within the scale at which a local day begins; none if they are too close."""
     if (scale.end - scale.start) * DAY_S < TICK_GAP * (scale.high - scale.low):
         return
     day = datetime.fromtimestamp(scale.low, zone).date()
@@ -150,19 +150,19 @@ def midnights(scale: Scale, zone: tzinfo) -> Iterator[int]:
 
 
 def hours_below(scale: Scale, zone: tzinfo, y: Number) -> Drawn:
-    """The words of the time axis, their base line at `y`."""
+    """Draw the labels of the time axis with their base line at `y`."""
     return group(
         *(text(scale.at(at), y, label, class_="ch-muted ch-mid") for at, label in time_ticks(scale, zone))
     )
 
 
 def uprights(instants: Iterable[int], scale: Scale, *, top: Number, bottom: Number, class_: str) -> Drawn:
-    """Upright lines at instants."""
+    """Draw vertical lines at instants."""
     return group(*(line((scale.at(at), top), (scale.at(at), bottom), class_=class_) for at in instants))
 
 
 def levels(scale: Scale, frame: Frame, *, step: int, label: Callable[[int], str]) -> Drawn:
-    """Horizontal lines of the value axis and their words at the left."""
+    """Draw the horizontal lines of the value axis with their labels at the left."""
     left, right = frame.room
     drawn = []
     for value in range(scale.low, scale.high + 1, step):
@@ -174,14 +174,14 @@ def levels(scale: Scale, frame: Frame, *, step: int, label: Callable[[int], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """An entry of a legend: a sample drawn in a box of 24 by 12 from the origin, and its words."""
+    """An entry of a legend: a sample drawn in a box of 24 by 12 at the origin, and its text."""
 
     sample: tuple[Drawn, ...]
     label: str
 
 
 def legend(keys: Sequence[Key], frame: Frame) -> tuple[Drawn, Number]:
-    """The entries in as many rows as they need, and where the next thing may begin."""
+    """Draw the entries in as many rows as they need; return the drawing and the y below it."""
     x, y = 12.0, 8.0
     drawn = []
     for key in keys:
@@ -197,7 +197,7 @@ def legend(keys: Sequence[Key], frame: Frame) -> tuple[Drawn, Number]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """An instant that a chart marks with an upright line and a word above it."""
+    """An instant that a chart marks with a vertical line and a label above it."""
 
     at_s: int
     label: str
@@ -207,7 +207,7 @@ class Moment:
 def moments(
     marks: Sequence[Moment], scale: Scale, frame: Frame, *, top: Number
 ) -> tuple[list[tuple[Moment, Drawn]], Number]:
-    """Each mark within the scale, its word in a pill, in rows so that no two touch; and where the rows end."""
+    """Draw each mark within the scale with its label in a pill, in rows without overlap; also return the y below them."""
     rows: list[float] = []
     placed = []
     for mark in sorted(marks, key=lambda mark: mark.at_s):

@@ -1,8 +1,8 @@
-"""A map of charging stations, drawn from nothing but their coordinates: no tiles, no internet.
+"""A map of charging stations, drawn from their coordinates alone: no tiles, no internet.
 
-Decides where the numbers of the list stand so that none covers another; what finds no room stays a dot, and the picture
-says how many those are. True in distance and direction from its origin, which rings and a scale bar show. A free station
-is a filled circle, an occupied one a square with a bar, an unknown one an open circle. Decides no order and no distance in words.
+Decides the positions of the list's numbers so that none covers another; a station without room for its number is a dot, and
+the map states how many. Azimuthal equidistant around its origin, with rings and a scale bar. A free station is a filled
+circle, an occupied one a square with a bar, an unknown one an open circle. Never decides order or distances of the list.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapStation:
-    """A station of the list: its number there; `is_free` is None where nobody knows."""
+    """A station with its number in the list; `is_free` is None if unknown."""
 
     number: int
     place: GeoPoint
@@ -51,7 +51,7 @@ class MapStation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapLabels:
-    """Words of the map; `{count}` in `unnumbered` becomes the number of stations without a number."""
+    """Labels of the map; `{count}` in `unnumbered` becomes the number of stations without a number."""
 
     title: str
     description: str
@@ -67,7 +67,7 @@ class MapLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Box:
-    """What a number or word covers."""
+    """The rectangle that a number or label covers."""
 
     left: float
     top: float
@@ -85,7 +85,7 @@ class _Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sheet:
-    """From metres around the origin to the picture."""
+    """The transformation from metres around the origin to the picture."""
 
     middle: Point
     centre_m: Point
@@ -99,13 +99,13 @@ class _Sheet:
 
 
 class _Taken:
-    """What is covered already, by squares of the sheet, so that a crowd is placed in linear time."""
+    """The boxes placed so far, indexed by a grid, so that many stations are placed in linear time."""
 
     def __init__(self) -> None:
         self._boxes: dict[tuple[int, int], list[_Box]] = {}
 
     def take(self, wanted: _Box, *, within: _Box) -> bool:
-        """Cover a box that lies within the map and touches nothing; False where it cannot be."""
+        """Place a box; return False if it leaves the map or touches another."""
         inside = (
             wanted.left >= within.left + EDGE
             and wanted.right <= within.right - EDGE
@@ -127,7 +127,7 @@ class _Taken:
 
 
 def draw(origin: GeoPoint, stations: Sequence[MapStation], labels: MapLabels, *, chart_id: str) -> Drawn:
-    """The stations around the origin, drawn to fit, by the numbers of their list."""
+    """Draw the stations around the origin, scaled to fit, with the numbers of their list."""
     return both(
         lambda canvas: _draw(origin, stations, labels, canvas=canvas),
         chart_id=chart_id,
@@ -188,7 +188,7 @@ def _keys(stations: Sequence[MapStation], labels: MapLabels) -> list[Key]:
 
 
 def _sheet(spots_m: Sequence[Point], area: _Box) -> _Sheet:
-    """The scale at which all spots and the origin fit, with room for their numbers."""
+    """Return the scale at which all spots and the origin fit, with room for their numbers."""
     easts, norths = ([0.0, *(spot[axis] for spot in spots_m)] for axis in (0, 1))
     reach_m = (max(max(easts) - min(easts), EXTENT_M_MIN), max(max(norths) - min(norths), EXTENT_M_MIN))
     return _Sheet(
@@ -204,7 +204,7 @@ def _sheet(spots_m: Sequence[Point], area: _Box) -> _Sheet:
 def _placed(
     stations: Sequence[MapStation], spots: Sequence[Point], *, area: _Box, taken: _Taken
 ) -> tuple[list[Drawn], int]:
-    """The stations with their numbers, the first ones first; and how many found no room for theirs."""
+    """Draw the stations, the first of the list first; also return how many have no room for their number."""
     behind, badges, unplaced = [], [], 0
     for station, spot in zip(stations, spots, strict=True):
         shown = str(station.number)
@@ -230,7 +230,7 @@ def _placed(
 
 
 def _around(spot: Point) -> Iterator[Point]:
-    """The spot itself, then places around it, nearer ones first."""
+    """Yield the spot itself, then places around it, nearest first."""
     yield spot
     for away in range(BADGE, REACH, BADGE - 2):
         for turn in range(12):
@@ -245,7 +245,7 @@ def _about(at: Point, width: float, height: float) -> _Box:
 
 
 def _badge(at: Point, width: float, is_free: bool | None) -> tuple[Drawn, ...]:  # noqa: FBT001 - a state, not a switch
-    """Filled and round: free; open and square: occupied; open, round and dotted: unknown."""
+    """Draw the badge: filled circle free, open square occupied, dotted circle unknown."""
     height = min(BADGE, width)
     class_ = {True: "map-free", False: "map-busy", None: "map-unknown"}[is_free]
     corner = (at[0] - width / 2, at[1] - height / 2)
@@ -259,7 +259,7 @@ def _ring(at: Point, width: float) -> Drawn:
 
 
 def _rings(sheet: _Sheet, area: _Box, taken: _Taken, *, reach_m: float) -> list[Drawn]:
-    """Circles of equal distance around the origin, each with its distance where there is room for it."""
+    """Draw circles of equal distance around the origin, each with its distance if there is room."""
     home = sheet.at((0.0, 0.0))
     step_m = nice_step(max(int(reach_m), EXTENT_M_MIN // 2), 3)
     drawn = []
@@ -276,7 +276,7 @@ def _rings(sheet: _Sheet, area: _Box, taken: _Taken, *, reach_m: float) -> list[
 
 
 def _scale_bar(sheet: _Sheet, area: _Box, taken: _Taken) -> list[Drawn]:
-    """A bar of a round length, lower left."""
+    """Draw a bar of a round length, lower left."""
     longest_m = max(1, int(SCALE_SHARE * (area.right - area.left) / sheet.per_m))
     magnitude: int = 10 ** (len(str(longest_m)) - 1)
     length_m = max(factor * magnitude for factor in (1, 2, 5) if factor * magnitude <= longest_m)
@@ -288,7 +288,7 @@ def _scale_bar(sheet: _Sheet, area: _Box, taken: _Taken) -> list[Drawn]:
 
 
 def _north(labels: MapLabels, area: _Box, taken: _Taken) -> list[Drawn]:
-    """An arrow and its word, upper right."""
+    """Draw the north arrow with its label, upper right."""
     x, y = area.right - 24, area.top + 8
     word = fitted(labels.north, 60)
     taken.take(_about((x, y + 18), max(26.0, width_of(word)), 38), within=area)
@@ -306,7 +306,7 @@ def _north(labels: MapLabels, area: _Box, taken: _Taken) -> list[Drawn]:
 
 
 def _here(home: Point, labels: MapLabels, *, area: _Box, taken: _Taken) -> Drawn:
-    """The origin: a target with its word beside it, on the side that has room."""
+    """Draw the origin as a target, with its label on the side that has room."""
     word = fitted(labels.origin, (area.right - area.left) / 2 - 30)
     width = width_of(word)
     x = home[0] + 14 if home[0] + 14 + width < area.right else home[0] - 14 - width
@@ -320,5 +320,5 @@ def _here(home: Point, labels: MapLabels, *, area: _Box, taken: _Taken) -> Drawn
 
 
 def length_words(length_m: int) -> str:
-    """A round length: "500 m", "2 km"."""
+    """Format a round length: "500 m", "2 km"."""
     return f"{length_m} m" if length_m < KILOMETRE_M else f"{decimal(length_m, scale=3)} km"

@@ -1,7 +1,7 @@
-"""A charging plan: the state of charge above, and under it what is charged (up) and sold (down) per quarter hour.
+"""The chart of a charging plan: state of charge above, energy charged (up) and sold (down) per quarter hour below.
 
-Decides what the chart shows; up and down differ by place and by shape, not by colour alone. Words come translated in frozen
-labels.
+Decides what the chart shows; charging and selling differ by position and shape, not by colour alone. Labels arrive
+translated.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def plan(
     zone: tzinfo,
     marks: PlanMarks | None = None,
 ) -> Drawn:
-    """The state of charge above, and under it what is charged (up) and sold (down) per quarter hour."""
+    """Draw the chart of a plan; `marks` are its limits and instants."""
     ordered = sorted({one.interval_s: one for one in rows}.values(), key=lambda one: one.interval_s)
     return both(
         lambda canvas: _plan(ordered, labels, canvas=canvas, marks=marks or PlanMarks()),
@@ -100,7 +100,7 @@ def _soc_keys(rows: Sequence[PlanRow], labels: PlanLabels, marks: PlanMarks) -> 
 
 
 def _up_and_down(charge: str, sale: str) -> list[Key]:
-    """The legend of bars above and below zero: an arrow up and an arrow down."""
+    """Return the legend of the bars: an arrow up and an arrow down."""
     up: Steps = [("M", (12, -1)), ("L", (20, 13)), ("L", (4, 13)), ("Z", ())]
     down: Steps = [("M", (12, 13)), ("L", (20, -1)), ("L", (4, -1)), ("Z", ())]
     return [
@@ -110,7 +110,7 @@ def _up_and_down(charge: str, sale: str) -> list[Key]:
 
 
 def _soc(rows: Sequence[PlanRow], hours: Scale, soc: Scale, *, marks: PlanMarks) -> Drawn:
-    """The state of charge at the ends of the quarter hours, and the level it must not cross."""
+    """Draw the state of charge at the ends of the quarter hours, and its lower limit."""
     start = [] if marks.soc_start_bp is None else [(rows[0].interval_s, marks.soc_start_bp)]
     known = start + [(row.interval_s + INTERVAL_S, row.soc_bp) for row in rows if row.soc_bp is not None]
     drawn = []
@@ -132,7 +132,7 @@ def _share(share_bp: int) -> int:
 
 
 def _energy_bars(rows: Sequence[PlanRow], hours: Scale, frame: Frame, *, top: Number) -> tuple[Drawn, Number]:
-    """Bars above zero for what is charged and below it for what is sold; and where they end."""
+    """Draw bars above zero for charging and below for selling; also return the y below them."""
     low, high, step = value_range([0, *(row.charge_wh for row in rows), *(-row.sale_wh for row in rows)], 5)
     foot = top + 130
     energy = Scale(low=low, high=high, start=foot, end=top)

@@ -1,7 +1,7 @@
-"""The price curve: what buying costs and what selling earns, per quarter hour of a day, over the load periods.
+"""The chart of a day's prices: buying and selling per quarter hour, over the load periods.
 
-Decides what the chart shows and that nothing is said by colour alone: buying and selling differ by the shape of their marks,
-what is expected is dashed, load periods carry words and bars of three heights. Words come translated in frozen labels.
+Decides what the chart shows, and that nothing depends on colour alone: buying and selling differ by the shape of their marks,
+expected prices are dashed, load periods have labels and bars of three heights. Labels arrive translated.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def price_curve(
     zone: tzinfo,
     now_s: int | None = None,
 ) -> Drawn:
-    """Two step lines over the load periods: what buying costs and what selling earns, per quarter hour."""
+    """Draw two step lines over the load periods: prices of buying and of selling. `now_s` marks the present."""
     ordered = sorted({one.interval_s: one for one in points}.values(), key=lambda one: one.interval_s)
     return both(
         lambda canvas: _price_curve(ordered, labels, canvas=canvas, now_s=now_s),
@@ -117,7 +117,7 @@ def _price_keys(points: Sequence[PricePoint], labels: PriceLabels, unnamed: Sequ
 
 
 def _load(corner: tuple[Number, Number], size: tuple[Number, Number], period: Period) -> tuple[Drawn, Drawn]:
-    """A band of a load period, and the bar at its foot whose height says which period it is."""
+    """Draw the band of a load period, and the bar at its foot whose height encodes the period."""
     foot = LOAD_BAR[period]
     return (
         box(corner, size, class_=LOAD_CLASS[period]),
@@ -126,7 +126,7 @@ def _load(corner: tuple[Number, Number], size: tuple[Number, Number], period: Pe
 
 
 def _period_runs(points: Sequence[PricePoint]) -> list[tuple[Period, int, int]]:
-    """(period, begin, end) of quarter hours that follow each other within one load period."""
+    """Return (period, begin, end) of each run of consecutive quarter hours in one load period."""
     runs: list[tuple[Period, int, int]] = []
     for one in points:
         end = one.interval_s + INTERVAL_S
@@ -148,7 +148,7 @@ def _bands(points: Sequence[PricePoint], hours: Scale, *, top: Number, bottom: N
 def _period_words(
     points: Sequence[PricePoint], labels: PriceLabels, hours: Scale
 ) -> tuple[list[tuple[float, str]], list[Period]]:
-    """The words that fit into their bands, with their middles; and the periods none of whose bands is wide enough."""
+    """Return the labels that fit into their bands, with their centres; and the periods without a band wide enough."""
     words: list[tuple[float, str]] = []
     named: set[Period] = set()
     seen: dict[Period, None] = {}
@@ -161,7 +161,7 @@ def _period_words(
 
 
 def _curve(prices_of: Priced, hours: Scale, prices: Scale, *, class_: str) -> Drawn:
-    """One step line: whole where prices are fixed, dashed where they are expected, broken where there are none."""
+    """Draw one step line: solid for fixed prices, dashed for expected ones, interrupted where there is no price."""
     steps: dict[bool, Steps] = {True: [], False: []}
     before: tuple[PricePoint, int] | None = None
     for point, value in prices_of:
@@ -189,7 +189,7 @@ def _curve(prices_of: Priced, hours: Scale, prices: Scale, *, class_: str) -> Dr
 
 
 def _marks(prices_of: Priced, hours: Scale, prices: Scale, *, class_: str) -> list[Drawn]:
-    """A mark every three hours, at other times for selling than for buying; at least one."""
+    """Draw a mark every three hours, offset between buying and selling; at least one."""
     late_s = MARK_EVERY_S // 2 if class_ == "ch-sell" else 0
     there = [(point.interval_s, value) for point, value in prices_of if value is not None]
     chosen = [one for one in there if one[0] % MARK_EVERY_S == late_s] or there[:1]
@@ -197,7 +197,7 @@ def _marks(prices_of: Priced, hours: Scale, prices: Scale, *, class_: str) -> li
 
 
 def _mark(x: Number, y: Number, class_: str) -> Drawn:
-    """A circle for buying, a triangle for selling."""
+    """Draw a circle for buying, a triangle for selling."""
     if class_ == "ch-buy":
         return element("circle", cx=x, cy=y, r=3.8, class_="ch-mark ch-buy")
     corners: Steps = [("M", (x, y - 5)), ("L", (x + 5, y + 4)), ("L", (x - 5, y + 4)), ("Z", ())]

@@ -1,6 +1,6 @@
-"""What the charts take: points and rows of numbers, and the words around them, translated by whoever has the language.
+"""Input of the charts: points, rows and their labels, which the caller translates.
 
-Decides shapes only. Energy, money and shares are integers; None is "there is none" or "not measured", never zero.
+Energy, money and shares are integers; None is "there is none" or "not measured", never zero.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Period = Literal["light", "mid", "peak"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricePoint:
-    """The prices of one quarter hour; None where there is none. `is_fixed` is False while they are only expected."""
+    """The prices of one quarter hour; None: no price. `is_fixed` is False while they are expected."""
 
     interval_s: int
     buy_mtok_per_kwh: int | None
@@ -22,7 +22,7 @@ class PricePoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceLabels:
-    """Words of the price curve; `unit` is that of the value axis, `now` the whole word above the line of now."""
+    """Labels of the price curve; `unit` is that of the value axis, `now` the label of the line that marks the present."""
 
     title: str
     description: str
@@ -41,7 +41,7 @@ class PriceLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRow:
-    """What a plan does in one quarter hour, and the state of charge at its end."""
+    """Energy charged and sold in one quarter hour, and the state of charge at its end."""
 
     interval_s: int
     charge_wh: int
@@ -51,7 +51,7 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanLabels:
-    """Words of a plan; `soc_min`, `now` and `departure` are whole words with their numbers ("at least 40%")."""
+    """Labels of a plan; `soc_min`, `now` and `departure` are complete, with their numbers ("at least 40%")."""
 
     title: str
     description: str
@@ -68,7 +68,7 @@ class PlanLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanMarks:
-    """What a plan must keep: the lowest state of charge, the departure; and where it starts."""
+    """Limits of a plan: lowest state of charge and departure; and its start."""
 
     soc_start_bp: int | None = None
     soc_min_bp: int | None = None

@@ -1,21 +1,21 @@
-"""SVG as text: elements that cannot be anything else, whatever their words are.
+"""Write SVG as text, safe for any text content.
 
-Decides how words become XML: escaped, without characters that XML or a line of text cannot hold. Refuses scripts, inline
-styles and event attributes, because the pages' content security policy does. A `Drawn` passes through Jinja's escaping
-as it is. Never decides a colour: elements carry classes, and `static/charts.css` gives each a light and a dark form:
+Decides how text becomes XML: escaped, without characters that XML or one line of text cannot hold. Refuses scripts, inline
+styles and event attributes, as the content security policy of the pages does. Jinja does not escape a `Drawn` again. Never
+decides a colour: elements have classes, and `static/charts.css` styles each in a light and a dark form:
 
-chart chart-svg chart-phone chart-desk: the box, the picture, its narrow form and its wide one
-ch-ground: what everything lies on
-ch-text ch-strong ch-muted ch-end ch-mid: words, plain, strong or quiet; flush right, centred
-ch-grid ch-axis ch-day: lines behind, ticks, zero and foot, midnight
-ch-light ch-mid-load ch-peak ch-load: bands of the load periods, and the bar whose height says which one
-ch-buy ch-sell ch-line ch-expected ch-mark: lines of prices (dashed where expected) and the marks on them
+chart chart-svg chart-phone chart-desk: the box, the picture, its narrow and its wide form
+ch-ground: background
+ch-text ch-strong ch-muted ch-end ch-mid: text, plain, bold or muted; right-aligned, centred
+ch-grid ch-axis ch-day: grid lines, axis lines and ticks, midnight
+ch-light ch-mid-load ch-peak ch-load: bands of the load periods, and the bar whose height encodes the period
+ch-buy ch-sell ch-line ch-expected ch-mark: lines of prices (dashed if expected) and the marks on them
 ch-buy-area ch-sell-area: bars, up and down
-ch-soc ch-soc-dot ch-soc-min ch-below: state of charge, its ends, the lowest one allowed and what lies below it
-ch-now ch-departure ch-pill ch-pill-text: upright lines, and the words above them
+ch-soc ch-soc-dot ch-soc-min ch-below: state of charge, its end points, its lower limit and the area below it
+ch-now ch-departure ch-pill ch-pill-text: vertical lines and the labels above them
 map-free map-busy map-unknown map-own map-number map-number-free: stations and their numbers
-map-dot map-leader map-here map-here-dot: where a displaced number belongs, and the origin
-map-ring map-scale map-north map-halo: distances, the north, and what keeps words apart from lines
+map-dot map-leader map-here map-here-dot: the place of a displaced number, and the origin
+map-ring map-scale map-north map-halo: distance rings, scale bar, north arrow, outline of text over lines
 """
 
 import re
@@ -35,17 +35,17 @@ Steps = list[tuple[str, tuple[Number, ...]]]
 
 
 class Drawn(str):
-    """Finished markup: escaped already, and taken as it is by templates."""
+    """Finished markup, which templates do not escape again."""
 
     __slots__ = ()
 
     def __html__(self) -> str:
-        """What Jinja asks for before it escapes."""
+        """Return the markup unchanged; Jinja calls this in place of escaping."""
         return str(self)
 
 
 def plain(text: str) -> str:
-    """Text as one line: white space is a space; what is invisible, unpaired, unassigned or turns text around is replaced."""
+    """Return text as one line: whitespace becomes a space; control, surrogate, unassigned and bidi characters are replaced."""
     return "".join(
         " "
         if character.isspace()
@@ -57,18 +57,18 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> Drawn:
-    """Text as the content of an element or attribute."""
+    """Escape text as the content of an element or attribute."""
     return Drawn("".join(_ENTITIES.get(character, character) for character in plain(text)))
 
 
 def number(value: Number) -> str:
-    """A coordinate, to a tenth of a unit."""
+    """Format a coordinate, rounded to a tenth of a unit."""
     assert abs(value) < 1e7, "a coordinate is a finite number"
-    return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")  # + 0.0, so that no zero is negative
+    return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")  # + 0.0 turns -0.0 into 0.0
 
 
 def element(name: str, *children: Drawn, **attributes: str | Number | None) -> Drawn:
-    """One element; `class_` is written class, `aria_label` aria-label; an attribute that is None is left out."""
+    """Return an element; `class_` is written as class, `aria_label` as aria-label; an attribute that is None is omitted."""
     assert _NAME.fullmatch(name)
     assert name not in _REFUSED
     assert all(isinstance(child, Drawn) for child in children)
@@ -90,37 +90,37 @@ def _attribute(key: str) -> str:
 
 
 def text(x: Number, y: Number, shown: str, *, class_: str = "ch-text") -> Drawn:
-    """Words whose base line begins (or, by class, ends or is centred) at a point."""
+    """Return text at a point: start of its base line, or by class its end or centre."""
     return element("text", words(shown), x=x, y=y, class_=class_)
 
 
 def line(start: tuple[Number, Number], end: tuple[Number, Number], *, class_: str) -> Drawn:
-    """A straight line."""
+    """Return a straight line."""
     return element("line", x1=start[0], y1=start[1], x2=end[0], y2=end[1], class_=class_)
 
 
 def box(
     corner: tuple[Number, Number], size: tuple[Number, Number], *, class_: str, rx: Number | None = None
 ) -> Drawn:
-    """A rectangle by its upper left corner and its width and height."""
+    """Return a rectangle by its upper left corner and its size (width, height)."""
     return element("rect", x=corner[0], y=corner[1], width=size[0], height=size[1], rx=rx, class_=class_)
 
 
 def path(steps: Iterable[tuple[str, tuple[Number, ...]]], *, class_: str) -> Drawn:
-    """A path of (command, coordinates)."""
+    """Return a path of (command, coordinates) steps."""
     drawn = "".join(f"{command}{' '.join(number(one) for one in values)}" for command, values in steps)
     return element("path", d=drawn, class_=class_)
 
 
 def group(*children: Drawn, class_: str | None = None) -> Drawn:
-    """Elements that belong together."""
+    """Return a group of elements."""
     return element("g", *children, class_=class_)
 
 
 def picture(
     *children: Drawn, size: tuple[Number, Number], chart_id: str, class_: str, title: str, description: str
 ) -> Drawn:
-    """A whole picture with its title and description for those who do not see it."""
+    """Return a whole picture with title and description for screen readers."""
     assert _IDENT.fullmatch(chart_id), "an id must be a plain name"
     ground = box((0, 0), size, class_="ch-ground", rx=8)
     return element(
@@ -141,7 +141,7 @@ def picture(
 
 
 def width_of(shown: str, font: Number = 13) -> float:
-    """About how wide words are, on the safe side: wide characters count one em, capitals and broad letters 0.75, others 0.6."""
+    """Estimate the width of text from above: East Asian wide characters 1 em, capitals and broad letters 0.75, others 0.6."""
     return sum(map(_em, plain(shown))) * font
 
 
@@ -156,7 +156,7 @@ def _em(character: str) -> float:
 
 
 def fitted(shown: str, width: Number, font: Number = 13) -> str:
-    """The words, cut with an ellipsis where they are wider than `width`."""
+    """Return the text, cut with an ellipsis if it is wider than `width`."""
     clean = plain(shown)
     if width_of(clean, font) <= width:
         return clean

@@ -1,7 +1,7 @@
-"""The numbers of the charts as rows, for those who read instead of look; templates print them as an HTML table.
+"""The numbers of the charts as rows of an HTML table, for screen readers and for exact values.
 
-Decides which quarter hours are told together: those that say the same and follow each other. Returns words, not markup:
-the template escapes them. Never leaves out a value that the picture shows.
+Decides which quarter hours share a row: consecutive ones with equal cells. Returns text, which the template escapes. Never
+omits a value that the chart shows.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ NOTHING = "\N{EN DASH}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A caption, the heads of the columns, and rows as wide as these; the first cell of a row is its head."""
+    """A caption, column heads, and rows of as many cells; the first cell of a row is its head."""
 
     caption: str
     heads: tuple[str, ...]
@@ -25,7 +25,7 @@ class Table:
 
 
 def price_table(points: Sequence[PricePoint], labels: PriceLabels, zone: tzinfo) -> Table:
-    """Prices in tokens per kWh; neighbours with the same prices, load period and certainty are one row."""
+    """Return prices in tokens per kWh; consecutive quarter hours with equal prices, load period and certainty share a row."""
     spans = _together(
         [
             (
@@ -54,7 +54,7 @@ def price_table(points: Sequence[PricePoint], labels: PriceLabels, zone: tzinfo)
 
 
 def plan_table(rows: Sequence[PlanRow], labels: PlanLabels, zone: tzinfo) -> Table:
-    """Energy of each quarter hour and the state of charge at its end; neighbours in which nothing happens are one row."""
+    """Return energy of each quarter hour and state of charge at its end; consecutive idle quarter hours share a row."""
     spans = _together(
         [
             (
@@ -79,7 +79,7 @@ def plan_table(rows: Sequence[PlanRow], labels: PlanLabels, zone: tzinfo) -> Tab
 def _together(
     cells_at: Sequence[tuple[int, tuple[str, ...]]], *, idle: tuple[str, ...] = ()
 ) -> list[tuple[int, int, tuple[str, ...]]]:
-    """(begin, end, cells) of neighbours with equal cells that begin with `idle`."""
+    """Return (begin, end, cells), with consecutive equal cells that begin with `idle` merged."""
     spans: list[tuple[int, int, tuple[str, ...]]] = []
     for at, cells in cells_at:
         same = bool(spans) and spans[-1][1:] == (at, cells) and cells[: len(idle)] == idle

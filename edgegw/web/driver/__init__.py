@@ -1,13 +1,13 @@
-"""The driver's pages: find a charger, buy, sell, see, be paid.
+"""The driver's pages: stations, prices, orders, sessions, receipts and the account.
 
-The map, at the charger: `home` the station's first page · `evse` a charging point and what runs there (`points` for
-everybody, `running` for its driver) · `orders` from a wish to an order (`order_forms`, `order_quote`, `order_words`) ·
-`prices` of now and of the day · `kiosk` screen, label and the way in from their codes (`presence`).
-A member's own: `login` in and out · `signup` who is new · `profile`, `preferences`, `cards` what a
-member changes · `leaving` what is kept, and its end · `account` tokens and energy · `history` historyAPI · `receipts`
-sessions, their trades and the check of their blocks · `exchange` tokens and won · `stations` the nearest ones · `notices`
-what the operator tells · `words` codes in words.
-Decides what a driver sees and may ask for; never what energy costs.
+The map, at the charger: `home` first page of the station · `evse` page of an EVSE (`evse_labels` its state for everybody,
+`session_view` a session for its driver) · `orders` form, quote and confirmation of an order (`order_forms`, `order_quote`,
+`order_messages`) · `prices` of now and of the day · `kiosk` screen and label of an EVSE (`screen_codes` proof of presence).
+Of a member: `login` login and logout · `signup` sign-up · `profile`, `preferences`, `cards` what a member may change ·
+`leaving` data export and end of a membership · `account` balance · `history` historyAPI · `receipts` sessions, their trades
+and the recomputation of their blocks · `exchange` tokens and won · `stations` the nearest stations · `notices` notices of the
+operator · `code_messages` codes in words.
+Decides what a driver sees and may order; never what energy costs.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ from edgegw.web.visitor_login import form_throttle
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
-    """Everything about a member's account, and the search for stations."""
+    """Return the routes of the member's pages and of the search for stations."""
     throttle = form_throttle()
     return [
         *login.routes(pages, throttle),
@@ -52,9 +52,9 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 
 
 def shared(kind: Kind) -> Area:
-    """What members' pages without a station have: login, sign-up as one of `kind`, profile, history, exchange.
+    """Return the area of members' pages without a station: login, sign-up as `kind`, profile, history, exchange.
 
-    Of drivers the account too, which is then the first page; other members have one of their own.
+    Drivers get the account too, as their first page; other members have a first page of their own.
     """
     is_driver = kind == "EV"
     start = login.HOME if is_driver else "/"

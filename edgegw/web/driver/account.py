@@ -1,4 +1,4 @@
-"""The member's account: tokens, energy, and the ways on from there. Decides nothing; the office tells the balance."""
+"""The page of the member's account: tokens, energy and links. Decides nothing; the balance is the representative's."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from edgegw.web.pages import Pages
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
-    """The account."""
+    """The account page."""
     site = pages.site
 
     async def account(request: Request) -> Response:

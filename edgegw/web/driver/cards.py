@@ -1,6 +1,6 @@
-"""Cards and other idTokens that begin a session for the member without this page.
+"""The page of cards and other idTokens with which a member starts a session without a page.
 
-Decides what a card's number may look like. A number is shown once, in the answer to its own form, and kept by nobody.
+Decides the format of a card number. A number is shown once, in the response to its form, and never stored in clear.
 """
 
 import re
@@ -25,7 +25,7 @@ _SEPARATORS = re.compile(r"[\s:]")
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
-    """Cards, linking and unlinking."""
+    """The list, linking and unlinking."""
     cards = _Cards(pages)
     return [
         page("/cards", for_members(pages, cards.look)),
@@ -36,12 +36,12 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 
 
 class _Cards:
-    """The list, and what its forms do."""
+    """Handlers of the list and its forms."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
         self._site = pages.site
-        # The page says whether a number is another member's card; trying must not find such numbers out.
+        # The answer reveals whether a number is another member's card, so attempts are limited.
         self._throttle = form_throttle()
 
     async def _answer(
@@ -89,7 +89,7 @@ class _Cards:
 
 
 def _faults(number: str, label: str, word: Word) -> dict[str, str]:
-    """What is wrong before the office is asked, by field."""
+    """Return the error messages of number and label by field, before the representative is called."""
     faults = {}
     if not _NUMBER.fullmatch(number):
         faults["number"] = word(
@@ -101,7 +101,7 @@ def _faults(number: str, label: str, word: Word) -> dict[str, str]:
 
 
 def _refused(refusal: RefusedRequest, word: Word) -> dict[str, str]:
-    """Why the card was not taken, beside the field that it is about."""
+    """Return a refusal as an error message beside its field."""
     if refusal.code != RefusalCode.BAD_FIELD:
         return {"number": refusal_text(refusal, word)}
     if refusal.detail == "cards":

@@ -1,6 +1,6 @@
-"""Words for what office, contract and ledger answer in codes: refusals, reasons, kinds of entries, checks.
+"""Text for codes of representative, contract and ledger: refusals, reasons, types of entries, checks.
 
-Decides how a code is told to a driver. A code without words is told as itself, so that nothing is hidden.
+Decides the words only. A code without a text is shown as it is, so that nothing is hidden.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from edgegw.web.pages import Word
 
 
 def refusal_text(refusal: RefusedRequest, word: Word) -> str:
-    """Why the office said no."""
+    """Return a refusal of the representative in words."""
     return _refusals(word).get(refusal.code) or f"{word('The request failed.')} ({refusal.code})"
 
 
@@ -50,7 +50,7 @@ def _refusals(word: Word) -> Mapping[str, str]:
 
 
 def reason_text(reason: str | None, word: Word) -> str:
-    """Why energy was sold at retail though there is a market."""
+    """Return in words why energy was sold at retail and not from the market."""
     return {
         "PRICE_NOT_FIXED": word("No market price was fixed for this quarter hour."),
         "PRICE_WINDOW_EMPTY": word(
@@ -65,7 +65,7 @@ def reason_text(reason: str | None, word: Word) -> str:
 
 
 def line_text(code: str, word: Word) -> str:
-    """Why nothing was paid for a line: the ledger refused it, or it was never offered."""
+    """Return in words why a line is not paid: the ledger refused it, or it was never submitted."""
     found = {
         "PRICE_LIMIT": word("The price was above your highest price."),
         "RETAIL_NOT_ACCEPTED": word("You do not accept retail energy, and the market had no energy."),
@@ -96,7 +96,7 @@ def _untraded(word: Word) -> Mapping[str, str]:
 
 
 def entry_text(kind: str, word: Word) -> str:
-    """A line of the history."""
+    """Return the type of a history entry in words."""
     return {
         "member.signed": word("Account opened"),
         "member.updated": word("Profile changed"),
@@ -115,7 +115,7 @@ def entry_text(kind: str, word: Word) -> str:
 
 
 def check_text(name: str, word: Word) -> str:
-    """What was recomputed."""
+    """Return the name of a check of the block in words."""
     return {
         "block_hash": word("Hash of the block, as named by the next block"),
         "prev_hash": word("Link to the previous block"),
@@ -141,5 +141,5 @@ def check_text(name: str, word: Word) -> str:
 
 
 def holds(checked: Checked) -> bool:
-    """Whether everything that was recomputed holds."""
+    """Return whether all checks passed."""
     return bool(checked.checks) and all(one.holds for one in checked.checks)

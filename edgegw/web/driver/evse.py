@@ -1,7 +1,7 @@
-"""A charging point's page: what it is called, how it stands, what a kWh costs, and what may be asked of it.
+"""The page of an EVSE: name, state, prices, and the orders that a driver can place there.
 
-Decides who sees what: the session's own driver power, state of charge and tokens; anybody else whether it is free. Its
-living part is drawn once for all who may see the same (`live_updates`), and the page is whole without it.
+Decides who sees what: the driver of the session sees power, state of charge and tokens; others see only whether the EVSE is
+free. The live part is drawn once for all viewers with the same view (`live_updates`); the page works without it.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from edgegw.web.visitor_login import address_of, visitor_of
 
 
 def area(live_updates: LiveUpdates) -> Area:
-    """The pages of charging points; whoever serves them lets `live_updates` run."""
+    """Return the area of EVSE pages; the caller runs `live_updates`."""
 
     def routes(pages: Pages) -> Sequence[BaseRoute]:
         points = _Points(pages, live_updates)
@@ -41,13 +41,13 @@ def area(live_updates: LiveUpdates) -> Area:
 
 
 class _Points:
-    """The handlers, with what they share."""
+    """Handlers of the EVSE pages."""
 
     def __init__(self, pages: Pages, live_updates: LiveUpdates) -> None:
         self._pages, self._site, self._pulse = pages, pages.site, live_updates
 
     async def look(self, request: Request) -> Response:
-        """The page."""
+        """Return the page of an EVSE."""
         evse_id, site = request.path_params["evse_id"], self._site
         station = self._station()
         if evse_id not in station.evses:
@@ -62,13 +62,15 @@ class _Points:
             "driver/evse.html",
             point=point_of(station, evse_id, word, member_id=member_id, now_ns=site.clock.now_ns()),
             prices=await pair_of(site, word, visitor.language),
-            placed="" if placed in station.orders else placed,  # what the station has not taken in yet
+            placed=""
+            if placed in station.orders
+            else placed,  # an order that the station has not processed yet
             live=self._draw(evse_id, visitor.language, member_id),
             scans_first=needs_code and not screen_codes.is_present(request, site, visitor, evse_id=evse_id),
         )
 
     async def live(self, request: Request) -> Response:
-        """The living part as a stream; raises CrowdedError."""
+        """Return the live part as an event stream; raises TooManyStreamsError."""
         evse_id = request.path_params["evse_id"]
         if evse_id not in self._station().evses:
             return self._unknown(request)
@@ -81,7 +83,7 @@ class _Points:
         )
 
     async def stop(self, request: Request, _form: Form) -> Response:
-        """The driver's own session is to end; somebody else's goes on."""
+        """Stop the member's own session or order; refused if the session is another member's."""
         evse_id = request.path_params["evse_id"]
         station = self._station()
         if evse_id not in station.evses:
@@ -95,17 +97,17 @@ class _Points:
         assert self._site.place is not None
         self._site.place(
             OrderStopped(evse_id=evse_id, member_id=member_id)
-        )  # one that was just placed counts too
+        )  # posted without a session too: an order may have been placed a moment ago
         return see_other(f"/evse/{quote(evse_id)}")
 
     def _own(self, request: Request, evse_id: str, member_id: str) -> str | None:
-        """The member, where something of theirs is to be seen here or was placed a moment ago; others share a drawing."""
+        """Return the member id if the member has a session or order here, else None: the view that others share."""
         now_ns = self._site.clock.now_ns()
         is_theirs = concerns(self._station(), evse_id, member_id=member_id, now_ns=now_ns)
         return member_id if is_theirs or request.query_params.get("placed") else None
 
     def _draw(self, evse_id: str, language: Language, viewer: str | None) -> str:
-        """The living part for a viewer, by what is true now: who drove a minute ago may be a stranger."""
+        """Render the live part for a viewer by the present state, since a session may have ended during the stream."""
         word = self._pages.word(language)
         station = self._station()
         if evse_id not in station.evses:

@@ -1,6 +1,6 @@
-"""How a charging point stands, in words.
+"""The state of an EVSE in words.
 
-Decides how much somebody else may know of a session: that the point is in use, and nothing more.
+Decides how much others may know of a session: only that the EVSE is in use.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from edgegw.web.pages import Word
 
 
 class State(StrEnum):
-    """How a charging point stands, for everybody."""
+    """State of an EVSE as everybody may see it."""
 
     FREE = "free"
     PLUGGED = "plugged"
@@ -24,7 +24,7 @@ class State(StrEnum):
     OFFLINE = "offline"
 
 
-_STATES: Final = {  # what everybody may know; all else is a session
+_STATES: Final = {  # public as they are; every other activity is shown as IN_USE
     Standing.FREE: State.FREE,
     Standing.PLUGGED: State.PLUGGED,
     Standing.OFFLINE: State.OFFLINE,
@@ -34,7 +34,7 @@ _STATES: Final = {  # what everybody may know; all else is a session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A charging point as anybody may see it. `is_yours`: the session or order there is the viewer's."""
+    """An EVSE as a viewer may see it. `is_yours`: its session or order is the viewer's."""
 
     evse_id: str
     state: State
@@ -42,16 +42,16 @@ class Point:
     plug: str
     is_yours: bool
     charge: str
-    discharge: str  # "" where it cannot
+    discharge: str  # "": it cannot discharge
 
     @property
     def is_open(self) -> bool:
-        """Whether this viewer may ask for something here now."""
+        """Whether this viewer can place an order here now."""
         return self.state in {State.FREE, State.PLUGGED} or (self.is_yours and self.state is State.IN_USE)
 
 
 def point_of(station: Station, evse_id: str, word: Word, *, member_id: str | None, now_ns: int) -> Point:
-    """A charging point in words; `member_id` is the viewer's, None for a stranger."""
+    """Return the view of an EVSE; `member_id` is the viewer's, None without a login."""
     settings = station.settings.evses[evse_id]
     here = live(station, evse_id, now_ns)
     state = _STATES.get(here.word, State.IN_USE)
@@ -67,7 +67,7 @@ def point_of(station: Station, evse_id: str, word: Word, *, member_id: str | Non
 
 
 def state_words(word: Word) -> dict[State, str]:
-    """Words of states."""
+    """Return the text of each state."""
     return {
         State.FREE: word("Free"),
         State.PLUGGED: word("Plugged in, not started"),

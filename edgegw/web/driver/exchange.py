@@ -1,7 +1,7 @@
-"""Tokens for won and back: an amount, what the desk would do, a confirmation, the result.
+"""The exchange of won for tokens and back: amount, quote, confirmation, result.
 
-Decides how much may be asked for at once; rate, fee and result are the desk's. Nothing is exchanged without a quote that
-was shown; sending the confirmation again shows the same result, because the office does each quote once.
+Decides the limits of one exchange; rate, fee and result are the exchange desk's. Nothing is exchanged without a quote that
+was shown; a repeated confirmation shows the same result, because the representative executes each quote once.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ _BUY, _SELL = "buy", "sell"
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
-    """The exchange desk."""
+    """Form, quote and confirmation."""
     exchange = _Exchange(pages)
     return [
         page("/exchange", for_members(pages, exchange.look)),
-        page("/exchange/quote", for_members(pages, exchange.look)),  # a reload, or the language changed
+        page("/exchange/quote", for_members(pages, exchange.look)),  # a reload or a change of language
         page("/exchange/confirm", for_members(pages, exchange.look)),
         action_for_members(pages, "/exchange/quote", exchange.quote),
         action_for_members(pages, "/exchange/confirm", exchange.confirm),
@@ -37,7 +37,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 
 
 class _Exchange:
-    """The steps of an exchange."""
+    """Handlers of the steps of an exchange."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -100,7 +100,7 @@ class _Exchange:
 async def _quoted(
     pages: Pages, request: Request, amount_mtok: int, *, buys: bool
 ) -> ExchangeQuote | RefusedRequest:
-    """The desk's quote; who has not so many tokens hears it now, not only at the confirmation."""
+    """Return the quote of the exchange desk; a sale beyond the member's tokens is refused here already."""
     representative, member_id = pages.site.representative, member(request).member_id
     if not buys and (await representative.balance(member_id)).available_mtok < amount_mtok:
         return RefusedRequest(code=RefusalCode.INSUFFICIENT_TOKENS)
@@ -110,7 +110,7 @@ async def _quoted(
 async def _asked(
     pages: Pages, request: Request, form: Form, *, problem: str = "", pending: str = "", status: int = 200
 ) -> Response:
-    """The form that asks for an amount, with what there is of tokens."""
+    """Return the form with the member's balance."""
     site = pages.site
     asked = form.values.get("next") or request.query_params.get("next", "")
     return pages.draw(

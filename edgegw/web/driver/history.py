@@ -1,6 +1,6 @@
-"""The member's transactions, newest first, in pages (historyAPI), as CSV too.
+"""The member's ledger transactions (historyAPI), newest first, in pages and as CSV.
 
-Decides how many stand on a page and in a file; what an entry changed is the ledger's.
+Decides the number of entries on a page and in a file; the entries are the ledger's.
 """
 
 import re
@@ -24,7 +24,7 @@ _BOOKMARK = re.compile(r"[A-Za-z0-9._:~-]{0,400}")
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
-    """The history and its file."""
+    """The history and its CSV file."""
     site = pages.site
 
     async def history(request: Request) -> Response:

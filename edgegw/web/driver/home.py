@@ -1,6 +1,6 @@
-"""The station's first page: prices of now and of the day, its charging points in words, what the operator tells.
+"""The station's first page: prices of now and of the day, the EVSEs, notices.
 
-Decides nothing. Without ledger or office the page still says which charging points are free.
+Decides nothing. Without ledger or representative the page still shows which EVSEs are free.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ async def _day(days: DayPrices, language: Language, word: Word) -> Day | None:
 
 
 async def _balance(site: Site, visitor: Visitor) -> dict[str, str] | None:
-    """Tokens and energy of who has logged in, in words."""
+    """Return the member's tokens and energy in words; None without a login, or if they cannot be read."""
     if visitor.profile is None:
         return None
     try:

@@ -1,7 +1,7 @@
-"""What hangs at the charger: the screen with a code that changes, the label with one that does not, and where both lead.
+"""Screen and printed label of an EVSE, with QR codes: one-time codes on the screen, a plain address on the label.
 
-Decides what a screen shows and that a code of it counts once. A label's code is only an address; the address stands beside
-each code in letters, so that a code that somebody pasted over it can be told from ours.
+Decides what a screen shows and that its code is valid once. The address is printed in letters beside each QR code, so that
+a forged sticker can be recognised.
 Source: docs/pages.md, Codes.
 """
 
@@ -28,7 +28,7 @@ from edgegw.web.visitor_login import remember, stranger_of, visitor_of
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
-    """Screen, label and the way from a screen's code to its charging point."""
+    """Screen, label, and the redirect from a screen's code to the page of the EVSE."""
     evses = _EvsePages(pages)
     return [
         page("/kiosk/{evse_id}", evses.screen),
@@ -38,7 +38,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 
 
 class _EvsePages:
-    """Screen, label and way of each EVSE."""
+    """Handlers of screen, label and redirect."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -73,9 +73,7 @@ class _EvsePages:
         if evse_id not in _station(self._site).evses:
             return _unknown(self._pages, request)
         if request.method != "GET":
-            return Response(
-                status_code=204
-            )  # somebody looks ahead at the link; only who follows it uses the code
+            return Response(status_code=204)  # HEAD of a link preview: only a GET uses the code
         visitor = await visitor_of(request, self._site)
         if not self._codes.use(evse_id, request.query_params.get("code", "")):
             return self._pages.draw(
@@ -111,20 +109,20 @@ def _unknown(pages: Pages, request: Request) -> Response:
 
 
 def _origin(request: Request, site: Site) -> str:
-    """How addresses of this server begin for who asks."""
+    """Return the origin of this server as the client reaches it."""
     scheme = "https" if site.settings.is_secure else "http"
     return f"{scheme}://{_host(request, site)}"
 
 
 def _host(request: Request, site: Site) -> str:
-    """The host that was asked, which the guard knows; a screen on this machine itself leads telephones to the public name."""
+    """Return the Host header, which the guard has checked; for a screen on this machine, the public name instead."""
     host = request.headers["host"]
     name = without_port(host)
     return site.settings.names[0] + host[len(name) :] if name.lower() in LOCAL_NAMES else host
 
 
 def is_screen(request: Request, site: Site) -> bool:
-    """Where presence counts, only the station's own screens show codes that prove it."""
+    """Return whether the client may show one-time codes: with `presence_required` only the configured screens."""
     if not site.settings.presence_required:
         return True
     try:

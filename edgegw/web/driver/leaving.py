@@ -1,6 +1,6 @@
-"""What is kept about a member, as a file for the member; and the end of a membership, in two steps.
+"""Export of a member's stored data, and the end of a membership in two steps.
 
-Decides the steps; what is kept, and when a member may leave, is the office's.
+Decides the steps; the representative decides what is stored and when a member may leave.
 """
 
 import json
@@ -21,7 +21,7 @@ from edgegw.web.visitor_login import address_of
 
 
 def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
-    """The file, and the two steps of leaving."""
+    """The export and the two steps of leaving."""
     leaving = _Leaving(pages, throttle)
     return [
         page("/export", for_members(pages, leaving.export)),
@@ -33,7 +33,7 @@ def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
 
 
 class _Leaving:
-    """The file, and the two steps."""
+    """Handlers of the export and of the two steps."""
 
     def __init__(self, pages: Pages, throttle: Throttle) -> None:
         self._pages = pages
@@ -74,7 +74,7 @@ class _Leaving:
 
 
 async def _doubts(pages: Pages, request: Request, form: Form) -> dict[str, str]:
-    """Why this may not be the member's own will, by field."""
+    """Return error messages by field if the confirmation or the password is missing or wrong."""
     word = pages.word(visitor(request).language)
     found = {}
     if form.values.get("sure") != "1":
@@ -85,7 +85,7 @@ async def _doubts(pages: Pages, request: Request, form: Form) -> dict[str, str]:
 
 
 def _gone(pages: Pages, request: Request) -> Response:
-    """The last page of a member, who is a stranger now."""
+    """Return the last page; the login is deleted."""
     del request.state.visitor
     response = pages.draw(request, "driver/gone.html")
     forget(response, pages.site)

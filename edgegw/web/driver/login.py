@@ -1,8 +1,8 @@
-"""Logging in and out.
+"""Login and logout.
 
-Decides the login's cookie and the browser's new key; whether name and password belong together is the office's. A login
-that was there before is ended, and no answer tells whether a login name exists.
-Source: OWASP session management (session fixation); NIST SP 800-63B.
+Decides the cookies; the representative checks name and password. A login ends the one before it and changes the browser's
+key; no response reveals whether a login name exists.
+Source: OWASP, Session Management Cheat Sheet (session fixation); NIST SP 800-63B.
 """
 
 import secrets
@@ -30,7 +30,7 @@ _KEY_BYTES = 16
 
 
 def routes(pages: Pages, throttle: Throttle, *, home: str = HOME) -> Sequence[BaseRoute]:
-    """The login, which leads to `home` where nothing else was wanted, and its end."""
+    """Login, which leads to `home` if no other page was requested, and logout."""
     site = pages.site
 
     async def look(request: Request) -> Response:
@@ -69,7 +69,7 @@ def routes(pages: Pages, throttle: Throttle, *, home: str = HOME) -> Sequence[Ba
 
 
 async def entered(request: Request, site: Site, login: Login, *, to: str) -> Response:
-    """The answer that begins a login: its cookie, and another browser key; the old login ends."""
+    """Return a redirect to `to` that sets the login's cookie and a new browser key; ends the old login."""
     known = visitor(request)
     if known.login_token:
         await site.representative.log_out(known.login_token)
@@ -81,13 +81,13 @@ async def entered(request: Request, site: Site, login: Login, *, to: str) -> Res
 
 
 def forget(response: Response, site: Site) -> None:
-    """The browser knows of no login any more, and is another one from now on."""
+    """Delete the login's cookie and change the browser's key."""
     set_cookie(response, site, "login", value="", seconds=0)
     set_cookie(response, site, "visitor", value=secrets.token_hex(_KEY_BYTES), seconds=YEAR_S)
 
 
 async def is_password(request: Request, site: Site, password: str) -> RefusedRequest | None:
-    """Whether who has logged in knows the password too: asked before what cannot be undone."""
+    """Check the password of the logged-in member before an irreversible action; return the refusal or None."""
     profile = visitor(request).profile
     assert profile is not None
     if not 0 < len(password) <= PASSWORD_LENGTH_MAX:

@@ -1,4 +1,4 @@
-"""What the operator tells, as a page of its own; `templates/driver/notices.html` shows the same on the first page."""
+"""The page of the operator's notices; the first page shows the same list (`templates/driver/notices.html`)."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from edgegw.web.visitor_login import visitor_of
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
-    """The notices."""
+    """The page of notices."""
     site = pages.site
 
     async def told(request: Request) -> Response:

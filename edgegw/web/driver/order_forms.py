@@ -1,6 +1,6 @@
-"""The three order forms: their fields, what may stand in them, and the order that they ask for.
+"""The three order forms: their fields, limits and defaults, and the order that a form describes.
 
-Decides fields, limits and defaults; never whether the station can take the order (`core.order_intake`) nor what it costs.
+Never decides whether the station accepts the order (`core.order_intake`) or what it costs.
 """
 
 import base64
@@ -27,7 +27,7 @@ PRICE_LIMITS = Limits(minimum=0, maximum=2_000_000)
 NONCE = "order"
 _NONCE_BYTES = 16
 _ID_BYTES = 16
-_TOKEN_BYTES = 12  # 96 bits, as 20 characters with their "W": what an OCPP 1.6 idTag may hold at most
+_TOKEN_BYTES = 12  # 96 bits: 20 characters with the "W" in front, the longest idTag of OCPP 1.6
 MINUTES = 60
 
 FIELDS: Final[Mapping[Aim, tuple[str, ...]]] = {
@@ -40,17 +40,17 @@ RETAIL = "accept_retail"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRequest:
-    """A form that can be ordered: in the station's units, with what is to be remembered of it."""
+    """A valid form: the order in the station's units, and the defaults to store for the next form."""
 
     order: Order
     defaults: Defaults
     nonce: str
-    typed: Mapping[str, str]  # what a page carries on to the confirmation
+    typed: Mapping[str, str]  # hidden fields of the quote, for the confirmation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderContext:
-    """Who asks for what, where."""
+    """Member, aim and EVSE of an order form."""
 
     site: Site
     profile: Profile
@@ -61,7 +61,7 @@ class OrderContext:
 
 
 def shown(aim: Aim, defaults: Defaults) -> Form:
-    """The form as a driver last filled it in."""
+    """Return the form filled in with the driver's defaults."""
     kwh_wh = defaults.charge_wh if aim is Aim.CHARGE else defaults.sale_wh
     values = {
         "kwh": formats.decimal(kwh_wh, scale=3),
@@ -82,7 +82,7 @@ def _bare(price_mtok_per_kwh: int) -> str:
 
 
 def read(form: Form, context: OrderContext) -> OrderRequest | Form:
-    """The order that a form asks for; or the form with what is wrong beside its fields."""
+    """Return the order that a form describes, or the form with its error messages."""
     parsed: dict[str, int] = {}
     faults: dict[str, str] = {}
     for name in FIELDS[context.aim]:
@@ -117,7 +117,7 @@ def _parsers(context: OrderContext) -> Mapping[str, Callable[[str], int | Flaw]]
 
 
 def _example(name: str, word: Word) -> dict[str, str]:
-    """Unit and example of a field, for its fault."""
+    """Return unit and example of a field, for its error message."""
     percent = word("a percentage")
     price = word("tokens per kWh")
     return {
@@ -184,13 +184,13 @@ def _minutes(at_ns: int, site: Site) -> int:
 
 
 def _order_id(context: OrderContext, nonce: str) -> str:
-    """The same form of the same member at the same place is the same order, and nobody can name another's."""
+    """Return the id of an order: equal for a repeated form of the same member and EVSE, and not guessable by others."""
     told = f"order\x00{context.profile.member_id}\x00{context.evse.evse_id}\x00{context.aim.value}\x00{nonce}"
     return _letters(hmac.digest(context.site.settings.secret, told.encode(), "sha256")[:_ID_BYTES]).lower()
 
 
 def with_token(order: Order, site: Site) -> tuple[Order, str]:
-    """The order with a fresh idToken of its own, and that idToken in clear."""
+    """Return the order with the hash of a fresh idToken, and that idToken in clear."""
     token = f"W{_letters(secrets.token_bytes(_TOKEN_BYTES))[:19]}"
     return replace(order, id_token_hash=site.hash_token(token)), token
 

@@ -1,6 +1,6 @@
-"""What a driver reads where an order has codes: why it was refused, and what to enter instead.
+"""Text for codes of an order: why it was refused, and what to enter instead.
 
-Decides words alone; a code without words is told as itself, so that nothing is hidden.
+Decides the words only; a code without a text is shown as it is, so that nothing is hidden.
 """
 
 from edgegw.ports.representative import Language
@@ -11,7 +11,7 @@ HUNDRED_MTOK = 100_000
 
 
 def refusal_words(word: Word, code: str) -> str:
-    """Why something was refused; each code of `core.orders.REFUSALS` has words."""
+    """Return a refusal in words; each code of `core.orders.REFUSALS` has a text."""
     return {
         "NO_ENERGY": word("Enter the energy to charge or to sell."),
         "ENERGY_TOO_SMALL": word("A sale is at least 0.5 kWh."),
@@ -48,7 +48,7 @@ def refusal_words(word: Word, code: str) -> str:
 
 
 def flaw_words(word: Word, flaw: Flaw, *, unit: str, example: str) -> str:
-    """What to enter instead: "Enter kWh between 1 and 100, e.g. 5.5"."""
+    """Return what to enter instead: "Enter kWh between 1 and 100, e.g. 5.5"."""
     limits = flaw.limits
     if flaw.code is FlawCode.NOT_A_TIME or limits is None:
         return word("Enter a time of day, e.g. %(example)s") % {"example": example}
@@ -64,7 +64,7 @@ def _bounds(limits: Limits, places: int) -> dict[str, str]:
 
 
 def remark_words(word: Word, remark: str) -> str:
-    """What is uncertain of a quote."""
+    """Return a remark on a quote in words: what is uncertain."""
     told = {
         "NO_PRICE": word(
             "No acceptable price is known yet for part of the energy: the order may take longer "
@@ -83,10 +83,10 @@ def remark_words(word: Word, remark: str) -> str:
 
 
 def about_tokens(amount_mtok: int, language: Language) -> str:
-    """An amount that is looked at, not settled: whole tokens from a hundred on, tenths below."""
+    """Format an estimated amount: whole tokens from 100 on, tenths below."""
     return tokens(amount_mtok, language, places=1 if abs(amount_mtok) < HUNDRED_MTOK else 0)
 
 
 def about_percent(share_bp: int) -> str:
-    """A state of charge as a car shows it: whole percent."""
+    """Format a state of charge in whole percent."""
     return f"{decimal(share_bp, scale=2, places=0)}%"

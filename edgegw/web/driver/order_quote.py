@@ -1,7 +1,7 @@
-"""What an order would mean, in words, numbers and a picture, before anybody accepts it.
+"""The quote of an order in words, numbers and a chart, shown before the driver confirms.
 
-Decides what is told of a quote and what must stay true until it is confirmed (`seen`): the wish itself and each price that
-it counts on. The figures are the core's.
+Decides what the quote shows, and what must not change until it is confirmed (`seen`): the order and each price that it
+relies on. The figures are the core's (`core.quote`).
 """
 
 from collections.abc import Iterable
@@ -26,13 +26,15 @@ from edgegw.web.driver.order_messages import (
     remark_words,
 )
 
-COUNTED_NS = 8 * INTERVAL_NS  # how far ahead a charge's prices must hold; a plan's must until the departure
+COUNTED_NS = (
+    8 * INTERVAL_NS
+)  # prices of a charge must hold for this long; those of a plan until the departure
 TOKEN_MTOK = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offered:
-    """A quote as its page shows it. `code`: why it cannot be ordered; `missing_tokens`: as many are wanted first."""
+    """A quote as its page shows it. `code`: why it cannot be ordered; `missing_tokens`: number of tokens to buy first."""
 
     code: str
     reason: str
@@ -55,7 +57,7 @@ class Offered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Told:
-    """What is told: whose wish, and what the core expects of it."""
+    """An order with its context and the core's quote."""
 
     context: OrderContext
     order: Order
@@ -71,7 +73,7 @@ class _Told:
 
 
 def offered(station: Station, context: OrderContext, order: Order, *, available_mtok: int) -> Offered:
-    """The quote of a wish for a driver with so many tokens."""
+    """Return the quote of an order for a driver with `available_mtok`."""
     now_ns, word = context.site.clock.now_ns(), context.word
     made = quote(station, order, now_ns)
     told = _Told(context=context, order=order, quote=made, now_ns=now_ns)
@@ -146,7 +148,7 @@ def _amount_fact(told: _Told, amount_mtok: int, *, cost: str, earnings: str) -> 
 
 
 def _terms(told: _Told) -> Iterable[str]:
-    """What holds whatever happens."""
+    """Yield the terms that hold in any case."""
     word, terms, language = told.context.word, told.order.terms, told.context.language
     most = {"price": formats.price(terms.price_mtok_per_kwh_max, language)}
     yield word("You can stop at any time and pay only for the energy that flowed.")
@@ -172,7 +174,7 @@ def _terms(told: _Told) -> Iterable[str]:
 
 
 def _soc_bp(station: Station, order: Order) -> int | None:
-    """With which state of charge the picture begins."""
+    """Return the state of charge at the start of the chart in basis points; None if unknown."""
     session = station.evses[order.evse_id].session
     own = session is not None and (session.terms is None or session.terms.member_id == order.terms.member_id)
     if session is not None and own and session.soc_bp is not None:
@@ -181,7 +183,7 @@ def _soc_bp(station: Station, order: Order) -> int | None:
 
 
 def _plan_rows(told: _Told, soc_bp: int | None) -> list[PlanRow]:
-    """The quote's rows with the state of charge at the end of each."""
+    """Return the quote's rows, each with the state of charge at its end."""
     terms, rows = told.order.terms, []
     battery_wh = max(1, terms.battery_wh)
     stored_wh = None if soc_bp is None else soc_bp * battery_wh // 10_000
@@ -215,7 +217,7 @@ def _picture(told: _Told, rows: list[PlanRow], soc_bp: int | None) -> tuple[Draw
     )
     table = plan_table(rows, labels, zone)
     if soc_bp is None and order.aim is Aim.CHARGE:
-        return None, table  # half of the picture would be an empty battery
+        return None, table  # without a state of charge half of the chart would be empty
     return plan(rows, labels, chart_id="plan", zone=zone, marks=marks), table
 
 
@@ -240,7 +242,7 @@ def _labels(told: _Told) -> PlanLabels:
 
 
 def _seen(station: Station, order: Order, now_ns: int) -> str:
-    """A mark of the wish and of the prices it counts on: while both are the same, so is the mark."""
+    """Return a digest of the order and of the prices that it relies on; it changes when any of them does."""
     ahead = forecast.ahead_of(station)
     first = interval_of(now_ns)
     last_ns = order.departure_ns if order.departure_ns is not None else now_ns + COUNTED_NS

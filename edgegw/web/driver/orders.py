@@ -1,7 +1,7 @@
-"""From a wish to an order: the form, the quote, the confirmation.
+"""Place an order: form, quote, confirmation.
 
-Decides what stands between the driver's wish and the station: a quote must have been seen, at prices that still hold, and
-one form is one order however often it is sent. The station decides about the order itself; its page tells what became of it.
+Decides that an order needs a quote that the driver saw, at prices that still hold, and that one form is one order however
+often it is sent. The core accepts or refuses the order; the page of the EVSE shows the result.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ from edgegw.web.pages import Pages, see_other
 from edgegw.web.visitor_login import Visitor, remember, visitor_of
 
 PLACED_MAX = 2_000
-PLANS_OF_ONE = 4  # of one member at once: who sends a form again and again keeps nobody else waiting
+PLANS_OF_ONE = 4  # per member at once, so that a member who repeats a form does not delay others
 SEEN = "seen"
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
-    """Form, quote, way back and confirmation of each aim."""
+    """Form, quote, change and confirmation of each aim."""
     shared = Shared()
     found: list[BaseRoute] = []
     for aim in Aim:
@@ -52,15 +52,15 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 
 
 class Shared:
-    """What the ways share: orders that were placed a moment ago, which the station's state may not show yet; one plan a time."""
+    """What the pages of all aims share: ids of recent orders, which the core may not have processed, and a lock for plans."""
 
     def __init__(self) -> None:
         self._ids: OrderedDict[str, None] = OrderedDict()
-        self._one_plan = asyncio.Lock()  # plans are made one after the other: chargers come first
+        self._one_plan = asyncio.Lock()  # one plan at a time, so that the event loop stays free for chargers
         self._planned_for: Counter[str] = Counter()
 
     def enter(self, order_id: str) -> bool:
-        """Whether it is new."""
+        """Remember an order id; return whether it is new."""
         if order_id in self._ids:
             return False
         self._ids[order_id] = None
@@ -70,7 +70,7 @@ class Shared:
 
     @contextlib.asynccontextmanager
     async def plans_of(self, member_id: str) -> AsyncIterator[None]:
-        """A member's turn to have a plan made; raises CrowdedError where some of its own wait already."""
+        """Hold the lock for a member's plan; raises TooManyStreamsError if PLANS_OF_ONE of the member wait already."""
         if self._planned_for[member_id] >= PLANS_OF_ONE:
             raise TooManyStreamsError
         self._planned_for[member_id] += 1
@@ -84,13 +84,13 @@ class Shared:
 
 
 class OrderPages:
-    """One of the three ways: its pages at any charging point."""
+    """Handlers of one aim, for every EVSE."""
 
     def __init__(self, pages: Pages, aim: Aim, shared: Shared) -> None:
         self._pages, self._site, self._aim, self._shared = pages, pages.site, aim, shared
 
     async def form(self, request: Request) -> Response:
-        """What the driver wants, beginning with what was wanted last."""
+        """Return the form with the driver's defaults."""
         visitor, context = await self._asker(request)
         if context is None:
             return self._unknown(request)
@@ -99,7 +99,7 @@ class OrderPages:
         )
 
     async def back(self, request: Request) -> Response:
-        """A quote that is asked for without its form, as by a change of the language: begin with the form."""
+        """Redirect a GET of the quote, as after a change of language, to the form."""
         await visitor_of(request, self._site)
         evse_id = quoted_path(request.path_params["evse_id"])
         response = see_other(f"/evse/{evse_id}/{self._aim.value}")
@@ -107,14 +107,14 @@ class OrderPages:
         return response
 
     async def change(self, request: Request, form: Form) -> Response:
-        """Back from the quote, with everything that was entered."""
+        """Return from the quote to the form with its entries."""
         visitor, context = await self._asker(request)
         if context is None:
             return self._unknown(request)
         return self._draw_form(request, visitor, form)
 
     async def ask(self, request: Request, form: Form) -> Response:
-        """What the wish would mean."""
+        """Return the quote of the form."""
         visitor, context = await self._asker(request)
         if context is None:
             return self._unknown(request)
@@ -126,7 +126,7 @@ class OrderPages:
         return await self._draw_quote(request, context, order_request)
 
     async def confirm(self, request: Request, form: Form) -> Response:
-        """Order what was quoted, once, if it still holds."""
+        """Place the quoted order once, if the quote still holds; else show the new quote."""
         visitor, context = await self._asker(request)
         if context is None:
             return self._unknown(request)
@@ -150,7 +150,7 @@ class OrderPages:
         return see_other(f"{here}?placed={order_request.order.order_id}")
 
     async def _remember(self, context: OrderContext, order_request: OrderRequest) -> None:
-        """Keep what was chosen; an order does not fail because that cannot be done now."""
+        """Store the entries as defaults; a failure of the representative does not fail the order."""
         try:
             await self._site.representative.remember(context.profile.member_id, order_request.defaults)
         except RepresentativeError:
@@ -205,12 +205,12 @@ class OrderPages:
         )
 
     def _tells_soc(self, evse_id: str) -> bool:
-        """Whether the car that is plugged in here tells its state of charge."""
+        """Return whether the car that is plugged in reports its state of charge."""
         session = self._station().evses[evse_id].session
         return session is not None and session.soc_bp is not None
 
     def _kept_out(self, request: Request, visitor: Visitor, context: OrderContext) -> Response | None:
-        """To the charging point's page, where it is not the visitor's turn or the screen's code comes first."""
+        """Redirect to the page of the EVSE if the member cannot order here, or must scan the screen's code first."""
         evse_id = context.evse.evse_id
         needs_code = self._site.settings.presence_required
         if needs_code and not screen_codes.is_present(request, self._site, visitor, evse_id=evse_id):

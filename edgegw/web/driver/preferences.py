@@ -1,6 +1,6 @@
-"""What a driver wants the station's forms to begin with: battery, states of charge, ready-by time, price limits.
+"""Defaults of a driver's order forms: battery, states of charge, departure time, price limits.
 
-Decides limits and their words. Kept by the office; a card that is linked begins a session on these terms.
+Decides limits and their messages. The representative stores them; a linked card starts a session on these terms.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _ORDER = "order"
 
 
 def texts_of(defaults: Defaults) -> Mapping[str, str]:
-    """The fields as they are shown, by name."""
+    """Return the form fields of the defaults by name."""
     return {
         "battery": _plain(defaults.battery_wh, 3),
         "soc_min": _plain(defaults.soc_bp_min, 2),
@@ -33,7 +33,7 @@ def texts_of(defaults: Defaults) -> Mapping[str, str]:
 
 
 def filled_in(form: Form, before: Defaults) -> Defaults | Mapping[str, str]:
-    """The defaults that the form asks for, or its faulty fields, each with a word for what is wrong."""
+    """Return the defaults that a form describes, or a fault key for each invalid field (`faults_of` words them)."""
     raw = {name: form.values.get(name, "") for name in texts_of(before)}
     read: dict[str, int | Flaw] = {
         "battery": formats.parse_kwh(raw["battery"], BATTERY_WH),
@@ -62,7 +62,7 @@ def filled_in(form: Form, before: Defaults) -> Defaults | Mapping[str, str]:
 
 
 def faults_of(faults: Mapping[str, str], word: Word) -> dict[str, str]:
-    """The words beside each faulty field."""
+    """Return the error message of each invalid field."""
     texts = {
         "battery": word("Enter kWh between 5 and 300, for example 64.8."),
         "soc_min": word("Enter a percentage between 0 and 100, for example 40."),
@@ -76,7 +76,7 @@ def faults_of(faults: Mapping[str, str], word: Word) -> dict[str, str]:
 
 
 def terms_of(member_id: str, defaults: Defaults, *, sells: bool) -> MemberTerms:
-    """The terms on which a card begins a session."""
+    """Return the terms on which a card starts a session; `sells`: the card may sell."""
     return MemberTerms(
         member_id=member_id,
         accept_retail=defaults.accept_retail,
@@ -89,7 +89,7 @@ def terms_of(member_id: str, defaults: Defaults, *, sells: bool) -> MemberTerms:
 
 
 def _minutes(text: str) -> int | Flaw:
-    """Minutes of the day of an entry such as 07:30; browsers may add seconds."""
+    """Parse the minutes of the day of an entry such as 07:30; browsers may append seconds."""
     bare = text.strip()
     hours, _, minutes = (bare.removesuffix(":00") if bare.count(":") == 2 else bare).partition(":")
     is_time = all(one.isascii() and one.isdecimal() and len(one) <= 2 for one in (hours, minutes))
@@ -99,5 +99,5 @@ def _minutes(text: str) -> int | Flaw:
 
 
 def _plain(value: int, scale: int) -> str:
-    """A quantity as it is typed: without separators."""
+    """Format a quantity for an input field: without separators."""
     return formats.decimal(value, scale=scale).replace(",", "")

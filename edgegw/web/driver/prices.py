@@ -1,6 +1,6 @@
-"""Prices as a driver sees them: of now, how they came about, and over the local day.
+"""Prices for drivers: of now with their origin, and over the local day.
 
-Decides which intervals are looked up and how long an answer is shown; never a price. Past and fixed ones are asked for once.
+Decides which intervals are queried and how long an answer is kept; never a price. A past or fixed price is queried once.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ from edgegw.web.charts.tables import Table, price_table
 from edgegw.web.pages import Word
 from edgegw.web.site import Site
 
-AGAIN_S = 30  # real seconds for which what is not fixed yet is not asked again
+AGAIN_S = 30  # real seconds between queries of a price that is not fixed yet
 ASKED_AT_ONCE = 8
 SAMPLE_WH = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Now:
-    """Both prices of this quarter hour; None: the ledger has none."""
+    """Both prices of this quarter hour; None: the ledger has no price."""
 
     buy: PriceShown | None
     sell: PriceShown | None
@@ -35,7 +35,7 @@ class Now:
 
 
 async def now_of(site: Site) -> Now:
-    """The prices of this quarter hour; raises OfficeError."""
+    """Query the prices of this quarter hour; raises RepresentativeError."""
     interval = interval_of(site.clock.now_ns())
     buy, sell = await asyncio.gather(*(site.ledger.price(product, interval) for product in PRODUCTS))
     return Now(buy=buy, sell=sell, until_ns=(interval + INTERVAL_S) * SECOND_NS)
@@ -43,7 +43,7 @@ async def now_of(site: Site) -> Now:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """The picture of a day and the same numbers as a table."""
+    """The chart of a day and the same numbers as a table."""
 
     picture: Drawn
     table: Table
@@ -52,7 +52,7 @@ class Day:
 
 @dataclass(slots=True)
 class DayPrices:
-    """The local day's prices of one site; one look serves all who come meanwhile."""
+    """Prices of the local day, cached; concurrent requests share one query."""
 
     site: Site
     _known: dict[tuple[Product, int], PriceShown | None] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class DayPrices:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def day(self, language: Language, word: Word) -> Day:
-        """Today's prices, drawn; raises OfficeError."""
+        """Return today's prices as chart and table; raises RepresentativeError."""
         now_ns = self.site.clock.now_ns()
         zone = self.site.settings.time_zone
         intervals = day_of(now_ns, zone)
@@ -82,7 +82,7 @@ class DayPrices:
         return self._drawn[key]
 
     async def _look(self, intervals: range, now_ns: int) -> None:
-        """Ask for what is not known, and for what may have changed."""
+        """Query the intervals that are unknown or may have changed."""
         old = [key for key in self._known if key[1] not in intervals]
         for key in old:
             del self._known[key]
@@ -132,7 +132,7 @@ def _period(name: str) -> Period:
 
 
 def day_of(now_ns: int, zone: tzinfo) -> range:
-    """The intervals that begin on the local day of an instant; a day on which clocks change has more or fewer."""
+    """Return the intervals that begin on the local day of an instant: 96, or 92 or 100 when clocks change."""
     day = formats.local(now_ns, zone).date()
     first, last = (
         int(datetime(one.year, one.month, one.day, tzinfo=zone).timestamp())
@@ -142,7 +142,7 @@ def day_of(now_ns: int, zone: tzinfo) -> range:
 
 
 def price_labels(word: Word, now: str) -> PriceLabels:
-    """Words of the day's picture and table."""
+    """Return the words of the day's chart and table."""
     return PriceLabels(
         title=word("Prices today"),
         description=word("Cost of a kWh when you charge, and earnings when you sell, for each quarter hour."),
@@ -162,7 +162,7 @@ def price_labels(word: Word, now: str) -> PriceLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """One price in words: the figure, how sure it is, and how it came about."""
+    """One price in words: the figure, its certainty and its origin."""
 
     figure: str
     state: str
@@ -172,7 +172,7 @@ class Said:
 
 
 def said(shown: PriceShown | None, product: Product, *, word: Word, language: Language) -> Said:
-    """A price and how it came about, in words and numbers."""
+    """Return a price and its origin in words and numbers."""
     if shown is None or shown.price_mtok_per_kwh is None:
         return Said(figure="", state=_absent(product, word), sample="", origin="", facts=_facts(shown, word))
     price = shown.price_mtok_per_kwh
@@ -194,7 +194,7 @@ def _absent(product: Product, word: Word) -> str:
 
 
 def _origin(shown: PriceShown, word: Word) -> str:
-    """Why the price lies where it lies between floor and ceiling."""
+    """Return in words how the price follows from supply and demand between floor and ceiling."""
     if shown.weight_ppm is None:
         return word("The price lies between floor and ceiling, so that both sides gain.")
     share = formats.percent(shown.weight_ppm // 100)
@@ -226,7 +226,7 @@ def _facts(shown: PriceShown | None, word: Word) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Both prices of now in words, for the template; `until` is a time of day."""
+    """Both prices of now in words, for the template; `until` is the end of the quarter hour."""
 
     buy: Said
     sell: Said
@@ -236,7 +236,7 @@ class Pair:
 
 
 def pair(now: Now | None, site: Site, *, word: Word, language: Language) -> Pair:
-    """Both prices of now; None: the ledger cannot be asked."""
+    """Return both prices in words; `now` is None if the ledger is unreachable."""
     zone = site.settings.time_zone
     until_ns = 0 if now is None else now.until_ns
     return Pair(
@@ -249,7 +249,7 @@ def pair(now: Now | None, site: Site, *, word: Word, language: Language) -> Pair
 
 
 async def pair_of(site: Site, word: Word, language: Language) -> Pair:
-    """Both prices of now, or that they cannot be told."""
+    """Query both prices of now and return them in words, or the words for an unreachable ledger."""
     try:
         now = await now_of(site)
     except RepresentativeError:

@@ -1,7 +1,7 @@
-"""The member's profile: name, contact and language, password, and what the forms of the station begin with.
+"""The member's profile: name, contact, language, password and defaults of the order forms.
 
-Decides what may be filled in; whether the ledger must be told is the office's. A new password is taken with the old one
-only, ends every login, and begins one anew.
+Decides what the forms accept; the representative decides what goes on the ledger. A new password needs the old one, ends
+every login, and begins a new login for this browser.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
 
 
 class _Profile:
-    """The page and its three forms."""
+    """Handlers of the page and its three forms."""
 
     def __init__(self, pages: Pages, throttle: Throttle) -> None:
         self._pages = pages
@@ -83,7 +83,7 @@ class _Profile:
             return self._pages.draw(request, "refused.html", status=429, code="EGW-3011")
         if faults := await _new_password(self._pages, request, form):
             return self._draw(request, {"password": form.faulty(**faults)})
-        return await _anew(self._site, request, form.values["new_password"])
+        return await _log_in_again(self._site, request, form.values["new_password"])
 
     async def defaults(self, request: Request, form: Form) -> Response:
         word = self._pages.word(visitor(request).language)
@@ -96,7 +96,7 @@ class _Profile:
 
 
 async def _told(pages: Pages, request: Request, form: Form) -> tuple[dict[str, str], str]:
-    """Change what a member tells of itself; what is wrong, by field and else."""
+    """Change name, contact and language; return error messages by field, and one for the whole form."""
     word = pages.word(visitor(request).language)
     faults = about_faults(form, word)
     language = next((one for one in LANGUAGES if one == form.text("language")), None)
@@ -117,7 +117,7 @@ async def _told(pages: Pages, request: Request, form: Form) -> tuple[dict[str, s
 
 
 async def _new_password(pages: Pages, request: Request, form: Form) -> dict[str, str]:
-    """Take a new password with the old one; what is wrong, by field."""
+    """Change the password; return error messages by field."""
     word = pages.word(visitor(request).language)
     new = form.values.get("new_password", "")
     if fault := password_fault(new, word):
@@ -128,8 +128,8 @@ async def _new_password(pages: Pages, request: Request, form: Form) -> dict[str,
     return {"new_password": refusal_text(answer, word)} if isinstance(answer, RefusedRequest) else {}
 
 
-async def _anew(site: Site, request: Request, password: str) -> Response:
-    """All logins have ended: this browser's begins anew."""
+async def _log_in_again(site: Site, request: Request, password: str) -> Response:
+    """Log this browser in again after all logins have ended."""
     opened = await site.representative.log_in(member(request).login, password, source=address_of(request))
     if isinstance(opened, RefusedRequest):
         return see_other("/login")
@@ -137,6 +137,6 @@ async def _anew(site: Site, request: Request, password: str) -> Response:
 
 
 def _version(form: Form, profile: Profile) -> int:
-    """The membership's version as the form showed it: somebody may have changed it since."""
+    """Return the version of the membership that the form showed, for optimistic locking."""
     text = form.text("version", 9)
     return int(text) if text.isascii() and text.isdecimal() else profile.version

@@ -1,7 +1,7 @@
-"""Receipts of the member's sessions: list, one receipt with its lines, CSV, and the recomputation of its blocks.
+"""Receipts of the member's sessions: list, receipt with lines, CSV, and the recomputation of their blocks.
 
-Decides who may see a receipt (its member alone) and how many lines are recomputed at once. The check is the ledger view's;
-this page says what it cannot show.
+Decides who sees a receipt (its member only) and how many lines are recomputed at once. `ports.representative.LedgerView`
+does the check; the page states its limits.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ TRADES_MAX = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A line with its words, why it was retail and why nothing was paid for it, and what the ledger tells of its trade."""
+    """A line of a receipt in words: why it was retail, why it is not paid, and its trade on the ledger."""
 
     line: ReceiptLine
     trade: TradeShown | None
@@ -44,7 +44,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What came of recomputing one line's block; `checked` is None where the ledger knows no such trade."""
+    """Result of recomputing the block of a line; `checked` is None if the ledger has no such trade."""
 
     line: ReceiptLine
     checked: Checked | None
@@ -62,7 +62,7 @@ def routes(pages: Pages) -> Sequence[BaseRoute]:
 
 
 class _Receipts:
-    """The list and one receipt."""
+    """Handlers of the list and of a receipt."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -118,7 +118,7 @@ async def _receipt(site: Site, session_id: str) -> Receipt | None:
 
 
 async def _trades(site: Site, receipt: Receipt) -> Mapping[str, TradeShown]:
-    """What the ledger tells of the committed lines; nothing where it cannot be asked, for the station's word stands."""
+    """Query the trades of committed lines; empty if the ledger is unreachable, since the journal has the lines too."""
     ids = [one.trade_id for one in receipt.lines if one.status is LineStatus.COMMITTED]
     try:
         found = await asyncio.gather(*(site.ledger.trade(one) for one in ids[:TRADES_MAX]))
@@ -138,7 +138,7 @@ def _segment(line: ReceiptLine, word: Word, trade: TradeShown | None = None) -> 
 
 
 async def _proofs(site: Site, receipt: Receipt, word: Word) -> Sequence[Proof]:
-    """The committed lines recomputed, the first ones first."""
+    """Recompute the blocks of the first committed lines."""
     committed = [one for one in receipt.lines if one.status is LineStatus.COMMITTED][:CHECKS_MAX]
     found = []
     for line in committed:

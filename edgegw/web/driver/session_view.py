@@ -1,6 +1,6 @@
-"""What goes on at a charging point, for the driver whose session or order it is: power, energy, tokens, what comes next.
+"""A session or order at an EVSE as its own driver sees it: power, energy, tokens, what comes next.
 
-Decides words and units; the figures are the core's. Tells nothing of anybody else's session.
+Decides words and units; the figures are the core's. Never shows another member's session.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from edgegw.web.driver.order_messages import about_percent, about_tokens, refusa
 from edgegw.web.pages import Word
 from edgegw.web.site import Site
 
-SHOWN_NS: Final = 12 * 3600 * SECOND_NS  # what became of an order is told for so long
+SHOWN_NS: Final = 12 * 3600 * SECOND_NS  # how long the result of an order is shown
 ICONS: Final = {"in": "↓", "out": "↑", "rest": "‖"}
 
 
@@ -44,19 +44,19 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How the viewer's order or session stands."""
+    """Progress of the viewer's order or session."""
 
     stage: str  # "asked", "running", "ending", "done" or "refused": a class
     title: str
     text: str
     facts: tuple[tuple[str, str], ...] = field(default=())
     flow: Flow | None = None
-    receipt: str = ""  # its page
+    receipt: str = ""  # address of its page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reader:
-    """What is read, and in which words it is told."""
+    """The station's state and the formatters of one viewer."""
 
     site: Site
     here: EvseStatus
@@ -68,7 +68,7 @@ class _Reader:
 def progress_of(
     site: Site, evse_id: str, viewer: str | None, *, word: Word, language: Language
 ) -> Progress | None:
-    """What the viewer may see; None where nothing here is, or lately was, the viewer's."""
+    """Return what the viewer may see; None if the viewer has, and recently had, no session or order here."""
     assert site.station is not None
     if viewer is None:
         return None
@@ -82,7 +82,7 @@ def progress_of(
 
 
 def concerns(station: Station, evse_id: str, *, member_id: str, now_ns: int) -> bool:
-    """Whether something of this member is, or lately was, at an EVSE."""
+    """Return whether the member has, or recently had, a session or order at an EVSE."""
     return (
         live(station, evse_id, now_ns).member_id == member_id
         or _last(station, evse_id, member_id) is not None
@@ -90,7 +90,7 @@ def concerns(station: Station, evse_id: str, *, member_id: str, now_ns: int) -> 
 
 
 def _last(station: Station, evse_id: str, viewer: str) -> Order | None:
-    """The viewer's newest order at an EVSE."""
+    """Return the viewer's newest order at an EVSE."""
     own = [
         order
         for order in station.orders.values()
@@ -165,7 +165,7 @@ def _title(word: Word, order: Order | None) -> str:
 
 
 def _facts(reader: _Reader, order: Order) -> tuple[tuple[str, str], ...]:
-    """What was ordered."""
+    """Return the ordered quantities as (name, value) pairs."""
     word, rows = reader.word, []
     if order.energy_wh is not None:
         rows.append((word("Ordered"), formats.kwh(order.energy_wh)))
@@ -210,7 +210,7 @@ def _amount(reader: _Reader, amount_mtok: int) -> str:
 
 
 def _price(reader: _Reader, expected: Expected | None) -> str:
-    """A coming price and how sure it is; "" where there is none the driver would take."""
+    """Return an expected price and its certainty in words; "" if there is none within the driver's limits."""
     if expected is None:
         return ""
     kinds = {

@@ -1,7 +1,7 @@
-"""Signing up: a person tells name, contact, login name and password, and agrees to what is kept where.
+"""Sign-up: name, contact, login name and password, and consent to what is stored where.
 
-Decides which fields are asked for and how long they may be; what makes a person unique, and what goes on the ledger, is the
-office's. Nothing personal is kept here.
+Decides fields and their lengths; the representative decides what makes a person unique and what goes on the ledger. Stores
+nothing itself.
 """
 
 import re
@@ -30,13 +30,13 @@ _PHONE = re.compile(r"\+?[0-9][0-9 ().-]{6,24}")
 
 
 def routes(pages: Pages, throttle: Throttle, *, home: str = HOME, kind: Kind = "EV") -> Sequence[BaseRoute]:
-    """The sign-up form for members of a kind; it leads to `home` where nothing else was wanted."""
+    """The sign-up form for members of a kind; it leads to `home` if no other page was requested."""
     sign_up = _SignUp(pages, throttle, home=home, kind=kind)
     return [page("/signup", sign_up.look), action(pages, "/signup", sign_up.send)]
 
 
 class _SignUp:
-    """The form, shown and sent."""
+    """Handlers of the form."""
 
     def __init__(self, pages: Pages, throttle: Throttle, *, home: str, kind: Kind) -> None:
         self._pages = pages
@@ -89,7 +89,7 @@ class _SignUp:
 
 
 def _faults(form: Form, word: Word) -> dict[str, str]:
-    """What is wrong before the office is asked, by field."""
+    """Return the error messages of all fields, before the representative is called."""
     found = about_faults(form, word)
     if not _LOGIN.fullmatch(form.values.get("login", "").strip()):
         found["login"] = word("Enter a login name of 3 to 64 letters or digits, without spaces.")
@@ -101,7 +101,7 @@ def _faults(form: Form, word: Word) -> dict[str, str]:
 
 
 def about_faults(form: Form, word: Word) -> dict[str, str]:
-    """What is wrong with name and contact."""
+    """Return the error messages of name and contact by field."""
     found = {}
     name, contact = form.values.get("name", "").strip(), form.values.get("contact", "").strip()
     if not 0 < len(name) <= NAME_LENGTH_MAX or not name.isprintable():
@@ -114,7 +114,7 @@ def about_faults(form: Form, word: Word) -> dict[str, str]:
 
 
 def password_fault(password: str, word: Word) -> str:
-    """What is wrong with a new password; empty where nothing is."""
+    """Return the error message of a new password; "" if it is acceptable."""
     if len(password) > PASSWORD_LENGTH_MAX:
         return word("Enter a password of at most 256 characters.")
     return (
@@ -125,7 +125,7 @@ def password_fault(password: str, word: Word) -> str:
 
 
 def refused_fields(refusal: RefusedRequest, word: Word) -> dict[str, str]:
-    """The field that the office would not take, with its words; nothing where it is no field's fault."""
+    """Return a refusal as an error message beside its field; empty if it concerns no field."""
     if refusal.code == RefusalCode.WEAK_PASSWORD:
         return {"password": refusal_text(refusal, word)}
     if refusal.code == RefusalCode.BAD_FIELD and refusal.detail in {"login", "name", "contact"}:

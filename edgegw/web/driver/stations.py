@@ -1,7 +1,7 @@
-"""Finding stations: the nearest ones that the ledger knows, as a list and as a map drawn here, without internet.
+"""The search for stations: the nearest ones on the ledger, as a list and as a map drawn here, without internet.
 
-Decides origin (this station, or what was typed), how far is looked, and the order. What is free is known of this station
-alone; of others nothing is guessed.
+Decides the origin (this station, or a typed place), the radius and the order. Availability is known of this station only;
+that of others is not guessed.
 """
 
 import re
@@ -34,7 +34,7 @@ from edgegw.web.visitor_login import address_of, form_throttle, visitor_of
 
 SHOWN_MAX = 20
 ENOUGH = 5
-LENGTHS = (4, 3, 2)  # of the geohashes that are looked into: about 20, 150 and 600 km around
+LENGTHS = (4, 3, 2)  # geohash lengths of successive queries: about 20, 150 and 600 km around
 WALK_MIN_MAX = 90
 WHERE_LENGTH_MAX = 60
 _NUMBER = r"[+-]?[0-9]{1,3}(?:\.[0-9]{1,15})?"
@@ -56,14 +56,14 @@ class Row:
 
     @property
     def geo(self) -> str:
-        """The address by which a telephone's own map opens (RFC 5870)."""
+        """The `geo:` URI (RFC 5870), which opens the map of a phone."""
         return f"geo:{self.place.latitude_deg:.5f},{self.place.longitude_deg:.5f}"
 
 
 def routes(pages: Pages) -> Sequence[BaseRoute]:
     """The search."""
     site = pages.site
-    throttle = form_throttle()  # a place that was typed may cost the ledger dozens of questions
+    throttle = form_throttle()  # a typed place may cost dozens of ledger queries
 
     async def search(request: Request) -> Response:
         known = await visitor_of(request, site)
@@ -103,7 +103,7 @@ def _own_place(site: Site) -> GeoPoint | None:
 
 
 def _place(text: str) -> GeoPoint | None:
-    """What was typed as a place: a geohash, or latitude and longitude."""
+    """Parse a place: a geohash, or latitude and longitude."""
     if len(text) > WHERE_LENGTH_MAX:
         return None
     if found := _COORDINATES.fullmatch(text):
@@ -115,7 +115,7 @@ def _place(text: str) -> GeoPoint | None:
 
 
 def _around(origin: GeoPoint, length: int) -> set[str]:
-    """The geohash of a place and its eight neighbours, so that a place near an edge finds what lies beyond it."""
+    """Return the geohash of a place and its eight neighbours, since the nearest station may be beyond the cell's edge."""
     cell = geohash_cell(geohash_of(origin, length))
     assert cell is not None
     high, wide = cell.north_deg - cell.south_deg, cell.east_deg - cell.west_deg
@@ -133,7 +133,7 @@ def _around(origin: GeoPoint, length: int) -> set[str]:
 
 
 async def _near(ledger: LedgerView, origin: GeoPoint, product: Product | None) -> Mapping[str, StationFound]:
-    """Stations around a place, farther away until there are enough."""
+    """Query stations around a place, in growing distance until there are enough."""
     found: dict[str, StationFound] = {}
     for length in LENGTHS:
         for prefix in sorted(_around(origin, length)):
@@ -144,7 +144,7 @@ async def _near(ledger: LedgerView, origin: GeoPoint, product: Product | None) -
 
 
 async def _rows(site: Site, origin: GeoPoint, *, product: Product | None, word: Word) -> Sequence[Row]:
-    """The nearest stations, the nearest first; the own one stands first where it is as near as another."""
+    """Return the rows of the nearest stations, nearest first; this station comes first at equal distance."""
     own_id = site.station().settings.station_id if site.station is not None else ""
     placed = [
         (one, cell.centre)
@@ -194,13 +194,13 @@ def _row(
 
 
 def _free(site: Site) -> int:
-    """How many EVSEs of this station wait for a car."""
+    """Return the number of free EVSEs of this station."""
     assert site.station is not None
     return sum(one.online and one.phase == Phase.VACANT for one in site.station().evses.values())
 
 
 async def _prices(site: Site) -> Mapping[str, PriceShown | None]:
-    """The prices of the quarter hour, in this station's zone."""
+    """Query the prices of the quarter hour in this station's zone."""
     interval = site.clock.now_ns() // SECOND_NS // INTERVAL_S * INTERVAL_S
     return {
         "CHARGE": await site.ledger.price(CHARGE, interval),

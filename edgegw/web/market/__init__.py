@@ -1,6 +1,6 @@
-"""Pages of producers and industrial members, served by their organisation's representative: offers, generation, trades.
+"""Pages of producers and industrial members, served by the representative of their organisation.
 
-The map: `book` what the pages ask (a port) · `area` all routes · `home` prices, balance and open offers · `offers` making and
-closing · `trades` what was generated and what was sold or bought · `desk` what these have at hand. A producer sells, an
-industrial member buys; nobody sees another's offers. Decides what a member sees; never what a price is.
+The map: `market_port` port of the representative · `area` all routes · `market_context` what the pages share · `home` prices,
+balance and open offers · `offers` making and closing offers · `trades` generation and trades. A producer sells, an
+industrial member buys; a member sees its own offers only. Decides what a member sees; never a price.
 """

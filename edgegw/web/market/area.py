@@ -1,6 +1,6 @@
 """All routes of the market's pages.
 
-Decides which page stands where. Login, profile, history and exchange are the drivers' own, under this area's frame.
+Login, profile, history and exchange are the pages of `web.driver`, drawn in the frame of this area (`INSTEAD`).
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from edgegw.web.market.market_port import MarketPort
 from edgegw.web.pages import Pages
 
 INSTEAD = {"driver/frame.html": "market/frame.html"}
-"""Templates in whose place others are drawn: shared pages stand in this area's frame."""
+"""Template substitutions: shared pages use the frame of this area."""
 
 
 def market_area(book: MarketPort) -> Area:
-    """The area over one organisation's book."""
+    """Return the area over one organisation's offers and trades."""
 
     def routes(pages: Pages) -> Sequence[BaseRoute]:
         context = MarketContext(pages=pages, book=book)

@@ -1,4 +1,4 @@
-"""A member's first page: the price now and next, the account, and what is offered."""
+"""A member's first page: present and next prices, the account, and open offers."""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -17,7 +17,7 @@ SHOWN = 3  # quarter hours, the present one first
 
 
 def routes(context: MarketContext) -> Sequence[BaseRoute]:
-    """The first page, for strangers too: they see prices."""
+    """The first page; without a login it shows prices only."""
     site = context.pages.site
 
     async def show(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What every page of the market has at hand: the book, the member, words and quantities in the member's language."""
+"""What the market's pages share: the port, the member, and formatters in the member's language."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from edgegw.web.visitor_login import visitor_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who reads a page, and how; `profile` None: a stranger."""
+    """The reader of a page with language and formatters; `profile` is None without a login."""
 
     profile: Profile | None
     language: Language
@@ -31,16 +31,16 @@ class Reader:
 
     @property
     def sells(self) -> bool:
-        """Whether this is a producer."""
+        """Whether the member is a producer."""
         return self.profile is not None and self.profile.kind == "PRODUCER"
 
     @property
     def product(self) -> Product:
-        """What the member trades: a producer what cars charge, an industrial member what they discharge."""
+        """The product of the member: a producer sells what cars charge, an industrial member buys what they discharge."""
         return CHARGE if self.sells else DISCHARGE
 
     def amount(self, amount: int) -> str:
-        """What stands behind an offer of this member's: energy or tokens."""
+        """Format the amount of an offer: Wh of a producer, milli-token of an industrial member."""
         return formats.kwh(amount, places=3) if self.sells else formats.tokens(amount, self.language)
 
     def price(self, price_mtok_per_kwh: int) -> str:
@@ -48,7 +48,7 @@ class Reader:
         return formats.price(price_mtok_per_kwh, self.language)
 
     def at(self, at_s: int) -> str:
-        """A UTC second, as the station's clocks show it."""
+        """Format a UTC second as local time."""
         return self.moment(at_s * SECOND_NS)
 
 
@@ -58,13 +58,13 @@ FormHandler = Callable[[Request, Reader, Form], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketContext:
-    """The representative's site."""
+    """Templates and port of the representative's site."""
 
     pages: Pages
     book: MarketPort
 
     def page(self, path: str, handler: Handler) -> Route:
-        """A page for a member of the market."""
+        """Return the route of a page for producers and industrial members."""
 
         async def known(request: Request) -> Response:
             reader = await self.reader(request)
@@ -73,7 +73,7 @@ class MarketContext:
         return page(path, for_members(self.pages, known))
 
     def action(self, path: str, handler: FormHandler) -> Route:
-        """A form of a member of the market."""
+        """Return the route of a form for producers and industrial members."""
 
         async def known(request: Request, form: Form) -> Response:
             reader = await self.reader(request)
@@ -83,7 +83,7 @@ class MarketContext:
         return action_for_members(self.pages, path, known)
 
     async def reader(self, request: Request) -> Reader:
-        """Who asks."""
+        """Return the reader of a request; raises RepresentativeError."""
         site = self.pages.site
         visitor = await visitor_of(request, site)
         now_ns, zone, language = site.clock.now_ns(), site.settings.time_zone, visitor.language
@@ -101,7 +101,7 @@ class MarketContext:
 
 
 def trader(reader: Reader) -> Profile:
-    """The member, where it is one of the market; a driver has no page here."""
+    """Return the profile of a producer or industrial member; raise HTTPException 404 for others, such as drivers."""
     if reader.profile is None or reader.profile.kind == "EV":
         raise HTTPException(404)
     return reader.profile

@@ -1,7 +1,7 @@
-"""What these pages ask of the representative about one member's offers and trades: a port.
+"""The port between the market's pages and the representative: one member's offers, lots and trades.
 
-Decides the questions. `representative.standing_offers.OfferBook` answers them; each method tells of the named member only, and raises
-OfficeError.
+Implemented by `representative.standing_offers.OfferBook`. Each method concerns the named member only, and raises
+RepresentativeError.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ class MarketPort(Protocol):
     """One organisation's offers, lots and trades."""
 
     async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        """The member's open offers, newest first."""
+        """Return the member's open offers, newest first."""
 
     async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | RefusedRequest:
         """Make a standing offer."""
 
     async def close(self, member_id: str, offer_id: str) -> RefusedRequest | None:
-        """Take back what no station has reserved."""
+        """Close an offer: release what no station has reserved."""
 
     async def lots(self, member_id: str) -> Sequence[LotShown]:
-        """What a producer generated and has not put into an offer, newest first."""
+        """Return a producer's lots with their unsold energy, newest first; expired lots included."""
 
     async def sold(self, member_id: str, *, bookmark: str = "", size: int = 20) -> TradesShown:
-        """The member's trades, whichever side it was on, newest first."""
+        """Return a page of the member's trades as seller or buyer, newest first."""

@@ -1,6 +1,6 @@
-"""Standing offers: a producer puts energy of a lot behind one, an industrial member tokens; what no station has reserved is taken back.
+"""Standing offers: a producer offers energy of a lot, an industrial member tokens; closing releases what is not reserved.
 
-Decides what a form takes. Whether there is so much, and what a price may be, is decided on the ledger.
+Decides what the form accepts. Balances and price limits are checked on the ledger.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def routes(context: MarketContext) -> Sequence[BaseRoute]:
-    """The list, making and closing."""
+    """The list, making and closing of offers."""
     offers = _Offers(context)
     return [
         context.page("/offers", offers.show),
@@ -43,10 +43,10 @@ def routes(context: MarketContext) -> Sequence[BaseRoute]:
 
 
 class _Offers:
-    """The list, and what its forms do."""
+    """Handlers of the list and its forms."""
 
     def __init__(self, context: MarketContext) -> None:
-        self._desk = context
+        self._context = context
         self._zone = context.pages.site.settings.time_zone
 
     async def show(self, request: Request, reader: Reader, _profile: Profile) -> Response:
@@ -58,14 +58,14 @@ class _Offers:
         member_id = trader(reader).member_id
         lots = await self._open_lots(reader, member_id)
         begin_s = interval_of(reader.now_ns) + INTERVAL_S
-        return await self._desk.pages.answer(
+        return await self._context.pages.answer(
             request,
             "market/offers.html",
             status=status,
             reader=reader,
             form=form,
             problem=problem,
-            offers=await self._desk.book.offers(member_id),
+            offers=await self._context.book.offers(member_id),
             lots=[(one.lot_id, _lot_words(one, reader, self._zone)) for one in lots],
             begin=_typed(begin_s, self._zone),
             end=_typed(begin_s + DAY_S, self._zone),
@@ -75,7 +75,7 @@ class _Offers:
         if not reader.sells:
             return []
         now_s = reader.now_ns // SECOND_NS
-        found = await self._desk.book.lots(member_id)
+        found = await self._context.book.lots(member_id)
         return [one for one in found if one.unsold_wh > 0 and one.expires_s > now_s]
 
     async def offer(self, request: Request, reader: Reader, form: Form) -> Response:
@@ -84,14 +84,14 @@ class _Offers:
         read = _read(form, reader, lots, zone=self._zone)
         if isinstance(read, Form):
             return await self._listed(request, reader, read, status=422)
-        made = await self._desk.book.offer(member_id, read)
+        made = await self._context.book.offer(member_id, read)
         if isinstance(made, RefusedRequest):
             problem = refusal_text(made, reader.word)
             return await self._listed(request, reader, form, problem=problem, status=422)
         return see_other("/offers")
 
     async def close(self, request: Request, reader: Reader, form: Form) -> Response:
-        refused = await self._desk.book.close(trader(reader).member_id, form.text("offer_id", 100))
+        refused = await self._context.book.close(trader(reader).member_id, form.text("offer_id", 100))
         if refused is None:
             return see_other("/offers")
         return await self._listed(
@@ -100,7 +100,7 @@ class _Offers:
 
 
 def _read(form: Form, reader: Reader, lots: Sequence[LotShown], *, zone: tzinfo) -> NewOffer | Form:
-    """The offer that was filled in, or the form with its faults."""
+    """Return the offer that the form describes, or the form with its error messages."""
     faults: dict[str, str] = {}
     price = formats.parse_price(form.text("price"), PRICE)
     if isinstance(price, Flaw):
@@ -125,7 +125,7 @@ def _read(form: Form, reader: Reader, lots: Sequence[LotShown], *, zone: tzinfo)
 
 
 def _validity(form: Form, reader: Reader, faults: dict[str, str], *, zone: tzinfo) -> tuple[int, int]:
-    """From when to when, in UTC seconds; 0 where that is at fault."""
+    """Return begin and end in UTC seconds; 0 where they are invalid, with a message in `faults`."""
     word = reader.word
     begin_s, end_s = (_seconds(form.text(name), zone) for name in ("valid_from", "valid_to"))
     for name, at_s in (("valid_from", begin_s), ("valid_to", end_s)):
@@ -141,7 +141,7 @@ def _validity(form: Form, reader: Reader, faults: dict[str, str], *, zone: tzinf
 
 
 def _energy(form: Form, word: Word, lots: Sequence[LotShown], *, faults: dict[str, str]) -> tuple[str, int]:
-    """A lot of the member's own, and how much of it."""
+    """Return the chosen lot of the member and the energy in Wh."""
     lot = next((one for one in lots if one.lot_id == form.text("lot")), None)
     if lot is None:
         faults["lot"] = word("Choose an entry of the list.")
@@ -155,7 +155,7 @@ def _energy(form: Form, word: Word, lots: Sequence[LotShown], *, faults: dict[st
 
 
 def refusal_text(refusal: RefusedRequest, word: Word) -> str:
-    """Why representative or ledger said no."""
+    """Return a refusal of representative or ledger in words."""
     known = {
         RefusalCode.NOT_YOURS: word("This offer does not exist or is not yours."),
         "LOT_UNKNOWN": word("This lot does not exist or is not yours."),
@@ -176,7 +176,7 @@ def _lot_words(lot: LotShown, reader: Reader, zone: tzinfo) -> str:
 
 
 def _typed(at_s: int, zone: tzinfo) -> str:
-    """A UTC second as a browser's field for day and time has it."""
+    """Format a UTC second for a `datetime-local` field."""
     return formats.local(at_s * SECOND_NS, zone).strftime(FIELD)
 
 

@@ -1,4 +1,4 @@
-"""What a producer generated, and what a member sold or bought at which price: the ledger's records, page by page."""
+"""The pages of a producer's generation and of a member's trades with their prices, from the ledger's records."""
 
 from collections.abc import Sequence
 from urllib.parse import urlencode
@@ -24,10 +24,10 @@ def routes(context: MarketContext) -> Sequence[BaseRoute]:
 
 
 class _Trades:
-    """The two lists."""
+    """Handlers of the two lists."""
 
     def __init__(self, context: MarketContext) -> None:
-        self._desk = context
+        self._context = context
         self._zone = context.pages.site.settings.time_zone
 
     def _quarter(self, interval: int, reader: Reader) -> str:
@@ -61,8 +61,8 @@ class _Trades:
     async def lots(self, request: Request, reader: Reader, profile: Profile) -> Response:
         if not reader.sells:
             raise HTTPException(404)
-        found = await self._desk.book.lots(profile.member_id)
-        return await self._desk.pages.answer(
+        found = await self._context.book.lots(profile.member_id)
+        return await self._context.pages.answer(
             request,
             "market/generation.html",
             reader=reader,
@@ -71,9 +71,9 @@ class _Trades:
 
     async def sold(self, request: Request, reader: Reader, profile: Profile) -> Response:
         bookmark = request.query_params.get("from", "")[:BOOKMARK_MAX]
-        found = await self._desk.book.sold(profile.member_id, bookmark=bookmark, size=PAGE)
+        found = await self._context.book.sold(profile.member_id, bookmark=bookmark, size=PAGE)
         own = [one for one in found.trades if profile.member_id in {one.seller, one.buyer}]
-        return await self._desk.pages.answer(
+        return await self._context.pages.answer(
             request,
             "market/sold.html",
             reader=reader,

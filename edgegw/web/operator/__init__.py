@@ -1,6 +1,8 @@
-"""The operator's own pages, on a port of their own and with a password of their own; no driver's login counts here.
+"""The operator's pages, on a port and with a password of their own; a driver's login is not valid here.
 
-The map: `desk` what the pages ask and may do (port and values) · `login` the one password and who is in · `area` all routes ·
-`overview`, `chargers`, `approving`, `running` (meters, sessions, outbox, prices, refusals), `notices` the pages · `wording` what
-the daemon says of itself, in the reader's language. Decides what an operator sees; never what energy costs or who may charge.
+The map: `operator_port` port of the running station and its values · `login` password and logins · `area` all routes ·
+`operator_context` what every page shares · `overview` alarms and figures · `chargers` lists, rejection, addresses ·
+`charger_approval` the approval form · `activity` meters, sessions, outbox, prices · `notices` notices to drivers ·
+`translations` the daemon's sentences in the reader's language · `daemon_messages` these sentences, for the catalogues.
+Decides what an operator sees; never what energy costs or who may charge.
 """

@@ -1,4 +1,7 @@
-"""What runs and what waits: meters, sessions, outbox, prices. No name and no contact of anybody is known here, and pseudonyms are cut."""
+"""The pages of meters, sessions, outbox and prices.
+
+Never shows a name or contact, which the station does not have; member ids are shortened.
+"""
 
 from collections.abc import Sequence
 from datetime import tzinfo
@@ -78,7 +81,7 @@ def routes(context: OperatorContext) -> Sequence[BaseRoute]:
 
 
 def meter_row(account: MeterAccount, station: Station, locale: Locale) -> dict[str, object]:
-    """A meter: registers, when they were read, and what keeps it from being used."""
+    """Return the row of a meter: registers, age of the reading, and the reason why it is not in use."""
     last, trouble, word = account.last, account.trouble, locale.word
     why = ""
     if trouble is not None:
@@ -104,7 +107,7 @@ def meter_row(account: MeterAccount, station: Station, locale: Locale) -> dict[s
 
 
 def session_row(evse: Evse, station: Station, locale: Locale) -> dict[str, object] | None:
-    """A session that runs, or waits for its last reading."""
+    """Return the row of a session that runs or waits for its last reading; None if the EVSE has none."""
     session, word = evse.session or evse.ending, locale.word
     if session is None:
         return None
@@ -135,7 +138,7 @@ def session_row(evse: Evse, station: Station, locale: Locale) -> dict[str, objec
 
 
 def order_words(station: Station, evse_id: str, word: Word) -> str:
-    """What a driver ordered there from a page; "": nothing."""
+    """Return the open orders at an EVSE in words; "" if there is none."""
     found = [one for one in station.orders.values() if one.evse_id == evse_id and one.state in OPEN]
     return ", ".join(f"{word(AIM_WORDS[one.aim])} ({word(ORDER_WORDS[one.state])})" for one in found)
 
@@ -158,7 +161,7 @@ def _line_row(line: TradeLine, locale: Locale) -> dict[str, object]:
 
 
 def outbox_values(station: Station, locale: Locale) -> dict[str, Any]:
-    """Lines and submissions on their way, since when, and energy that was never traded, by reason."""
+    """Return the values of the outbox page: open lines and submissions, and untraded energy by reason."""
     word = locale.word
     lines = sorted(station.lines.values(), key=lambda line: line.number)
     tally = station.tally["all"]
@@ -189,7 +192,7 @@ def outbox_values(station: Station, locale: Locale) -> dict[str, Any]:
 
 
 def price_rows(station: Station, locale: Locale, zone: tzinfo) -> list[dict[str, object]]:
-    """Quarter hours around now, newest first: what is fixed, late, empty or not there yet."""
+    """Return the prices of the quarter hours around now, newest first: fixed, late, empty window or not fixed."""
     now = interval_of(locale.now_ns)
     rows = []
     for number in range(AHEAD, -BEHIND - 1, -1):

@@ -1,6 +1,6 @@
-"""All routes of the operator's pages: the way in and out, and the pages by module.
+"""All routes of the operator's pages, login and logout included.
 
-Decides which page stands where. Every page but the login wants a login; the login page tells nothing of the station.
+Every page but the login requires a login; the login page shows nothing of the station.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ COOKIE = "operator"
 
 
 def operator_area(operator_port: OperatorPort, door: OperatorLogins) -> Area:
-    """The area for a station's desk and its door."""
+    """Return the area over a station's operator port; `door` checks passwords and logins."""
 
     def routes(pages: Pages) -> Sequence[BaseRoute]:
         context = OperatorContext(pages=pages, operator_port=operator_port, door=door)
@@ -48,10 +48,10 @@ def _login(context: OperatorContext) -> Sequence[BaseRoute]:
 
 
 class _Login:
-    """Entering and leaving."""
+    """Handlers of login and logout."""
 
     def __init__(self, context: OperatorContext) -> None:
-        self._room = context
+        self._context = context
         self._site = context.pages.site
 
     async def show(self, request: Request) -> Response:
@@ -59,12 +59,12 @@ class _Login:
         led_to = local(request.query_params.get("next", "/"))
         if visitor.profile is not None:
             return see_other(led_to)
-        return await self._room.pages.answer(request, "operator/login.html", form=Form(), led_to=led_to)
+        return await self._context.pages.answer(request, "operator/login.html", form=Form(), led_to=led_to)
 
     async def enter(self, request: Request, form: Form) -> Response:
         source = request.client.host if request.client else ""
         led_to = local(form.text("next", 300))
-        entered = await self._room.door.enter(form.values.get("password", ""), source=source)
+        entered = await self._context.door.enter(form.values.get("password", ""), source=source)
         if entered.token:
             response = see_other(led_to)
             set_cookie(response, self._site, COOKIE, value=entered.token, seconds=LOGIN_S)
@@ -78,12 +78,12 @@ class _Login:
             )
         faulty = form.faulty(password=await self._why(request, entered))
         status = 429 if entered.wait_s else 503 if entered.fault else 403
-        return await self._room.pages.answer(
+        return await self._context.pages.answer(
             request, "operator/login.html", status=status, form=faulty, led_to=led_to
         )
 
     async def _why(self, request: Request, entered: Entered) -> str:
-        word = (await self._room.locale(request)).word
+        word = (await self._context.locale(request)).word
         if entered.fault:
             return word("No password is set yet. Set it on this machine: sudo edgegw operator password")
         if entered.wait_s:
@@ -92,7 +92,7 @@ class _Login:
 
     async def leave(self, request: Request, _form: Form) -> Response:
         visitor = await visitor_of(request, self._site)
-        self._room.door.leave(visitor.login_token)
+        self._context.door.leave(visitor.login_token)
         response = see_other("/login")
         set_cookie(response, self._site, COOKIE, value="", seconds=0)
         return response

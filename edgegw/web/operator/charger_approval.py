@@ -1,7 +1,7 @@
-"""A charger that waits is let in: which EVSEs it has, which meter bills each, what it may do.
+"""The approval form of a waiting charger: its EVSEs, the meter that bills each, and its power.
 
-Decides what the form takes; whether the whole configuration holds with it is decided where it is written. Where the daemon
-may not write there, the page says which command does, filled in.
+Decides what the form accepts; the whole configuration is validated where it is written (`commissioning.approval`). If the
+daemon may not write its configuration, the page shows the equivalent command, filled in.
 """
 
 import re
@@ -38,7 +38,7 @@ _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|[0-9A-Fa-f:.]{2,45}")
 
 
 def routes(context: OperatorContext) -> Sequence[BaseRoute]:
-    """The form, and what becomes of it."""
+    """The form and its submission."""
     approval = _Approval(context)
     return [
         context.page("/chargers/{charger_id}/approve", approval.show),
@@ -47,10 +47,10 @@ def routes(context: OperatorContext) -> Sequence[BaseRoute]:
 
 
 class _Approval:
-    """The form for one charger at a time."""
+    """Handlers of the approval form."""
 
     def __init__(self, context: OperatorContext) -> None:
-        self._room = context
+        self._context = context
 
     async def show(self, request: Request) -> Response:
         one = await self._waiting(request)
@@ -58,20 +58,20 @@ class _Approval:
 
     async def approve(self, request: Request, form: Form) -> Response:
         one = await self._waiting(request)
-        word = (await self._room.locale(request)).word
+        word = (await self._context.locale(request)).word
         numbers = numbers_of(one, form.text("evses"))
         approval_request, faults = _Reader(form, word, one.charger_id).approval_request(numbers)
         if approval_request is None:
             return await self._form_page(request, one, form.faulty(**faults), status=400)
-        answer = await self._room.operator_port.approve(approval_request)
+        answer = await self._context.operator_port.approve(approval_request)
         if isinstance(answer, Approved):
-            self._room.note("approve charger", one.charger_id)
+            self._context.note("approve charger", one.charger_id)
             return await self._done(request, one, answer)
         return await self._form_page(request, one, form, status=409, answer=answer)
 
     async def _waiting(self, request: Request) -> Waiting:
         charger_id = request.path_params["charger_id"]
-        found = await self._room.operator_port.chargers()
+        found = await self._context.operator_port.chargers()
         for one in found.waiting:
             if one.charger_id == charger_id:
                 return one
@@ -88,7 +88,7 @@ class _Approval:
     ) -> Response:
         wanted = form.text("evses") or request.query_params.get("evses", "")
         numbers = numbers_of(one, wanted)
-        return await self._room.pages.answer(
+        return await self._context.pages.answer(
             request,
             "operator/approve.html",
             status=status,
@@ -97,11 +97,13 @@ class _Approval:
             numbers=numbers,
             is_told=bool(one.evses),
             names={number: f"{one.charger_id}-{number}"[-48:] for number in numbers},
-            meters=self._room.operator_port.free_meters(),
+            meters=self._context.operator_port.free_meters(),
             taken=dict(
-                zip(numbers, [*self._room.operator_port.free_meters(), *[NEW] * len(numbers)], strict=False)
+                zip(
+                    numbers, [*self._context.operator_port.free_meters(), *[NEW] * len(numbers)], strict=False
+                )
             ),
-            maps=self._room.operator_port.register_maps(),
+            maps=self._context.operator_port.register_maps(),
             dialects=DIALECTS,
             versions=VERSIONS,
             rated_w=RATED_W,
@@ -112,17 +114,18 @@ class _Approval:
         )
 
     async def _done(self, request: Request, one: Waiting, answer: Approved) -> Response:
-        word = (await self._room.locale(request)).word
+        word = (await self._context.locale(request)).word
         places = [
-            (place.url, said(place.remark, word)) for place in self._room.operator_port.places(one.charger_id)
+            (place.url, said(place.remark, word))
+            for place in self._context.operator_port.places(one.charger_id)
         ]
-        return await self._room.pages.answer(
+        return await self._context.pages.answer(
             request, "operator/approved.html", one=one, answer=answer, places=places
         )
 
 
 def numbers_of(one: Waiting, wanted: str) -> list[int]:
-    """The EVSEs that the form asks about: those that the charger named, else as many as wanted."""
+    """Return the EVSE numbers of the form: those that the charger reported, else 1 to `wanted`."""
     if one.evses:
         return list(one.evses)[:EVSES_MAX]
     count = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 3 else 1
@@ -131,7 +134,7 @@ def numbers_of(one: Waiting, wanted: str) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads one form; faults stand beside their fields."""
+    """Reads one form; error messages are kept by field."""
 
     form: Form
     word: Word

@@ -1,4 +1,4 @@
-"""Chargers: configured ones, those that wait to be let in, those that were refused and why; and what to type into one."""
+"""The pages of chargers: configured, waiting for approval, refused with the reason; and the address to enter in one."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from edgegw.web.pages import see_other
 
 
 def routes(context: OperatorContext) -> Sequence[BaseRoute]:
-    """The list, rejecting, refusals, and addresses."""
+    """The list, rejection, refusals and addresses."""
     chargers = _Chargers(context)
     return [
         context.page("/chargers", chargers.show),
@@ -28,22 +28,22 @@ def routes(context: OperatorContext) -> Sequence[BaseRoute]:
 
 
 class _Chargers:
-    """The lists, and rejecting."""
+    """Handlers of the lists and of rejection."""
 
     def __init__(self, context: OperatorContext) -> None:
-        self._room = context
+        self._context = context
 
     async def show(self, request: Request) -> Response:
-        locale = await self._room.locale(request)
-        found = await self._room.operator_port.chargers()
-        return await self._room.pages.answer(
+        locale = await self._context.locale(request)
+        found = await self._context.operator_port.chargers()
+        return await self._context.pages.answer(
             request,
             "operator/chargers.html",
             found=found,
             configured=sorted(found.configured, key=lambda one: one.online),
             phases={phase: locale.word(text) for phase, text in PHASES.items()},
             refused=refusals(found.refused, locale)[:10],
-            labels=self._room.operator_port.drivers_origin(),
+            labels=self._context.operator_port.drivers_origin(),
             moment=locale.moment,
             ago=locale.ago,
             quote=lambda text: quote(text, safe=""),
@@ -51,15 +51,15 @@ class _Chargers:
 
     async def reject(self, request: Request, _form: Form) -> Response:
         charger_id = request.path_params["charger_id"]
-        if await self._room.operator_port.reject(charger_id):
-            self._room.note("reject charger", charger_id)
+        if await self._context.operator_port.reject(charger_id):
+            self._context.note("reject charger", charger_id)
         return see_other("/chargers")
 
     async def refused(self, request: Request) -> Response:
-        locale = await self._room.locale(request)
-        found = await self._room.operator_port.chargers()
-        tally = self._room.operator_port.station().tally["all"]
-        return await self._room.pages.answer(
+        locale = await self._context.locale(request)
+        found = await self._context.operator_port.chargers()
+        tally = self._context.operator_port.station().tally["all"]
+        return await self._context.pages.answer(
             request,
             "operator/refusals.html",
             refused=refusals(found.refused, locale),
@@ -67,19 +67,19 @@ class _Chargers:
         )
 
     async def addresses(self, request: Request) -> Response:
-        locale = await self._room.locale(request)
+        locale = await self._context.locale(request)
         charger_id = request.query_params.get("charger", "").strip()[:48]
         places = [
             (one.url, said(one.remark, locale.word), Drawn(qr_svg(one.url)))
-            for one in self._room.operator_port.places(charger_id if charger_id.isprintable() else "")
+            for one in self._context.operator_port.places(charger_id if charger_id.isprintable() else "")
         ]
-        return await self._room.pages.answer(
+        return await self._context.pages.answer(
             request, "operator/addresses.html", places=places, charger_id=charger_id
         )
 
 
 def refusals(found: Sequence[Refused], locale: Locale) -> list[dict[str, object]]:
-    """Refused connections, newest first, each with its remedy."""
+    """Return refused connections, newest first, each with its remedy."""
     return [
         {
             "when": locale.moment(one.at_ns),

@@ -1,13 +1,13 @@
-"""Sentences of the daemon that operators' pages show, for the catalogues. A test holds them against `condition` and `remedies`.
+"""Sentences of the daemon that the operator's pages show, listed for the catalogues.
 
-Decides nothing; only lists.
+Decides nothing. A test compares them with `ports.station_health` and `common.error_codes`.
 """
 
 import re
 
 
 def N_(text: str) -> str:  # noqa: N802 - gettext's name for a text that is translated where it is shown
-    """A text for the catalogues."""
+    """Mark a text for the catalogues and return it unchanged (gettext's N_)."""
     return text
 
 

@@ -1,7 +1,8 @@
-"""The operator's password and logins: one password, logins in memory for twelve hours, pauses that grow with wrong tries.
+"""The operator's password and logins: one password, logins of twelve hours in memory, back-off after wrong attempts.
 
-Decides who is in. Keeps hashes of tokens and nothing else; the password's hash is read at each try, so that a new one holds at
-once. A restart ends every login, and so does `look` where the password has changed.
+Decides who is logged in. Keeps hashes of tokens only. Reads the password's hash at each attempt, so that a new password is
+valid at once. A restart ends every login; `look` ends those of an older password.
+Source: OWASP, Authentication and Session Management Cheat Sheets.
 """
 
 import asyncio
@@ -24,17 +25,20 @@ PAUSES = Backoff(free=FREE_TRIES, first_s=2.0, max_s=900.0)
 PASSWORD_MAX = 256
 PASSWORD_MIN = 12
 _REMEMBERED = 256
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
 
 
 def new_password() -> str:
-    """A password of 99 bits that a person can type."""
+    """Return a random password of 99 bits in letters that are easy to type."""
     return "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(4))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """What became of a try: a token, or seconds to wait, or neither (wrong); `fault`: there is no password to compare with."""
+    """Result of an attempt: a token, or seconds to wait, or neither (wrong password).
+
+    `fault` is the error text if the stored password cannot be read.
+    """
 
     token: str = field(default="", repr=False)
     wait_s: int = 0
@@ -42,7 +46,7 @@ class Entered:
 
 
 class OperatorLogins:
-    """Compares passwords and keeps logins; `stored` gives the password's hash, and raises EdgegwError."""
+    """Checks passwords and keeps logins; `stored` returns the password's hash or raises EdgegwError."""
 
     def __init__(self, stored: Callable[[], str], now_s: Callable[[], float] = time.monotonic) -> None:
         self._stored = stored
@@ -54,7 +58,7 @@ class OperatorLogins:
         self._turn = asyncio.Lock()  # one comparison at a time: each takes 19 MiB
 
     async def enter(self, password: str, *, source: str) -> Entered:
-        """Try a password from an address."""
+        """Check a password that came from the address `source`."""
         network = client_network(source)
         wait_s = self._tries.wait_s(network)
         if wait_s:
@@ -77,7 +81,7 @@ class OperatorLogins:
         return Entered(token=token)
 
     async def who(self, token: str) -> Profile | None:
-        """The operator, where the token is a login's that goes on."""
+        """Return the operator's profile if the token belongs to a valid login, else None."""
         _, end_s = self._logins.get(_digest(token), ("", 0.0))
         if self._now_s() >= end_s:
             self._logins.pop(_digest(token), None)
@@ -89,7 +93,7 @@ class OperatorLogins:
         self._logins.pop(_digest(token), None)
 
     def look(self) -> None:
-        """End every login that another password opened."""
+        """End every login that began with another password than the present one."""
         try:
             stored = self._stored()
         except EdgegwError:

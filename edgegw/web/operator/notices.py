@@ -1,4 +1,4 @@
-"""What the operator tells drivers: written in both languages, valid until an instant or until it is withdrawn."""
+"""Notices to drivers: written in both languages, shown until an instant or until withdrawn."""
 
 import secrets
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def routes(context: OperatorContext) -> Sequence[BaseRoute]:
-    """The list, writing and withdrawing."""
+    """The list, publication and withdrawal."""
     notices = _Notices(context)
     return [
         context.page("/notices", notices.show),
@@ -30,18 +30,18 @@ def routes(context: OperatorContext) -> Sequence[BaseRoute]:
 
 
 class _Notices:
-    """The list, and what its forms do."""
+    """Handlers of the list and its forms."""
 
     def __init__(self, context: OperatorContext) -> None:
-        self._room = context
+        self._context = context
         self._site = context.pages.site
 
     async def show(self, request: Request) -> Response:
         return await self._listed(request, Form())
 
     async def _listed(self, request: Request, form: Form, *, status: int = 200) -> Response:
-        locale = await self._room.locale(request)
-        return await self._room.pages.answer(
+        locale = await self._context.locale(request)
+        return await self._context.pages.answer(
             request,
             "operator/notices.html",
             status=status,
@@ -53,7 +53,7 @@ class _Notices:
         )
 
     async def publish(self, request: Request, form: Form) -> Response:
-        locale = await self._room.locale(request)
+        locale = await self._context.locale(request)
         texts = {name: form.text(name, most + 1) for name, most in FIELDS}
         faults = {
             name: locale.word("Enter 1 to %(most)s characters.") % {"most": most}
@@ -66,12 +66,12 @@ class _Notices:
         if faults:
             return await self._listed(request, form.faulty(**faults), status=400)
         await self._site.representative.publish(_notice(texts, until_ns, locale))
-        self._room.note("publish notice", texts["title_en"])
+        self._context.note("publish notice", texts["title_en"])
         return see_other("/notices")
 
     async def withdraw(self, _request: Request, form: Form) -> Response:
         await self._site.representative.withdraw(form.text("notice_id", 64))
-        self._room.note("withdraw notice", form.text("notice_id", 64))
+        self._context.note("withdraw notice", form.text("notice_id", 64))
         return see_other("/notices")
 
 
@@ -80,7 +80,7 @@ def _notice(texts: dict[str, str], until_ns: int | None, locale: Locale) -> Noti
 
 
 def until(text: str, zone: tzinfo) -> int | None:
-    """UTC nanoseconds of a wall clock's day and time, as a browser's field tells it (2026-06-10T18:00)."""
+    """Parse the local time of a `datetime-local` field (2026-06-10T18:00) to UTC nanoseconds; None if malformed."""
     try:
         typed = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=zone)
     except ValueError:

@@ -1,7 +1,6 @@
-"""What every operator's page has at hand: desk, door, words and times; and that nothing is shown without a login.
+"""What the operator's pages share: port, logins, language and times; and the check of the login.
 
-Decides who is let to a page. A page that renews itself and finds its login ended has the browser load it anew, which leads to
-the login.
+Decides who may see a page. A fragment request whose login has ended makes htmx reload the page, which leads to the login.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,7 +24,7 @@ from edgegw.web.visitor_login import visitor_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Locale:
-    """A reader's language and clock."""
+    """A reader's language, and formatters of instants in it: `moment` is a time, `ago` its distance from now."""
 
     language: Language
     word: Word
@@ -36,18 +35,18 @@ class Locale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorContext:
-    """The operator's site."""
+    """Templates, port and logins of the operator's site; `door` checks the logins."""
 
     pages: Pages
     operator_port: OperatorPort
     door: OperatorLogins
 
     def page(self, path: str, handler: Handler) -> Route:
-        """A page for the operator."""
+        """Return the route of a page that requires the operator's login."""
         return page(path, self._for_operator(handler))
 
     def action(self, path: str, handler: FormHandler) -> Route:
-        """A form of the operator's."""
+        """Return the route of a form that requires the operator's login."""
 
         async def known(request: Request, form: Form) -> Response:
             visitor = await visitor_of(request, self.pages.site)
@@ -56,7 +55,7 @@ class OperatorContext:
         return action(self.pages, path, known)
 
     async def locale(self, request: Request) -> Locale:
-        """The reader's language; times are those of the station's time zone."""
+        """Return the reader's language and formatters; times are in the station's time zone."""
         visitor = await visitor_of(request, self.pages.site)
         now_ns, zone = self.pages.site.clock.now_ns(), self.pages.site.settings.time_zone
         language = visitor.language
@@ -72,7 +71,7 @@ class OperatorContext:
         )
 
     def note(self, deed: str, subject: str) -> None:
-        """What the operator did goes into the log."""
+        """Log an action of the operator."""
         self.pages.site.log("operator.acted", {"deed": deed, "subject": subject})
 
     def _for_operator(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:

@@ -1,7 +1,7 @@
-"""What the operator's pages ask of the running station and may have it do: a port, and its values.
+"""The port between the operator's pages and the running station, and its values.
 
-Decides questions and answers. A wish that cannot be granted is a `NotApproved`, never a fault. Texts that come from chargers
-are bounded and printable already, and escaped by every template.
+A request that the station declines is a `NotApproved`, never an exception. Texts from chargers are bounded and printable
+already; templates escape them.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class EvseShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerShown:
-    """A configured charger; `version` is the only one it may speak, `security_profile` the highest it came with."""
+    """A configured charger; `version` is the only OCPP version it may use, `security_profile` the highest it has used."""
 
     charger_id: str
     online: bool
@@ -38,7 +38,7 @@ class ChargerShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A charger that nobody configured, with its own words about itself."""
+    """An unknown charger that waits for approval, with what it reports of itself."""
 
     charger_id: str
     address: str
@@ -56,7 +56,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """Refused connections of one kind, id and address; `at_ns` is the newest."""
+    """Refused connections of one code, charger id and address; `at_ns` is the time of the newest."""
 
     at_ns: int
     code: str
@@ -68,7 +68,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chargers:
-    """All chargers, configured or not."""
+    """All chargers by their state; `rejected` are ids."""
 
     configured: tuple[ChargerShown, ...] = ()
     waiting: tuple[Waiting, ...] = ()
@@ -78,7 +78,7 @@ class Chargers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerAddress:
-    """An address to type into a charger, and what it takes to use it."""
+    """An address to enter in a charger, and a remark on how to use it."""
 
     url: str
     remark: str
@@ -86,7 +86,7 @@ class ChargerAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMeter:
-    """Where a meter is that is not configured yet, and its register map."""
+    """Meter profile and Modbus address of a meter that is not configured yet."""
 
     profile: str
     host: str
@@ -96,7 +96,7 @@ class NewMeter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvse:
-    """An EVSE of a charger to be let in; `meter` None: `meter_id` is a configured one."""
+    """An EVSE of the charger to approve; `meter` None: `meter_id` is a configured meter."""
 
     number: int
     evse_id: str
@@ -106,7 +106,7 @@ class NewEvse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalRequest:
-    """A charger to be let in, as the operator filled it in."""
+    """The approval form: a charger with its EVSEs, power in W and options."""
 
     charger_id: str
     evses: tuple[NewEvse, ...]
@@ -119,7 +119,10 @@ class ApprovalRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approved:
-    """It is let in. `password` is shown this once; empty: it keeps the one it came with."""
+    """The charger is approved. `password` is shown only once; "": the charger keeps the one it sent.
+
+    `changed` lists configuration keys that the daemon applied, `needs_restart` those that take effect at the next start.
+    """
 
     charger_id: str
     password: str = field(default="", repr=False)
@@ -129,38 +132,38 @@ class Approved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotApproved:
-    """It is not let in, and why; `command`: what to type, where the daemon may not write its own configuration."""
+    """The charger is not approved, and why; `command` does it if the daemon may not write its configuration."""
 
     faults: tuple[str, ...] = ()
     command: str = ""
 
 
 class OperatorPort(Protocol):
-    """The running station, as its operator deals with it."""
+    """The running station as its operator sees it."""
 
     def station(self) -> Station:
-        """The present state."""
+        """Return the core's present state."""
 
     def parts(self) -> Sequence[Part]:
-        """Each part's condition, the worst first."""
+        """Return the health of each part, the worst first."""
 
     async def chargers(self) -> Chargers:
-        """Configured, waiting, refused and rejected ones."""
+        """Return configured, waiting, refused and rejected chargers."""
 
     def places(self, charger_id: str = "") -> Sequence[ChargerAddress]:
-        """What to type into a charger, the way to try first at the front."""
+        """Return the addresses to enter in a charger, the preferred one first."""
 
     def drivers_origin(self) -> str:
-        """How the drivers' pages' addresses begin; "": they are not served."""
+        """Return the origin of the drivers' pages; "" if they are not served."""
 
     def free_meters(self) -> Sequence[str]:
-        """Configured meters that bill no EVSE."""
+        """Return ids of configured meters that bill no EVSE."""
 
     def register_maps(self) -> Sequence[str]:
-        """Names of the register maps that a new meter may have."""
+        """Return ids of the meter profiles that a new meter may have."""
 
     async def approve(self, approval: ApprovalRequest) -> Approved | NotApproved:
-        """Let a charger in: its part of the configuration is written, checked with everything else, and read."""
+        """Approve a charger: write its part of the configuration, validate the whole, and reload it."""
 
     async def reject(self, charger_id: str) -> bool:
-        """Send a waiting charger away; False: none of this id waits."""
+        """Reject a waiting charger; False if none with this id waits."""

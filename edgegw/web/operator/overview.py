@@ -1,4 +1,4 @@
-"""The operator's first page: what is wrong first, with since when and what to do; then the station in figures."""
+"""The operator's first page: faults with their start and remedy, then the station in figures."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def routes(context: OperatorContext) -> Sequence[BaseRoute]:
 
 
 def figures(station: Station, locale: Locale) -> list[tuple[str, str]]:
-    """The station in a few figures: name and figure."""
+    """Return (name, value) pairs of the station's figures."""
     word = locale.word
     evses = station.evses.values()
     powers = [account.power_w for account in station.meters.values()]

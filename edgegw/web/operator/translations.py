@@ -1,7 +1,7 @@
-"""What the daemon says of itself, in the reader's language: conditions, remedies, phases, remarks.
+"""Translate the daemon's English sentences to the reader's language: health, remedies, phases, remarks.
 
-Decides words only. The daemon speaks English; each sentence of `condition` and `remedies` that a page shows has its pattern or
-its entry in `sentences`. One that is not known stays as it is, so that nothing is ever hidden.
+Decides words only. Each sentence of `ports.station_health` and `common.error_codes` that a page shows has a pattern or an
+entry in `daemon_messages`. An unknown sentence is shown as it is, so that nothing is hidden.
 """
 
 import re
@@ -24,7 +24,7 @@ _CODE = re.compile(r"(EGW-\d{4}) ?(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """A part's condition in words; `detail` is the device's own or the daemon's, and stays as it is."""
+    """The health of a part in words; `detail` comes from the device or daemon and is not translated."""
 
     part: str
     level: Level
@@ -36,7 +36,7 @@ class Said:
 
 
 def said(text: str, word: Word) -> str:
-    """A sentence in the reader's language, as far as it is known."""
+    """Translate a sentence of the daemon; return it unchanged if it is unknown."""
     for pattern, sentence in PATTERNS:
         match = pattern.fullmatch(text)
         if match is not None:
@@ -46,7 +46,7 @@ def said(text: str, word: Word) -> str:
 
 
 def part_said(part: Part, word: Word) -> Said:
-    """One part's condition."""
+    """Translate the health of one part; an error code is replaced by its problem and remedy."""
     reason, detail, hint = said(part.reason, word), "", part.hint
     if (coded := _CODE.fullmatch(part.reason)) and coded[1] in REMEDIES:
         known = REMEDIES[coded[1]]
@@ -68,17 +68,17 @@ def part_said(part: Part, word: Word) -> Said:
 
 
 def explained(code: str, word: Word) -> str:
-    """A code with what is wrong and what to do; a code that is not ours alone."""
+    """Return an error code with problem and remedy; an unknown code alone."""
     known = REMEDIES.get(code)
     return code if known is None else f"{code} {word(known.problem)}: {word(known.remedy)}"
 
 
 def short(member_id: str) -> str:
-    """A pseudonym, cut so that it tells nothing of who is behind it and still two of them can be told apart."""
+    """Shorten a member id to six characters: enough to tell two apart, not enough to identify a member."""
     return f"{member_id[:6]}…" if len(member_id) > 6 else member_id
 
 
 def _names(text: str, word: Word) -> str:
-    """A list of names that was cut: "A, B, C and 4 more"."""
+    """Translate the end of a shortened list of names: "A, B, C and 4 more"."""
     cut = re.fullmatch(r"(.*) and (\d+) more", text)
     return text if cut is None else word("%(names)s and %(count)s more") % {"names": cut[1], "count": cut[2]}

@@ -1,4 +1,4 @@
-/* The search for stations: offers the browser's own place, where the browser may tell it. Without this the place is typed. */
+/* The search for stations: fills in the browser's location, if the user allows it. Without scripts the user types a place. */
 "use strict";
 (() => {
   const button = document.getElementById("place-here");
@@ -12,7 +12,7 @@
     told.textContent = button.dataset.wait;
     navigator.geolocation.getCurrentPosition(
       (found) => {
-        // Three decimals are about a hundred metres: near enough, and no more than is needed.
+        // Three decimals are about a hundred metres: enough for the search, and no more precise than needed.
         field.value = `${found.coords.latitude.toFixed(3)}, ${found.coords.longitude.toFixed(3)}`;
         field.form.requestSubmit();
       },
