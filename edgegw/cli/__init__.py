@@ -1,6 +1,6 @@
-"""The command line: one file a group of commands. Heavy imports happen inside commands, so that --help is instant.
+"""The command line: one file for each group of commands. Commands import heavy modules inside, so that --help is instant.
 
-Exit status: 0 done, 1 found problems, 2 usage, then sysexits: 69 unavailable, 75 try again later, 77 not allowed,
+Exit status: 0 done, 1 problems found, 2 usage, then sysexits(3): 69 unavailable, 75 try again later, 77 not permitted,
 78 configuration.
 """
 

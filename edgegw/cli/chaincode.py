@@ -1,4 +1,4 @@
-"""`edgegw chaincode`: the contract as an external service of Hyperledger Fabric peers, and the package that names it."""
+"""`edgegw chaincode`: the contract as an external chaincode service of Hyperledger Fabric peers, and its package."""
 
 import os
 from pathlib import Path
@@ -150,7 +150,7 @@ def package(
 
 
 def _write(out: Path, content: bytes, *, secret: bool) -> None:
-    """Write the file; for its owner only where a key stands in it."""
+    """Write the file, with mode 0600 if it contains a key (`secret`)."""
     out.unlink(missing_ok=True)
     with os.fdopen(
         os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if secret else 0o644), "wb"

@@ -1,7 +1,7 @@
-"""`edgegw charger`: who is connected, who waits and why somebody was refused; let a charger in, or not.
+"""`edgegw charger`: list, approve and reject chargers, and show the address to enter in one.
 
-Decides what is asked of the installer and what is shown first. The daemon knows who waits (control socket); what is
-written of an approved charger is decided in `commissioning.approval`.
+Decides what the installer is asked and the order of the output. Waiting and refused chargers come from the daemon (control
+socket); `commissioning.approval` decides what is written for an approved charger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -153,7 +153,7 @@ def url(*, charger_id: str, qr: bool, config: Config, as_json: bool) -> None:
 @config_option
 @json_option
 def approve(
-    *, charger_id: str, config: Config, new_password: bool, lower_profile: bool, as_json: bool, **told: Any
+    *, charger_id: str, config: Config, new_password: bool, lower_profile: bool, as_json: bool, **options: Any
 ) -> None:
     """Approve a charger: write its part of the configuration and reload the daemon."""
     from edgegw.commissioning import approval
@@ -165,7 +165,7 @@ def approve(
         raise Ended(
             f"{charger_id} is approved already; edgegw charger show {charger_id} shows it", Exit.PROBLEMS
         )
-    pending = {} if configured else _stranger(config, charger_id)
+    pending = {} if configured else _pending(config, charger_id)
     password, password_hash = None, pending.get("password_hash")
     if new_password or (configured is None and not password_hash):
         password = approval.new_password()
@@ -175,12 +175,12 @@ def approve(
         wish = approval.Approval(
             charger_id=charger_id,
             password_hash=str(password_hash),
-            evses=_evses(charger_id, config, pending, told=told),
-            rated_w=told["rated_w"]
+            evses=_evses(charger_id, config, pending, options=options),
+            rated_w=options["rated_w"]
             or _number("Maximum charging power of each EVSE (W)", RATED_W, "--rated-w"),
-            discharge_w=told["discharge_w"],
-            dialect=told["dialect"],
-            version=told["version"],
+            discharge_w=options["discharge_w"],
+            dialect=options["dialect"],
+            version=options["version"],
         )
         file = approval.put_in_place(place, charger_id, wish.tables())
     elif password is not None:
@@ -196,15 +196,15 @@ def approve(
     if as_json:
         show(result, as_json=True)
     else:
-        _tell(config, result, pending)
+        _print_result(config, result, pending)
 
 
 def _configured(config: Config, charger_id: str) -> ChargerConfig | None:
     return next((one for one in config.chargers if one.id == charger_id), None)
 
 
-def _stranger(config: Config, charger_id: str) -> dict[str, Any]:
-    """What is known of a waiting charger; nothing where it is yet to come, or the daemon does not run."""
+def _pending(config: Config, charger_id: str) -> dict[str, Any]:
+    """Return what the daemon knows of a waiting charger; empty if it has not connected or the daemon does not run."""
     try:
         found: dict[str, Any] = ask_daemon(config, "stranger", charger_id=charger_id)
     except DaemonAwayError as away:
@@ -222,7 +222,7 @@ def _stranger(config: Config, charger_id: str) -> dict[str, Any]:
 
 
 def _reload(config: Config) -> dict[str, Any] | None:
-    """What the daemon took over; None where none runs."""
+    """Reload the daemon and return its answer; None if it does not run."""
     try:
         found: dict[str, Any] = ask_daemon(config, "reload")
     except DaemonAwayError:
@@ -236,19 +236,19 @@ def _lower(config: Config, charger_id: str) -> bool:
 
 
 def _evses(
-    charger_id: str, config: Config, pending: Mapping[str, Any], *, told: Mapping[str, Any]
+    charger_id: str, config: Config, pending: Mapping[str, Any], *, options: Mapping[str, Any]
 ) -> "tuple[EvseWish, ...]":
-    """EVSEs with their meters: as told, else as the charger reports, else as the installer answers."""
+    """Return EVSEs with their meters: from the options, else as the charger reports, else as the installer answers."""
     from edgegw.commissioning.approval import EvseWish
 
-    names = dict(_numbered(text) for text in told["evses"])
+    names = dict(_numbered(text) for text in options["evses"])
     if not names:
         reported = [number for number in pending.get("evses", ()) if number > 0]
         count = len(reported) or _number("Number of EVSEs (connectors)", 1, "--evse NUMBER=NAME")
         numbers = reported or list(range(1, count + 1))
         names = {number: f"{charger_id}-{number}"[-48:] for number in numbers}
     numbers = sorted(names)
-    meters = told["meters"] or _chosen_meters(config, numbers, told)
+    meters = options["meters"] or _chosen_meters(config, numbers, options)
     if meters:
         if len(meters) != len(numbers):
             raise click.UsageError(f"expected one --meter for each of the EVSEs {numbers}, in their order")
@@ -256,12 +256,12 @@ def _evses(
             EvseWish(number=number, evse_id=names[number], meter_id=meter)
             for number, meter in zip(numbers, meters, strict=True)
         )
-    profile = told["meter_profile"] or _meter_profile(config)
-    host = told["meter_host"] or _host()
-    port = told["meter_port"] or (
+    profile = options["meter_profile"] or _meter_profile(config)
+    host = options["meter_host"] or _host()
+    port = options["meter_port"] or (
         _number("Modbus TCP port of the meter", 502, "--meter-port") if can_ask() else 502
     )
-    units = list(told["meter_units"]) or [
+    units = list(options["meter_units"]) or [
         _number(f"Modbus unit id of the meter of EVSE {number}", number, "--meter-unit") for number in numbers
     ]
     if len(units) != len(numbers):
@@ -289,10 +289,10 @@ def _numbered(text: str) -> tuple[int, str]:
     return int(number), name
 
 
-def _chosen_meters(config: Config, numbers: Sequence[int], told: Mapping[str, Any]) -> list[str]:
-    """Configured meters that serve nobody, where the installer takes one for each EVSE; none: new ones are wanted."""
+def _chosen_meters(config: Config, numbers: Sequence[int], options: Mapping[str, Any]) -> list[str]:
+    """Return free configured meters, one for each EVSE, if the installer chooses them; empty: new meters are needed."""
     free = [one.id for one in config.meters if one.id not in _serving(config)]
-    if told["meter_profile"] or not can_ask() or len(free) < len(numbers):
+    if options["meter_profile"] or not can_ask() or len(free) < len(numbers):
         return []
     chosen = []
     for number in numbers:
@@ -307,7 +307,7 @@ def _chosen_meters(config: Config, numbers: Sequence[int], told: Mapping[str, An
 
 
 def _meter_profile(config: Config) -> str:
-    """The register map of a new meter."""
+    """Ask for the meter profile of a new meter."""
     from edgegw.common.bundled_files import configs
 
     known = sorted(path.stem for path in (configs() / "meters").glob("*.json"))
@@ -319,7 +319,7 @@ def _meter_profile(config: Config) -> str:
 
 
 def _host() -> str:
-    """Where a new meter is; a simulated one is here."""
+    """Ask for the host of a new meter; without a terminal return this machine's and print it."""
     if not can_ask():
         click.echo("Address of the meter: using 127.0.0.1; --meter-host changes it", err=True)
         return "127.0.0.1"
@@ -331,14 +331,14 @@ def _serving(config: Config) -> set[str]:
 
 
 def _number(question: str, default: int, option: str) -> int:
-    """The installer's answer; where nobody can be asked the default, which is said."""
+    """Ask the installer for a number; without a terminal return the default and print it."""
     if not can_ask():
         click.echo(f"{question}: using {default}; {option} changes it", err=True)
         return default
     return int(click.prompt(question, type=click.IntRange(0), default=default, err=True))
 
 
-def _tell(config: Config, result: Mapping[str, Any], pending: Mapping[str, Any]) -> None:
+def _print_result(config: Config, result: Mapping[str, Any], pending: Mapping[str, Any]) -> None:
     charger_id, reloaded = result["charger_id"], result["reload"]
     if result["file"]:
         click.echo(f"{charger_id} is approved: {result['file']}")
@@ -348,7 +348,7 @@ def _tell(config: Config, result: Mapping[str, Any], pending: Mapping[str, Any])
         click.echo(f"Password of {charger_id}, shown only once: {result['password']}")
         click.echo(f"Set it in the charger as {PASSWORD_PLACE}, with the user name {charger_id}.")
         show_urls(config, charger_id, qr=False)
-    elif pending.get("password_hash"):  # whoever came first under this name chose it: say who that was
+    elif pending.get("password_hash"):  # the first charger with this id chose it: show which one that was
         nameplate = printable(
             " ".join(str(pending[name]) for name in ("vendor", "model", "serial") if pending.get(name))
         )
@@ -367,7 +367,7 @@ def _tell(config: Config, result: Mapping[str, Any], pending: Mapping[str, Any])
 
 
 def show_urls(config: Config, charger_id: str = "", *, qr: bool) -> None:
-    """The addresses, and how they are meant."""
+    """Print the addresses with their remarks."""
     from edgegw.commissioning.addresses import charger_urls
 
     urls = charger_urls(config.ocpp, charger_id)
@@ -388,7 +388,7 @@ def _refused_row(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _explained(one: Mapping[str, Any]) -> str:
-    """Cause and remedy of a refusal, which is told of the charger where it has a name."""
+    """Return cause and remedy of a refusal, with the charger's id if it is known."""
     if one["code"] not in REMEDIES:
         return str(one["code"])
     text = explained(one["code"], one.get("detail") or "")

@@ -1,4 +1,4 @@
-"""`edgegw check`, `edgegw doctor` and `edgegw support`: what is wrong, before and after it hurts."""
+"""`edgegw check`, `edgegw doctor` and `edgegw support`: check the configuration and the station, and collect evidence."""
 
 import asyncio
 import sys
@@ -32,7 +32,7 @@ def check(*, online: bool, config: Config, as_json: bool) -> None:
     findings = list(doctor.offline(config))
     if online:
         findings += asyncio.run(doctor.online(config))
-    _tell(findings, as_json=as_json)
+    _print_findings(findings, as_json=as_json)
 
 
 @click.command()
@@ -49,7 +49,7 @@ def doctor(*, config: Config, as_json: bool) -> None:
         *asyncio.run(doctor.online(config)),
         *doctor.told(status),
     ]
-    _tell(findings, as_json=as_json)
+    _print_findings(findings, as_json=as_json)
 
 
 @click.command()
@@ -92,7 +92,7 @@ def _status(config: Config) -> dict[str, Any] | None:
     return status
 
 
-def _tell(findings: "Sequence[Finding]", *, as_json: bool) -> None:
+def _print_findings(findings: "Sequence[Finding]", *, as_json: bool) -> None:
     from edgegw.diagnostics.doctor import Verdict, worst
 
     verdict = worst(findings)

@@ -1,6 +1,6 @@
-"""What all commands share: the options --config and --json, printing a result, and exit codes.
+"""What all commands share: the options --config and --json, output of results, and exit codes.
 
-Decides how a fault ends the process. Never prints a traceback for a fault that has a class of its own.
+Decides the exit code of each exception. Never prints a traceback for an EdgegwError.
 """
 
 import errno
@@ -28,7 +28,7 @@ from edgegw.config.schema import Config, load
 
 
 class Exit(IntEnum):
-    """Exit codes; those from 64 on are sysexits."""
+    """Exit codes; those from 64 on are those of sysexits(3)."""
 
     DONE = 0
     PROBLEMS = 1
@@ -44,21 +44,21 @@ class Ended(click.ClickException):
 
     def __init__(self, message: str, code: Exit) -> None:
         super().__init__(message)
-        self.exit_code = code  # type: ignore[misc]  # click reads it off the instance
+        self.exit_code = code  # type: ignore[misc]  # click reads it from the instance
 
 
 class EdgegwGroup(click.Group):
-    """A group whose commands end in our exit codes when one of our faults comes up."""
+    """A click group that turns exceptions of its commands into exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; raises Ended for every EdgegwError, and for a file that the system refuses."""
+        """Run the command; raises Ended for every EdgegwError and for an OSError of a file."""
         open_standard_streams()
         try:
             return super().invoke(ctx)
         except EdgegwError as fault:
             raise Ended(f"{fault}\n{fault.hint}".strip(), exit_code(fault)) from fault
         except OSError as fault:
-            if fault.errno == errno.EPIPE:  # whoever read our output has enough: click ends quietly
+            if fault.errno == errno.EPIPE:  # the reader of the output closed it: click ends quietly
                 raise
             place = "" if fault.filename is None else f"{fault.filename}: "
             code = Exit.NOT_ALLOWED if isinstance(fault, PermissionError) else Exit.PROBLEMS
@@ -66,7 +66,7 @@ class EdgegwGroup(click.Group):
 
 
 def exit_code(fault: EdgegwError) -> Exit:
-    """The exit code of a fault that ends a command."""
+    """Return the exit code of an exception that ends a command."""
     if isinstance(fault.__cause__, PermissionError):
         return Exit.NOT_ALLOWED
     classes: tuple[tuple[type[EdgegwError], Exit], ...] = (
@@ -80,18 +80,18 @@ def exit_code(fault: EdgegwError) -> Exit:
 
 _PATH = "edgegw.config_path"
 PLACES = (Path("edgegw.toml"), Path("/etc/edgegw/edgegw.toml"), Path("configs/edgegw.toml"))
-"""Where the configuration is looked for when nobody says; `edgegw init` writes the first, and as root the second."""
+"""Default locations of the configuration; `edgegw init` writes the first, and as root the second."""
 
 
 def default_config() -> Path:
-    """The first that is there; for root the installation's own before any of the folder it happens to stand in."""
+    """Return the first default location that exists; for root the system's comes before the current folder's."""
     as_root = os.geteuid() == 0
     places = sorted(PLACES, key=lambda place: not place.is_absolute()) if as_root else PLACES
     return next((place for place in places if _is_there(place)), PLACES[0])
 
 
 def _is_there(place: Path) -> bool:
-    """Whether there is such a file; one that is not ours to see is there: reading it will say so."""
+    """Return whether a file exists; True if it may not be looked up, so that reading it reports the permission."""
     try:
         place.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -102,7 +102,7 @@ def _is_there(place: Path) -> bool:
 
 
 def config_path() -> Path:
-    """The file that this command's configuration was read from."""
+    """Return the path of this command's configuration."""
     path = click.get_current_context().meta[_PATH]
     assert isinstance(path, Path)
     return path
@@ -135,7 +135,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 
 
 def show(result: object, *, as_json: bool) -> None:
-    """Print a result: as one JSON value, or as indented lines for people."""
+    """Print a result as one JSON value, or as indented lines."""
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False, sort_keys=True))
     else:
@@ -144,7 +144,7 @@ def show(result: object, *, as_json: bool) -> None:
 
 
 def lines_of(value: object, *, indent: str = "") -> list[str]:
-    """A nested value as text: `name: value`, nested ones two spaces deeper, elements of a list after a dash."""
+    """Format a nested value as lines: `name: value`, nested values two spaces deeper, list elements after a dash."""
     lines: list[str] = []
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -161,12 +161,12 @@ def lines_of(value: object, *, indent: str = "") -> list[str]:
 
 
 def can_ask() -> bool:
-    """Whether somebody is there to answer: standard input is a terminal."""
+    """Return whether questions can be asked: standard input is a terminal."""
     return sys.stdin.isatty()
 
 
 def printable(text: str) -> str:
-    """Text, from a device perhaps, that cannot do anything to a terminal."""
+    """Replace control characters in text, which may come from a device, so that a terminal does not interpret it."""
     return harmless(text)
 
 

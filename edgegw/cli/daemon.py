@@ -1,4 +1,4 @@
-"""How a command reaches the running daemon: one request over its control socket, refusals as exit codes."""
+"""Requests of commands to the running daemon over its control socket; failures become exit codes."""
 
 import json
 import socket
@@ -14,13 +14,13 @@ ANSWER_S = 30.0
 
 
 class DaemonAwayError(Ended):
-    """Nobody listens at the control socket."""
+    """No process listens at the control socket."""
 
 
 def ask_daemon(config: Config, command: "ControlCommand", **arguments: object) -> Any:
-    """The daemon's answer to one command.
+    """Send one command to the daemon and return its answer.
 
-    Raises DaemonAwayError (69, not running), Ended (77, another user's daemon; 1, refused by the daemon).
+    Raises DaemonAwayError (69, not running) or Ended (77, no permission on the socket; 1, refused by the daemon).
     """
     from edgegw.ops.control_socket import SOCKET, reachable
 

@@ -1,4 +1,4 @@
-"""`edgegw db`: the station's journal, its copies, and the disk it stands on. All but `restore` run beside the daemon."""
+"""`edgegw db`: the station's journal, its backups, and its disk. All but `restore` work while the daemon runs."""
 
 import time
 from datetime import UTC, datetime

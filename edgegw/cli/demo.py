@@ -136,7 +136,7 @@ def demo(  # noqa: PLR0913 - one parameter an option
 
 
 def _play(plan: "DayPlan", root: Path, *, as_json: bool) -> list["Settlement"]:
-    """Run the day and show its settlement, which is all that is left; none where it was interrupted."""
+    """Run the day and print its settlement; return no settlement if it was interrupted."""
     from edgegw.demo.documents import Places
     from edgegw.demo.live_view import View, show
     from edgegw.demo.run import Run
@@ -172,7 +172,7 @@ def _empty_folder(data: Path | None) -> Path:
 
 
 def _run(run: "Run") -> None:
-    """The run, until it is over or we are told to end; every child has ended when this returns."""
+    """Run until the end or a signal; every child process has ended when this returns."""
     try:
         if not asyncio.run(run_until_stopped(run.run())):
             run.view.calm()
@@ -183,7 +183,7 @@ def _run(run: "Run") -> None:
 
 
 def _host(root: Path, seed: int) -> None:
-    """The open house, until we are told to end."""
+    """Run the interactive demo until a signal."""
     from edgegw.demo.documents import Places
     from edgegw.demo.hosting import OpenHouse
 

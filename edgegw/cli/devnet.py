@@ -1,4 +1,4 @@
-"""`edgegw devnet`: a Hyperledger Fabric network on this machine, for tests and for trying out."""
+"""`edgegw devnet`: a Hyperledger Fabric network on this machine, for tests and experiments."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""`edgegw enroll`: this station's identity on the ledger, asked for and put in use; renewed in the same two steps."""
+"""`edgegw enroll`: the station's identity on the ledger: certificate request, then installation; renewal is the same."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -97,7 +97,7 @@ def _install(config: Config, wanted: "Wanted", signed: Path, *, as_json: bool) -
     try:
         ask_daemon(config, "reload")
         in_use = True
-    except Ended as fault:  # it is installed all the same: a daemon that runs sees the new file by itself
+    except Ended as fault:  # the certificate is installed: a running daemon notices the new file by itself
         click.echo(fault.message, err=True)
         in_use = False
     shown = {

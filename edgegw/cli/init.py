@@ -1,6 +1,6 @@
-"""`edgegw init`: from nothing to a configuration that works, in a few questions or none.
+"""`edgegw init`: create a working configuration from a few questions, or none.
 
-Decides what is asked, the defaults, and what is shown at the end. What is made is decided in `commissioning.install`.
+Decides questions, defaults and the final output. `commissioning.install` decides which files are made.
 """
 
 import ipaddress
@@ -118,14 +118,14 @@ class NetworkType(click.ParamType[Network]):
 @click.option("--yes", is_flag=True, help="Do not ask; use options and defaults.")
 @click.option("--no-qr", is_flag=True, help="Do not draw the address as a QR code.")
 @json_option
-def init(*, reissue: bool, yes: bool, no_qr: bool, as_json: bool, **told: object) -> None:
+def init(*, reissue: bool, yes: bool, no_qr: bool, as_json: bool, **options: object) -> None:
     """Write a working configuration with keys and certificates, and show the address to enter in a charger."""
     from edgegw.commissioning.install import SANDBOX_CARD, install
 
     if reissue:
-        _reissue(_folder(told), as_json=as_json)
+        _reissue(_folder(options), as_json=as_json)
         return
-    wishes = _wishes(told, asks=not yes)
+    wishes = _wishes(options, asks=not yes)
     try:
         config = install(wishes, lambda line: click.echo(line, err=True))
     except OSError as fault:
@@ -135,52 +135,52 @@ def init(*, reissue: bool, yes: bool, no_qr: bool, as_json: bool, **told: object
     if as_json:
         show(_found(wishes, config, card), as_json=True)
     else:
-        _tell(wishes, config, card, qr=not no_qr)
+        _print_result(wishes, config, card, qr=not no_qr)
 
 
-def _wishes(told: dict[str, object], *, asks: bool) -> "Wishes":
+def _wishes(options: dict[str, object], *, asks: bool) -> "Wishes":
     from edgegw.commissioning.addresses import is_loopback, local_addresses
     from edgegw.commissioning.install import CONFIG, ExistsError, Wishes
 
-    folder = _folder(told)
+    folder = _folder(options)
     if (folder / CONFIG).exists():  # before a question is asked
         raise ExistsError(f"{folder / CONFIG} exists already; it is not changed")
     if asks and not can_ask():
         raise click.UsageError(
             "standard input is not a terminal: use --yes, with options for values that differ from the defaults"
         )
-    station_id = told["station_id"] or _ask("Station id", _default_name(), asks=asks, fits=_name)
-    zone = told["zone"] or _ask("Price zone of the ledger", "KR-SEOUL", asks=asks, fits=_name)
+    station_id = options["station_id"] or _ask("Station id", _default_name(), asks=asks, fits=_name)
+    zone = options["zone"] or _ask("Price zone of the ledger", "KR-SEOUL", asks=asks, fits=_name)
     near = next((str(one.address) for one in local_addresses()), "127.0.0.1") if asks else "127.0.0.1"
-    host = str(told["host"] or _ask("Address to listen on for chargers", near, asks=asks))
-    ledger = _ledger(told, asks=asks)
-    network = told["plaintext_network"]
+    host = str(options["host"] or _ask("Address to listen on for chargers", near, asks=asks))
+    ledger = _ledger(options, asks=asks)
+    network = options["plaintext_network"]
     if network is None and asks and not is_loopback(host):
         network = _agreed_network(host)
     return Wishes(
         folder=folder,
         station_id=str(station_id),
         zone=str(zone),
-        geohash=str(told["geohash"]),
+        geohash=str(options["geohash"]),
         host=host,
-        port=int(str(told["ocpp_port"])),
-        tls_port=int(str(told["tls_port"])),
-        public_host=None if told["public_host"] is None else str(told["public_host"]),
+        port=int(str(options["ocpp_port"])),
+        tls_port=int(str(options["tls_port"])),
+        public_host=None if options["public_host"] is None else str(options["public_host"]),
         plaintext_network=network if isinstance(network, Network) else None,
-        endpoint=_endpoint(told["peer"]),
-        peer=_other_peer(told) if ledger == "peer" else None,
+        endpoint=_endpoint(options["peer"]),
+        peer=_other_peer(options) if ledger == "peer" else None,
         sandbox=ledger == "sandbox",
-        health_port=told["health_port"] if isinstance(told["health_port"], int) else None,
-        web_port=int(str(told["web_port"])),
-        operator_port=int(str(told["operator_port"])),
+        health_port=options["health_port"] if isinstance(options["health_port"], int) else None,
+        web_port=int(str(options["web_port"])),
+        operator_port=int(str(options["operator_port"])),
     )
 
 
-def _folder(told: dict[str, object]) -> Path:
+def _folder(options: dict[str, object]) -> Path:
     from edgegw.commissioning.install import SYSTEM_CONFIG
 
     default = SYSTEM_CONFIG if os.geteuid() == 0 else Path()
-    return (_path(told["folder"]) or default).absolute()
+    return (_path(options["folder"]) or default).absolute()
 
 
 def _reissue(folder: Path, *, as_json: bool) -> None:
@@ -192,7 +192,7 @@ def _reissue(folder: Path, *, as_json: bool) -> None:
 
 
 def _ask(question: str, default: str, *, asks: bool, fits: Callable[[str], str] = str) -> str:
-    """The answer; one that does not fit is asked for again."""
+    """Ask a question until the answer fits; return the default if `asks` is False."""
     return str(click.prompt(question, default=default, err=True, value_proc=fits)) if asks else default
 
 
@@ -205,12 +205,12 @@ def _name(text: str) -> str:
 
 
 def _default_name() -> str:
-    """This machine's name, as far as it fits OCPP's identifier characters."""
+    """Return this machine's host name, reduced to the characters of an OCPP identifier."""
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname().partition(".")[0])[:48] or "station-1"
 
 
 def _agreed_network(host: str) -> Network | None:
-    """The local network, if the installer agrees that its chargers may come without TLS."""
+    """Return the local network if the installer agrees that its chargers may connect without TLS."""
     from edgegw.commissioning.addresses import network_of
 
     network = network_of(host)
@@ -225,32 +225,36 @@ def _agreed_network(host: str) -> Network | None:
     return network if agreed else None
 
 
-def _ledger(told: dict[str, object], *, asks: bool) -> str:
-    """`sandbox`, `embedded` or `peer`; a usage error where nobody says."""
-    if told["sandbox"] or told["embedded_peer"]:
-        if told["identity"] or told["trust"]:
+def _ledger(options: dict[str, object], *, asks: bool) -> str:
+    """Return `sandbox`, `embedded` or `peer`; a usage error if neither options nor the installer decide."""
+    if options["sandbox"] or options["embedded_peer"]:
+        if options["identity"] or options["trust"]:
             raise click.UsageError("--identity and --trust are for an external peer, not for an embedded one")
-        return "sandbox" if told["sandbox"] else "embedded"
-    if all(told[name] for name in ("peer", "identity", "trust")):
+        return "sandbox" if options["sandbox"] else "embedded"
+    if all(options[name] for name in ("peer", "identity", "trust")):
         return "peer"
     missing = "--peer HOST:PORT --identity DIR --trust FILE, or --embedded-peer, or --sandbox to try it out"
-    if not asks or any(told[name] for name in ("peer", "identity", "trust")):
+    if not asks or any(options[name] for name in ("peer", "identity", "trust")):
         raise click.UsageError(f"choose a ledger: {missing}")
     choice = str(click.prompt("Ledger", type=click.Choice(LEDGERS), default="sandbox", err=True))
     if choice == "peer":
-        told["peer"] = click.prompt("Address of the peer (HOST:PORT)", err=True)
-        told["identity"] = click.prompt("Identity of the gateway (folder <MSP>/<name>)", type=Path, err=True)
-        told["trust"] = click.prompt("CA certificates of the organisations (trust file)", type=Path, err=True)
+        options["peer"] = click.prompt("Address of the peer (HOST:PORT)", err=True)
+        options["identity"] = click.prompt(
+            "Identity of the gateway (folder <MSP>/<name>)", type=Path, err=True
+        )
+        options["trust"] = click.prompt(
+            "CA certificates of the organisations (trust file)", type=Path, err=True
+        )
     return choice
 
 
-def _other_peer(told: dict[str, object]) -> "PeerPlace":
-    """The organisation's own peer; its identity and trust file must be usable now."""
+def _other_peer(options: dict[str, object]) -> "PeerPlace":
+    """Return the organisation's own peer; checks that identity and trust file are usable."""
     from edgegw.commissioning.site import PeerPlace
     from edgegw.common.errors import ConfigError
     from edgegw.ledger.identity import load_signer, load_trust
 
-    identity, trust = _path(told["identity"]), _path(told["trust"])
+    identity, trust = _path(options["identity"]), _path(options["trust"])
     assert identity is not None
     assert trust is not None
     try:
@@ -259,26 +263,26 @@ def _other_peer(told: dict[str, object]) -> "PeerPlace":
     except ConfigError as fault:
         raise Ended(str(fault), Exit.CONFIGURATION) from fault
     return PeerPlace(
-        endpoint=_endpoint(told["peer"]),
+        endpoint=_endpoint(options["peer"]),
         identity=identity.absolute(),
         trust_file=trust.absolute(),
-        gateway_id=str(told["gateway_id"]),
+        gateway_id=str(options["gateway_id"]),
     )
 
 
-def _endpoint(told: object) -> str:
-    """HOST:PORT as told, else the first loopback port that is free."""
-    if told is None:
+def _endpoint(given: object) -> str:
+    """Return HOST:PORT from the options, else the first free loopback port."""
+    if given is None:
         from edgegw.commissioning.addresses import free_port
 
         return f"127.0.0.1:{free_port(PEER_PORT)}"
-    if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):[1-9]\d{0,4}", str(told)):
-        raise click.UsageError(f"--peer {told}: expected HOST:PORT")
-    return str(told)
+    if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^\s:]+):[1-9]\d{0,4}", str(given)):
+        raise click.UsageError(f"--peer {given}: expected HOST:PORT")
+    return str(given)
 
 
-def _path(told: object) -> Path | None:
-    return told if isinstance(told, Path) else None
+def _path(given: object) -> Path | None:
+    return given if isinstance(given, Path) else None
 
 
 def _found(wishes: "Wishes", config: "Config", card: str | None) -> dict[str, object]:
@@ -296,18 +300,18 @@ def _found(wishes: "Wishes", config: "Config", card: str | None) -> dict[str, ob
 
 
 def _pages(config: "Config") -> dict[str, str]:
-    """How the pages' addresses begin, for drivers and for the operator."""
+    """Return the origins of the drivers' and the operator's pages."""
     from edgegw.daemon.pages import origins
 
     return dict(origins(config))
 
 
-def _tell(wishes: "Wishes", config: "Config", card: str | None, *, qr: bool) -> None:
+def _print_result(wishes: "Wishes", config: "Config", card: str | None, *, qr: bool) -> None:
     from edgegw.cli.charger import show_urls
 
     click.echo("\nEnter this address in each charger:")
     show_urls(config, qr=qr)
-    is_found = wishes.system or wishes.folder == Path.cwd()  # without being told where it is
+    is_found = wishes.system or wishes.folder == Path.cwd()  # without --config
     option = "" if is_found else f" --config {wishes.config}"
     start = "sudo systemctl enable --now edgegw" if wishes.system else f"edgegw run{option}"
     steps = [

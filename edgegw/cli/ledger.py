@@ -1,4 +1,4 @@
-"""`edgegw ledger`: what stands on the ledger, asked as the gateway."""
+"""`edgegw ledger`: queries of the ledger with the gateway's identity, and verification of its blocks."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -39,8 +39,8 @@ def ledger() -> None:
     """Query supply, balances, prices and blocks of the ledger."""
 
 
-def _tell_units(*, as_json: bool) -> None:
-    """The ledger's words and numbers are shown as they stand there; people are told what they count."""
+def _print_units(*, as_json: bool) -> None:
+    """Print the units for people: numbers of the ledger are printed as stored."""
     if not as_json:
         click.echo("units: tokens in milli-token (1,000 make one token), energy in Wh", err=True)
 
@@ -51,7 +51,7 @@ def _tell_units(*, as_json: bool) -> None:
 def supply(*, config: Config, as_json: bool) -> None:
     """Show the tokens issued, minted and burned (milli-token)."""
     show(ask(config, "totalSupply"), as_json=as_json)
-    _tell_units(as_json=as_json)
+    _print_units(as_json=as_json)
 
 
 @ledger.command()
@@ -61,7 +61,7 @@ def supply(*, config: Config, as_json: bool) -> None:
 def balance(*, member_id: str, config: Config, as_json: bool) -> None:
     """Show a member's tokens (milli-token) and energy (Wh): available, held, pending."""
     show(ask(config, "balanceOf", memberId=member_id), as_json=as_json)
-    _tell_units(as_json=as_json)
+    _print_units(as_json=as_json)
 
 
 @ledger.command()
@@ -76,7 +76,7 @@ def history(*, member_id: str, page_size: int, bookmark: str, config: Config, as
     """List a member's history on the ledger, newest first."""
     page = ask(config, "historyAPI", memberId=member_id, pageSize=page_size, bookmark=bookmark)
     show(page, as_json=as_json)
-    _tell_units(as_json=as_json)
+    _print_units(as_json=as_json)
 
 
 @ledger.command()
@@ -120,7 +120,7 @@ def verify(*, number: int | None, config: Config, as_json: bool) -> None:
 
 
 def _proven(config: Config, number: int) -> dict[str, Any]:
-    """One block's hashes, signatures and five fields, recomputed."""
+    """Recompute hashes, signatures and the five fields of one block."""
     from edgegw.ledger.identity import load_trust
     from edgegw.ledger.proof import prove_block
 
@@ -129,7 +129,7 @@ def _proven(config: Config, number: int) -> dict[str, Any]:
 
 
 def _replayed(config: Config) -> dict[str, Any]:
-    """All blocks of an embedded peer, validated anew from the first one on."""
+    """Validate all blocks of an embedded peer again, from the first on."""
     from edgegw.peer.audit import replay
     from edgegw.peer.server import rules_for
     from edgegw.peer.world_state import World
@@ -167,7 +167,7 @@ def export(*, out: Path, config: Config, as_json: bool) -> None:
 
 
 def _each_block(take: Callable[[bytes], object]) -> "Callable[[LedgerClient], Awaitable[int]]":
-    """Hand over all blocks there are when it starts, in order; gives their number."""
+    """Return a call that passes the blocks that exist at its start to `take`, in order, and returns their number."""
 
     async def call(client: "LedgerClient") -> int:
         height = await client.height()

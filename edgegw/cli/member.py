@@ -1,4 +1,4 @@
-"""`edgegw member`: the representative's members and the cards that lead to them."""
+"""`edgegw member`: the representative's members and their cards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
-"""`edgegw meter`: what the station's meters say, and what a meter says before it is one of them. Only ever reads.
+"""`edgegw meter`: read, find and diagnose meters, configured or not. Never writes to a meter.
 
-`adopt` alone changes something, and that in the running daemon: it asks it to take a new meter for an old one.
+Only `adopt` changes state, in the running daemon: it accepts a replaced meter.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 REGISTER_COLUMNS = ("register", "address", "words", "raw", "value", "unit")
 WATCH_S = 1.0
 
-# Loaded only where a command needs it: a meter can be read before anything is configured.
+# The configuration is loaded only where a command needs it: a meter can be read before anything is configured.
 config_path_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -72,9 +72,9 @@ def meter() -> None:
 @json_option
 def list_meters(*, config: Config, as_json: bool) -> None:
     """List all configured meters with their last reading, from the daemon, or from its journal when it does not run."""
-    told, source = _told(config)
+    known, source = _known_meters(config)
     serves = {evse.meter: evse.id for charger in config.chargers for evse in charger.evses}
-    rows = [_row(one, serves.get(one.id), told.get(one.id)) for one in config.meters]
+    rows = [_row(one, serves.get(one.id), known.get(one.id)) for one in config.meters]
     if as_json:
         show({"source": source, "meters": rows}, as_json=True)
         return
@@ -115,8 +115,8 @@ def _explained(row: dict[str, Any]) -> str:
     return explained(str(row["code"]), str(row["detail"]))
 
 
-def _told(config: Config) -> tuple[dict[str, dict[str, Any]], str]:
-    """What is known of each meter, and who says so."""
+def _known_meters(config: Config) -> tuple[dict[str, dict[str, Any]], str]:
+    """Return what is known of each meter, and the source: daemon or journal."""
     from edgegw.cli.daemon import DaemonAwayError, ask_daemon
 
     try:
@@ -142,7 +142,7 @@ def _journalled(config: Config) -> dict[str, dict[str, Any]]:
     try:
         rows = JournalReader(config.journal_path).rows("meters/")
     except JournalError:
-        return {}  # nothing was journalled yet
+        return {}  # nothing is journalled yet
     stale_ns = config.settlement.stale_meter_s * SECOND_NS
     accounts = {key.removeprefix("meters/"): decode_row(MeterAccount, text) for key, text in rows.items()}
     return {name: present(account, time.time_ns(), stale_ns) for name, account in accounts.items()}
@@ -200,7 +200,7 @@ def _which(
     port: int,
     unit: int,
 ) -> tuple["Profile", "MeterAddress", MeterConfig | None]:
-    """Profile and place: of a configured meter, or as the options say."""
+    """Return profile, address and configuration of a meter: the configured one, or as the options state (None)."""
     from edgegw.meters.profile import named_profile, shipped_profiles
     from edgegw.meters.register_dump import MeterAddress
 
@@ -318,7 +318,7 @@ def _candidate_row(one: "Candidate", meter_id: str | None) -> dict[str, object]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A counter on standard error, where that is a terminal."""
+    """Provide a progress counter on standard error; silent unless that is a terminal."""
     tells = sys.stderr.isatty()
 
     def asked(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""`edgegw mqtt`: is the broker there, does it take what we publish, and what does the station say."""
+"""`edgegw mqtt`: test the MQTT broker, and print the station's messages."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`edgegw operator`: the password of the operator's pages."""
+"""`edgegw operator`: set the password of the operator's pages."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,7 +49,7 @@ def _place(config: Config) -> "OperatorConfig":
 
 
 def _keep(place: Path, text: str) -> None:
-    """The daemon's own file, replaced whole: at no moment is it readable to others, or half written."""
+    """Replace the daemon's file atomically; no other user can read it at any moment."""
     from edgegw.commissioning.files import Owner, replaced
 
     with replaced(place, text + "\n") as partial:

@@ -1,6 +1,6 @@
-"""`edgegw participant`: the other organisations' parts, served as processes; and a deposit in a sandbox.
+"""`edgegw participant`: run the market's other roles as processes, and make a deposit in a sandbox.
 
-Decides which settings' file is meant. What a part does is decided in `participants`.
+Decides which settings file is used. `participants` decides what a role does.
 """
 
 import json
@@ -35,7 +35,7 @@ def run(*, role: str, config: Path | None, as_json: bool) -> None:
     """Run one participant, or all of them, until SIGTERM; prints {"ready": true} once the market is open."""
     from edgegw.participants.__main__ import serve
 
-    del as_json  # one JSON object a line, always
+    del as_json  # output is always one JSON object per line
     sys.exit(serve(_settings(config), role))
 
 

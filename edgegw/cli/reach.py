@@ -1,4 +1,4 @@
-"""How a command reaches the ledger: a client for one call, and its refusals as exit codes."""
+"""Calls of commands to the ledger: one client for each call; failures become exit codes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""`edgegw representative`: one organisation's representative as a process of its own, for many stations."""
+"""`edgegw representative`: run one organisation's representative as a process, for many stations."""
 
 import sys
 from pathlib import Path

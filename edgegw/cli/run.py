@@ -1,4 +1,4 @@
-"""`edgegw run`: the daemon."""
+"""`edgegw run`: run the daemon."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`edgegw status`: how the station is, the worst first."""
+"""`edgegw status`: show the health of the station, the worst part first."""
 
 import time
 from datetime import UTC, datetime
@@ -28,13 +28,13 @@ def status(*, watch: bool, config: Config, as_json: bool) -> None:
         if as_json:
             show(present, as_json=True)
         else:
-            _tell(present)
+            _print_status(present)
         if not watch:
             raise click.exceptions.Exit(Exit.DONE if present["level"] == "ok" else Exit.PROBLEMS)
         time.sleep(WATCH_S)
 
 
-def _tell(present: dict[str, Any]) -> None:
+def _print_status(present: dict[str, Any]) -> None:
     click.echo(
         f"{present['station_id']}: {present['level']} (edgegw {present['version']}, pid {present['pid']})"
     )

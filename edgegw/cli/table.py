@@ -1,6 +1,6 @@
-"""Rows for people: a table on a terminal, plain columns elsewhere, so that `grep` and `awk` see one line a row.
+"""Print rows: a table on a terminal, plain columns elsewhere, so that `grep` and `awk` see one line for each row.
 
-What a device or a stranger put into a cell cannot do anything to the terminal.
+Text from devices is sanitised, so that the terminal does not interpret it.
 """
 
 import sys
@@ -14,7 +14,7 @@ from edgegw.cli.console import printable
 def show_table(
     rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, empty: str = "nothing"
 ) -> None:
-    """Print the named columns of each row; a column is headed by its own name."""
+    """Print the named columns of each row, with the names as heads; `empty` is printed if there is no row."""
     if not rows:
         click.echo(empty, err=True)
         return

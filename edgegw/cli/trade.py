@@ -1,4 +1,4 @@
-"""`edgegw trade`: what this station traded, by its own journal, held against the ledger."""
+"""`edgegw trade`: the station's trades from its journal, compared with the ledger."""
 
 import difflib
 import json
@@ -22,7 +22,7 @@ COLUMNS = ("interval", "evse", "what", "wh", "kind", "tokens", "status", "block"
 OPEN_LINES = "lines/"  # rows of lines that are not settled yet
 TRADE, EVIDENCE = "trade", "evidence"  # facts
 
-# A fact's field and the ledger's, which must be equal.
+# Fields of a journal fact and of the ledger's record that must be equal.
 _SAME = {
     "direction": "direction",
     "interval": "interval",
@@ -51,7 +51,7 @@ def list_trades(*, config: Config, as_json: bool) -> None:
 
 
 def _row(one: Mapping[str, Any]) -> dict[str, object]:
-    """A trade for people: its quarter hour, what moved, what it cost, and where it stands."""
+    """Return the row of a trade: quarter hour, energy, amount and state."""
     amount = one.get("amount_mtok")
     return {
         "interval": f"{datetime.fromtimestamp(one['interval'], UTC):%Y-%m-%d %H:%M}Z",
