@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# deb/build.sh WHEEL OUT: the Debian package for this machine's Debian release and architecture, from a wheel of edgegw.
-# Needs Debian's own python3 (no python3-venv), dpkg-deb, and PIP, a pip of any other Python (default: .venv's).
-# DEB_COMPRESSION: options of dpkg-deb; -Zxz is small, "-Zzstd -z10" is made ten times as fast.
-# The environment is made in its place under a staging root, from requirements.lock with hashes, and runs from /usr/lib/edgegw.
+# deb/build.sh WHEEL OUT: build the Debian package for this machine's Debian release and architecture from a wheel of edgegw.
+# Needs Debian's python3 (no python3-venv), dpkg-deb, and PIP, the pip of any other Python (default: that of .venv).
+# DEB_COMPRESSION: options of dpkg-deb; -Zxz gives a small file, "-Zzstd -z10" is ten times as fast.
+# Installs requirements.lock, with hashes, into a virtual environment under a staging root; it runs from /usr/lib/edgegw.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ minor=$($python -c 'import sys; print(sys.version_info.minor)')
 stage=$out/stage
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 umask 022
-unset PYTHONPATH PYTHONHOME  # what they lead to is not in the package
+unset PYTHONPATH PYTHONHOME  # the build must see the package's own files only
 
 put() { install -D -m "$1" "$2" "$stage$3"; }             # put MODE FILE PLACE
 zip() { install -d "$(dirname "$stage$1")" && gzip -9n >"$stage$1"; }  # … | zip PLACE
@@ -24,7 +24,7 @@ zip() { install -d "$(dirname "$stage$1")" && gzip -9n >"$stage$1"; }  # … | z
 rm -rf "$stage"
 mkdir -p "$stage"
 
-# The environment: locked packages, then edgegw; without pip, tests and headers, which nothing needs at run time.
+# The environment: locked packages, then edgegw; without pip, tests and headers, which are not needed at run time.
 $python -m venv --without-pip "$stage$home"
 site=$stage$home/lib/python3.$minor/site-packages
 $pip --quiet --disable-pip-version-check --python "$stage$home/bin/python3" install --no-compile --only-binary :all: \
@@ -36,7 +36,7 @@ find "$site" \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -
 find "$site" -type f -exec chmod 0644 {} +
 if command -v strip >/dev/null; then find "$site" -name '*.so' -type f -exec strip --strip-unneeded {} +; fi
 
-# Programs: isolated from the caller's folder and variables, and so are the processes that they start.
+# Programs, isolated from the caller's folder and environment variables, as are their child processes.
 rm -f "$stage$home"/bin/*
 ln -s $python "$stage$home/bin/python3"
 program() {  # program NAME MODULE
@@ -50,7 +50,7 @@ program firmware-sim firmware_sim.__main__
 sed -i "s|^command = .*|command = $python -m venv --without-pip $home|" "$stage$home/pyvenv.cfg"
 $python -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$stage" -p / "$site"
 
-# What stands around it.
+# Configuration, units, manual pages and completions.
 put 0644 systemd/edgegw.service /lib/systemd/system/edgegw.service
 put 0644 systemd/edgegw.sysusers /usr/lib/sysusers.d/edgegw.conf
 for page in edgegw firmware-sim; do
@@ -76,7 +76,7 @@ for example in configs/edgegw.toml systemd/edgegw-lan.conf; do
 done
 put 0644 deb/lintian-overrides /usr/share/lintian/overrides/edgegw
 
-# The package. The interpreter's link becomes relative only now: under the staging root it would lead nowhere.
+# The package. The interpreter's link becomes relative only now: under the staging root it would be broken.
 ln -sf ../../../bin/python3 "$stage$home/bin/python3"
 install -d "$stage/DEBIAN"
 for script in postinst prerm postrm; do put 0755 deb/$script /DEBIAN/$script; done

@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - a script of the build, in no package
-"""`python deb/manual.py TEMPLATE`: a manual page, its COMMANDS written from the commands themselves.
+"""`python deb/manual.py TEMPLATE`: print a manual page whose section COMMANDS is made from the click commands.
 
-Decides how a click command looks in roff(7). What stands around the commands is the template's, where `@COMMANDS@` and
-`@VERSION@` are replaced.
+Decides how a click command looks in roff(7). The rest is the template's, in which `@COMMANDS@` and `@VERSION@` are
+replaced.
 """
 
 import importlib
@@ -18,7 +18,7 @@ MAIN = {"edgegw": "edgegw.cli", "firmware-sim": "firmware_sim.__main__"}
 
 
 def manual(template: str, name: str) -> str:
-    """The page of one of our two programs."""
+    """Return the manual page of one of the two programs."""
     main: click.Command = importlib.import_module(MAIN[name]).main
     lines = [line for path, command in leaves(main, name) for line in entry(path, command)]
     return template.replace("@COMMANDS@\n", "".join(f"{line}\n" for line in lines)).replace(
@@ -27,7 +27,7 @@ def manual(template: str, name: str) -> str:
 
 
 def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, with its words; groups come apart into theirs."""
+    """Yield every leaf command with its full name, groups resolved."""
     if isinstance(command, click.Group):
         for name, inner in sorted(command.commands.items()):
             yield from leaves(inner, f"{path} {name}")
@@ -36,7 +36,7 @@ def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Comma
 
 
 def entry(path: str, command: click.Command) -> Iterator[str]:
-    """One command: its words and arguments, what it does, its options."""
+    """Yield the lines of one command: usage, description, options."""
     context = click.Context(command, info_name=path)
     usage = " ".join(f"\\fI{plain(piece)}\\fR" for piece in command.collect_usage_pieces(context))
     yield f".SS \\fB{plain(path)}\\fR {usage}"
@@ -51,7 +51,7 @@ def entry(path: str, command: click.Command) -> Iterator[str]:
 
 
 def plain(text: str) -> str:
-    """A text as roff shows it unchanged."""
+    """Escape a text for roff."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text
 

@@ -228,7 +228,7 @@ def test_the_example_s_words() -> None:
     remarks = explained(EXAMPLE)
     assert remarks["ocpp", "plaintext_networks"].startswith("chargers of these networks")
     assert remarks["ledger", "channel"]
-    assert remarks["sandbox", ""].startswith("for trying out")
+    assert remarks["sandbox", ""].startswith("for trials")
     text = toml({"ocpp": {"port": 1, "tls": {"port": 2}}, "x": {"name": 'ü"\\'}}, remarks)
     assert tomllib.loads(text) == {"ocpp": {"port": 1, "tls": {"port": 2}}, "x": {"name": 'ü"\\'}}
 
