@@ -51,7 +51,9 @@ def test_every_shipped_profile_is_documented() -> None:
     for name in shipped_profiles():
         profile = named_profile(name)
         step = (
-            "as the meter says" if profile.import_.field.sf_off else f"{profile.import_.lsb_mwh // 1000} Wh"
+            "from the meter's scale factor"
+            if profile.import_.field.sf_off
+            else f"{profile.import_.lsb_mwh // 1000} Wh"
         )
         assert told.pop(name) == (step, f"{profile.serial.block.start:#06x}" if profile.serial else "none")
     assert told == {}
