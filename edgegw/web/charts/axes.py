@@ -117,7 +117,7 @@ def value_range(values: Sequence[int], count: int) -> tuple[int, int, int]:
 
 
 def time_ticks(scale: Scale, zone: tzinfo) -> Iterator[tuple[int, str]]:
-    """Yield (instant, local time) of the ticks, at the densest step whose labels do not touch; none if every step is."""
+    """Yield (instant, local time) of the ticks, at the densest step whose labels do not touch; none if no step is wide enough."""
     per_s = (scale.end - scale.start) / (scale.high - scale.low)
     step = next((one for one in TICK_STEPS_S if one * per_s >= TICK_GAP), None)
     if step is None:

@@ -30,21 +30,21 @@ def area(live_updates: LiveUpdates) -> Area:
     """Return the area of EVSE pages; the caller runs `live_updates`."""
 
     def routes(pages: Pages) -> Sequence[BaseRoute]:
-        points = _Points(pages, live_updates)
+        handlers = _EvsePages(pages, live_updates)
         return [
-            page("/evse/{evse_id}", points.look),
-            page("/evse/{evse_id}/live", points.live),
-            action_for_members(pages, "/evse/{evse_id}/stop", points.stop),
+            page("/evse/{evse_id}", handlers.look),
+            page("/evse/{evse_id}/live", handlers.live),
+            action_for_members(pages, "/evse/{evse_id}/stop", handlers.stop),
         ]
 
     return routes
 
 
-class _Points:
+class _EvsePages:
     """Handlers of the EVSE pages."""
 
     def __init__(self, pages: Pages, live_updates: LiveUpdates) -> None:
-        self._pages, self._site, self._pulse = pages, pages.site, live_updates
+        self._pages, self._site, self._live_updates = pages, pages.site, live_updates
 
     async def look(self, request: Request) -> Response:
         """Return the page of an EVSE."""
@@ -78,7 +78,7 @@ class _Points:
         language = visitor.language
         viewer = None if visitor.profile is None else self._own(request, evse_id, visitor.profile.member_id)
         key = ("evse", evse_id, language, viewer)
-        return self._pulse.stream(
+        return self._live_updates.stream(
             key, lambda: self._draw(evse_id, language, viewer), event="live", source=address_of(request)
         )
 

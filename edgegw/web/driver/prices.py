@@ -132,7 +132,7 @@ def _period(name: str) -> Period:
 
 
 def day_of(now_ns: int, zone: tzinfo) -> range:
-    """Return the intervals that begin on the local day of an instant: 96, or 92 or 100 when clocks change."""
+    """Return the intervals that begin on the local day of an instant: 96, except on days when clocks change."""
     day = formats.local(now_ns, zone).date()
     first, last = (
         int(datetime(one.year, one.month, one.day, tzinfo=zone).timestamp())

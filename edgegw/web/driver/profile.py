@@ -71,7 +71,7 @@ class _Profile:
         return self._draw(request, {}, status=200)
 
     async def about(self, request: Request, form: Form) -> Response:
-        faults, problem = await _told(self._pages, request, form)
+        faults, problem = await _change(self._pages, request, form)
         if faults or problem:
             return self._draw(request, {"about": form.faulty(**faults)}, problem=problem)
         response = see_other("/profile?done=about")
@@ -95,7 +95,7 @@ class _Profile:
         return see_other("/profile?done=defaults")
 
 
-async def _told(pages: Pages, request: Request, form: Form) -> tuple[dict[str, str], str]:
+async def _change(pages: Pages, request: Request, form: Form) -> tuple[dict[str, str], str]:
     """Change name, contact and language; return error messages by field, and one for the whole form."""
     word = pages.word(visitor(request).language)
     faults = about_faults(form, word)

@@ -118,7 +118,7 @@ async def _receipt(site: Site, session_id: str) -> Receipt | None:
 
 
 async def _trades(site: Site, receipt: Receipt) -> Mapping[str, TradeShown]:
-    """Query the trades of committed lines; empty if the ledger is unreachable, since the journal has the lines too."""
+    """Query the trades of the first TRADES_MAX committed lines; empty if the ledger is unreachable."""
     ids = [one.trade_id for one in receipt.lines if one.status is LineStatus.COMMITTED]
     try:
         found = await asyncio.gather(*(site.ledger.trade(one) for one in ids[:TRADES_MAX]))

@@ -90,7 +90,7 @@ def concerns(station: Station, evse_id: str, *, member_id: str, now_ns: int) -> 
 
 
 def _last(station: Station, evse_id: str, viewer: str) -> Order | None:
-    """Return the viewer's newest order at an EVSE."""
+    """Return the viewer's newest order at an EVSE that has ended; None if there is none."""
     own = [
         order
         for order in station.orders.values()

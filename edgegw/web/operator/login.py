@@ -2,7 +2,6 @@
 
 Decides who is logged in. Keeps hashes of tokens only. Reads the password's hash at each attempt, so that a new password is
 valid at once. A restart ends every login; `look` ends those of an older password.
-Source: OWASP, Authentication and Session Management Cheat Sheets.
 """
 
 import asyncio

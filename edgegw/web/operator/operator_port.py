@@ -121,7 +121,7 @@ class ApprovalRequest:
 class Approved:
     """The charger is approved. `password` is shown only once; "": the charger keeps the one it sent.
 
-    `changed` lists configuration keys that the daemon applied, `needs_restart` those that take effect at the next start.
+    `changed` lists what took effect at once, `needs_restart` what takes effect at the next start.
     """
 
     charger_id: str
