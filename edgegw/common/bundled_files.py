@@ -1,7 +1,7 @@
-"""Where the files that edgegw brings along stand: register maps, tariffs, scenarios, examples.
+"""Finds the files that are installed with edgegw: meter profiles, tariffs, scenarios, examples.
 
-Decides between a checkout (`configs/` beside the package) and an installation (`share/edgegw` of its Python environment,
-or of the prefix that the package itself lies under, where those differ: `pip install --user`).
+Decides between a checkout (`configs/` beside the package) and an installation (`share/edgegw` of the Python environment,
+or of the prefix that contains the package, where the two differ: `pip install --user`).
 """
 
 import sys
@@ -9,17 +9,17 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-_EXAMPLE = "edgegw.toml"  # without it, a folder of the name is somebody else's
+_EXAMPLE = "edgegw.toml"  # without this file, a `configs` folder belongs to another program
 
 
 @cache
 def configs() -> Path:
-    """The folder `configs`, wherever this edgegw is installed."""
+    """Return the folder `configs` of this installation."""
     return find_configs(PACKAGE, Path(sys.prefix))
 
 
 def find_configs(package: Path, prefix: Path) -> Path:
-    """The folder for a package at a place: beside it, else in the environment, else in the prefix around the package."""
+    """Return the folder beside `package`, else the one in the environment `prefix`, else in a prefix above the package."""
     beside = package.parent / "configs"
     shared = prefix / "share" / "edgegw" / "configs"
     around = [parent / "share" / "edgegw" / "configs" for parent in package.parents[:5]]

@@ -1,4 +1,7 @@
-"""Canonical JSON: sorted keys, no spaces, UTF-8, integers only. One text for one value, so that it can be hashed."""
+"""Encodes a value as canonical JSON and hashes it: sorted keys, no spaces, UTF-8, integers only.
+
+Equal values have equal texts, so that a hash identifies a value.
+"""
 
 import hashlib
 import json
@@ -6,16 +9,16 @@ from collections.abc import Mapping
 
 
 def canonical_json(value: Mapping[str, object] | list[object]) -> str:
-    """The one text of a value made of mappings, lists, strings, integers, booleans and None.
+    """Return the canonical text of a value made of mappings, lists, strings, integers, booleans and None.
 
     Raises:
-        ValueError: a float, or another type, is somewhere inside.
+        ValueError: the value contains a float or another type.
     """
     return json.dumps(_checked(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def sha256_hex(text: str) -> str:
-    """SHA-256 of a text's UTF-8 bytes, in hex."""
+    """Return the SHA-256 of a text's UTF-8 bytes, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The station's clock: real UTC, or an accelerated day that several processes share through STATION_CLOCK.
+"""The station's clock: real UTC, or simulated time that several processes share through STATION_CLOCK.
 
 Decides what time it is for business timers. Never scales a protocol's timeout: those are real seconds.
 """
@@ -15,17 +15,17 @@ from edgegw.common.units import SECOND_NS
 
 VARIABLE = "STATION_CLOCK"
 _FORM = re.compile(r"(\d{1,19}):(\d{1,19}):(\d{1,5}):(\d{1,19}|-)")
-_SLICE_S = 30.0  # an operator may set real time back or forth while we sleep
+_SLICE_S = 30.0  # the system clock may be set during the sleep
 
 
 class Clock(Protocol):
-    """The station's time: real UTC, or an accelerated day."""
+    """The station's time: real UTC or simulated time."""
 
     def now_ns(self) -> int:
-        """UTC nanoseconds."""
+        """Return the station's time in UTC nanoseconds."""
 
     def real_seconds(self, duration_ns: int) -> float:
-        """Real seconds that pass while the station's time passes `duration_ns`."""
+        """Return the real seconds that `duration_ns` of the station's time take."""
 
     async def sleep_until(self, at_ns: int) -> None:
         """Return at or after the instant `at_ns`."""
@@ -33,9 +33,9 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockMapping:
-    """Simulated time: `utc_origin_ns` at `monotonic_origin_ns` of CLOCK_MONOTONIC, `speed` times real time after it.
+    """Simulated time: `utc_origin_ns` at `monotonic_origin_ns` of CLOCK_MONOTONIC, `speed` times as fast as real time after it.
 
-    It stands still before the origin. `utc_end_ns` is where the simulated world stops; the clock itself goes on.
+    The time does not advance before the origin. `utc_end_ns` is the end of the simulation; the clock continues after it.
     """
 
     monotonic_origin_ns: int
@@ -51,7 +51,7 @@ class ClockMapping:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `<monotonic_origin_ns>:<utc_origin_ns>:<speed>:<utc_end_ns or ->`; raises ValueError."""
+        """Parse `<monotonic_origin_ns>:<utc_origin_ns>:<speed>:<utc_end_ns or ->`; raises ValueError."""
         match = _FORM.fullmatch(text)
         if match is None:
             raise ValueError("expected <monotonic_origin_ns>:<utc_origin_ns>:<speed>:<utc_end_ns or ->")
@@ -64,13 +64,13 @@ class ClockMapping:
         )
 
     def __str__(self) -> str:
-        """The variable's value."""
+        """Return the value of STATION_CLOCK."""
         end = "-" if self.utc_end_ns is None else self.utc_end_ns
         return f"{self.monotonic_origin_ns}:{self.utc_origin_ns}:{self.speed}:{end}"
 
 
 class StationClock:
-    """ports.Clock: real UTC without a mapping, simulated time with one."""
+    """A `Clock`: real UTC without a mapping, simulated time with one."""
 
     def __init__(self, mapping: ClockMapping | None = None) -> None:
         self.mapping = mapping
@@ -78,7 +78,7 @@ class StationClock:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The clock that STATION_CLOCK names, real time without it; raises ConfigError."""
+        """Return the clock that STATION_CLOCK describes, or a real one where it is not set; raises ConfigError."""
         text = environment.get(VARIABLE)
         if text is None:
             return cls()
@@ -88,23 +88,23 @@ class StationClock:
             raise ConfigError((f"{VARIABLE}={text!r}: {error}",)) from error
 
     def now_ns(self) -> int:
-        """UTC nanoseconds."""
+        """Return the time in UTC nanoseconds."""
         if self.mapping is None:
             return time.time_ns()
         elapsed_ns = max(0, time.monotonic_ns() - self.mapping.monotonic_origin_ns)
         return self.mapping.utc_origin_ns + elapsed_ns * self.speed
 
     def real_seconds(self, duration_ns: int) -> float:
-        """Real seconds that pass while this clock passes `duration_ns`."""
+        """Return the real seconds that `duration_ns` of this clock take."""
         return duration_ns / (self.speed * SECOND_NS)
 
     async def sleep_until(self, at_ns: int) -> None:
-        """Return at or after the instant `at_ns`, late by no more than the event loop is."""
+        """Return at or after the instant `at_ns`, delayed only by the event loop."""
         while (left_s := self._real_seconds_until(at_ns)) > 0:  # noqa: ASYNC110 - time is no event
             await asyncio.sleep(min(left_s, _SLICE_S))
 
     def _real_seconds_until(self, at_ns: int) -> float:
-        """Real seconds until `at_ns`, the standstill before the origin included; not positive once it is past."""
+        """Return the real seconds until `at_ns`, those before the origin included; zero or negative once it is past."""
         if self.mapping is None or self.now_ns() >= at_ns:
             return self.real_seconds(at_ns - self.now_ns())
         since_origin_ns = -((self.mapping.utc_origin_ns - at_ns) // self.speed)  # rounded up: never early

@@ -1,7 +1,7 @@
-"""How many connections a server holds, of all and of one address, and how long each may take to ask.
+"""Limits an HTTP server's connections, in total and per address, and the time that each takes to send its request.
 
-Decides by number, address and real time, before a byte is understood: a connection beyond its bound is dropped, and so is one
-that has not told its whole request in time. An answer may take as long as it takes. Handshakes of TLS come before all this.
+Decides by number, address and real time, before a byte is parsed: drops a connection above a limit, and one that does not
+send its whole request in time. Never limits the time of a response, nor the TLS handshake, which comes earlier.
 Source: CWE-400, CWE-770 (slow and silent clients).
 """
 
@@ -18,9 +18,10 @@ from edgegw.common.throttle import client_network
 
 @dataclass(slots=True, kw_only=True)
 class Bounds:
-    """One server's bounds, and what it holds.
+    """The limits of one server, and its open connections.
 
-    `request_s`: from the connection, or from a later request's first byte, to the request's end.
+    `most`: connections in total. `most_of_one`: connections of one `client_network`. `request_s`: real seconds from the
+    connection, or from a later request's first byte, to the request's end.
     """
 
     most: int
@@ -29,21 +30,21 @@ class Bounds:
     _held: Counter[str] = field(default_factory=Counter)
 
     def take(self, network: str) -> bool:
-        """Count one more connection; False where there is no room for it."""
+        """Count a new connection; return False, and do not count it, where a limit is reached."""
         if self._held.total() >= self.most or self._held[network] >= self.most_of_one:
             return False
         self._held[network] += 1
         return True
 
     def give_back(self, network: str) -> None:
-        """One has ended."""
+        """Remove an ended connection from the count."""
         self._held[network] -= 1
         if not self._held[network]:
             del self._held[network]
 
 
 class _Bounded(H11Protocol):
-    """HTTP/1.1 with bounds."""
+    """uvicorn's HTTP/1.1 protocol with limits."""
 
     bounds: ClassVar[Bounds]
 
@@ -53,7 +54,7 @@ class _Bounded(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Count it, or drop it."""
+        """Count the connection, or drop it above a limit."""
         super().connection_made(transport)
         network = client_network(self.client[0] if self.client else "")
         if not self.bounds.take(network):
@@ -63,7 +64,7 @@ class _Bounded(H11Protocol):
         self._await_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count it no more."""
+        """Remove the connection from the count."""
         super().connection_lost(exc)
         self._forget_deadline()
         if self._network is not None:
@@ -71,7 +72,7 @@ class _Bounded(H11Protocol):
             self._network = None
 
     def data_received(self, data: bytes) -> None:
-        """A request that is whole has no deadline any more; one that has begun has."""
+        """Cancel the deadline when the request is complete; start one when the next begins."""
         super().data_received(data)
         if self.conn.their_state in {h11.IDLE, h11.SEND_BODY}:
             self._await_request()
@@ -89,5 +90,5 @@ class _Bounded(H11Protocol):
 
 
 def bounded(bounds: Bounds) -> type[asyncio.Protocol]:
-    """The protocol of one server, which counts its own connections."""
+    """Return a protocol class for one uvicorn server, which applies `bounds` to its connections."""
     return type("Bounded", (_Bounded,), {"bounds": bounds})

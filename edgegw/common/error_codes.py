@@ -144,7 +144,7 @@ REMEDIES: Mapping[str, Remedy] = {
 
 
 def explained(code: str, detail: str = "") -> str:
-    """`EGW-1103 the password is wrong: DETAIL; set it again …` as one line for people."""
+    """Return code, problem, detail and remedy as one line: `EGW-1103 the password is wrong: DETAIL; set a new …`."""
     known = REMEDIES[code]
     about = f": {detail}" if detail else ""
     return f"{code} {known.problem}{about}; {known.remedy}"

@@ -1,24 +1,24 @@
-"""Every fault edgegw raises, by what to do next. An answer (a refused card, a contract's refusal) is never here.
+"""The exceptions of edgegw; each class says how the program reacts. A refusal (of a card, of a trade) is a value, not an exception.
 
 EdgegwError
-  ConfigError        exit 78: every fault of the file, each as file:line: key: message
-  JournalError       we cannot remember: stop
-  DeviceError        a charger or meter is out of reach or breaks its protocol: count it, try again
-  LedgerError        see ledger: refused, mismatch, unavailable, clock, identity
-  AddressTakenError  a port or address of ours: free it, or change the key that names it
+  ConfigError        the configuration is invalid: exit 78 with every fault as file:line: key: message
+  JournalError       the journal cannot be read or written: stop
+  DeviceError        a charger or meter is unreachable or violates its protocol: count it and retry
+  LedgerError        the ledger cannot be used; subclasses in `ledger`: refused, mismatch, unavailable, clock, identity
+  AddressTakenError  a server cannot bind its address: report the configuration key
 """
 
 import os
 
 
 class EdgegwError(Exception):
-    """Root of all faults; `hint` says what the operator can do."""
+    """Base class of all exceptions; `hint` is an instruction for the operator."""
 
     hint: str = ""
 
 
 class ConfigError(EdgegwError):
-    """The configuration cannot be used; `faults` lists all of them."""
+    """The configuration is invalid; `faults` lists every fault."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("\n".join(faults))
@@ -26,22 +26,22 @@ class ConfigError(EdgegwError):
 
 
 class JournalError(EdgegwError):
-    """The journal cannot be written: nothing may be answered or sold."""
+    """The journal, or another database, cannot be read or written: nothing may be answered or sold."""
 
 
 class DeviceError(EdgegwError):
-    """A device is out of reach or broke its protocol."""
+    """A device is unreachable or violates its protocol."""
 
 
 class LedgerError(EdgegwError):
-    """The ledger could not be asked or did not take what was sent."""
+    """The ledger cannot be reached, or does not accept a request."""
 
 
 class AddressTakenError(EdgegwError):
-    """A server cannot listen where the configuration says."""
+    """A server cannot bind its address: `keys` names the configuration keys, `place` the address."""
 
     def __init__(self, keys: str, place: str, error: OSError) -> None:
-        number = error.errno or 0  # a resolver's numbers are negative, and in words already
+        number = error.errno or 0  # getaddrinfo's numbers are negative; its strerror is a text already
         super().__init__(f"{keys}: {place}: {os.strerror(number) if number > 0 else error.strerror or error}")
         self.hint = (
             f"find the program that uses it (ss -ltnp), or change {keys} to an address of this machine"
@@ -49,7 +49,7 @@ class AddressTakenError(EdgegwError):
 
 
 def leaves(fault: BaseException) -> list[BaseException]:
-    """The faults inside a group, however deep; any other fault is its own only leaf."""
+    """Return the exceptions inside a group, at any depth; for an exception that is no group, a list of itself."""
     if isinstance(fault, BaseExceptionGroup):
         return [leaf for inner in fault.exceptions for leaf in leaves(inner)]
     return [fault]

@@ -1,11 +1,15 @@
-"""What a driver agreed to: the terms under which a station may charge and discharge a car. Values only."""
+"""The terms on which a station may charge and discharge a member's car. A value without rules."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberTerms:
-    """A driver as the station knows one: a pseudonym and the terms agreed with the representative."""
+    """A member's pseudonym, and the terms agreed with the representative.
+
+    `accept_retail`: buy from the retailer what the market does not supply, up to `price_mtok_per_kwh_max`. `sells`: the car
+    may discharge, from `price_mtok_per_kwh_min` up and down to `soc_bp_min` (basis points of `battery_wh`).
+    """
 
     member_id: str
     accept_retail: bool = True

@@ -1,6 +1,6 @@
-"""How people become strings that say nothing: card hashes, member ids, commitments, duplicate tags.
+"""Pseudonyms of people and cards: token hashes, member ids, commitments, duplicate tags.
 
-Decides normal forms and keyed hashes. Never stores anything; a key never leaves the caller.
+Decides normal forms and keyed hashes. Never stores a value or a key.
 Source: docs/ledger.md, Who takes part; OCPP idTokens are case-insensitive (CiString).
 """
 
@@ -14,32 +14,32 @@ _MEMBER_ID_BYTES = 16
 
 
 def hash_token(key: bytes, id_token: str) -> str:
-    """Keyed hash of an idToken, equal for every spelling of its letters' case; hexadecimal."""
+    """Return the keyed hash of an idToken in hex; upper and lower case give the same hash."""
     return _hmac(key, "token", _fold(id_token))
 
 
 def normal_identity(identity: str) -> str:
-    """One spelling for what identifies a person at the representative: compatibility form, no case, single spaces."""
+    """Return the normal form of an e-mail address or telephone number: NFKC, case-folded, single spaces."""
     return _fold(identity)
 
 
 def duplicate_tag(key: bytes, identity: str) -> str:
-    """The same person gives the same tag at one organisation, and another at any other; hexadecimal."""
+    """Return a tag in hex that is equal for one person within one organisation (`key`), and differs between organisations."""
     return _hmac(key, "identity", normal_identity(identity))
 
 
 def commitment(salt: bytes, identity: str) -> str:
-    """What the ledger holds of an identity; without the salt, which leaving deletes, it names nobody; hexadecimal."""
+    """Return the commitment to an identity that the ledger stores, in hex; once the salt is deleted, it identifies no one."""
     return _hmac(salt, "commitment", normal_identity(identity))
 
 
 def new_salt() -> bytes:
-    """A member's own salt."""
+    """Return a random salt for one member."""
     return secrets.token_bytes(SALT_BYTES)
 
 
 def new_member_id() -> str:
-    """128 random bits, as 26 letters and digits."""
+    """Return 128 random bits as 26 letters and digits."""
     return base64.b32encode(secrets.token_bytes(_MEMBER_ID_BYTES)).decode().rstrip("=").lower()
 
 
@@ -48,5 +48,5 @@ def _fold(text: str) -> str:
 
 
 def _hmac(key: bytes, purpose: str, text: str) -> str:
-    """HMAC-SHA256; the purpose keeps tags of one key apart."""
+    """Return the HMAC-SHA256 in hex; `purpose` separates the uses of one key."""
     return hmac.digest(key, f"{purpose}\0{text}".encode(errors="backslashreplace"), "sha256").hex()

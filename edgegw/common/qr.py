@@ -1,4 +1,4 @@
-"""QR codes of addresses, for pages and for terminals. The address itself is always shown as text beside its code.
+"""Draws QR codes of URLs for pages and terminals. The caller always shows the URL as text beside the code.
 
 Source: ISO/IEC 18004 (quiet zone of four modules in print; error correction level M).
 """
@@ -9,13 +9,13 @@ import segno
 
 
 def qr_svg(text: str) -> str:
-    """The code as inline SVG of class `qr`, without size, style attributes or meaning for screen readers."""
+    """Return the code as inline SVG of class `qr`, without size and style attributes, hidden from screen readers."""
     picture = _code(text).svg_inline(border=4, svgclass="qr", lineclass=None, omitsize=True)
     return picture.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
 def qr_terminal(text: str) -> str:
-    """The code as lines of block characters; a terminal's own margin is part of its quiet zone."""
+    """Return the code as lines of block characters; two modules of quiet zone, the terminal's margin adds the rest."""
     out = io.StringIO()
     _code(text).terminal(out, compact=True, border=2)
     return out.getvalue().rstrip("\n")

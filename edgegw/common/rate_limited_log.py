@@ -1,6 +1,6 @@
-"""How often the same thing is told: at once, then at most once a minute with the count of what happened meanwhile.
+"""Limits repeated log events: the first is due at once, later ones at most once a minute with their count.
 
-Decides when; never what is told. Bounded: where too many different things happen, the oldest is forgotten.
+Decides when an event is logged, never what it contains. Memory is bounded: with too many keys, the oldest is removed.
 """
 
 from collections.abc import Callable, Hashable
@@ -17,7 +17,10 @@ class _Told:
 
 
 class RateLimitedLog:
-    """One place's occurrences by key; `most` bounds what is told in a minute over all keys."""
+    """Counts occurrences by key; `most` limits the events that are logged in a minute over all keys.
+
+    `now_s`: monotonic seconds.
+    """
 
     def __init__(self, now_s: Callable[[], float], *, most: int = 60) -> None:
         self._now_s = now_s
@@ -27,7 +30,7 @@ class RateLimitedLog:
         self._in_minute = 0
 
     def due(self, key: Hashable) -> int:
-        """Count one occurrence; how many are to be told now, 0 where it is too early."""
+        """Count one occurrence; return the number of occurrences to log now, 0 where it is too early."""
         now_s = self._now_s()
         told = self._told.get(key)
         count = 1 if told is None else told.since + 1

@@ -1,7 +1,7 @@
-"""SQLite files as edgegw keeps them: durable on commit, strict, backed up and migrated by number, refused when newer.
+"""Opens, migrates, verifies and backs up SQLite files: durable on commit, numbered schema versions, newer files refused.
 
-Decides pragmas, schema version and ownership of a file, and how a copy of one is made that can be trusted. Never knows
-what is stored in it, and never deletes a file that it did not make: only the oldest backups give way.
+Decides pragmas, schema version and ownership of a file, and how a verified copy is made. Never knows the content, and
+never deletes a file that it did not create; it removes only the oldest backups.
 Source: SQLite documentation (WAL, PRAGMA synchronous, VACUUM INTO); a WAL commit at FULL is one fsync.
 """
 
@@ -21,7 +21,7 @@ from edgegw.common.errors import JournalError
 from edgegw.common.private_files import create_private
 
 BACKUPS = "backups"  # folder beside the file
-_ROOM_BYTES = 1 << 20  # what a backup leaves free
+_ROOM_BYTES = 1 << 20  # remains free after a backup
 _SYNCHRONOUS_FULL = 2
 _PRAGMAS = (
     ("wal_autocheckpoint", "256"),
@@ -37,7 +37,7 @@ _PRAGMAS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """What a file must be: its SQLite application id, and the script that leads to each version, in order."""
+    """The schema of a file: its SQLite application id, and the scripts that migrate it to each version, in order."""
 
     name: str
     application_id: int
@@ -45,29 +45,29 @@ class Schema:
 
     @property
     def version(self) -> int:
-        """The version this program writes and reads."""
+        """The version that this program reads and writes."""
         return len(self.migrations)
 
 
 def _nothing_more(_db: Database) -> None:
-    """Some files hold nothing beyond SQLite's own structure that could be checked."""
+    """Check nothing beyond SQLite's own structure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backups:
-    """How many copies of a file are kept, and what must hold in one beyond SQLite's own check (raises JournalError)."""
+    """How many backups of a file are kept, and a check of their content beyond SQLite's own; it raises JournalError."""
 
     kept: int = 5
     verify: Callable[[Database], None] = _nothing_more
 
 
 class NewerSchemaError(JournalError):
-    """The file was written by a later edgegw: starting again cannot help."""
+    """A later edgegw wrote the file: a restart cannot help."""
 
 
 @contextmanager
 def faults_of(path: Path) -> Iterator[None]:
-    """Turn every SQLite error inside the block into a JournalError that names the file."""
+    """Convert every sqlite3.Error and OSError inside the block to a JournalError that names the file."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -75,10 +75,10 @@ def faults_of(path: Path) -> Iterator[None]:
 
 
 def open_writer(path: Path, schema: Schema, *, backups: Backups | None = None) -> Database:
-    """Open or create the file for writing and bring it to `schema`; a file with an older one is backed up first.
+    """Open or create the file for writing and migrate it to `schema`; a file of an older version is backed up first.
 
-    The connection belongs to the calling thread. A new file is readable by its owner only.
-    Raises JournalError: not our file, newer than this program, not writable, or no room for the backup.
+    The connection belongs to the calling thread. A new file has mode 0600.
+    Raises JournalError: not a file of this schema, newer than this program, not writable, or no space for the backup.
     """
     with faults_of(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,9 +97,10 @@ def open_writer(path: Path, schema: Schema, *, backups: Backups | None = None) -
 
 
 def open_reader(path: Path, schema: Schema, *, older: bool = False) -> Database:
-    """Open an existing file for short reads beside its writer; it cannot write, checkpoint or migrate.
+    """Open an existing file read-only, beside its writer; the connection never writes, checkpoints or migrates.
 
-    Raises JournalError: absent, not our file, newer than this program, or older where that is not allowed.
+    `older` accepts a file of an older version.
+    Raises JournalError: absent, not a file of this schema, newer than this program, or older where not accepted.
     """
     if not path.exists():
         raise JournalError(f"{path}: there is no {schema.name} here")
@@ -118,10 +119,10 @@ def open_reader(path: Path, schema: Schema, *, older: bool = False) -> Database:
 
 
 def back_up(path: Path, schema: Schema, backups: Backups) -> Path:
-    """A verified copy of the file as last committed, in `backups/` beside it; may run beside the writer.
+    """Write a verified copy of the last committed state into `backups/` beside the file; return its path.
 
-    The oldest copies give way once there are more than `backups.kept`. Raises JournalError where there is no room, or
-    where the copy does not hold: then no backup is left of it and none was deleted.
+    May run beside the writer. Deletes the oldest copies above `backups.kept`. Raises JournalError where there is no
+    space or the copy fails its check: then the copy is removed and no older one is deleted.
     """
     folder = path.parent / BACKUPS
     with faults_of(folder):
@@ -147,7 +148,7 @@ def back_up(path: Path, schema: Schema, backups: Backups) -> Path:
 
 
 def backups_of(path: Path) -> list[Path]:
-    """The file's backups, newest first."""
+    """Return the file's backups, newest first."""
     return sorted(
         (path.parent / BACKUPS).glob(f"{path.stem}-v*-*Z{path.suffix}"),
         key=lambda found: found.stem.rsplit("-", 1)[1],
@@ -158,9 +159,9 @@ def backups_of(path: Path) -> list[Path]:
 def copy_durably(
     source: Path, target: Path, *, schema: Schema, verify: Callable[[Database], None] = _nothing_more
 ) -> None:
-    """Make `target` of what is committed in `source`: whole, verified and on the disk, or not there at all.
+    """Copy the committed state of `source` to `target`: complete, verified and synced, or not at all.
 
-    The source is only read (a `mode=ro` connection neither writes nor checkpoints); its log is part of what is copied.
+    The source is only read (a `mode=ro` connection neither writes nor checkpoints); the copy includes its WAL.
     """
     part = target.with_name(f".{target.name}.part")
     with faults_of(source):
@@ -169,7 +170,7 @@ def copy_durably(
         try:
             with closing(_connect_to_read(source)) as db:
                 _check_owner(db, source, schema)
-                db.execute("VACUUM INTO ?", (str(part),))  # it takes an empty file, and need not sync it
+                db.execute("VACUUM INTO ?", (str(part),))  # accepts an empty file; _sync follows
             check(part, schema, verify)
             give_to_owner_of(source, part)
             _sync(part)
@@ -181,7 +182,7 @@ def copy_durably(
 
 
 def check(path: Path, schema: Schema, verify: Callable[[Database], None] = _nothing_more) -> None:
-    """Read all of a file of this or an older schema; raises JournalError when anything in it does not hold."""
+    """Check a whole file of this or an older version; raises JournalError where it is damaged or `verify` fails."""
     with closing(open_reader(path, schema, older=True)) as db, faults_of(path):
         answer = one(db, "PRAGMA quick_check(1)")
         if answer != ("ok",):
@@ -190,7 +191,7 @@ def check(path: Path, schema: Schema, verify: Callable[[Database], None] = _noth
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names in a folder durable."""
+    """Sync a folder, so that its names are durable."""
     _sync(folder)
 
 
@@ -203,7 +204,7 @@ def _sync(path: Path) -> None:
 
 
 def give_to_owner_of(model: Path, path: Path) -> None:
-    """What root makes for the service belongs to the service."""
+    """Give `path` the owner of `model`, where root creates a file for the service."""
     owner = model.stat()
     if os.geteuid() == 0 and path.stat().st_uid != owner.st_uid:
         os.chown(path, owner.st_uid, owner.st_gid)
@@ -223,7 +224,7 @@ def _require_room(path: Path, folder: Path) -> None:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether an error says that the disk has no room: for a page, or for the memory map of the log (`-shm`)."""
+    """Return whether an error means a full disk: no space for a page, or for the WAL index (`-shm`)."""
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", None)  # absent where Python raised it
         return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -241,7 +242,7 @@ def _wrap(connection: sqlite3.Connection) -> Database:
 
 
 def _check_owner(db: Database, path: Path, schema: Schema) -> int:
-    """The file's schema version; raises JournalError when it is not ours to open."""
+    """Return the file's schema version; raises JournalError for a file of another program or a newer version."""
     version, application_id = (pragma(db, name) for name in ("user_version", "application_id"))
     assert isinstance(version, int)
     fresh = version == 0 and application_id == 0 and not db.table_names()
@@ -254,7 +255,7 @@ def _check_owner(db: Database, path: Path, schema: Schema) -> int:
 
 
 def _make_durable(db: Database, path: Path) -> None:
-    """Set the pragmas; read back the two on which every promise rests (builds differ in their defaults)."""
+    """Set the pragmas; read back the two on which durability depends, since a file system may refuse WAL."""
     db.execute("PRAGMA page_size=4096")
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
@@ -265,13 +266,16 @@ def _make_durable(db: Database, path: Path) -> None:
 
 
 def _migrate(db: Database, schema: Schema) -> None:
-    """One transaction a step, so that a file is always at one version, whole."""
+    """Run the missing scripts, each in a transaction of its own, so that a file always has exactly one version."""
     while _step(db, schema):
         pass
 
 
 def _step(db: Database, schema: Schema) -> bool:
-    """The next script and its version number at once; False when there is none left. Others may migrate the same file."""
+    """Run the next script and set its version in one transaction; return False where none is left.
+
+    The version is read inside the transaction: another process may migrate the same file.
+    """
     db.execute("BEGIN IMMEDIATE")
     try:
         version = pragma(db, "user_version")
@@ -288,12 +292,12 @@ def _step(db: Database, schema: Schema) -> bool:
 
 
 def pragma(db: Database, name: str) -> object:
-    """The present value of a pragma."""
+    """Return the current value of a pragma."""
     row: Sequence[object] = db.execute(f"PRAGMA {name}").fetchone()
     return row[0]
 
 
 def one(db: Database, sql: str, parameters: Sequence[object] = ()) -> tuple[object, ...] | None:
-    """First row of a query."""
+    """Return the first row of a query, or None."""
     row: tuple[object, ...] | None = db.execute(sql, parameters).fetchone()
     return row

@@ -1,7 +1,7 @@
-"""Standard input, output and error that the parent process closed are opened on the null device.
+"""Opens standard input, output and error on the null device where the parent process closed them.
 
-Otherwise the next socket or file takes the number of one of them: libuv refuses to close such a descriptor, and a child
-process would inherit it.
+Otherwise the next socket or file gets descriptor 0, 1 or 2: libuv refuses to close such a descriptor, and a child process
+inherits it.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 
 
 def open_standard_streams() -> None:
-    """Open what is closed; such an input reads as empty, so that a question ends its command."""
+    """Open every closed standard stream; standard input then reads as empty, so that a prompt ends its command."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

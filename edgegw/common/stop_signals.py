@@ -1,7 +1,7 @@
-"""How a process that runs until it is stopped hears SIGTERM and SIGINT (Ctrl-C).
+"""Installs handlers of SIGTERM and SIGINT (Ctrl-C) in commands that run until they are stopped.
 
 A shell without job control starts its background jobs with SIGINT ignored, and Python then installs no handler of its own:
-KeyboardInterrupt is never raised. Every such command therefore installs its handlers here.
+KeyboardInterrupt is never raised. Every long-running command therefore installs its handlers here.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def on_stop(callback: Callable[[], object]) -> None:
-    """Call `callback` in the running loop at each of the signals, also where SIGINT was ignored until now."""
+    """Call `callback` in the running loop at each of the signals, also where SIGINT was ignored before."""
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, callback)
 
 
 async def run_until_stopped(coroutine: Coroutine[Any, Any, None]) -> bool:
-    """Run it, and cancel it at a signal; returns whether it ended by itself."""
+    """Run a coroutine and cancel it at a signal; return whether it ended by itself."""
     task = asyncio.ensure_future(coroutine)
     on_stop(task.cancel)
     try:

@@ -1,7 +1,7 @@
-"""How often something may be attempted, by key: charger passwords, logins, the operator's password, forms of pages.
+"""Limits attempts by key: passwords of chargers, members and the operator, and forms of pages.
 
-Decides waits alone, on a monotonic clock that is passed in; it neither sleeps nor knows what is attempted. Memory is
-bounded: where too many keys are remembered, the one that was counted least recently is forgotten.
+Decides only how long to wait, on a monotonic clock that is passed in; it never sleeps and does not know what is attempted.
+Memory is bounded: with too many keys, the least recently counted one is removed.
 """
 
 from collections import OrderedDict, deque
@@ -10,26 +10,29 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
-_DOUBLINGS_MAX = 10  # of a pause; every rule reaches its longest pause before
+_DOUBLINGS_MAX = 10  # of a pause; every rule reaches its longest pause within these
 
 
 class Rule(Protocol):
-    """What a throttle makes of the times, in seconds and in order, at which one key was counted."""
+    """Computes the wait of one key from the times of its attempts, in seconds, oldest first."""
 
     @property
     def kept(self) -> int:
-        """How many times decide; older ones are dropped."""
+        """How many of the newest times are kept."""
 
     def add(self, times: deque[float], now_s: float) -> None:
-        """Enter an attempt made now."""
+        """Add an attempt at `now_s`."""
 
     def wait_s(self, times: deque[float], now_s: float) -> float:
-        """Seconds until the next attempt is allowed; 0: now."""
+        """Return the seconds until the next attempt is allowed; 0: now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """At most `most` attempts within `window_s`. Sliding: each attempt expires by itself; otherwise all expire with the first."""
+    """At most `most` attempts within `window_s`.
+
+    Sliding: each attempt expires by itself. Otherwise all expire together with the first.
+    """
 
     most: int
     window_s: float
@@ -54,9 +57,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """`free` attempts without a pause, then one of `first_s` that each further attempt doubles, up to `max_s`.
+    """`free` attempts without a pause, then a pause of `first_s` that each further attempt doubles, up to `max_s`.
 
-    A rest of more than `forgiven_s` starts over; None: only success does.
+    More than `forgiven_s` without an attempt resets the count; None: only a success does.
     """
 
     free: int
@@ -69,7 +72,7 @@ class Backoff:
 
     @property
     def kept(self) -> int:
-        """See Rule. One more than matters, so that `take_back` never shortens the longest pause."""
+        """See Rule. Includes one more than the longest pause needs, so that `take_back` never shortens it."""
         return self.free + _DOUBLINGS_MAX + 1
 
     def add(self, times: deque[float], now_s: float) -> None:
@@ -87,10 +90,10 @@ class Backoff:
 
 
 class Throttle:
-    """Attempts of one kind by key. Count an attempt before its outcome is known: then many at once gain nothing."""
+    """Attempts of one kind by key. Count an attempt before its outcome is known, so that concurrent attempts gain nothing."""
 
     def __init__(self, rule: Rule, now_s: Callable[[], float], *, keys_max: int) -> None:
-        """`now_s`: monotonic seconds."""
+        """`now_s`: monotonic seconds. `keys_max`: how many keys are kept."""
         self._rule = rule
         self._now_s = now_s
         self._keys_max = keys_max
@@ -100,12 +103,12 @@ class Throttle:
         return len(self._times)
 
     def wait_s(self, key: Hashable) -> float:
-        """Seconds until this key may attempt again; 0: now."""
+        """Return the seconds until an attempt of this key is allowed; 0: now."""
         times = self._times.get(key)
         return 0.0 if times is None else self._rule.wait_s(times, self._now_s())
 
     def count(self, key: Hashable) -> None:
-        """Enter an attempt, allowed or not."""
+        """Count an attempt, allowed or not."""
         times = self._times.setdefault(key, deque(maxlen=self._rule.kept))
         self._times.move_to_end(key)
         self._rule.add(times, self._now_s())
@@ -113,17 +116,17 @@ class Throttle:
             self._times.popitem(last=False)
 
     def admits(self, key: Hashable) -> bool:
-        """Enter an attempt; whether it was allowed."""
+        """Count an attempt; return whether it was allowed."""
         is_allowed = not self.wait_s(key)
         self.count(key)
         return is_allowed
 
     def forget(self, key: Hashable) -> None:
-        """The attempt succeeded: the key starts over."""
+        """Reset a key after a success."""
         self._times.pop(key, None)
 
     def take_back(self, key: Hashable) -> None:
-        """One attempt was no failure; the others stay, and so does the time of the last."""
+        """Uncount one attempt that was no failure; the other attempts and the time of the last one remain."""
         times = self._times.get(key)
         if times:
             times.popleft()
@@ -132,7 +135,7 @@ class Throttle:
 
 
 def client_network(address: str) -> str:
-    """What one client has for itself: an IPv4 address, however it is written, or an IPv6 /64."""
+    """Return the network that one client controls: an IPv4 address (also where IPv4-mapped), or an IPv6 /64."""
     try:
         known = ip_address(address)
     except ValueError:

@@ -1,6 +1,6 @@
-"""Integer quantities and the few divisions and roundings that are allowed between them.
+"""Integer arithmetic of energy, price and time, with the allowed divisions and their rounding.
 
-Decides how milli-watt-hours become watt-hours and how prices become amounts. Never a float.
+Decides how prices become amounts and power becomes energy. Never uses a float.
 Source: docs/ledger.md, Units and rounding.
 """
 
@@ -10,18 +10,18 @@ INTERVAL_NS = INTERVAL_S * SECOND_NS
 
 
 def interval_of(at_ns: int) -> int:
-    """Start (UTC epoch seconds) of the quarter hour that holds the instant `at_ns`."""
+    """Return the start (UTC epoch seconds) of the quarter hour that contains the instant `at_ns`."""
     return at_ns // INTERVAL_NS * INTERVAL_S
 
 
 def amount_mtok(price_mtok_per_kwh: int, energy_wh: int) -> int:
-    """Price of `energy_wh`, rounded half up to the milli-token."""
+    """Return the amount for `energy_wh`, rounded half up to the milli-token."""
     assert energy_wh >= 0
     return (price_mtok_per_kwh * energy_wh + 500) // 1000
 
 
 def affordable_wh(amount_mtok_max: int, price_mtok_per_kwh: int) -> int:
-    """Most watt-hours whose `amount_mtok` stays within `amount_mtok_max`."""
+    """Return the most watt-hours whose `amount_mtok` does not exceed `amount_mtok_max`."""
     assert price_mtok_per_kwh > 0
     if amount_mtok_max < 0:
         return 0
@@ -29,11 +29,11 @@ def affordable_wh(amount_mtok_max: int, price_mtok_per_kwh: int) -> int:
 
 
 def gross_wh(energy_wh: int, loss_bp: int) -> int:
-    """Energy the seller gives so that `energy_wh` arrives after `loss_bp` basis points of loss."""
+    """Return the energy that the seller delivers so that `energy_wh` arrives after `loss_bp` basis points of loss, rounded up."""
     assert 0 <= loss_bp < 10_000
     return -(-energy_wh * 10_000 // (10_000 - loss_bp))
 
 
 def energy_mwh(power_w: int, duration_ns: int) -> int:
-    """Energy in mWh of constant power over a duration, rounded down."""
+    """Return the energy in mWh of constant power over a duration, rounded down."""
     return power_w * duration_ns // (3_600 * 1_000_000)

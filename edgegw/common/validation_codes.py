@@ -1,10 +1,10 @@
-"""Validation codes of a committed transaction after which its payload may be endorsed again under a new transaction id.
+"""The validation codes after which a payload may be endorsed again under a new transaction id.
 
 Source: Hyperledger Fabric, `peer.TxValidationCode`.
 """
 
 IDENTITY_EXPIRED = "IDENTITY_EXPIRED"
-"""Not a code of Fabric: the certificate that signed the envelope has expired, and every peer refuses it from now on."""
+"""Not a code of Fabric: the certificate that signed the envelope has expired, so that every peer refuses the envelope."""
 
 ENDORSE_AGAIN = frozenset(
     {
@@ -17,4 +17,4 @@ ENDORSE_AGAIN = frozenset(
         IDENTITY_EXPIRED,
     }
 )
-"""Definite codes: the old transaction id can never become valid."""
+"""Final codes: the old transaction id can never become valid."""
