@@ -1,1 +1,1 @@
-"""The configuration: its schema, its files, and its faults with file, line and key."""
+"""Reads and checks the configuration: `schema` (keys, defaults, limits) · `files` (joining `conf.d`) · `faults` (file:line)."""

@@ -1,6 +1,6 @@
-"""Where a configuration fault stands in the file, and how it is told: `file:line: key: message (did you mean …?)`.
+"""Formats configuration faults with their position: `file:line: key: message (did you mean …?)`.
 
-Decides wording and line numbers only; what is a fault is decided in `config`.
+Decides wording and line numbers only; `config.schema` decides what is a fault.
 """
 
 import difflib
@@ -19,7 +19,7 @@ _WORDING = {"missing": "is required", "extra_forbidden": "unknown key"}
 
 
 def form_faults(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Location, str]]:
-    """Pydantic's faults in our words, with the nearest known key for an unknown one."""
+    """Yield location and message of each pydantic error, with the nearest known key for an unknown one."""
     for fault in error.errors(include_url=False):
         message = _WORDING.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")
         location = fault["loc"]
@@ -32,7 +32,7 @@ def form_faults(error: ValidationError, model: type[BaseModel]) -> Iterator[tupl
 
 
 def known_keys(model: type[BaseModel], location: Location) -> list[str]:
-    """Keys that the table at `location` may have."""
+    """Return the keys that the table at `location` may have."""
     for part in location:
         if isinstance(part, str):
             nested = next(_models(model.model_fields[part].annotation), None)
@@ -43,14 +43,14 @@ def known_keys(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def fault_line(path: Path, text: str, *, at: Location, message: str) -> str:
-    """One fault as one line, at the innermost place of `at` that the text shows."""
+    """Return one fault as one line; the line number is that of the innermost part of `at` found in the text."""
     lines = line_numbers(text)
     number = next((lines[at[:depth]] for depth in range(len(at), 0, -1) if at[:depth] in lines), 1)
     return f"{path}:{number}: {_dotted(at)}: {message}"
 
 
 def line_numbers(text: str) -> dict[Location, int]:
-    """Line of every table header and every key that starts a line (keys of inline tables share their table's)."""
+    """Return the line of every table header and of every key that starts a line; keys of inline tables have no entry."""
     lines: dict[Location, int] = {}
     counts: dict[Location, int] = {}
     table: Location = ()
@@ -72,12 +72,12 @@ def line_numbers(text: str) -> dict[Location, int]:
 
 
 def _newest(table: Location, counts: dict[Location, int]) -> Location:
-    """The last element so far of an array of tables; any other table as it is."""
+    """Return the location of the last element so far of an array of tables; of any other table, its own."""
     return (*table, counts[table] - 1) if table in counts else table
 
 
 def _dotted(location: Location) -> str:
-    """`chargers[0].evses[1].meter`."""
+    """Return a location as `chargers[0].evses[1].meter`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(
         "."
     )

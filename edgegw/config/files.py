@@ -1,6 +1,6 @@
-"""The configuration's files as one tree: the main file, and `conf.d/*.toml` beside it with more chargers and meters.
+"""Reads the configuration files as one tree: the main file, and `conf.d/*.toml` beside it with more chargers and meters.
 
-Decides how the files are joined and in which of them a value stands. Knows no key's meaning.
+Decides how the files are joined and which file contains a value. Does not know the meaning of a key.
 """
 
 import re
@@ -13,12 +13,15 @@ from typing import Any
 from edgegw.common.errors import ConfigError
 from edgegw.config.faults import Location, fault_line
 
-JOINED = ("chargers", "meters")  # lists of tables that every part may add to; nothing else may stand in one
+JOINED = (
+    "chargers",
+    "meters",
+)  # arrays of tables that every part may extend; a part may contain nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One file as read; `offsets` say how many elements of each joined list stand in files before it."""
+    """One file as read; `offsets` are the elements of each joined array in the files before it."""
 
     path: Path
     text: str
@@ -27,14 +30,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """All files; `faults` are those of joining."""
+    """The tree of all files, and the files; `faults` are those of joining them."""
 
     tree: Mapping[str, object]
     parts: Sequence[Part]
     faults: tuple[str, ...] = field(default=())
 
     def fault_line(self, at: Location, message: str) -> str:
-        """A fault at a place of the tree, told at its own file and line."""
+        """Return a fault at a location of the tree as one line, with the file and line that contain it."""
         match at:
             case (str(name), int(index), *rest) if name in JOINED:
                 part = next(one for one in reversed(self.parts) if one.offsets.get(name, 0) <= index)
@@ -45,12 +48,12 @@ class Parts:
 
 
 def part_folder(path: Path) -> Path:
-    """Where the parts of a configuration file stand."""
+    """Return the folder of a configuration file's parts."""
     return path.absolute().parent / "conf.d"
 
 
 def read_parts(path: Path) -> Parts:
-    """Read the file and its parts; raises ConfigError where one cannot be read or is no TOML."""
+    """Read the file and its parts; raises ConfigError where one cannot be read or is not TOML."""
     tree, text = _read(path)
     parts = [Part(path=path, text=text, offsets={})]
     faults: list[str] = []
@@ -70,7 +73,7 @@ def read_parts(path: Path) -> Parts:
 
 
 def read_text(path: Path) -> str:
-    """A text file; raises ConfigError."""
+    """Return the text of a UTF-8 file; raises ConfigError."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -1,9 +1,9 @@
-"""The whole configuration: one TOML file, and the parts beside it, become one frozen tree, or a list of every fault.
+"""Validates the configuration: one TOML file and its parts become one frozen tree, or a list of every fault.
 
-Decides what may be configured, the defaults and the limits. Never opens what a path names, except secrets, and never
-reads the environment. Secrets stand in files of their own, never in this one. Chargers and meters may also stand in
-`conf.d/*.toml` beside the file, where `edgegw charger approve` writes them (`config_parts` joins them).
-Every key is documented in `configs/edgegw.toml`; relative paths start at the file's own folder.
+Decides which keys exist, their defaults and limits. Never opens a file that a path names, except secrets, and never reads
+the environment. Secrets are in files of their own. Chargers and meters may also be in `conf.d/*.toml` beside the file,
+where `edgegw charger approve` writes them (`config.files` joins them).
+Relative paths start at the folder of the file. Source: `configs/edgegw.toml` documents every key.
 """
 
 import os
@@ -39,7 +39,7 @@ def _from_config_folder(path: Path, info: ValidationInfo) -> Path:
 
 
 def _register_map(profile: str, info: ValidationInfo) -> str:
-    """A file of one's own is a path like any other; anything else is the name of one that edgegw brings."""
+    """Resolve a path that ends in .json; any other text is the name of a bundled meter profile."""
     return str(_from_config_folder(Path(profile), info)) if profile.endswith(".json") else profile
 
 
@@ -68,13 +68,13 @@ Positive = Annotated[int, Field(strict=True, gt=0)]
 
 
 class Section(BaseModel):
-    """A table of the file: frozen, strict, nothing unknown in it."""
+    """A table of the file: frozen, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class StationConfig(Section):
-    """Who this station is and where it keeps what it must remember."""
+    """The station's identity, and the folders of its data."""
 
     id: Name
     zone: Name
@@ -85,14 +85,14 @@ class StationConfig(Section):
 
 
 class StorageConfig(Section):
-    """What the disk must hold, and how many backups of the journal are kept."""
+    """How many days without the ledger the disk must hold, and how many backups of the journal are kept."""
 
     offline_days: Annotated[int, Field(strict=True, ge=1, le=14)] = 7
     backups_kept: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
 
 
 class TlsConfig(Section):
-    """OCPP security profile 2: TLS on a port of its own, beside the plain one. The RSA pair is for chargers without ECDSA."""
+    """OCPP security profile 2: a TLS port beside the plaintext one. The RSA pair is for chargers without ECDSA."""
 
     port: Port = 8443
     certificate: FilePath
@@ -102,7 +102,7 @@ class TlsConfig(Section):
 
 
 class OcppConfig(Section):
-    """Where chargers connect to, and from where without TLS."""
+    """The OCPP listener, and the networks that may connect without TLS."""
 
     host: str = "127.0.0.1"
     port: Port = 8887
@@ -118,7 +118,7 @@ class OcppConfig(Section):
 
 
 class EvseConfig(Section):
-    """One EVSE of a charger and the meter that bills it."""
+    """One EVSE of a charger, and the meter that bills it."""
 
     number: Positive
     id: Name
@@ -129,7 +129,7 @@ class EvseConfig(Section):
 
 
 class ChargerConfig(Section):
-    """One charger, as it presents itself on the wire."""
+    """One charger: its OCPP identity, credentials and EVSEs. `dialect`: how it accepts a discharge limit below OCPP 2.1."""
 
     id: Name
     password_hash: Annotated[str, Field(pattern=r"^\$argon2id\$\S+$")]
@@ -139,7 +139,7 @@ class ChargerConfig(Section):
 
 
 class MeterConfig(Section):
-    """One Modbus meter; `profile` is a file, or the name of one that edgegw brings."""
+    """One Modbus meter; `profile` is a file, or the name of a bundled meter profile. `swapped`: import and export are exchanged."""
 
     id: Name
     profile: Annotated[str, AfterValidator(_register_map)]
@@ -151,7 +151,7 @@ class MeterConfig(Section):
 
 
 class LedgerPlace(Section):
-    """The peer to speak to, as whom, and the authorities its answers are checked by."""
+    """The peer, the identity that signs requests to it, and the certificate authorities that its answers are verified with."""
 
     endpoint: str = "127.0.0.1:7051"
     other_endpoints: tuple[str, ...] = ()
@@ -165,19 +165,19 @@ class LedgerPlace(Section):
 
 
 class LedgerConfig(LedgerPlace):
-    """The gateway's way to the ledger."""
+    """The gateway's connection to the ledger."""
 
     gateway_id: Name
 
 
 class PeerConfig(Section):
-    """An embedded peer that the daemon starts as a process of its own; it listens at `ledger.endpoint`."""
+    """The embedded peer, which the daemon starts as a child process; it listens at `ledger.endpoint`."""
 
     data_dir: FilePath
 
 
 class SessionConfig(Section):
-    """What a session may use, before the driver's own terms."""
+    """Limits of a session, before the member's own terms."""
 
     start_answer_s: Annotated[int, Field(strict=True, ge=1, le=60)] = 8
     start_expiry_s: Positive = 900
@@ -187,7 +187,7 @@ class SessionConfig(Section):
 
 
 class SaleConfig(Section):
-    """How energy is sold from a car."""
+    """How a car's energy is sold."""
 
     guard_s: Annotated[int, Field(strict=True, ge=1, le=300)] = 30
     price_mtok_per_kwh_min: Count = 140_000
@@ -196,14 +196,14 @@ class SaleConfig(Section):
 
 
 class SettlementConfig(Section):
-    """How closed lines go to the ledger."""
+    """How closed lines are submitted to the ledger."""
 
     lines_per_submission: Annotated[int, Field(strict=True, ge=1, le=100)] = 100
     stale_meter_s: Positive = 600
 
 
 class RepresentativeConfig(Section):
-    """The organisation's representative: beside the gateway (`store`, `key_file`, `identity`), or elsewhere (`url`)."""
+    """The organisation's representative: in this process (`store`, `key_file`, `identity`), or a server (`url`)."""
 
     store: FilePath | None = None
     key_file: FilePath | None = None
@@ -227,7 +227,7 @@ class RepresentativeConfig(Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnRepresentative:
-    """A representative beside the gateway."""
+    """A representative in the gateway's process."""
 
     store: Path
     key_file: Path
@@ -235,7 +235,7 @@ class OwnRepresentative:
 
 
 class ExchangeConfig(Section):
-    """A desk that changes won into tokens and back. The only bank there is pays nothing: for trying out, never for money."""
+    """The exchange desk, which changes won into tokens and back. The only bank is simulated: for trials, never for real money."""
 
     identity: FilePath
     store: FilePath
@@ -244,13 +244,13 @@ class ExchangeConfig(Section):
 
 
 class SandboxConfig(Section):
-    """The other organisations' parts, played by a process that the daemon starts: for trying out, never for money."""
+    """A child process with the roles of the other organisations: for trials, never for real money."""
 
     participants: FilePath
 
 
 class MqttConfig(Section):
-    """A broker that is told what goes on. Nothing that comes from it moves energy or money."""
+    """The broker to which the station publishes. No message from it moves energy or money."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(strict=True, ge=1, le=65535)] = 1883
@@ -263,14 +263,14 @@ class MqttConfig(Section):
 
 
 class HealthConfig(Section):
-    """Where /healthz, /readyz, /metrics and /status.json are served."""
+    """The address of /healthz, /readyz, /metrics and /status.json."""
 
     host: str = "127.0.0.1"
     port: Port = 9464
 
 
 class ServedConfig(Section):
-    """An address where pages are served, the names it may be asked for under, and a certificate; none: not encrypted."""
+    """The address of a page server, its accepted host names, and its certificate; without one, plain HTTP."""
 
     host: str = "127.0.0.1"
     port: Port
@@ -280,7 +280,7 @@ class ServedConfig(Section):
 
 
 class WebConfig(ServedConfig):
-    """The drivers' pages; served where this table is there."""
+    """The drivers' pages; served where this table exists."""
 
     port: Port = 8080
     public_host: HostName | None = None
@@ -292,21 +292,21 @@ class WebConfig(ServedConfig):
 
 
 class OperatorConfig(ServedConfig):
-    """The operator's own pages; served where this table is there."""
+    """The operator's pages; served where this table exists."""
 
     port: Port = 8090
     password_file: FilePath
 
 
 class LogConfig(Section):
-    """What is logged, and in which form."""
+    """Level and format of the log."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "pretty"] = "auto"
 
 
 class Config(Section):
-    """The file, whole."""
+    """The whole configuration."""
 
     station: StationConfig
     ledger: LedgerConfig
@@ -329,12 +329,12 @@ class Config(Section):
 
     @property
     def journal_path(self) -> Path:
-        """The station's journal."""
+        """The file of the station's journal."""
         return self.station.data_dir / "station.db"
 
     @property
     def own_representative(self) -> OwnRepresentative | None:
-        """The representative where it runs beside the gateway; None: elsewhere, or nowhere."""
+        """The representative in this process; None: it is a server, or there is none."""
         place = self.representative
         if place is None or place.store is None or place.key_file is None or place.identity is None:
             return None
@@ -342,12 +342,15 @@ class Config(Section):
 
     @property
     def run_dir(self) -> Path:
-        """Where the control socket and what need not survive stand: the data folder, where no other was named."""
+        """The folder of the control socket and of files that a restart may lose; by default the data folder."""
         return self.station.run_dir or self.station.data_dir
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file and its parts; raises ConfigError with every fault, each as `file:line: key: message`."""
+    """Read and validate a configuration file and its parts.
+
+    Raises ConfigError with every fault, each as `file:line: key: message`.
+    """
     parts = read_parts(path)
     faults = list(_reference_faults(parts.tree))
     try:
@@ -361,7 +364,7 @@ def load(path: Path) -> Config:
 
 
 def read_secret(path: Path) -> bytes:
-    """A secret of 32 bytes, written as hex in a file that only its owner reads; raises ConfigError."""
+    """Return a secret of 32 bytes, stored as hex in a file of mode 0600; raises ConfigError."""
     text = _read_private(path)
     if not re.fullmatch(f"[0-9a-fA-F]{{{2 * SECRET_BYTES}}}", text):
         raise ConfigError(
@@ -371,7 +374,7 @@ def read_secret(path: Path) -> bytes:
 
 
 def read_password(path: Path) -> str:
-    """A password, one line in a file that only its owner reads; raises ConfigError."""
+    """Return a password, stored as one line in a file of mode 0600; raises ConfigError."""
     text = _read_private(path)
     if not text or not text.isprintable():
         raise ConfigError((f"{path}: expected one line with the password",))
@@ -387,7 +390,7 @@ def _read_private(path: Path) -> str:
 
 
 def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
-    """Names that occur twice and names that nothing bears; works on a tree of any shape."""
+    """Yield the faults between keys, such as repeated and unknown names; accepts a tree of any shape."""
     for *path, kind in (
         ("chargers", "*", "id", "charger"),
         ("chargers", "*", "evses", "*", "id", "EVSE"),
@@ -416,7 +419,7 @@ def _reference_faults(raw: Mapping[str, object]) -> Iterator[tuple[Location, str
 
 
 def _half_pairs(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
-    """Pages with a certificate and no key, or a key and no certificate."""
+    """Yield page servers that have only one of certificate and key."""
     for name in ("web", "operator"):
         table = raw.get(name)
         given = {key for key in ("certificate", "key_file") if isinstance(table, Mapping) and key in table}
@@ -425,7 +428,7 @@ def _half_pairs(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
 
 
 def _unrepresented(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
-    """Pages without a representative, whom they ask who somebody is; an exchange where the representative is elsewhere."""
+    """Yield page servers without a representative, which knows the members, and an exchange beside a remote representative."""
     service = raw.get("representative")
     if service is None:
         for name in ("web", "operator", "exchange"):
@@ -436,7 +439,7 @@ def _unrepresented(raw: Mapping[str, object]) -> Iterator[tuple[Location, str]]:
 
 
 def _values(node: object, *path: str, at: Location = ()) -> Iterator[tuple[Location, str]]:
-    """Texts at a path in which "*" stands for every element of a list, with their locations."""
+    """Yield the strings at a path, with their locations; "*" in the path matches every element of a list."""
     if not path:
         if isinstance(node, str):
             yield at, node
