@@ -1,4 +1,4 @@
-"""What the gateway needs of the world, as small Protocols. Adapters fulfil them; tests bring one fake for each."""
+"""The Protocols that the gateway needs of its adapters; tests have one fake for each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ Emit = Callable[[Event], None]
 
 
 class ChargerPort(Protocol):
-    """Everything the gateway says to chargers."""
+    """What the gateway sends to chargers."""
 
     def answer(self, effect: AnswerCall) -> None:
-        """Send an answer; silently dropped when its connection is gone."""
+        """Send an answer; it is dropped silently when its connection has ended."""
 
     def command(self, effect: ChargerCommand) -> None:
-        """Queue a command; its outcome comes back as an event."""
+        """Queue a command; its outcome arrives as an event."""
 
 
 class MeterPort(Protocol):
-    """Meters, however they are wired."""
+    """The meters, with any wiring."""
 
     def request(self, meter_id: str) -> None:
-        """Read this meter as soon as possible; requests coalesce."""
+        """Read this meter as soon as possible; several requests become one read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,30 +43,33 @@ class Fact:
 
 
 class Journal(Protocol):
-    """The station's memory. `rows` are current state by key; None deletes. One commit covers both."""
+    """The station's durable state: facts are appended, `rows` hold the current state by key; one commit covers both."""
 
     async def commit(self, facts: Sequence[Fact], rows: Mapping[str, str | None]) -> None:
-        """Return when facts and rows are durable; raises JournalError when they cannot be."""
+        """Return when facts and rows are durable; None deletes a row. Raises JournalError when they cannot be stored."""
 
     def rows(self, prefix: str) -> Mapping[str, str]:
-        """State rows by key prefix, as last committed (used once, at start)."""
+        """Return the committed rows with a key prefix (called once, at start)."""
 
 
 class LedgerPort(Protocol):
-    """The ledger as the gateway uses it; every answer comes back as an event."""
+    """The ledger as the gateway uses it; every answer arrives as an event."""
 
     def endorse(self, effect: EndorseSubmission) -> None:
-        """Endorse a frozen payload: Endorsed or EndorseFailed."""
+        """Have a frozen payload endorsed; answers with Endorsed or EndorseFailed."""
 
     def submit(self, effect: SubmitEnvelope) -> None:
-        """Submit these bytes and ask for the commit: CommitKnown or CommitUnknown."""
+        """Submit an envelope and request its commit status; answers with CommitKnown or CommitUnknown."""
 
     def query(self, effect: Query) -> None:
-        """Evaluate: QueryAnswered."""
+        """Evaluate a query; answers with QueryAnswered."""
 
 
 class LoadReportPort(Protocol):
-    """The organisation's representative, as a station sees it."""
+    """The part of the organisation's representative that receives a station's load forecasts."""
 
     def report(self, product: Product, interval: int, energy_wh: int) -> None:
-        """Tell what this station expects to need or to offer in an interval, Wh."""
+        """Report the energy in Wh that this station expects to need (CHARGE) or to offer (DISCHARGE) in an interval.
+
+        `interval`: start of the quarter hour in UTC epoch seconds.
+        """

@@ -1,7 +1,7 @@
-"""What a station knows of a session for its driver: registers, lines, and where each line stands (`ReceiptBook`).
+"""A member's sessions and receipts from the station's journal: registers, lines, and the status of each line (`ReceiptBook`).
 
-Decides the values and the questions. Never holds anything; the ledger's own word on a trade is `ports.representative.LedgerView`'s.
-Times are UTC nanoseconds of the station's clock, registers and energy Wh, money milli-token.
+Defines values and queries and stores nothing; `ports.representative.LedgerView` reads a trade from the ledger itself.
+Times are UTC nanoseconds of the station's clock, registers and energy Wh, amounts milli-token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,17 +13,20 @@ from edgegw.common.trade_terms import EXPORT, IMPORT, Direction, LineKind
 
 
 class LineStatus(StrEnum):
-    """Where the energy of a line stands."""
+    """The settlement status of a line."""
 
     WAITING = "WAITING"  # on its way to the ledger
     COMMITTED = "COMMITTED"
-    REFUSED = "REFUSED"  # the contract said no; `code` says why, and nothing was paid
-    UNTRADED = "UNTRADED"  # measured and never offered to the ledger; `code` says why, and nothing was paid
+    REFUSED = "REFUSED"  # by the contract, with `code`; nothing was paid
+    UNTRADED = "UNTRADED"  # measured and not submitted, with `code`; nothing was paid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptLine:
-    """A piece of a session's energy within one quarter hour. `block` is None where the station does not know it."""
+    """A part of a session's energy within one quarter hour.
+
+    `interval`: start of the quarter hour in UTC epoch seconds. `block` is None where the station does not know it.
+    """
 
     status: LineStatus
     direction: Direction
@@ -41,13 +44,13 @@ class ReceiptLine:
 
     @property
     def energy_wh(self) -> int:
-        """Energy of the line."""
+        """The energy of the line in Wh."""
         return self.end_wh - self.start_wh
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterSpan:
-    """A meter's registers at the first and the last reading of a session, in one epoch of the meter."""
+    """A meter's registers in Wh at the first and last reading of a session, within one epoch of the meter."""
 
     meter_id: str
     epoch: int
@@ -63,14 +66,14 @@ class SessionShown:
 
     session_id: str
     evse_id: str
-    member_id: str  # empty where the journal is older than its knowledge of it
+    member_id: str  # empty where an old journal does not have it
     started_ns: int
     ended_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionsShown:
-    """A page of sessions, newest first; `bookmark` leads on, empty at the end."""
+    """A page of sessions, newest first; `bookmark` requests the next page, empty on the last one."""
 
     sessions: Sequence[SessionShown]
     bookmark: str
@@ -78,7 +81,7 @@ class SessionsShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A session's receipt. `disputed`: the charger's own register contradicted itself."""
+    """A session's receipt. `disputed`: the charger's own register decreased during the session."""
 
     session: SessionShown
     meters: tuple[MeterSpan, ...]
@@ -87,27 +90,27 @@ class Receipt:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing of it waits any more."""
+        """Whether the session has ended and no line is waiting."""
         return self.session.ended_ns is not None and self._sum("WAITING") == 0
 
     @property
     def bought_wh(self) -> int:
-        """Charged and on the ledger."""
+        """The charged energy committed to the ledger, in Wh."""
         return self._sum("COMMITTED", IMPORT)
 
     @property
     def sold_wh(self) -> int:
-        """Discharged and on the ledger."""
+        """The discharged energy committed to the ledger, in Wh."""
         return self._sum("COMMITTED", EXPORT)
 
     @property
     def paid_mtok(self) -> int:
-        """Amounts of committed charging, without network fees."""
+        """The amount of committed charging, without network fees."""
         return self._money(IMPORT)
 
     @property
     def earned_mtok(self) -> int:
-        """Amounts of committed discharging."""
+        """The amount of committed discharging."""
         return self._money(EXPORT)
 
     def _sum(self, status: str, direction: Direction | None = None) -> int:
@@ -126,13 +129,13 @@ class Receipt:
 
 
 class ReceiptBook(Protocol):
-    """What the station's own journal tells. Every method raises JournalError."""
+    """Queries of the station's journal. Every method raises JournalError."""
 
     async def sessions(self, member_id: str, *, bookmark: str = "", size: int = 20) -> SessionsShown:
-        """A member's sessions, newest first; a bookmark that is none is the beginning."""
+        """Return a page of a member's sessions, newest first; an invalid bookmark gives the first page."""
 
     async def receipt(self, session_id: str) -> Receipt | None:
-        """A session's receipt, whoever's it is: the caller compares `session.member_id`. None: no such session."""
+        """Return a session's receipt, or None where there is no such session; the caller checks `session.member_id`."""
 
     async def evidence(self, trade_id: str) -> Mapping[str, object] | None:
-        """The station's signed evidence of a trade (`evidence`, `signature`); None where it has none."""
+        """Return the station's signed evidence of a trade (`evidence`, `signature`), or None where it has none."""

@@ -1,8 +1,8 @@
-"""What a station and its pages ask of the organisation's representative (`Representative`) and of the ledger (`LedgerView`).
+"""What stations and pages request of the organisation's representative (`Representative`) and of the ledger (`LedgerView`).
 
-Decides the questions, the answers and their refusals; an office in this process and one behind a network answer alike.
-Never holds anything. An answer that is no is a `RefusedRequest`; an office or a peer that cannot be asked is an OfficeError.
-Times are UTC nanoseconds of the station's clock, energy Wh, tokens milli-token (1,000 are one token), won whole won.
+Defines requests, answers and refusals, equal for a representative in this process and one over a network; stores nothing.
+A refusal is a `RefusedRequest`; an unreachable representative or peer raises RepresentativeError.
+Times are UTC nanoseconds of the station's clock, energy Wh, tokens milli-token (1,000 are one token), money whole won.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ Language = Literal["ko", "en"]
 
 
 class RepresentativeError(EdgegwError):
-    """The representative or its peer cannot be asked now."""
+    """The representative, its database or its peer is unavailable now."""
 
     hint = "try again in a moment; charging with a card does not need it"
 
 
 class RefusalCode(StrEnum):
-    """Why an office says no; pages have words for each, and for the contract's own codes."""
+    """Why the representative refuses a request; pages have a text for each, and for the contract's own codes."""
 
-    WRONG_LOGIN = "WRONG_LOGIN"  # unknown name or wrong password: never which of them
+    WRONG_LOGIN = "WRONG_LOGIN"  # unknown name or wrong password, not which of them
     TOO_MANY_TRIES = "TOO_MANY_TRIES"
     LOGIN_TAKEN = "LOGIN_TAKEN"
     WEAK_PASSWORD = "WEAK_PASSWORD"  # noqa: S105 - a code
@@ -43,14 +43,14 @@ class RefusalCode(StrEnum):
     QUOTE_EXPIRED = "QUOTE_EXPIRED"
     OUT_OF_LIMITS = "OUT_OF_LIMITS"
     NO_DESK = "NO_DESK"  # no exchange desk serves this organisation
-    DECLINED = "DECLINED"  # the bank said no; nothing was exchanged
-    PENDING = "PENDING"  # begun and not decided yet; asking the same again tells how it ended
+    DECLINED = "DECLINED"  # by the bank; nothing was exchanged
+    PENDING = "PENDING"  # begun and not decided yet; the same request returns the outcome later
     NOT_YOURS = "NOT_YOURS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedRequest:
-    """No, and why: a member of `RefusalCode`, or a code of the contract."""
+    """A refusal: `code` is a member of `RefusalCode` or a code of the contract."""
 
     code: str
     detail: str = ""
@@ -58,7 +58,7 @@ class RefusedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What a driver last chose; the forms begin with it."""
+    """A driver's last choices, with which the forms are filled in."""
 
     battery_wh: int = 60_000
     soc_bp_min: int = 4_000
@@ -73,7 +73,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newcomer:
-    """A sign-up form. Everything personal stays with the representative, encrypted at rest."""
+    """A sign-up form. Personal data stays with the representative, encrypted at rest."""
 
     login: str
     password: str = field(repr=False)
@@ -87,7 +87,7 @@ class Newcomer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A member as the member sees it."""
+    """A member's own account data."""
 
     member_id: str
     login: str
@@ -101,7 +101,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
-    """A login that was opened: `token` goes into the cookie and is kept only as its hash."""
+    """An open login: `token` is the value of the cookie; only its hash is stored."""
 
     token: str = field(repr=False)
     member_id: str
@@ -110,7 +110,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """A card or other idToken that leads to the member; the number itself is not kept."""
+    """A card or other idToken linked to the member; the idToken itself is not stored."""
 
     card_id: str
     label: str
@@ -130,7 +130,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One line of historyAPI: what changed in what the member owns."""
+    """One record of the member's history on the ledger: the change of its tokens and energy."""
 
     type: str
     id: str
@@ -142,7 +142,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A page of entries, newest first; `bookmark` leads on to the next one, empty at the end."""
+    """A page of entries, newest first; `bookmark` requests the next page, empty on the last one."""
 
     entries: Sequence[Entry]
     bookmark: str
@@ -150,7 +150,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeQuote:
-    """What the desk would do now: `buys` tokens for won, or won for tokens. `fee_won` is in it already."""
+    """An offer of the exchange desk: the member `buys` tokens for won, or sells them. `won` includes `fee_won`."""
 
     quote_id: str
     member_id: str
@@ -158,13 +158,13 @@ class ExchangeQuote:
     tokens_mtok: int
     won: int  # paid in where `buys`, else paid out
     fee_won: int
-    won_per_token_milli: int  # 1,000: one won a token
+    won_per_token_milli: int  # 1,000: one won per token
     expires_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanged:
-    """A done exchange: the deposit's or payout's reference, and where it stands on the ledger."""
+    """A completed exchange: the bank's reference of deposit or payout, and its transaction and block on the ledger."""
 
     reference: str
     buys: bool
@@ -177,7 +177,7 @@ class Exchanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something the operator tells drivers; both languages are given."""
+    """A notice of the operator to drivers, in both languages."""
 
     notice_id: str
     at_ns: int
@@ -190,7 +190,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandingOffer:
-    """A producer's offer to sell or an industrial member's to buy. `left`: gross Wh (CHARGE) or milli-token."""
+    """A producer's offer to sell (CHARGE) or an industrial member's offer to buy (DISCHARGE).
+
+    `amount` and `left`, the unreserved part: gross Wh for CHARGE, milli-token for DISCHARGE. `valid_*_s`: UTC epoch seconds.
+    """
 
     offer_id: str
     member_id: str
@@ -206,7 +209,7 @@ class StandingOffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewOffer:
-    """An offer as its form asks for it; a producer names a lot and Wh, an industrial member tokens."""
+    """The form of an offer; a producer enters a lot and Wh, an industrial member tokens."""
 
     limit_mtok_per_kwh: int
     valid_from_s: int
@@ -218,7 +221,7 @@ class NewOffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LotShown:
-    """Energy that a producer's plant generated in one quarter hour; `unsold_wh` of it stands in no offer."""
+    """Energy that a producer's plant generated in one quarter hour; `unsold_wh` of it is in no offer."""
 
     lot_id: str
     interval: int
@@ -228,85 +231,85 @@ class LotShown:
 
 
 class Representative(Protocol):
-    """The representative, to whom it is known who is behind a pseudonym. Every method raises OfficeError."""
+    """The representative, which knows the person behind each member id. Every method raises RepresentativeError."""
 
     async def sign_up(self, newcomer: Newcomer) -> Profile | RefusedRequest:
-        """Enter a person, and SignUp on the ledger; a repeat after a failure goes on where it stopped."""
+        """Register a member, then call SignUp on the ledger; a repeat after a failure resumes where it stopped."""
 
     async def log_in(self, login: str, password: str, *, source: str) -> Login | RefusedRequest:
-        """Open a login; tries are limited by name and by `source`, an address."""
+        """Open a login; attempts are limited by name and by `source`, the client's address."""
 
     async def who(self, token: str) -> Profile | None:
-        """Whose login this is, if it is open."""
+        """Return the member of an open login, or None."""
 
     async def log_out(self, token: str) -> None:
         """End a login."""
 
     async def change(self, profile: Profile, *, password: str | None = None) -> Profile | RefusedRequest:
-        """New name, contact, language or password; Update on the ledger where the identity changed."""
+        """Change name, contact, language or password; calls Update on the ledger where the identity changes."""
 
     async def remember(self, member_id: str, defaults: Defaults) -> None:
-        """Keep what a driver last chose."""
+        """Store a driver's last choices."""
 
     async def export(self, member_id: str) -> dict[str, object]:
-        """Everything that is kept about a member, for the member."""
+        """Return everything that is stored about a member, for the member."""
 
     async def leave(self, member_id: str) -> RefusedRequest | None:
-        """End a membership: on the ledger, then salt, mapping, tag, personal data, logins and cards are deleted."""
+        """End a membership on the ledger, then delete salt, mapping, tag, personal data, logins and cards."""
 
     async def cards(self, member_id: str) -> Sequence[Card]:
-        """The member's cards."""
+        """Return the member's cards."""
 
     async def link_card(
         self, member_id: str, id_token: str, *, label: str, terms: MemberTerms
     ) -> Card | RefusedRequest:
-        """Let an idToken lead to the member on these terms."""
+        """Link an idToken to the member on these terms."""
 
     async def unlink_card(self, member_id: str, card_id: str) -> RefusedRequest | None:
-        """Forget a card of this member."""
+        """Remove a card of this member."""
 
     async def balance(self, member_id: str) -> Balance:
-        """The member's account, pending credits swept where that can be done at once."""
+        """Return the member's account; pending credits are swept first where that is possible at once."""
 
     async def history(self, member_id: str, *, bookmark: str = "", size: int = 20) -> History:
-        """The member's transactions (historyAPI)."""
+        """Return a page of the member's history on the ledger (historyAPI)."""
 
     async def exchange_quote(
         self, member_id: str, *, buys: bool, tokens_mtok: int
     ) -> ExchangeQuote | RefusedRequest:
-        """What the exchange desk asks or gives for so many tokens."""
+        """Return the exchange desk's offer for a number of tokens."""
 
     async def exchange(self, member_id: str, quote_id: str) -> Exchanged | RefusedRequest:
-        """Do what was quoted to this member, once; a repeat gives the same result."""
+        """Perform a quoted exchange of this member once; a repeat returns the same result."""
 
     async def notices(self) -> Sequence[Notice]:
-        """What the operator tells, newest first."""
+        """Return the operator's notices, newest first."""
 
     async def publish(self, notice: Notice) -> None:
-        """Tell drivers something; the same id replaces."""
+        """Publish a notice, or replace the one with its id."""
 
     async def withdraw(self, notice_id: str) -> None:
-        """Tell it no longer."""
+        """Remove a notice."""
 
     async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        """A producer's or an industrial member's open offers."""
+        """Return the open offers of a producer or an industrial member."""
 
     async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | RefusedRequest:
         """Make a standing offer."""
 
     async def close_offer(self, member_id: str, offer_id: str) -> RefusedRequest | None:
-        """Take back what no station has reserved."""
+        """Close an offer and release the part that no station has reserved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceShown:
-    """The price of an interval and how it came about; before it is fixed, what it would be from what is posted."""
+    """The price of an interval and its inputs; before it is fixed, the price that follows from the posted loads."""
 
     product: Product
     interval: int
     period: str  # light, mid, peak
     is_fixed: bool
-    price_mtok_per_kwh: int | None  # None: an empty window
+    price_mtok_per_kwh: int | None  # None: no supply or no demand
     floor_mtok_per_kwh: int
     ceiling_mtok_per_kwh: int
     supply_wh: int
@@ -316,7 +319,7 @@ class PriceShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationFound:
-    """A station that FindStations knows."""
+    """A station that FindStations returns."""
 
     station_id: str
     geohash: str
@@ -326,7 +329,7 @@ class StationFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeShown:
-    """A trade's record on the ledger and the block it stands in."""
+    """A trade's record on the ledger, and the block that contains it."""
 
     trade_id: str
     kind: str
@@ -348,7 +351,7 @@ class TradeShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradesShown:
-    """A page of a member's trades, newest first; `bookmark` leads on, empty at the end. Their block is not looked up."""
+    """A page of a member's trades, newest first, without their blocks; `bookmark` requests the next page, empty on the last."""
 
     trades: Sequence[TradeShown]
     bookmark: str
@@ -356,7 +359,7 @@ class TradesShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was recomputed: `name` is one of `CHECKS`, for which pages have words. `detail` is for experts."""
+    """The result of one check: `name` is one of `CHECKS`, for which pages have texts. `detail` is for experts."""
 
     name: str
     holds: bool
@@ -371,14 +374,14 @@ CHECKS = (
         "evidence_hash",
         "evidence_signature",
         "evidence_registers",
-    ),  # the station's own evidence, where it is here
+    ),  # the station's own evidence, where this station has it
 )
-"""Every name a `Check` may have, in the order in which they are told."""
+"""Every name of a `Check`, in the order in which pages show them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A trade's block recomputed: the paper's five fields and every check."""
+    """A trade's block, recomputed: its five fields and the result of every check."""
 
     trade_id: str
     block: int
@@ -387,16 +390,16 @@ class Checked:
 
 
 class LedgerView(Protocol):
-    """What anybody may see of the ledger. Every method raises OfficeError."""
+    """Public queries of the ledger. Every method raises RepresentativeError."""
 
     async def price(self, product: Product, interval: int) -> PriceShown | None:
-        """The price of an interval; None where no tariff holds."""
+        """Return the price of an interval, or None where no tariff is valid."""
 
     async def stations(self, geohash: str, product: Product | None = None) -> Sequence[StationFound]:
-        """Stations below a geohash prefix."""
+        """Return the stations below a geohash prefix."""
 
     async def trade(self, trade_id: str) -> TradeShown | None:
-        """A committed trade; None where the ledger knows none."""
+        """Return a committed trade, or None where the ledger has none."""
 
     async def check(self, trade_id: str) -> Checked | RefusedRequest:
         """Fetch the trade's block and recompute hashes, signatures, amount and price."""

@@ -1,7 +1,7 @@
-"""How the station is: each part ok, degraded or down, with the reason and what to do, the worst first. Pure.
+"""Assesses the health of the station: each part is ok, degraded or down, with a reason and a remedy, the worst first. Pure.
 
-Decides what an operator should look at. A broker or peer out of reach is degraded, not down: trades wait in the outbox and
-nothing is lost.
+Decides what needs the operator's attention. An unreachable broker or peer is degraded, not down: trades wait in the outbox
+and nothing is lost.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _DAY_NS = 86_400 * SECOND_NS
 
 
 class Level(StrEnum):
-    """From worst to best."""
+    """The level of a part, ordered from worst to best."""
 
     DOWN = "down"
     DEGRADED = "degraded"
@@ -35,7 +35,7 @@ _ORDER = {level: number for number, level in enumerate(Level)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part's condition; `since_ns` is when it got so, as far as this run of the daemon knows."""
+    """The condition of one part; `since_ns` is when it reached its level, or when the daemon started."""
 
     part: str
     level: Level
@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateLife:
-    """UTC instants: when it ends, and from when on somebody should be told so."""
+    """The end of a certificate, and the instant from which the operator is warned; UTC nanoseconds."""
 
     end_ns: int
     warn_ns: int
@@ -54,25 +54,25 @@ class CertificateLife:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
-    """What conditions are judged by, at one moment. `None` means that there is no such part."""
+    """The inputs of an assessment at one instant. `None` means that there is no such part."""
 
     now_ns: int
     station: Station
     waiting: Sequence[str] = ()  # ids of unknown chargers
-    refused: Mapping[str, int] = field(default_factory=dict)  # code -> refused connections, lately
+    refused: Mapping[str, int] = field(default_factory=dict)  # code -> recently refused connections
     meter_faults: Mapping[str, MeterCondition] = field(default_factory=dict)
     storage_level: str = "OK"
     storage_free_bp: int | None = None
     mqtt_connected: bool | None = None
     starved_by: str | None = None
     lag_ns: int = 0
-    certificates: Mapping[str, CertificateLife] = field(default_factory=dict)  # by what each is for
+    certificates: Mapping[str, CertificateLife] = field(default_factory=dict)  # by purpose
     clock_synchronized: bool = True
-    grid_price: Mapping[str, object] | None = None  # as it came over MQTT, shown and nothing else
+    grid_price: Mapping[str, object] | None = None  # as received over MQTT; only shown
 
 
 def assess(signs: Signs) -> tuple[Part, ...]:
-    """All parts, the worst first."""
+    """Return the condition of all parts, the worst first."""
     parts = [
         *_daemon(signs),
         *_storage(signs),
@@ -85,7 +85,10 @@ def assess(signs: Signs) -> tuple[Part, ...]:
 
 
 def refused_lately(refused: Iterable[tuple[str, str, int]], away: Collection[str]) -> Mapping[str, int]:
-    """Of refusals (code, charger, count) those that may explain why chargers are away: theirs, else those without a name."""
+    """Return the refusals by code that may explain why the chargers in `away` are not connected.
+
+    `refused`: code, charger id and count of each. Those of the missing chargers, else those without a charger id.
+    """
     theirs, nameless = Counter[str](), Counter[str]()
     for code, charger_id, count in refused:
         if charger_id in away:
@@ -96,7 +99,7 @@ def refused_lately(refused: Iterable[tuple[str, str, int]], away: Collection[str
 
 
 def with_since(parts: Sequence[Part], before: Mapping[str, Part], now_ns: int) -> tuple[Part, ...]:
-    """Parts that are as they were keep their `since_ns`; the others got so now."""
+    """Return the parts with their `since_ns`: kept where the level is unchanged, else `now_ns`."""
 
     def since(part: Part) -> int:
         known = before.get(part.part)
@@ -106,7 +109,7 @@ def with_since(parts: Sequence[Part], before: Mapping[str, Part], now_ns: int) -
 
 
 def worst(parts: Sequence[Part]) -> Level:
-    """The level of the whole."""
+    """Return the worst level of all parts."""
     return min((part.level for part in parts), key=_ORDER.__getitem__, default=Level.OK)
 
 
