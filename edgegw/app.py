@@ -1,7 +1,8 @@
-"""Composition root: configuration -> adapters -> gateway -> one TaskGroup. The only module that imports everything.
+"""Composition root: builds adapters and gateway from the configuration and runs them in one TaskGroup.
 
-Decides how the parts are wired, in which order they start and how they stop. Exit status: 0 drained, 69 the journal or
-an adapter failed and another start may help, 78 the configuration or what it names cannot be used.
+Decides how the parts are connected, in which order they start and how they stop. The only module that may import all
+packages. Exit status: 0 drained; 69 the journal or an adapter failed, and a restart may help; 78 the configuration, or a
+file that it names, is invalid.
 """
 
 import contextlib
@@ -57,24 +58,27 @@ from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
 
 REPEATED = {"frame.quarantined": ("charger_id", "code"), "setpoint.refused": ("evse_id", "reason")}
-"""Events that a device can bring about with each message, and the fields that tell one kind from another."""
+"""Events that a device can cause with every message, and the fields that identify a repetition."""
 
 
 def run(path: Path, config: Config) -> int:
     """Run the daemon of the configuration in `path` until SIGTERM or SIGINT."""
     return_memory()
     configure(config.log.level, config.log.format)
-    faulthandler.enable()  # also at SIGABRT, which is how the service manager's watchdog ends us: every thread's stack
+    faulthandler.enable()  # writes all stacks, also at SIGABRT, with which systemd's watchdog ends the process
     faults: list[BaseException] = []
     try:
         uvloop.run(_serve(path, config))
-    except* (EdgegwError, OSError) as failed:  # the latter: a folder or socket that the system refuses
+    except* (EdgegwError, OSError) as failed:  # OSError: a folder or socket that the system refuses
         faults = leaves(failed)
     return exit_status(faults)
 
 
 def exit_status(faults: Sequence[BaseException]) -> int:
-    """Say why the daemon ends. 78 stops the restarts, so that it takes faults that no further start can mend, and no other."""
+    """Log why the daemon ends and return its exit status.
+
+    systemd does not restart after 78, so that only faults that no restart can repair have it.
+    """
     if not faults:
         return 0
     if all(isinstance(fault, ConfigError | NewerSchemaError) for fault in faults):
@@ -126,7 +130,7 @@ async def _serve(path: Path, config: Config) -> None:
             sign_evidence=partial(_sign_evidence, signer),
         )
         gateway = Gateway(restore(fresh, journal.rows), adapters, inbox)
-        gateway.adopt(fresh)  # what was restored has the limits of its day
+        gateway.adopt(fresh)  # the restored state has the settings of the previous run
         daemon = Daemon(
             path=path,
             config=config,
@@ -167,7 +171,7 @@ def _represented(
     clients: Mapping[str, LedgerClient],
     stack: contextlib.AsyncExitStack,
 ) -> RepresentativeLink:
-    """The drivers' representative, with an exchange counter where there is one."""
+    """Return the link to the drivers' representative, with the currency exchange where one is configured."""
     counter = None
     if config.exchange is not None:
         counter = counter_of(config.exchange, clients["exchange"], clock)
@@ -181,7 +185,7 @@ def _represented(
 def _pages(
     daemon: Daemon, service: Representative | None, client: LedgerClient, *, stack: contextlib.AsyncExitStack
 ) -> Mapping[str, Coroutine[Any, Any, None]]:
-    """What serves the pages and expects prices; nothing where nobody represents the drivers."""
+    """Return the coroutines of the pages and of the price estimates; none without a representative."""
     if service is None:
         return {}
     place = daemon.config.ledger
@@ -199,12 +203,12 @@ def _sign_evidence(signer: Signer, text: str) -> str:
 
 
 def _followed(ledger: LedgerAdapter, tally: Tally) -> Coroutine[Any, Any, None]:
-    """The ledger's events from behind the last one that the journal knows."""
+    """Return the coroutine that follows the ledger's events after the last one in the journal."""
     return ledger.run(from_block=max(0, tally.event_block), after_tx_id=tally.event_tx)
 
 
 def _hold_promise(config: Config, journal: SqliteJournal) -> None:
-    """Raises ConfigError where the disk cannot hold what is promised; not while trades wait, whose room is taken already."""
+    """Raise ConfigError where the disk is too small for storage.offline_days; only log it while trades are waiting."""
     faults = check_storage(config)
     if not faults:
         return
@@ -214,7 +218,7 @@ def _hold_promise(config: Config, journal: SqliteJournal) -> None:
 
 
 def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> StorageWatch:
-    """The watch over the disk, after a first look; raises JournalError where the data folder cannot be made."""
+    """Return the watch of the disk after its first check; raises JournalError where the data folder cannot be created."""
 
     def emit(event: Event) -> None:
         inbox.put(event)
@@ -229,9 +233,9 @@ def _storage(config: Config, inbox: Inbox, publisher: Publisher | None) -> Stora
 
 
 async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
-    """Open the doors for those who watch: the control socket and the health server.
+    """Open the control socket and the health server.
 
-    Where one cannot be opened, who watches sees nothing; who charges is served all the same.
+    A failure of either is logged and does not end the daemon: charging does not depend on them.
     """
     try:
         await stack.enter_async_context(serve_control(daemon.config.run_dir, daemon.commands()))
@@ -255,7 +259,7 @@ async def _watched(daemon: Daemon, stack: contextlib.AsyncExitStack) -> None:
 
 
 def _duties(daemon: Daemon) -> dict[str, Coroutine[Any, Any, None]]:
-    """What the daemon does beside serving."""
+    """Return the daemon's background coroutines: lag probe, memory, storage, status, watchdog, MQTT."""
     publisher = daemon.publisher
     watchdog = Watchdog(
         daemon.manager,
@@ -277,7 +281,7 @@ async def _client_for(stack: contextlib.AsyncExitStack, config: Config, signer: 
 
 
 def _identities(config: Config) -> Mapping[str, RenewableSigner]:
-    """The gateway's, and those of the representative and the exchange desk where they are beside it."""
+    """Return the gateway's identity, and those of the representative and the exchange desk where they are in this process."""
     folders = {"gateway": config.ledger.identity}
     if config.exchange is not None:
         folders["exchange"] = config.exchange.identity
@@ -287,7 +291,7 @@ def _identities(config: Config) -> Mapping[str, RenewableSigner]:
 
 
 def _identity(folder: Path) -> RenewableSigner:
-    """The identity in a folder, renewed while it is used; raises ConfigError where there is none that can be used."""
+    """Return the identity in a folder, which may be renewed while it is used; raises ConfigError where it is invalid."""
     return RenewableSigner(
         folder,
         renewed=lambda fields: log_event("identity.renewed", fields),
@@ -296,14 +300,14 @@ def _identity(folder: Path) -> RenewableSigner:
 
 
 def publisher_for(config: Config, clock: StationClock) -> Publisher | None:
-    """The MQTT publisher, where the configuration has a broker; raises ConfigError."""
+    """Return the MQTT publisher, or None where no broker is configured; raises ConfigError."""
     if config.mqtt is None:
         return None
     return Publisher(publisher_settings(config, config.mqtt), clock=clock, log=log_event)
 
 
 def gateway_log(publisher: Publisher | None) -> Callable[[str, Mapping[str, object]], None]:
-    """The gateway's log: what a device repeats is one line a minute. The publisher hears all of it, and decides by itself."""
+    """Return the gateway's log function. Events in `REPEATED` are logged once a minute; the publisher receives every event."""
     seldom = RateLimitedLog(time.monotonic)
 
     def log(name: str, fields: Mapping[str, object]) -> None:

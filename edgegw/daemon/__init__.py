@@ -1,9 +1,10 @@
-"""What a running station is besides its adapters and its core: built by `app`, told by signals and the control socket.
+"""Runs the station: `app` builds it, signals and the control socket control it.
 
-The map: `wiring` what each room is told of the configuration · `running` all parts together: what they tell, reload, drain ·
-`reload` which changes hold at once (pure) · `status` the present as JSON · `certificates` when they end · `charger_commands`
-what the control socket answers about chargers · `operator_desk` the daemon as the operator's pages see it · `pages` both
-servers · `estimates` what prices are expected · `representation` where the drivers' representative is, `counter` its exchange · `served` page
-servers of any process · `office_process` a representative as a process of its own, `office_pages` its pages · `hosted` processes that are the daemon's children. Nothing here decides
-about energy, money or who may charge.
+`running` the daemon: health, commands, reload, drain · `wiring` settings of each package from the configuration · `reload`
+which changes apply without a restart (pure) · `status` the state as JSON · `certificates` when they expire ·
+`charger_commands` the control socket's commands about chargers · `operator_service` the daemon as the operator's pages see
+it · `pages` the drivers' and the operator's page servers · `page_servers` page servers of any process · `price_estimates`
+expected prices · `representative_link` how the station reaches its representative · `currency_exchange` the exchange of a
+representative in this process · `representative_process` a representative as a process of its own · `representative_pages`
+its pages · `child_processes` the processes that the daemon hosts. Nothing here decides about energy, money or who may charge.
 """

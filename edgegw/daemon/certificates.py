@@ -1,7 +1,7 @@
-"""When the certificates end that this station presents: to chargers, and to the ledger's peers.
+"""Reads when the certificates of this station expire: those of its servers and of its ledger identities.
 
-Decides from when an operator is told: a ledger's identity before half of its life is gone, for its renewal passes through
-other people's hands; a server's certificate a month before its end.
+Decides when the operator is warned: for a ledger identity before half of its validity has passed, since its renewal needs
+the organisation; for a server's certificate a month before it expires.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,11 @@ from edgegw.config.schema import Config
 from edgegw.ports.station_health import CERTIFICATE_WARN_DAYS, CertificateLife
 
 SERVER_WARN_NS = CERTIFICATE_WARN_DAYS * 86_400 * SECOND_NS
-IDENTITY_WARN_BP = 4_500  # of its life; half of it would be too late to be told before half is gone
+IDENTITY_WARN_BP = 4_500  # of its validity: a warning before half of it has passed
 
 
 def certificate_lives(config: Config) -> Mapping[str, CertificateLife]:
-    """The life of each, by what it is for; one that cannot be read is absent."""
+    """Return the validity of each certificate by its purpose; one that cannot be read is absent."""
     return {
         name: life
         for name, path, is_identity in _certificates(config)

@@ -1,7 +1,7 @@
-"""What the control socket answers about chargers: who is connected, who waits, who was refused; and what an operator decides.
+"""The control socket's commands about chargers: list, show a pending charger, reject, lower the security profile.
 
-Decides the form of the answers. A password's hash leaves this process only for `edgegw charger approve`, over a socket that its
-owner alone may open.
+Decides the form of the answers. A password hash leaves this process only for `edgegw charger approve`, over a socket that
+only its owner may open.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from edgegw.store.security_profiles import ChargerProfiles
 
 
 class UnknownChargerError(EdgegwError):
-    """No charger of this id has shown up."""
+    """No unknown charger with this id has connected."""
 
     hint = "edgegw charger list shows all chargers"
 
@@ -34,7 +34,7 @@ class ChargerCommands:
     def commands(
         self, config: Callable[[], Config], station: Callable[[], Station]
     ) -> Mapping[ControlCommand, Command]:
-        """By name; `config` and `station` give the present ones."""
+        """Return the commands by name; `config` and `station` return the current ones."""
 
         async def chargers(_arguments: Mapping[str, Any]) -> object:
             return await self._list(config(), station())
@@ -96,5 +96,5 @@ class ChargerCommands:
 
 
 def shown(pending: PendingCharger) -> dict[str, object]:
-    """A stranger without its password's hash."""
+    """Return the fields of a pending charger without its password hash."""
     return {name: value for name, value in asdict(pending).items() if name != "password_hash"}

@@ -1,7 +1,7 @@
-"""Processes that the daemon hosts: the embedded peer, and a sandbox's participants. Started, kept alive, ended with us.
+"""Hosts the daemon's child processes, the embedded peer and the sandbox's participants: starts, restarts and ends them.
 
-Decides when a child is started again and how long it waits for that. Knows nothing of what a child does: only that it
-says a line on standard output when it serves.
+Decides when a child is restarted and the pause before it. Knows of a child only that it writes a line to standard output
+when it is ready.
 """
 
 import asyncio
@@ -25,21 +25,22 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent() -> None:
-    """In a child before exec: the kernel kills it when we die, even by SIGKILL (prctl(2), PR_SET_PDEATHSIG)."""
+    """Call in a child before exec: the kernel kills it when its parent ends, even by SIGKILL (prctl(2), PR_SET_PDEATHSIG)."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class PeerFailedError(EdgegwError):
-    """The peer did not come up."""
+    """The embedded peer did not start."""
 
     hint = "run the peer alone to see its messages: edgegw peer --data DIR --listen HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildProcess:
-    """A child: `python -m ARGUMENTS`. `ready_s`: how long until it serves (None: as long as it takes).
+    """A child process: `python -m ARGUMENTS`.
 
-    `lost` gets its exit status; None where it could not even be started.
+    `ready_s`: real seconds in which it must be ready; None: no limit. `lost` is called with its exit status, None where it
+    could not be started.
     """
 
     arguments: tuple[str, ...]
@@ -50,7 +51,7 @@ class ChildProcess:
 
 @contextlib.asynccontextmanager
 async def hosted_peer(data: Path, endpoint: str) -> AsyncIterator[None]:
-    """A peer at `endpoint` for as long as the context lasts; raises PeerFailedError when it does not start."""
+    """Run a peer at `endpoint` for the duration of the context; raises PeerFailedError where it does not start."""
     peer = ChildProcess(
         arguments=("edgegw.peer", "--data", str(data), "--listen", endpoint),
         ready_s=READY_S,
@@ -66,7 +67,7 @@ async def hosted_peer(data: Path, endpoint: str) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def hosted_participants(settings: Path) -> AsyncIterator[None]:
-    """The other organisations' parts for as long as the context lasts; nobody waits until they are ready."""
+    """Run the other organisations' roles for the duration of the context, without waiting until they are ready."""
     participants = ChildProcess(
         arguments=("edgegw.participants", "--config", str(settings)),
         ready_s=None,
@@ -80,7 +81,7 @@ async def hosted_participants(settings: Path) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def _kept(child: ChildProcess, process: asyncio.subprocess.Process | None) -> AsyncIterator[None]:
     keeper = asyncio.create_task(_keep(child, process), name=f"keeper of {child.arguments[0]}")
-    # It gets hold of the process before anything can cancel it: a task that never began ends nothing.
+    # Let the task begin before anything can cancel it: a task that never began does not end the process.
     await asyncio.sleep(0)
     try:
         yield
@@ -91,12 +92,12 @@ async def _kept(child: ChildProcess, process: asyncio.subprocess.Process | None)
 
 
 async def _keep(child: ChildProcess, process: asyncio.subprocess.Process | None) -> None:
-    """Start it again for as long as we live, later and later while it does not get to serve."""
+    """Restart the child until cancelled, with a pause that doubles while it does not become ready."""
     pause_s = AGAIN_S
     try:
         while True:
             if process is None:
-                with contextlib.suppress(OSError):  # no memory or no process left: as if it had ended at once
+                with contextlib.suppress(OSError):  # no memory or process left: retry as after an exit
                     process = await _spawn(child)
                 if process is not None and await _is_ready(child, process):
                     pause_s = AGAIN_S
@@ -120,12 +121,12 @@ async def _spawn(child: ChildProcess) -> asyncio.subprocess.Process:
 
 
 async def _is_ready(child: ChildProcess, process: asyncio.subprocess.Process) -> bool:
-    """Whether it said its line in time; one that did not is ended."""
+    """Return whether the child became ready in time; end it otherwise."""
     assert process.stdout is not None
     try:
         async with asyncio.timeout(child.ready_s):
             line = await process.stdout.readline()
-            if not line:  # it is ending by itself: a signal now would race for its exit status
+            if not line:  # it exits by itself: a signal now could change its exit status
                 await process.wait()
                 return False
     except TimeoutError:
@@ -136,7 +137,7 @@ async def _is_ready(child: ChildProcess, process: asyncio.subprocess.Process) ->
 
 
 async def _end_of(process: asyncio.subprocess.Process) -> int:
-    """Its exit status, once it has one; what else it says is let go."""
+    """Wait for the child's exit and return its status; discard the rest of its output."""
     assert process.stdout is not None
     while await process.stdout.read(1 << 16):
         pass

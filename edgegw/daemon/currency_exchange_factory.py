@@ -1,6 +1,6 @@
-"""The exchange counter of an organisation's own representative, as the configuration has it.
+"""Builds the currency exchange of a representative in this process from the configuration.
 
-Decides which bank stands behind it: the simulated one, which is for trying out. Never moves anything itself.
+Decides which bank it uses: the simulated one, which is for trials. Never moves money or tokens itself.
 """
 
 from edgegw.common.clock import Clock
@@ -12,7 +12,7 @@ from edgegw.representative.token_issuance import ExchangeDesk
 
 
 def counter_of(config: ExchangeConfig, client: LedgerClient, clock: Clock) -> CurrencyExchange:
-    """The counter; `client` is the exchange identity's. Raises JournalError. To be run, and closed at the end."""
+    """Return the exchange, which the caller runs and closes; `client` signs with the exchange's identity. Raises JournalError."""
 
     async def block_of(tx_id: str) -> int:
         return (await client.receipt(tx_id)).block

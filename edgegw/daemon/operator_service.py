@@ -1,8 +1,7 @@
-"""The running daemon, as the operator's pages deal with it (`web.operator.operator_port.OperatorPort`).
+"""Implements the operator's port (`web.operator.operator_port.OperatorPort`) on the running daemon.
 
-Decides how commands that the control socket answers too become the desk's values, and what becomes of an approval: the same
-file that `edgegw charger approve` writes, checked in the same way, then a reload. Where the daemon may not write there, the
-answer is the command to type.
+Converts the answers of the control socket's commands to the port's values. An approval writes and checks the file that
+`edgegw charger approve` writes, then reloads; where the daemon may not write it, the answer is the command to type.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ from edgegw.web.operator.operator_port import (
 
 
 class OperatorService:
-    """StationDesk over a daemon."""
+    """`OperatorPort` of a daemon; `drivers_origin` returns the origin of the drivers' pages."""
 
     def __init__(self, daemon: Daemon, *, drivers_origin: Callable[[], str] = str) -> None:
         self._daemon = daemon
@@ -44,15 +43,15 @@ class OperatorService:
         self._one_at_a_time = asyncio.Lock()
 
     def station(self) -> Station:
-        """See StationDesk."""
+        """See OperatorPort."""
         return self._daemon.gateway.station
 
     def parts(self) -> Sequence[Part]:
-        """See StationDesk."""
+        """See OperatorPort."""
         return self._daemon.board.parts
 
     async def chargers(self) -> Chargers:
-        """See StationDesk."""
+        """See OperatorPort."""
         found: Any = await self._commands["chargers"]({})
         return Chargers(
             configured=tuple(_charger(one) for one in found["configured"]),
@@ -62,26 +61,26 @@ class OperatorService:
         )
 
     def places(self, charger_id: str = "") -> Sequence[ChargerAddress]:
-        """See StationDesk."""
+        """See OperatorPort."""
         found = charger_urls(self._daemon.config.ocpp, charger_id)
         return [ChargerAddress(url=one.url, remark=one.remark) for one in found]
 
     def drivers_origin(self) -> str:
-        """See StationDesk."""
+        """See OperatorPort."""
         return self._drivers_origin()
 
     def free_meters(self) -> Sequence[str]:
-        """See StationDesk."""
+        """See OperatorPort."""
         config = self._daemon.config
         taken = {evse.meter for charger in config.chargers for evse in charger.evses}
         return [meter.id for meter in config.meters if meter.id not in taken]
 
     def register_maps(self) -> Sequence[str]:
-        """See StationDesk."""
+        """See OperatorPort."""
         return sorted(path.stem for path in (configs() / "meters").glob("*.json"))
 
     async def reject(self, charger_id: str) -> bool:
-        """See StationDesk."""
+        """See OperatorPort."""
         try:
             await self._commands["reject"]({"charger_id": charger_id})
         except UnknownChargerError:
@@ -89,7 +88,7 @@ class OperatorService:
         return True
 
     async def approve(self, approval_request: ApprovalRequest) -> Approved | NotApproved:
-        """See StationDesk."""
+        """See OperatorPort."""
         async with self._one_at_a_time:
             return await self._approve(approval_request)
 
@@ -125,7 +124,7 @@ class OperatorService:
 
 
 def command_of(approval_request: ApprovalRequest, config: str) -> str:
-    """`edgegw charger approve …` that does what the form would have done."""
+    """Return the command `edgegw charger approve …` that is equal to the form."""
     words = ["sudo", "edgegw", "charger", "approve", approval_request.charger_id]
     for evse in approval_request.evses:
         words += ["--evse", f"{evse.number}={evse.evse_id}"]

@@ -1,7 +1,7 @@
-"""Page servers of a process, whoever's pages they are: opened, run beside everything else, looked at again, closed.
+"""Opens, runs, reloads and closes the page servers of a process.
 
-Decides what a server is told of its tables, and that pages never end a process: a taken port or a certificate that cannot
-be used is logged (`web.failed`) and the rest goes on. Which pages there are is decided elsewhere.
+Decides a server's settings from its configuration tables, and that pages never end a process: a taken port or an invalid
+certificate is logged (`web.failed`), and the other parts continue. Never decides which pages there are.
 """
 
 import hmac
@@ -32,7 +32,10 @@ def settings_of(
     time_simulated: bool = False,
     bank_simulated: bool,
 ) -> WebSettings:
-    """A server at `served` with the title, zone and place of `web`; `told`: its name where it names none, `key`: for secrets."""
+    """Return the settings of a server at `served`, with the title, time zone and geohash of `web`.
+
+    `told`: the host name that URLs contain. `key`: the secret from which the server's own is derived.
+    """
     return WebSettings(
         host=served.host,
         port=served.port,
@@ -52,7 +55,7 @@ def settings_of(
 
 
 def host_names(served: ServedConfig, told: str) -> tuple[str, ...]:
-    """Every name the pages may be asked for under, the told one first, as a Host header has them."""
+    """Return every accepted value of the Host header without port, `told` first."""
     own = server_names(told, served.host) if served.host in ANYWHERE else [told, served.host]
     return tuple(dict.fromkeys([*map(_bracketed, (own[0], *served.names, *own[1:])), *LOCAL_NAMES]))
 
@@ -62,7 +65,7 @@ def _bracketed(name: str) -> str:
 
 
 class PageServers:
-    """Servers that could be opened, by name; `runs` are their coroutines. `look` is told of a reload."""
+    """The open servers by name. `beside`: coroutines that run with them; `look` is called at a reload."""
 
     def __init__(self) -> None:
         self.servers: dict[str, WebServer] = {}
@@ -70,7 +73,7 @@ class PageServers:
         self._looks: list[Callable[[], None]] = []
 
     def open(self, name: str, build: Callable[[], tuple[ASGIApp, WebSettings] | None]) -> None:
-        """Open a server, or say why not; `build` gives None where nobody wants one."""
+        """Open a server, or log why it cannot be opened; `build` returns None where none is configured."""
         try:
             built = build()
             if built is None:
@@ -84,16 +87,16 @@ class PageServers:
         log_event("web.listening", {"pages": name, "origin": server.origin})
 
     def origin(self, name: str) -> str:
-        """How a server's addresses begin; "": it is not served."""
+        """Return the origin of a server's URLs, or "" where it is not served."""
         server = self.servers.get(name)
         return "" if server is None else server.origin
 
     def watch(self, look: Callable[[], None]) -> None:
-        """Have `look` called at each reload."""
+        """Register a function to call at each reload."""
         self._looks.append(look)
 
     def look(self) -> None:
-        """Read certificates and the password again; what cannot be used is logged, and the old one holds."""
+        """Read certificates and the password again; log an invalid one and keep the previous one."""
         for look in self._looks:
             try:
                 look()
@@ -101,12 +104,12 @@ class PageServers:
                 self._failed(fault)
 
     def runs(self) -> dict[str, Run]:
-        """What serves, to be run beside the daemon's other parts."""
+        """Return the coroutines to run, by name."""
         serving = {f"pages for {name}": self._run(server) for name, server in self.servers.items()}
         return serving | {name: run() for name, run in self.beside.items()}
 
     def close(self) -> None:
-        """Take no connections any more, where nothing was run."""
+        """Close the listening sockets of servers that never ran."""
         for server in self.servers.values():
             server.close()
 

@@ -1,7 +1,7 @@
-"""The daemon's pages: drivers' and the operator's, each on its own address, served beside everything else.
+"""Serves the daemon's pages: the drivers' and the operator's, each at its own address.
 
-Decides what each server is told of the configuration. Pages never end a daemon: a taken port, a certificate that cannot be
-used or a missing password is logged (`web.failed`) and the rest goes on.
+Decides the settings of each server from the configuration. Pages never end the daemon: a taken port, an invalid certificate
+or a missing password is logged (`web.failed`), and the other parts continue.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +36,10 @@ from edgegw.web.site import Site, WebSettings
 
 
 def web_settings(config: Config) -> WebSettings | None:
-    """Where drivers' pages are served; None: nowhere. Raises ConfigError where the station's key cannot be read."""
+    """Return the settings of the drivers' pages, or None where they are not served.
+
+    Raises ConfigError where the station's key cannot be read.
+    """
     web = config.web
     if web is None:
         return None
@@ -45,7 +48,7 @@ def web_settings(config: Config) -> WebSettings | None:
 
 
 def operator_settings(config: Config) -> WebSettings | None:
-    """Where the operator's pages are served; None: nowhere. Raises ConfigError."""
+    """Return the settings of the operator's pages, or None where they are not served. Raises ConfigError."""
     operator = config.operator
     if operator is None:
         return None
@@ -54,7 +57,7 @@ def operator_settings(config: Config) -> WebSettings | None:
 
 
 def origins(config: Config) -> Iterator[tuple[str, str]]:
-    """How addresses of the pages begin, by whom they are for; as configured, whether they are served now or not."""
+    """Yield the audience and the origin of each page server, as configured, whether it runs now or not."""
     for name, settings in (("drivers", web_settings(config)), ("operator", operator_settings(config))):
         if settings is not None:
             yield name, f"{'https' if settings.is_secure else 'http'}://{settings.names[0]}:{settings.port}"
@@ -74,7 +77,7 @@ def _settings(config: Config, served: ServedConfig, *, section: str, told: str) 
 
 
 def driver_areas(live_updates: LiveUpdates) -> Mapping[str, Area]:
-    """The drivers' pages of a station, by name; `live_updates` draws what lives on them."""
+    """Return the areas of a station's drivers' pages by name; `live_updates` renders their changing parts."""
     return {
         "home": home.routes,
         "evse": evse.area(live_updates),
@@ -87,7 +90,7 @@ def driver_areas(live_updates: LiveUpdates) -> Mapping[str, Area]:
 def serve_pages(
     daemon: Daemon, representative: Representative, ledger: LedgerView, *, receipts: ReceiptBook
 ) -> PageServers:
-    """The drivers' server and the operator's; what the configuration has no table for is not served."""
+    """Open the drivers' and the operator's servers; one without a table in the configuration is not served."""
     served = PageServers()
     config = daemon.config
     site = partial(
@@ -127,14 +130,14 @@ def serve_pages(
 
 
 def door_of(operator: OperatorConfig) -> OperatorLogins:
-    """The operator's door. Where there is no password yet, its login page says how to set one."""
+    """Return the operator's logins; without a password yet, the login page shows how to set one."""
     return OperatorLogins(partial(read_password, operator.password_file))
 
 
 def operator_application(
     site: Callable[..., Site], operator_port: OperatorPort, door: OperatorLogins
 ) -> ASGIApp:
-    """The operator's application: its own cookie, its own logins."""
+    """Return the operator's application, with a cookie and logins of its own."""
     own = site(login_cookie=COOKIE, who=door.who)
     return application(
         own,

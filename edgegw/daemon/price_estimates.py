@@ -1,9 +1,9 @@
-"""What prices are expected to be for the coming two days: asked of the ledger beside the gateway, told to the core.
+"""Queries the ledger for the expected prices of the next two days and passes them to the core.
 
-Decides what is asked and when: one quarter hour stands for its hour, which is in one load period; near hours are asked at
-each interval, far ones seldom, and never more than one question a real second, however fast the station's clock is.
-Where nothing is posted yet the record of the same hour one or two days before stands in: its ceiling for charging, its
-price for discharging. Never fixes a price: what is fixed the core hears from the ledger's events, and prefers.
+Decides which prices are queried and when: one quarter hour represents its hour, which is in one load period; the next three
+hours are queried in each interval, later ones every six hours, and never more than one query a real second, at any speed
+of the station's clock. Where the ledger has no price yet, an estimate comes from the ceiling for charging, and for both
+products from the same hour one or two days before. Never fixes a price: the core prefers those from the ledger's events.
 """
 
 import asyncio
@@ -22,18 +22,18 @@ DAY_S = 24 * HOUR_S
 AHEAD_S = 2 * DAY_S  # as far as a plan may reach
 NEAR_S = 3 * HOUR_S
 FAR_AGAIN_S = 6 * HOUR_S
-QUESTIONS_MOST = 64  # of a round
-TOLD_EVERY = 16  # questions
-APART_S = 1.0  # real seconds between two questions
+QUESTIONS_MOST = 64  # in a round
+TOLD_EVERY = 16  # queries between two events to the core
+APART_S = 1.0  # real seconds between two queries
 AGAIN_S = 60.0  # real seconds after a fault
-BEHIND_NS = 30 * SECOND_NS  # into an interval, when its round begins: others post and fix at its start
+BEHIND_NS = 30 * SECOND_NS  # after the start of an interval, at which others post loads and fix prices
 
-Question = tuple[Product, int]  # an hour, by its start
+Question = tuple[Product, int]  # product, and the hour by its start in UTC epoch seconds
 PRODUCTS: tuple[Product, ...] = (CHARGE, DISCHARGE)
 
 
 class PriceEstimates:
-    """The duty; `tell` puts an event before the core, `pause` sleeps real seconds."""
+    """Queries prices in rounds. `tell` passes an event to the core, `pause` sleeps real seconds."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class PriceEstimates:
         self._told: dict[str, int] = {}
 
     async def run(self) -> None:
-        """A round at start and in each interval, until cancelled; after a fault, soon again."""
+        """Run a round at start and in each interval, until cancelled; after a fault, again after `AGAIN_S`."""
         while True:
             if not await self.round():
                 await self._pause(AGAIN_S)
@@ -61,7 +61,7 @@ class PriceEstimates:
             await self._clock.sleep_until(begins_ns + BEHIND_NS)
 
     async def round(self) -> bool:
-        """Ask what is due and tell the core what changed; whether the ledger answered."""
+        """Query the due prices and pass changes to the core; return whether the ledger answered."""
         now_s = self._clock.now_ns() // SECOND_NS
         self._forget(now_s)
         answered = True
@@ -88,7 +88,7 @@ class PriceEstimates:
         return True
 
     def _due(self, now_s: int) -> list[Question]:
-        """Near hours; those of the day before that nobody knows; then far ones, the nearest first."""
+        """Return the queries that are due: near hours, hours of the day before that are not final, far hours in order."""
         present = now_s // HOUR_S * HOUR_S
         near = range(present, present + NEAR_S, HOUR_S)
         before = range(present - DAY_S, present, HOUR_S)
@@ -100,7 +100,7 @@ class PriceEstimates:
         ]
 
     def _is_final(self, question: Question) -> bool:
-        """Whether asking about a past hour once more tells nothing new."""
+        """Return whether another query of a past hour cannot change its answer."""
         return self._asked_s.get(question, 0) >= question[1] + HOUR_S or (
             (shown := self._answers.get(question)) is not None and shown.is_fixed
         )

@@ -1,7 +1,8 @@
-"""What of a changed configuration holds at once, and what waits for a restart. Pure.
+"""Decides which changes of the configuration apply at a reload, and which need a restart. Pure.
 
-Decides section by section. EVSEs and meters can be added while the daemon runs; one that is gone or moved may have open
-holds and lines, so that it waits for a restart.
+EVSEs and meters can be added while the daemon runs; one that is removed or moved may have open holds and lines, so that the
+change needs a restart.
+Source: docs/operations.md.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from edgegw.config.schema import ChargerConfig, Config, MeterConfig
 
-AT_ONCE = frozenset({"session", "sale", "settlement", "log"})  # tables that hold as soon as they are read
+AT_ONCE = frozenset({"session", "sale", "settlement", "log"})  # tables that apply at a reload
 _OCPP_AT_ONCE = frozenset(
     {"default_version", "sample_interval_s", "accept_unknown", "plaintext_networks", "public_host"}
 )
@@ -17,7 +18,7 @@ _OCPP_AT_ONCE = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reload:
-    """`effective` is what holds now: the new file but for what `needs_restart` names."""
+    """The result of a reload: `effective` is the new configuration without the changes named in `needs_restart`."""
 
     effective: Config
     changed: tuple[str, ...]
@@ -25,7 +26,7 @@ class Reload:
 
 
 def plan_reload(old: Config, new: Config) -> Reload:
-    """What becomes of each difference."""
+    """Compare two configurations and return what applies at once and what needs a restart."""
     changed: list[str] = []
     waiting: list[str] = []
     update: dict[str, object] = {}
@@ -56,7 +57,7 @@ def plan_reload(old: Config, new: Config) -> Reload:
 def _meters(
     old: Iterable[MeterConfig], new: Iterable[MeterConfig]
 ) -> tuple[tuple[MeterConfig, ...], list[str], list[str]]:
-    """New ones come in; those that changed or are gone stay as they were."""
+    """Add new meters; keep changed and removed ones as they were. Return the meters, the added and the late ones."""
     known = {one.id: one for one in old}
     wanted = {one.id: one for one in new}
     added = [name for name in wanted if name not in known]
@@ -68,7 +69,10 @@ def _meters(
 def _chargers(
     old: Iterable[ChargerConfig], new: Iterable[ChargerConfig], meters: set[str]
 ) -> tuple[tuple[ChargerConfig, ...], list[str], list[str]]:
-    """New ones and new passwords hold at once, so do limits; EVSEs that moved or are gone wait, and who wants theirs too."""
+    """Apply new chargers, passwords and limits; keep a charger whose EVSEs moved, are gone, or belong to another one.
+
+    Return the chargers, and the names of the changed and of the late ones.
+    """
     known = {one.id: one for one in old}
     wanted = {one.id: one for one in new}
     kept, changed, late = dict(known), [], [f"charger {name}" for name in known if name not in wanted]
@@ -87,10 +91,10 @@ def _chargers(
 
 
 def _held(charger: ChargerConfig) -> set[tuple[str, str]]:
-    """What can be one charger's only."""
+    """Return the EVSE and meter ids, each of which only one charger may have."""
     return {held for evse in charger.evses for held in (("evse", evse.id), ("meter", evse.meter))}
 
 
 def _places(charger: ChargerConfig | None) -> set[tuple[str, int, str]]:
-    """Which EVSE has which number and which meter."""
+    """Return id, number and meter of each EVSE."""
     return set() if charger is None else {(evse.id, evse.number, evse.meter) for evse in charger.evses}

@@ -1,6 +1,6 @@
-"""How this station reaches its organisation's representative: beside the gateway, elsewhere, or not at all.
+"""Connects the station to its organisation's representative: in this process, over a network, or none.
 
-Decides which office drivers' pages are given, how cards are hashed, and who tells the core whose card is whose.
+Decides which representative the drivers' pages use, how cards are hashed, and where the core's card links come from.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ Duties = Mapping[str, Coroutine[Any, Any, None]]
 
 
 async def _nothing() -> None:
-    """Nothing is open."""
+    """Close nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepresentativeLink:
-    """`service`: None where nobody represents this station's drivers. `duties`: what runs beside the gateway."""
+    """A station's link. `representative`: None where there is none. `duties`: coroutines to run beside the gateway."""
 
     port: LoadReportPort
     hash_token: Callable[[str], str]
@@ -64,7 +64,11 @@ def representation_of(
     ledger: LedgerPort | None,
     counter: CurrencyExchange | None = None,
 ) -> RepresentativeLink:
-    """As the configuration says; `ledger`: the own representative's client, `counter`: its exchange. Raises ConfigError."""
+    """Return the configured link; raises ConfigError.
+
+    `signer` signs requests to a remote representative. `ledger` and `counter` are the ledger client and the currency
+    exchange of a representative in this process.
+    """
     own = config.own_representative
     if own is not None and ledger is not None:
         return _beside(config, own, clock, inbox=inbox, ledger=ledger, counter=counter)
@@ -126,12 +130,12 @@ class _Silent:
 
 
 async def _watch_members(store: Path, inbox: Inbox) -> None:
-    """Tell the core whenever the representative's links change."""
+    """Pass the card links to the core whenever they change in the representative's store."""
     reader = MemberReader(store)
     seen = -1
     try:
         while True:
-            with contextlib.suppress(JournalError):  # the file is being made: what is known stays known
+            with contextlib.suppress(JournalError):  # the file is being created: keep the known links
                 version = reader.version()
                 if version != seen:
                     inbox.put(MembersChanged(links=reader.links()))

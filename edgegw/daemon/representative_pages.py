@@ -1,7 +1,7 @@
-"""The pages of a representative on its own: its members', with the market's for producers and industrial members.
+"""Serves the members' pages of a representative process, with market pages for producers and industrial members.
 
-Decides which pages an organisation's members have, and what their server is told. Drivers have their account here and
-nothing of a station. Pages never end the process (`served`).
+Decides which pages an organisation's members have, and the settings of their server. Drivers have their account pages here,
+without those of a station. Pages never end the process (`page_servers`).
 """
 
 from collections.abc import Mapping
@@ -26,13 +26,16 @@ from edgegw.web.market.market_port import MarketPort
 from edgegw.web.site import Site, WebSettings
 
 KINDS: Mapping[str, Kind] = {"EVUserMSP": "EV", "ProducerMSP": "PRODUCER", "IndustryMSP": "INDUSTRY"}
-"""Whom each organisation signs up."""
+"""The kind of member that each organisation signs up."""
 
 
 def member_settings(
     settings: RepresentativeSettings, *, key: bytes, msp_id: str, clock: StationClock
 ) -> WebSettings | None:
-    """Where members' pages are served; None: nowhere. They say where times are simulated, and that the bank is: there is no other."""
+    """Return the settings of the members' pages, or None where they are not served.
+
+    The pages state where the time or the bank is simulated; there is no other bank.
+    """
     web = settings.web
     if web is None:
         return None
@@ -58,7 +61,7 @@ def serve_members(
     msp_id: str,
     book: OfferBook | None,
 ) -> PageServers:
-    """The members' server; without a table in the file nothing is served. `key`: the organisation's secret."""
+    """Open the members' server, if the configuration has its table. `key`: the organisation's secret."""
     served = PageServers()
 
     def for_members() -> tuple[ASGIApp, WebSettings] | None:
@@ -86,5 +89,5 @@ def serve_members(
 
 
 def market_application(site: Site, book: MarketPort, *, shared: Mapping[str, Area]) -> ASGIApp:
-    """Producers' or industrial members' pages over their representative; `shared`: login, profile, history, exchange."""
+    """Return the pages of producers or industrial members; `shared`: the areas login, profile, history and exchange."""
     return application(site, {"market": market_area(book), **shared}, instead=INSTEAD)

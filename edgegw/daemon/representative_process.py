@@ -1,7 +1,7 @@
-"""The representative as a process of its own: its store, its client of the ledger, the door for its stations, its members' pages.
+"""Runs the representative as a process of its own: store, ledger client, server for stations, members' pages.
 
-Decides the order of opening, and that SIGTERM and SIGINT end it. Everything it does is decided in `participants`, and
-which pages there are in `office_pages`.
+Decides the order of opening, and that SIGTERM and SIGINT end it. `representative` decides what it does, and
+`representative_pages` which pages it serves.
 """
 
 import asyncio
@@ -36,21 +36,24 @@ from edgegw.representative.settings import RepresentativeSettings
 from edgegw.representative.standing_offers import OfferBook
 
 MARKETS = frozenset({"PRODUCER", "INDUSTRY"})
-"""Who makes standing offers by hand."""
+"""The kinds of members that make standing offers by hand."""
 
 Run = Coroutine[Any, Any, None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Opened:
-    """`port`: where stations ask. `runs`: what goes on until told to end, by name."""
+    """`port`: the port of the server for stations. `runs`: the coroutines to run until the end, by name."""
 
     port: int
     runs: Mapping[str, Run]
 
 
 async def serve(settings: RepresentativeSettings) -> None:
-    """Serve until told to end. Raises ConfigError, OfficeError (the store), JournalError (the exchange's), AddressTakenError."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises ConfigError, AddressTakenError, RepresentativeError (its store), JournalError (the store of the exchange).
+    """
     configure(settings.log.level, settings.log.format)
     stop = asyncio.Event()
     on_stop(stop.set)
@@ -71,7 +74,7 @@ async def serve(settings: RepresentativeSettings) -> None:
 
 
 def _warn_seldom() -> Callable[[str, Mapping[str, object]], None]:
-    """Who is not heard asks again and again: one line a minute for each address and reason."""
+    """Return a log function for refused requests, which a client repeats: one line a minute for each address and reason."""
     seldom = RateLimitedLog(time.monotonic)
 
     def log(name: str, fields: Mapping[str, object]) -> None:
@@ -82,7 +85,7 @@ def _warn_seldom() -> Callable[[str, Mapping[str, object]], None]:
 
 
 async def _opened(settings: RepresentativeSettings, stack: contextlib.AsyncExitStack) -> _Opened:
-    """Everything that serves, in order."""
+    """Open everything that serves, in order."""
     clock = StationClock.from_environment(os.environ)
     place, members = settings.ledger, settings.representative
     signer = _signer(place.identity)
@@ -102,7 +105,7 @@ async def _opened(settings: RepresentativeSettings, stack: contextlib.AsyncExitS
         book=book,
     )
     stack.push_async_callback(service.close)
-    await service.state()  # a store that cannot be used is known now, not at the first question
+    await service.state()  # a store that cannot be opened fails here, not at the first request
     schedule = Schedule(clock=clock, cutoff_s=place.cutoff_s, end_s=NEVER_S)
     representative = RepresentativeRole(ledger, zone=members.zone, schedule=schedule)
     port = await _listening(settings, service, representative, msp_id=msp_id, clock=clock, stack=stack)
@@ -114,7 +117,7 @@ async def _opened(settings: RepresentativeSettings, stack: contextlib.AsyncExitS
 
 
 def _signer(identity: Path) -> RenewableSigner:
-    """An identity that may be renewed while it is used."""
+    """Return an identity that may be renewed while it is used."""
     return RenewableSigner(
         identity,
         renewed=lambda fields: log_event("identity.renewed", fields),
@@ -129,7 +132,7 @@ async def _counter(
     *,
     stack: contextlib.AsyncExitStack,
 ) -> CurrencyExchange | None:
-    """The exchange's counter, with a client of its own; None: nothing is exchanged here."""
+    """Return the currency exchange, with a ledger client of its own, or None where none is configured."""
     if config is None:
         return None
     client: LedgerClient = await stack.enter_async_context(
@@ -149,7 +152,7 @@ async def _listening(
     clock: StationClock,
     stack: contextlib.AsyncExitStack,
 ) -> int:
-    """The door for stations; gives its port."""
+    """Open the server for stations and return its port."""
     listen = settings.listen
     server = RepresentativeServer(
         service,

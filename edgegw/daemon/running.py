@@ -1,6 +1,6 @@
-"""The running daemon: its parts, what they tell of themselves, and what it does when it is told something.
+"""The running daemon: collects the state of its parts, answers the control socket, reloads and drains.
 
-Decides nothing about trades. `app` builds it; signals and the control socket speak to it.
+`app` builds it; signals and the control socket control it. Decides nothing about trades.
 """
 
 import asyncio
@@ -51,21 +51,21 @@ from edgegw.telemetry.publisher import Publisher, price_fields
 
 DRAIN_S = 20.0
 STATUS_EVERY_S = 30.0
-BUS_STILL_S = 30.0  # more than any timeout or pause of a bus
+BUS_STILL_S = 30.0  # longer than any timeout or pause of a bus
 LATELY_NS = 600 * SECOND_NS
 
 
 class ReloadRefusedError(ConfigError):
-    """The new configuration has faults; the old one holds."""
+    """The new configuration is invalid; the daemon keeps the old one."""
 
     hint = "nothing is changed; correct the file (edgegw check), then reload again"
 
 
 class Reloadable(Protocol):
-    """A part that looks again at what it read, and tells by itself what it cannot use."""
+    """A part that reads its files again at a reload, and logs what it cannot use."""
 
     def look(self) -> None:
-        """Look again."""
+        """Read the files again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class Daemon:
     pages: Reloadable | None = None
     certificates: Mapping[str, CertificateLife] = field(init=False)
     board: Board = field(init=False)
-    # One at a time: each starts from what holds.
+    # One reload at a time: each compares with the configuration that applies.
     _reloads: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -100,10 +100,10 @@ class Daemon:
             self.config.run_dir / "status.json", lag=self.lag, signs=self.signs, polls=self.meters.counts
         )
 
-    # --- what it tells ----------------------------------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------------------------
 
     def signs(self) -> Signs:
-        """Everything that the station's condition is judged by."""
+        """Return the inputs of the station's health assessment."""
         return Signs(
             now_ns=self.clock.now_ns(),
             station=self.gateway.station,
@@ -136,7 +136,7 @@ class Daemon:
         )
 
     def counts(self) -> Counts:
-        """What adapters counted; asked from the health server's threads."""
+        """Return the counters of the adapters; called from the health server's threads."""
         return Counts(
             ocpp=dict(self.chargers.counts),
             polls=self.meters.polls(),
@@ -148,7 +148,7 @@ class Daemon:
         )
 
     def ready(self) -> Mapping[str, object]:
-        """Whether chargers can be served: the journal is open, the core is awake, the listener listens."""
+        """Return whether chargers can be served: the core has started and the listener is open."""
         waits = [
             name
             for name, event in (("core", self.gateway.awake), ("listener", self.chargers.listening))
@@ -157,7 +157,7 @@ class Daemon:
         return {"ok": not waits, "waits_for": waits}
 
     def sentence(self) -> str:
-        """One line for `systemctl status`."""
+        """Return one line for `systemctl status`."""
         station = self.gateway.station
         online = sum(1 for evse in station.evses.values() if evse.online)
         level = worst(assess(self.board.signs))
@@ -167,14 +167,14 @@ class Daemon:
         )
 
     async def prove_meters(self) -> None:
-        """Return where every bus has gone on lately; raises TimeoutError."""
+        """Return if every bus has made progress within `BUS_STILL_S`; raises TimeoutError."""
         if self.meters.turned_s() > BUS_STILL_S:
             raise TimeoutError
 
-    # --- what it is told --------------------------------------------------------------------------------------------
+    # --- commands ---------------------------------------------------------------------------------------------------
 
     def commands(self) -> Mapping[ControlCommand, Command]:
-        """What the control socket answers."""
+        """Return the control socket's commands by name."""
         about_chargers = ChargerCommands(self.chargers, self.profiles)
         return {
             "status": self._tell_status,
@@ -190,7 +190,10 @@ class Daemon:
         return await self.reload()
 
     async def reload(self) -> Mapping[str, object]:
-        """Read the configuration again and let hold what can; raises ReloadRefusedError, and then nothing changed."""
+        """Read the configuration again and apply the changes that need no restart.
+
+        Raises ReloadRefusedError where it is invalid; then nothing has changed.
+        """
         async with self._reloads:
             return await self._reload()
 
@@ -200,12 +203,12 @@ class Daemon:
             fresh = wiring.fresh_station(plan.effective, self.clock)
             chargers = wiring.charger_settings(plan.effective, self.hash_token)
             meters = wiring.meter_settings(plan.effective)
-            self.chargers.reload_tls()  # the last that may refuse
+            self.chargers.reload_tls()  # the last step that may fail
         except ConfigError as refused:
             for fault in refused.faults:
                 log_event("config.rejected", {"fault": fault}, level="error")
             raise ReloadRefusedError(refused.faults) from refused
-        # Meters and core in one go of the loop: neither may speak of a meter that the other does not know yet.
+        # Without an await between meters and core: neither may name a meter that the other does not know yet.
         for meter in meters:
             if not self.meters.knows(meter.meter_id):
                 self.meters.adopt(meter)
@@ -222,10 +225,10 @@ class Daemon:
         log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})
         return told
 
-    # --- its life ---------------------------------------------------------------------------------------------------
+    # --- lifecycle --------------------------------------------------------------------------------------------------
 
     async def run(self, coroutines: Mapping[str, Coroutine[Any, Any, None]]) -> None:
-        """Run everything; on SIGTERM drain first. A part that fails takes the daemon down, to be started again."""
+        """Run all coroutines; drain at SIGTERM or SIGINT. A coroutine that fails ends the daemon, which systemd restarts."""
         stop, hangup = asyncio.Event(), asyncio.Event()
         on_stop(stop.set)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
@@ -244,7 +247,7 @@ class Daemon:
         self.board.write()
 
     async def _announce(self, parts: int) -> None:
-        """Say that we serve once that is true, then how it goes."""
+        """Notify the service manager once the daemon is ready, then of its state every `STATUS_EVERY_S`."""
         await self.gateway.awake.wait()
         await self.chargers.listening.wait()
         log_event("gateway.started", {"parts": parts})

@@ -1,7 +1,7 @@
-"""The daemon's present as one JSON value: for `edgegw status`, /status.json, `edgegw demo` and people.
+"""Renders the daemon's state as one JSON value: for `edgegw status`, /status.json and `edgegw demo`.
 
-Decides the form only; `condition` judges. The same value is rewritten each second as `status.json` in the run folder, and
-nothing depends on whether that succeeds.
+Decides the form only; `ports.station_health` assesses. The value is also written each second to `status.json` in the run
+folder; nothing depends on whether that succeeds.
 """
 
 import asyncio
@@ -36,9 +36,10 @@ _WORDS = {
 
 
 class Board:
-    """The newest present, renewed once a second on the loop; other threads may read all that is public here.
+    """The latest state, renewed once a second on the loop; other threads may read every public attribute.
 
-    `signs`: what it was judged by. `parts`: the conditions, the worst first. `lag_ns`: lateness of the loop by percentile. Each is replaced whole, never changed.
+    `signs`: the inputs of the assessment. `parts`: its result, the worst first. `lag_ns`: delay of the loop by percentile.
+    Each attribute is replaced, never modified.
     """
 
     def __init__(
@@ -59,27 +60,27 @@ class Board:
         self.renewed()
 
     async def run(self) -> None:
-        """Renew until cancelled."""
+        """Renew and write the state each second until cancelled."""
         while True:
             text = json.dumps(self.renewed(), sort_keys=True)
             await asyncio.to_thread(self._replace, text)  # a rename may wait for the disk
             await asyncio.sleep(EVERY_S)
 
     def write(self) -> None:
-        """Renew and write once."""
+        """Renew and write the state once."""
         self._replace(json.dumps(self.renewed(), sort_keys=True))
 
     def alive(self) -> dict[str, object]:
-        """Whether the loop came round lately."""
+        """Return whether the loop has renewed the state within `ALIVE_S`; for /healthz."""
         age_s = time.monotonic() - self._turned_s
         return {"ok": age_s < ALIVE_S, "loop_turned_s_ago": round(age_s, 3)}
 
     def present(self) -> Mapping[str, object]:
-        """The present as last renewed."""
+        """Return the state as last renewed."""
         return self._present
 
     def renewed(self) -> Mapping[str, object]:
-        """The present as of now; on the loop only."""
+        """Renew the state and return it; call it on the loop only."""
         self.signs = signs = self._signs()
         self.lag_ns = {percent: self._lag.percentile_ns(percent) for percent in LAG_PERCENTILES}
         parts = with_since(assess(signs), self._parts, signs.now_ns)
@@ -101,7 +102,7 @@ class Board:
         return self._present
 
     def _replace(self, text: str) -> None:
-        """A file that cannot be written (a full disk, no descriptor left) costs its readers, never the daemon."""
+        """Replace the file; log the first failure (a full disk, no descriptor left) and continue."""
         waiting = self._path.with_suffix(".new")
         with self._one_at_a_time:
             try:
@@ -121,7 +122,7 @@ class Board:
 
 
 def present(station: Station, now_ns: int, *, polls: tuple[int, int]) -> dict[str, object]:
-    """Sessions, power, prices, and what is open."""
+    """Return sessions, power, prices and open items as JSON values; `polls`: done and lost polls of the meters."""
     interval = interval_of(now_ns)
     prices = {
         product: price.price_mtok_per_kwh

@@ -1,6 +1,6 @@
-"""What each room is told of the configuration: one function a room. Pure, but for secrets and register maps that are read.
+"""Derives the settings of core, chargers and meters from the configuration.
 
-Decides how keys of the file become settings. Never starts anything.
+Decides how configuration keys become settings. Reads secrets and meter profiles; never starts anything.
 """
 
 import hmac
@@ -20,13 +20,13 @@ from edgegw.ops.logs import log_event
 
 
 def fresh_station(config: Config, clock: StationClock) -> Station:
-    """A station of this configuration that has seen nothing yet; raises ConfigError."""
+    """Return the initial state of a station with this configuration; raises ConfigError."""
     secret = read_secret(config.station.key_file)
     return new_station(station_settings(config, clock, secret), accounts(config, secret))
 
 
 def station_settings(config: Config, clock: StationClock, secret: bytes) -> Settings:
-    """What the core is told of the configuration."""
+    """Return the settings of the core; `secret` is the station's key."""
     evses = {
         evse.id: EvseSettings(
             evse_id=evse.id,
@@ -60,7 +60,7 @@ def station_settings(config: Config, clock: StationClock, secret: bytes) -> Sett
 
 
 def accounts(config: Config, secret: bytes) -> Mapping[str, MeterAccount]:
-    """One fresh account a meter; its reference on the ledger is an HMAC, so that no meter is named in clear."""
+    """Return a new account for each meter; its reference on the ledger is an HMAC, so that it does not reveal the meter's id."""
     rated = {
         evse.meter: evse.rated_w + evse.discharge_w for charger in config.chargers for evse in charger.evses
     }
@@ -77,7 +77,7 @@ def accounts(config: Config, secret: bytes) -> Mapping[str, MeterAccount]:
 
 
 def charger_settings(config: Config, hash_token: Callable[[str], str]) -> StationSettings:
-    """What the OCPP edge is told of the configuration; `hash_token`: as the representative knows cards."""
+    """Return the settings of the OCPP adapter; `hash_token` hashes idTokens as the representative does."""
     return StationSettings(
         listener=_listener_settings(config.ocpp),
         chargers=tuple(
@@ -119,7 +119,7 @@ def _listener_settings(ocpp: OcppConfig) -> ListenerSettings:
 
 
 def meter_settings(config: Config) -> list[MeterSettings]:
-    """What the Modbus edge is told of the configuration."""
+    """Return the settings of the Modbus adapter."""
     profiles = _profiles(config)
     return [
         MeterSettings(
@@ -136,5 +136,5 @@ def meter_settings(config: Config) -> list[MeterSettings]:
 
 
 def _profiles(config: Config) -> Mapping[str, Profile]:
-    """Each register map once, however many meters have it."""
+    """Load each meter profile once, also where several meters use it."""
     return {name: named_profile(name) for name in {meter.profile for meter in config.meters}}
