@@ -1,7 +1,8 @@
-"""The office of a station whose representative is elsewhere: each method is one signed request over HTTPS.
+"""Calls a representative over a network: each method is one signed request over HTTPS.
 
-Decides deadlines, and that whatever is not an answer is an OfficeError that says where and what. Never repeats a
-question by itself: whoever asked decides that. A connection serves one question; nothing secret stands in its URL.
+Decides deadlines, and that every failure is a RepresentativeError with the URL and the reason. Never retries: the caller
+decides that. A connection serves one request; its URL contains nothing secret.
+Source: docs/representative.md.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ from edgegw.representative.json_codec import (
 )
 from edgegw.representative.server import LINKS_WAIT_S, is_loopback
 
-ANSWER_S = 90.0  # longer than the ledger's client tries
+ANSWER_S = 90.0  # longer than the ledger client's own retries
 CONNECT_S = 10.0
 _ANSWER_BYTES_MAX = 32 << 20  # the links of a hundred thousand cards
 _HEAD_BYTES_MAX = 16 << 10
@@ -53,7 +54,11 @@ _REFUSED = {401: "it does not hear this station", 404: "it is of another version
 
 
 class ServerConnection:
-    """The way to one representative. `ca_file`: who vouches for its certificate; without TLS it must be this machine."""
+    """The connection to one representative server.
+
+    `signer` signs each request. `ca_file`: the certificate authorities to trust; None: the system's. Plain HTTP is accepted
+    on loopback only.
+    """
 
     def __init__(self, url: str, signer: Signer, *, ca_file: Path | None = None) -> None:
         """Raises ConfigError."""
@@ -71,7 +76,7 @@ class ServerConnection:
         self._tls = context_for(ca_file) if parts.scheme == "https" else None
 
     async def ask(self, name: str, *, timeout_s: float = ANSWER_S, **arguments: object) -> Answer:
-        """One method's answer; raises OfficeError."""
+        """Call the method `name` and return its answer; raises RepresentativeError."""
         body = written({key: encoded(value) for key, value in arguments.items()})
         try:
             async with asyncio.timeout(timeout_s):
@@ -119,7 +124,7 @@ class ServerConnection:
 
 
 async def _response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Status and body; raises ValueError where it is no answer of ours."""
+    """Return status and body; raises ValueError where it is not the response of a representative."""
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     version, _, rest = first.partition(" ")
     fields = {
@@ -134,7 +139,7 @@ async def _response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def context_for(ca_file: Path | None) -> ssl.SSLContext:
-    """Only this authority counts, where one is named."""
+    """Return a TLS context that trusts only `ca_file`, or the system's authorities where it is None; raises ConfigError."""
     try:
         context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     except OSError as fault:
@@ -144,105 +149,105 @@ def context_for(ca_file: Path | None) -> ssl.SSLContext:
 
 
 class RepresentativeClient:
-    """`ports.representative.Representative` over a network; `StationDesk` as well. Each method raises OfficeError."""
+    """`ports.representative.Representative` and `StationPort` over a network. Each method raises RepresentativeError."""
 
     def __init__(self, way: ServerConnection) -> None:
         self._way = way
 
     async def sign_up(self, newcomer: Newcomer) -> Profile | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("sign_up", newcomer=newcomer)
 
     async def log_in(self, login: str, password: str, *, source: str) -> Login | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("log_in", login=login, password=password, source=source)
 
     async def who(self, token: str) -> Profile | None:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("who", token=token)
 
     async def log_out(self, token: str) -> None:
-        """See Office."""
+        """See Representative."""
         await self._way.ask("log_out", token=token)
 
     async def change(self, profile: Profile, *, password: str | None = None) -> Profile | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("change", profile=profile, password=password)
 
     async def remember(self, member_id: str, defaults: Defaults) -> None:
-        """See Office."""
+        """See Representative."""
         await self._way.ask("remember", member_id=member_id, defaults=defaults)
 
     async def export(self, member_id: str) -> dict[str, object]:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("export", member_id=member_id)
 
     async def leave(self, member_id: str) -> RefusedRequest | None:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("leave", member_id=member_id)
 
     async def cards(self, member_id: str) -> Sequence[Card]:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("cards", member_id=member_id)
 
     async def link_card(
         self, member_id: str, id_token: str, *, label: str, terms: MemberTerms
     ) -> Card | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask(
             "link_card", member_id=member_id, id_token=id_token, label=label, terms=terms
         )
 
     async def unlink_card(self, member_id: str, card_id: str) -> RefusedRequest | None:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("unlink_card", member_id=member_id, card_id=card_id)
 
     async def balance(self, member_id: str) -> Balance:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("balance", member_id=member_id)
 
     async def history(self, member_id: str, *, bookmark: str = "", size: int = 20) -> History:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("history", member_id=member_id, bookmark=bookmark, size=size)
 
     async def exchange_quote(
         self, member_id: str, *, buys: bool, tokens_mtok: int
     ) -> ExchangeQuote | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("exchange_quote", member_id=member_id, buys=buys, tokens_mtok=tokens_mtok)
 
     async def exchange(self, member_id: str, quote_id: str) -> Exchanged | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("exchange", member_id=member_id, quote_id=quote_id)
 
     async def notices(self) -> Sequence[Notice]:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("notices")
 
     async def publish(self, notice: Notice) -> None:
-        """See Office."""
+        """See Representative."""
         await self._way.ask("publish", notice=notice)
 
     async def withdraw(self, notice_id: str) -> None:
-        """See Office."""
+        """See Representative."""
         await self._way.ask("withdraw", notice_id=notice_id)
 
     async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("offers", member_id=member_id)
 
     async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("offer", member_id=member_id, new=new)
 
     async def close_offer(self, member_id: str, offer_id: str) -> RefusedRequest | None:
-        """See Office."""
+        """See Representative."""
         return await self._way.ask("close_offer", member_id=member_id, offer_id=offer_id)
 
     async def links(self, since: str) -> CardLinks | None:
-        """See StationDesk."""
+        """See StationPort."""
         return await self._way.ask("links", timeout_s=LINKS_WAIT_S + CONNECT_S, since=since)
 
     async def report(self, product: Product, interval: int, energy_wh: int) -> None:
-        """See StationDesk."""
+        """See StationPort."""
         await self._way.ask("report", product=product, interval=interval, energy_wh=energy_wh)

@@ -1,8 +1,8 @@
-"""The exchange counter: tokens for won and back, each exchange whole or not at all, whatever is killed in between.
+"""Exchanges won for tokens and back; each exchange completes or is reversed, also after a crash at any step.
 
-Decides the order. Buying: the won first, then Mint; a Mint that the contract refuses for good is paid back. Selling: Burn
-first, then the won; a payout that the bank declines is minted back. Every step is known by a reference and may be
-repeated; the book says before it that it may have been taken, and after it that it was. Never two exchanges of one quote.
+Decides the order. Buying: the won first, then Mint; where the contract finally refuses Mint, the won are refunded. Selling:
+Burn first, then the won; where the bank declines the payout, the tokens are minted again. Every step has a reference and may
+be repeated; the store records a step before it is tried and after it is done. Never exchanges one quote twice.
 Source: docs/contract.md, Functions (Mint, Burn) and Repeats.
 """
 
@@ -42,13 +42,16 @@ T = TypeVar("T")
 Step = Callable[[ExchangeRecord], Awaitable[ExchangeRecord]]
 QUOTE_REAL_S = 300
 AGAIN_REAL_S = 5.0
-# What ends an exchange. Any other refusal (an identity without its role, a channel not configured) is somebody's to mend.
+# Refusals that end an exchange. Any other one (an identity without its role, an unconfigured channel) needs a repair.
 _NO_MINT = frozenset({Code.UNKNOWN_MEMBER, Code.MEMBER_INACTIVE})
 _NO_BURN = frozenset({Code.UNKNOWN_MEMBER, Code.ZERO_TOKENS, Code.INSUFFICIENT_TOKENS})
 
 
 class CurrencyExchange:
-    """The counter of one organisation's offices. `counts`: exchanges by their end, and faults met while finishing."""
+    """The currency exchange of one organisation.
+
+    `counts`: ended exchanges by outcome, and attempts of `finish` that failed because bank or ledger was unreachable.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class CurrencyExchange:
         clock: Clock,
         book: Callable[[Path], ExchangeStore] = ExchangeStore,
     ) -> None:
-        """`block_of`: the block of a committed transaction; raises LedgerError. Raises JournalError."""
+        """Open the store; raises JournalError. `block_of` returns the block of a committed transaction; raises LedgerError."""
         self.counts: Counter[str] = Counter()
         self._bank = bank
         self._desk = desk
@@ -85,12 +88,12 @@ class CurrencyExchange:
         }
 
     def close(self) -> None:
-        """Close the book; what is unfinished is finished by the next one that opens it."""
+        """Close the store; the next process that opens it finishes what is unfinished."""
         self._disk.submit(self._book.close)
         self._disk.shutdown()
 
     async def quote(self, member_id: str, *, buys: bool, tokens_mtok: int) -> ExchangeQuote | RefusedRequest:
-        """What the bank asks or gives now, kept for five real minutes. Raises OfficeError."""
+        """Return the bank's current terms, valid for five real minutes. Raises RepresentativeError."""
         terms = await self._bank.terms(buys=buys, tokens_mtok=tokens_mtok)
         if isinstance(terms, RefusedRequest):
             return terms
@@ -103,7 +106,7 @@ class CurrencyExchange:
             won=terms.won,
             fee_won=terms.fee_won,
             won_per_token_milli=terms.won_per_token_milli,
-            # An accelerated day leaves people as much time to read.
+            # With an accelerated clock people have as much real time to read.
             expires_ns=now_ns + round(QUOTE_REAL_S * SECOND_NS / self._clock.real_seconds(SECOND_NS)),
         )
         await self._on_disk(lambda: self._book.add(deal, now_ns=now_ns))
@@ -119,9 +122,9 @@ class CurrencyExchange:
         )
 
     async def exchange(self, member_id: str, quote_id: str) -> Exchanged | RefusedRequest:
-        """Do what was quoted, once; a repeat goes on where it stopped and gives the same result.
+        """Perform a quoted exchange once; a repeat resumes where it stopped and returns the same result.
 
-        Raises OfficeError: bank or ledger cannot be asked; it has begun, and is finished later.
+        Raises RepresentativeError where bank or ledger is unreachable; `run` then finishes the exchange later.
         """
         async with self._turns.setdefault(quote_id, asyncio.Lock()):
             deal = await self._on_disk(lambda: self._book.get(quote_id))
@@ -138,17 +141,17 @@ class CurrencyExchange:
             return _result(await self._advance(deal))
 
     async def unfinished(self, member_id: str) -> int:
-        """How many exchanges of a member have begun and not ended."""
+        """Return how many exchanges of a member have begun and not ended."""
         return sum(deal.state not in ENDED for deal in await self._on_disk(lambda: self._book.of(member_id)))
 
     async def made(self, member_id: str) -> Sequence[Exchanged]:
-        """A member's exchanges that are done, newest first."""
+        """Return a member's completed exchanges, newest first."""
         deals = await self._on_disk(lambda: self._book.of(member_id))
         results = [_result(deal) for deal in reversed(deals) if deal.state is ExchangeState.DONE]
         return [one for one in results if isinstance(one, Exchanged)]
 
     async def finish(self) -> int:
-        """Go on with every exchange that has begun; how many are still unfinished. What cannot be asked is counted."""
+        """Resume every unfinished exchange; return how many remain unfinished. Counts those that cannot be resumed now."""
         left = 0
         for begun in await self._on_disk(self._book.unfinished):
             async with self._turns.setdefault(begun.quote_id, asyncio.Lock()):
@@ -162,13 +165,13 @@ class CurrencyExchange:
         return left
 
     async def run(self) -> None:
-        """Finish what was begun, now and every few seconds, until cancelled."""
+        """Finish what has begun, now and every few seconds, until cancelled."""
         while True:
             await self.finish()
             await asyncio.sleep(AGAIN_REAL_S)
 
     async def _advance(self, deal: ExchangeRecord) -> ExchangeRecord:
-        """Step by step to the end, or to where the bank has not decided yet."""
+        """Perform step after step until the exchange ends, or the bank has not decided yet."""
         while deal.state not in ENDED:
             try:
                 after = await self._steps[deal.state](deal)
@@ -189,7 +192,7 @@ class CurrencyExchange:
         return deal
 
     async def _on_disk(self, work: Callable[[], T]) -> T:
-        """On the book's own thread: no fsync keeps the station's loop waiting. Raises OfficeError."""
+        """Run `work` on the store's own thread, so that no fsync blocks the event loop. Raises RepresentativeError."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._disk, work)
         except JournalError as fault:
@@ -213,9 +216,9 @@ class CurrencyExchange:
         return replace(deal, state=ExchangeState.MINTED, tx_id=tx_id)
 
     async def _refund(self, deal: ExchangeRecord) -> ExchangeRecord:
-        """The bank that took the won gives them back, its fee too; until it has, they are owed.
+        """Have the bank refund the won, with its fee; they are owed until it has.
 
-        A refund that it declines never was: the next one is another payment.
+        After a declined refund the next attempt is a payment with a new reference.
         """
         reference = f"refund:{deal.quote_id}:{deal.refund}"
         decision = await self._bank.pay_out(reference, deal.member_id, deal.won)
@@ -241,7 +244,7 @@ class CurrencyExchange:
         return replace(deal, state=ExchangeState.PAID_OUT) if decision is Decision.ACCEPTED else deal
 
     async def _give_back(self, deal: ExchangeRecord) -> ExchangeRecord:
-        """The tokens that were burned for a payout that is not to be; any refusal leaves them owed."""
+        """Mint the burned tokens again after a declined payout; they remain owed where the contract refuses."""
         await self._desk.mint(deal.member_id, deal.tokens_mtok, f"back:{deal.quote_id}")
         return replace(deal, state=ExchangeState.REFUSED)
 

@@ -1,6 +1,6 @@
-"""How the representative keeps secrets: personal data sealed, passwords hashed, both under keys that never leave it.
+"""Encrypts members' personal data, hashes passwords and creates login tokens, with keys that never leave the representative.
 
-Decides ciphers and costs. A sealed text opens only for the member it was sealed for.
+Decides ciphers and key derivation. A ciphertext is bound to its member and its field.
 Source: NIST SP 800-38D (AES-256-GCM, 96-bit random nonces), RFC 5869 (HKDF).
 """
 
@@ -20,30 +20,30 @@ from edgegw.ports.representative import RepresentativeError
 
 _NONCE_BYTES = 12
 _AT_ONCE = 2  # 19 MiB each
-_WAITING_MAX = 32  # four a second are answered: whoever comes later gave up already
+_WAITING_MAX = 32  # about four hashes a second: a later client would have timed out
 _UNMATCHED = unmatched_hash()
 
 
 def derived(key: bytes, purpose: str) -> bytes:
-    """A key of its own for one purpose; it says nothing about the one it comes from."""
+    """Derive a key for one purpose (HKDF-SHA256); it reveals nothing about `key`."""
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"edgegw {purpose}".encode()).derive(
         key
     )
 
 
 class FieldEncryption:
-    """Seals texts of members; `key` is the store's."""
+    """Encrypts texts of members with a key derived from the store's `key`."""
 
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(derived(key, "personal data 1"))
 
     def seal(self, member_id: str, field: str, text: str) -> bytes:
-        """Nonce and ciphertext, bound to the member and the field."""
+        """Encrypt a text; return nonce and ciphertext, bound to member and field."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, text.encode(), _bound(member_id, field))
 
     def open(self, member_id: str, field: str, sealed: bytes) -> str:
-        """The text; raises JournalError where it was sealed for another member, or under another key."""
+        """Decrypt a text; raises JournalError where it belongs to another member or key, or is damaged."""
         nonce, text = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
             return self._cipher.decrypt(nonce, text, _bound(member_id, field)).decode()
@@ -54,7 +54,7 @@ class FieldEncryption:
 
 
 class Passwords:
-    """Hashes off the loop, at most two at once. Raises OfficeError where too many wait."""
+    """Hashes and verifies passwords in threads, at most two at once. Methods raise RepresentativeError where too many wait."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
@@ -65,7 +65,7 @@ class Passwords:
         self._pool.shutdown(cancel_futures=True)
 
     async def hash(self, password: str) -> str:
-        """The hash to keep."""
+        """Return the hash to store."""
         self._queue()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, hash_password, password)
@@ -73,7 +73,7 @@ class Passwords:
             self._waiting -= 1
 
     async def fits(self, password_hash: str | None, password: str) -> bool:
-        """Whether it is the password; None: nobody's, which takes as long."""
+        """Return whether the password matches; False for a hash of None, after the same time."""
         self._queue()
         try:
             fits = await asyncio.get_running_loop().run_in_executor(
@@ -90,12 +90,12 @@ class Passwords:
 
 
 def new_login_token() -> str:
-    """256 random bits."""
+    """Return 256 random bits as URL-safe text."""
     return secrets.token_urlsafe(32)
 
 
 def token_digest(token: str) -> str:
-    """All that is kept of a login's token."""
+    """Return the SHA-256 of a login's token in hex; only this digest is stored."""
     return hashlib.sha256(token.encode(errors="backslashreplace")).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""The exchange's memory: every quote and how far its exchange has come, in one SQLite file of its own.
+"""Stores every quote of the currency exchange and the state of its exchange in a SQLite file of its own.
 
-Decides nothing about money. A row is durable before the step it speaks of is taken and again after it.
+Decides nothing about money. A row is durable before the step that it records is tried, and again after it.
 """
 
 from collections.abc import Sequence
@@ -36,23 +36,23 @@ EXCHANGES = Schema(
         """,
     ),
 )
-QUOTES_MOST = 8  # a member's quotes that are not taken up
+QUOTES_MOST = 8  # unused quotes of one member
 
 
 class ExchangeState(StrEnum):
-    """How far an exchange has come. Named by what is certain."""
+    """The state of an exchange, named after the last step that is certain."""
 
     QUOTED = "QUOTED"
-    PAYING = "PAYING"  # buy: the bank may have been asked for the won
-    PAID = "PAID"  # buy: won are in, tokens are owed
+    PAYING = "PAYING"  # buy: the payment may have been requested from the bank
+    PAID = "PAID"  # buy: the won are received, tokens are owed
     MINTED = "MINTED"
-    REFUNDING = "REFUNDING"  # buy: tokens were refused, won are owed
+    REFUNDING = "REFUNDING"  # buy: Mint was refused, won are owed
     BURNING = "BURNING"  # sell: Burn may have been submitted
-    BURNED = "BURNED"  # sell: tokens are gone, won are owed
+    BURNED = "BURNED"  # sell: the tokens are burned, won are owed
     PAID_OUT = "PAID_OUT"
-    RETURNING = "RETURNING"  # sell: won were declined, tokens are owed
+    RETURNING = "RETURNING"  # sell: the payout was declined, tokens are owed
     DONE = "DONE"
-    REFUSED = "REFUSED"  # nothing was exchanged, or all of it was given back
+    REFUSED = "REFUSED"  # nothing was exchanged, or all of it was returned
 
 
 ENDED = frozenset({ExchangeState.DONE, ExchangeState.REFUSED})
@@ -78,7 +78,7 @@ class ExchangeRecord:
 
     @property
     def reference(self) -> str:
-        """Of the deposit or the payout, on the ledger and at the bank."""
+        """The reference of the deposit or payout, on the ledger and at the bank."""
         return f"{'dep' if self.buys else 'pay'}:{self.quote_id}"
 
 
@@ -86,7 +86,7 @@ _COLUMNS = ", ".join(item.name for item in fields(ExchangeRecord))
 
 
 class ExchangeStore:
-    """One file, short transactions, for one thread. Every method raises JournalError."""
+    """The SQLite file of exchanges, for one thread. Every method raises JournalError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -97,12 +97,12 @@ class ExchangeStore:
         self._db.close()
 
     def put(self, deal: ExchangeRecord) -> None:
-        """Make a deal's state durable."""
+        """Store a record durably."""
         with faults_of(self._path), self._db.atomic():
             self._db.table("deals").upsert(asdict(deal), pk="quote_id")
 
     def add(self, deal: ExchangeRecord, *, now_ns: int) -> None:
-        """A new quote; expired ones, and a member's oldest beyond a few, are forgotten."""
+        """Store a new quote; delete expired ones, and the member's oldest above `QUOTES_MOST`."""
         with faults_of(self._path), self._db.atomic():
             self._db.execute("DELETE FROM deals WHERE state = 'QUOTED' AND expires_ns <= ?", (now_ns,))
             self._db.execute(
@@ -113,16 +113,16 @@ class ExchangeStore:
             self._db.table("deals").insert(asdict(deal))
 
     def get(self, quote_id: str) -> ExchangeRecord | None:
-        """The deal of a quote."""
+        """Return the record of a quote, or None."""
         found = self._select("quote_id = ?", quote_id)
         return found[0] if found else None
 
     def unfinished(self) -> Sequence[ExchangeRecord]:
-        """Every exchange that has begun and not ended, oldest first."""
+        """Return every exchange that has begun and not ended, oldest first."""
         return self._select("state NOT IN ('QUOTED', 'DONE', 'REFUSED')")
 
     def of(self, member_id: str) -> Sequence[ExchangeRecord]:
-        """A member's exchanges that have begun, oldest first."""
+        """Return a member's exchanges that have begun, oldest first."""
         return self._select("member_id = ? AND state != 'QUOTED'", member_id)
 
     def _select(self, condition: str, *values: str) -> Sequence[ExchangeRecord]:

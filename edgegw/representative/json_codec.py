@@ -1,7 +1,8 @@
-"""The office's questions and answers as JSON, both ways, strictly: what the port's own types say, and nothing else.
+"""Encodes and decodes the representative's requests and answers as JSON, strictly by the types of the port.
 
-Decides the form: an object a dataclass, its name under "$", every field present and no other; whole numbers only.
-Knows no network. The methods are read off the port (`edgegw.ports.representative.Office`), so that the two cannot differ.
+Decides the form: a dataclass is an object with its name under "$", with every field and no other; numbers are integers.
+Knows no network. The methods are derived from `ports.representative.Representative`, so that the two cannot differ.
+Source: docs/representative.md.
 """
 
 import inspect
@@ -22,12 +23,12 @@ _NAME = "$"
 
 
 class MalformedJsonError(Exception):
-    """Not what the port's types say; says where."""
+    """The JSON does not have the type of the port; the message names the place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardLinks:
-    """Who is behind which card, for a station elsewhere: terms by the hash under `key` (hex). `version` names this state."""
+    """The card links for a remote station: terms by token hash under `key` (hex). `version` identifies this state."""
 
     version: str
     key: str
@@ -35,18 +36,18 @@ class CardLinks:
 
 
 class StationPort(Protocol):
-    """What a station asks for itself, beside what its drivers ask."""
+    """The requests of a station itself, beside those for its drivers."""
 
     async def links(self, since: str) -> CardLinks | None:
-        """All links once they are no longer those named `since`; None where nothing changed for a while: ask again."""
+        """Return all links once their version differs from `since` (long poll); None where nothing changed in time."""
 
     async def report(self, product: Product, interval: int, energy_wh: int) -> None:
-        """See ports.RepresentativePort."""
+        """See ports.gateway.LoadReportPort."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """Types of one method's arguments and answer."""
+    """The types of one method's arguments and answer."""
 
     arguments: Mapping[str, Any]
     answer: Any
@@ -66,7 +67,7 @@ METHODS: Mapping[str, Method] = OFFICE | STATION
 
 
 def parse(text: bytes) -> object:
-    """JSON without fractions and without a name twice; raises MalformedWordsError."""
+    """Parse JSON without fractions and repeated names; raises MalformedJsonError."""
     try:
         return json.loads(
             text, parse_float=_no_number, parse_constant=_no_number, object_pairs_hook=_no_name_twice
@@ -76,12 +77,12 @@ def parse(text: bytes) -> object:
 
 
 def written(value: object) -> bytes:
-    """JSON of what `encoded` made."""
+    """Serialize the result of `encoded`."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
 
 
 def encoded(value: object) -> object:
-    """A value of the port as JSON."""
+    """Convert a value of the port to JSON values."""
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value) and not isinstance(value, type):
@@ -95,12 +96,12 @@ def encoded(value: object) -> object:
 
 
 def arguments_of(method: Method, value: object) -> dict[str, Any]:
-    """A call's arguments by name; raises MalformedWordsError."""
+    """Return a call's arguments by name; raises MalformedJsonError."""
     return _members(method.arguments, value, "arguments")
 
 
 def decoded(kind: Any, value: object, where: str = "answer") -> Any:
-    """The value of type `kind`; raises MalformedWordsError."""
+    """Return the value of type `kind`; raises MalformedJsonError, which names `where`."""
     origin = get_origin(kind)
     if origin in {Union, types.UnionType}:
         return _one_of(get_args(kind), value, where)
@@ -125,7 +126,7 @@ def _plain(kind: Any, value: object, where: str) -> Any:
         assert isinstance(value, dict)
         told = {name: inner for name, inner in value.items() if name != _NAME}
         return kind(**_members(get_type_hints(kind), told, where))
-    if kind is object:  # what an export holds is for people
+    if kind is object:  # an export is read by people only
         return value
     kind = type(None) if kind is None else kind
     _must(type(value) is kind, where)
@@ -142,7 +143,7 @@ def _one_of(kinds: Sequence[Any], value: object, where: str) -> Any:
             return decoded(kind, value, where)
         except MalformedJsonError as fault:
             if isinstance(value, dict) and value.get(_NAME) == getattr(kind, "__name__", ""):
-                raise fault from None  # it is this one, and something in it is wrong
+                raise fault from None  # it is this type, with a fault inside
     raise MalformedJsonError(f"{where}: is not of its type")
 
 

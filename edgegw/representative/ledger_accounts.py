@@ -1,6 +1,6 @@
-"""What every member's representative does with an account: sign up, look, sweep its credits.
+"""Manages members' accounts on the ledger: sign-up, leaving, balance, history, sweeping of credits.
 
-Decides nothing about the market. A member is a random id with a commitment; no personal fact passes here.
+Decides nothing about the market. A member is a random id with a commitment; no personal data passes here.
 Source: docs/contract.md (SignUp, Update, balanceOf, Sweep).
 """
 
@@ -26,7 +26,7 @@ KIND_MSP: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
-    """What the ledger learns of a member: a random id, a commitment (hex) and the duplicate tag (hex)."""
+    """What the ledger stores of a member: a random id, a commitment (hex) and the duplicate tag (hex)."""
 
     member_id: str
     kind: Kind
@@ -35,7 +35,7 @@ class Enrolment:
 
 
 async def sign_up(ledger: LedgerPort, member: Enrolment) -> None:
-    """Register a member; nothing happens where it is one already. Raises BusinessRefusal (DUPLICATE_MEMBER, ...)."""
+    """Register a member; a repeat changes nothing. Raises BusinessRefusal (DUPLICATE_MEMBER, ...)."""
     try:
         await ledger.execute(
             "SignUp",
@@ -47,7 +47,7 @@ async def sign_up(ledger: LedgerPort, member: Enrolment) -> None:
             },
         )
     except BusinessRefusal as refusal:
-        # A record that was updated since no longer is the sign-up's; its tag still says who it is.
+        # A record that was updated since differs from the sign-up; its tag still identifies the member.
         if refusal.code != Code.ID_CONFLICT:
             raise
         stored = await ledger.evaluate("GetMember", {"memberId": member.member_id})
@@ -56,9 +56,10 @@ async def sign_up(ledger: LedgerPort, member: Enrolment) -> None:
 
 
 async def leave(ledger: LedgerPort, member_id: str, *, signed_up: bool = True) -> None:
-    """End a membership for good; nothing happens where that is done, or where a sign-up never arrived.
+    """End a membership permanently; a repeat changes nothing.
 
-    Raises BusinessRefusal (UNKNOWN_MEMBER for one who is `signed_up`, ...).
+    `signed_up`: False where the sign-up may never have reached the ledger; an unknown member is then accepted.
+    Raises BusinessRefusal (UNKNOWN_MEMBER where `signed_up`, ...).
     """
     try:
         stored = await ledger.evaluate("GetMember", {"memberId": member_id})
@@ -72,13 +73,13 @@ async def leave(ledger: LedgerPort, member_id: str, *, signed_up: bool = True) -
 
 
 async def available_mtok(ledger: LedgerPort, member_id: str) -> int:
-    """Tokens the member can spend now."""
+    """Return the tokens that the member can spend now, in milli-token."""
     balance = await ledger.evaluate("balanceOf", {"memberId": member_id})
     return int(balance["tokens"]["available"])
 
 
 async def sweep(ledger: LedgerPort, member_id: str) -> int:
-    """Move all pending credits to the account, by name, page after page; returns how many."""
+    """Move all pending credits to the account, page by page; return how many."""
     swept = 0
     while credit_ids := (await ledger.evaluate("balanceOf", {"memberId": member_id}))["credits"]:
         await ledger.execute("Sweep", {"memberId": member_id, "creditIds": credit_ids})
@@ -87,7 +88,7 @@ async def sweep(ledger: LedgerPort, member_id: str) -> int:
 
 
 async def history(ledger: LedgerPort, member_id: str) -> list[dict[str, Any]]:
-    """The member's transactions, newest first, all pages."""
+    """Return all entries of the member's history, newest first."""
     entries: list[dict[str, Any]] = []
     bookmark = ""
     while True:
@@ -101,7 +102,7 @@ async def history(ledger: LedgerPort, member_id: str) -> list[dict[str, Any]]:
 
 
 async def at_most(limit: int, calls: Iterable[Awaitable[object]]) -> None:
-    """Await all calls, at most `limit` at a time; they are taken (a generator makes them) as places fall free."""
+    """Await all calls, at most `limit` at a time; `calls` is iterated lazily."""
     waiting = iter(calls)
 
     async def work() -> None:

@@ -1,6 +1,6 @@
-"""What a participant needs of the ledger: to ask and to submit. Decides nothing.
+"""The Protocol by which representatives and participants call the contract: evaluate and execute.
 
-`edgegw.ledger` fulfils it over the network; tests bring the real contract, hosted in memory.
+`edgegw.ledger` implements it over the network; tests host the real contract in memory.
 Source: docs/contract.md (arguments and payloads).
 """
 
@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 
 class LedgerPort(Protocol):
-    """One identity's way to the contract. Refusals by the contract raise `BusinessRefusal`."""
+    """The contract as one identity calls it. A refusal by the contract raises `BusinessRefusal`."""
 
     async def evaluate(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Ask the contract; nothing is written."""
+        """Evaluate a query; nothing is written."""
 
     async def execute(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Submit, and return the payload once it is committed."""
+        """Submit a transaction; return its payload once it is committed."""

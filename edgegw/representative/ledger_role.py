@@ -1,7 +1,7 @@
-"""The EV users' representative: members, stations and gateways, and their side of the market's loads.
+"""The ledger role `representative` of the EV users: registers members, stations and gateways, and posts their loads.
 
-Decides nothing about prices. It adds up what the gateways report for an interval and posts the sum at once: demand for
-CHARGE, supply for DISCHARGE. Reports coalesce; one that comes after the cut-off is counted, never an error.
+Decides nothing about prices. It adds the reports of all gateways for an interval and posts the sum at once: demand for
+CHARGE, supply for DISCHARGE. Several reports become one post; one after the cut-off is counted and never an error.
 Source: docs/ledger.md, Price (each organisation posts its own side only); docs/contract.md (PostLoad, Register...).
 """
 
@@ -23,7 +23,7 @@ _AGAIN_REAL_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationListing:
-    """A place drivers can find: `geohash` is as coarse as its operator wants to be."""
+    """A station as drivers find it on the ledger; the operator decides the precision of `geohash`."""
 
     station_id: str
     geohash: str
@@ -36,7 +36,7 @@ _AT_ONCE = 8  # sign-ups
 
 @dataclass(slots=True)
 class _Board:
-    """The last reports of one product by interval and gateway, and the intervals not yet posted."""
+    """The latest reports of one product by interval and gateway, and the intervals that are not posted yet."""
 
     reports: dict[int, dict[str, int]] = field(default_factory=dict)
     unposted: set[int] = field(default_factory=set)
@@ -46,7 +46,7 @@ class _Board:
 class RepresentativeRole:
     """A client of the ledger with the role `representative` of the EV users.
 
-    `counts` holds what became of the reports: `posted`, `late` and the code of every other refusal.
+    `counts`: outcomes of the reports: `posted`, `late`, `unreachable`, and the code of every other refusal.
     """
 
     def __init__(self, ledger: LedgerPort, *, zone: str, schedule: Schedule) -> None:
@@ -63,17 +63,17 @@ class RepresentativeRole:
         )
 
     async def change(self, member_id: str, *, expected_version: int, commitment: str) -> None:
-        """Commit to a changed profile; raises BusinessRefusal (VERSION_MISMATCH)."""
+        """Store the commitment to a changed profile; raises BusinessRefusal (VERSION_MISMATCH)."""
         await self._ledger.execute(
             "Update", {"memberId": member_id, "expectedVersion": expected_version, "commitment": commitment}
         )
 
     async def sweep(self, member_id: str) -> int:
-        """A driver's pending credits to the account; returns how many."""
+        """Move a driver's pending credits to the account; return how many."""
         return await ledger_accounts.sweep(self._ledger, member_id)
 
     async def register_station(self, station: StationListing) -> None:
-        """Let drivers find a station."""
+        """Register a station, so that drivers find it."""
         await self._ledger.execute(
             "RegisterStation",
             {
@@ -88,7 +88,7 @@ class RepresentativeRole:
     async def register_gateway(
         self, gateway_id: str, *, certificate_sha256: str, stations: Sequence[str]
     ) -> None:
-        """Let a gateway act for its stations; the certificate's digest is hex."""
+        """Register a gateway for its stations; `certificate_sha256` is in hex."""
         await self._ledger.execute(
             "RegisterGateway",
             {
@@ -99,7 +99,7 @@ class RepresentativeRole:
         )
 
     async def register_meter(self, meter_ref: str, *, epoch: int, gateway_id: str, rated_w: int) -> None:
-        """A charging point's meter that no daemon serves, its registers at zero."""
+        """Register an EVSE's meter that no daemon serves, with both registers at zero."""
         await self._ledger.execute(
             "RegisterMeter",
             {
@@ -117,7 +117,7 @@ class RepresentativeRole:
     def report(
         self, product: Product, interval: int, energy_wh: int, *, gateway_id: str = "gateway1"
     ) -> None:
-        """A gateway's expectation for an interval, in Wh; its last one counts. Never waits, never raises."""
+        """Accept a gateway's forecast for an interval in Wh; the latest one replaces the others. Never waits, never raises."""
         if self._schedule.closed(interval):
             self.counts["late"] += 1
             return
@@ -130,7 +130,7 @@ class RepresentativeRole:
         board.changed.set()
 
     async def run(self) -> None:
-        """Post reports as they come, one in flight per product, until cancelled."""
+        """Post reports as they arrive, one in flight per product, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for product, board in self._boards.items():
                 group.create_task(self._post_changes(product, board))
@@ -149,7 +149,7 @@ class RepresentativeRole:
                 del board.reports[interval]
 
     async def _post(self, product: Product, interval: int, energy_wh: int) -> bool:
-        """Whether this post is settled, one way or another; False when the ledger is out of reach."""
+        """Post a load; return False where the ledger is unreachable, True where it was posted, refused or late."""
         if self._schedule.closed(interval):
             self.counts["late"] += 1
             return True

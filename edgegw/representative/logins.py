@@ -1,7 +1,7 @@
-"""The part of the member store that knows persons: logins, personal data, cards as their owner sees them, notices.
+"""The part of the member store with persons: logins, personal data, cards as their owner sees them, notices.
 
-Decides what is kept and for how long. Everything personal is sealed (`vault`); names are found by keyed hashes; of a
-login's token only its hash is kept. Never speaks to the ledger, never sees a password in clear.
+Decides what is stored and for how long. Personal data is encrypted (`encryption`); login names are found by keyed hashes;
+of a login's token only its hash is stored. Never calls the ledger, never sees a plaintext password.
 """
 
 import hashlib
@@ -27,18 +27,21 @@ from edgegw.representative.members import TERMS, MemberStatus, MemberStore, term
 from edgegw.representative.person_fields import Person, folded_login
 
 CARDS_MAX = 20
-LOGINS_MAX = 20  # of one member; the oldest gives way
+LOGINS_MAX = 20  # of one member; the oldest is ended
 NOTICES_MAX = 200
 _DAY_NS = 86_400 * 10**9
 LOGIN_NS = 30 * _DAY_NS  # from its last use
 LOGIN_NS_MAX = 90 * _DAY_NS
-_SLIDES_NS = 3_600 * 10**9  # a use writes at most once an hour
+_SLIDES_NS = 3_600 * 10**9  # extending a login writes at most once an hour
 _PERSON, _DEFAULTS = "person", "defaults"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entered:
-    """A person as entered, under which status, with the password that was given then."""
+    """A registered person, its status, and the password hash of the registration.
+
+    `same_login`: whether the stored login name is the one given now.
+    """
 
     enrolment: Enrolment
     status: MemberStatus
@@ -48,7 +51,7 @@ class Entered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Who is behind a login name."""
+    """The member with a login name."""
 
     member_id: str
     status: MemberStatus
@@ -56,7 +59,7 @@ class Known:
 
 
 class LoginStore(MemberStore):
-    """The same file and the same rules of writing; belongs to the thread that opened it."""
+    """The member store with persons, in the same file; belongs to the thread that opened it."""
 
     def __init__(self, path: Path, key: bytes) -> None:
         super().__init__(path, key)
@@ -65,9 +68,9 @@ class LoginStore(MemberStore):
     # --- persons ----------------------------------------------------------------------------------------------------
 
     def enter(self, person: Person, password_hash: str) -> Entered | RefusalCode:
-        """Enter a person as NEW and reserve the login; who is there already is given as entered then.
+        """Register a person as NEW and reserve the login name; return the existing registration for a known contact.
 
-        LOGIN_TAKEN, or DUPLICATE_MEMBER where the contact is a member's who did not sign up by a form.
+        LOGIN_TAKEN: another person has the login name. DUPLICATE_MEMBER: the contact belongs to a member without a form.
         """
         tag, login_tag = self._tag(person), self._login_tag(person.login)
         with self._writing():
@@ -101,7 +104,7 @@ class LoginStore(MemberStore):
         return entered
 
     def forget_new(self, member_id: str) -> None:
-        """The ledger refused the sign-up: nothing of it stays."""
+        """Delete a NEW person, whose sign-up the ledger refused."""
         with self._writing():
             new = one(self._db, "SELECT 1 FROM members WHERE member_id = ? AND status = 'NEW'", (member_id,))
             if new is not None:
@@ -110,7 +113,7 @@ class LoginStore(MemberStore):
         self._empty_log()
 
     def profile(self, member_id: str) -> Profile | None:
-        """A person as the member sees it; None where there is none under this id."""
+        """Return the profile of a member, or None where no person has this id."""
         with faults_of(self._path):
             row = one(
                 self._db, "SELECT person, defaults, version FROM persons WHERE member_id = ?", (member_id,)
@@ -126,7 +129,7 @@ class LoginStore(MemberStore):
         return Profile(member_id=member_id, version=version, defaults=chosen, **told)
 
     def commitment(self, member_id: str, person: Person) -> tuple[str, str]:
-        """What the ledger holds of a member, and what it would hold of this person; in hex."""
+        """Return the member's commitment on the ledger, and the commitment to `person`; in hex."""
         with faults_of(self._path):
             row = one(
                 self._db,
@@ -139,7 +142,7 @@ class LoginStore(MemberStore):
         return str(now), commitment(salt, person.committed)
 
     def is_taken(self, person: Person, member_id: str) -> bool:
-        """Whether the contact is another member's, now or at its sign-up, whose tag stays on the ledger."""
+        """Return whether the contact is another member's, now or at its sign-up, whose tag remains on the ledger."""
         with faults_of(self._path):
             other = one(
                 self._db,
@@ -150,7 +153,7 @@ class LoginStore(MemberStore):
         return other is not None
 
     def change(self, member_id: str, person: Person, *, version: int) -> Profile | None:
-        """Keep what changed, under the ledger's version of the membership; None: the contact was taken meanwhile."""
+        """Store a changed person with the ledger's version of the membership; None: the contact was taken meanwhile."""
         _, new = self.commitment(member_id, person)
         with self._writing():
             if self.is_taken(person, member_id):
@@ -162,7 +165,7 @@ class LoginStore(MemberStore):
         return self.profile(member_id)
 
     def follow(self, member_id: str, version: int, commitment: str) -> None:
-        """The membership as it stands on the ledger, where that ran ahead of ours."""
+        """Take over version and commitment from the ledger, where it is newer than the store."""
         with self._writing():
             self._db.execute(
                 "UPDATE persons SET version = ?, commitment = ? WHERE member_id = ?",
@@ -170,7 +173,7 @@ class LoginStore(MemberStore):
             )
 
     def set_password(self, member_id: str, password_hash: str) -> bool:
-        """A new password ends every login. False: no such person."""
+        """Store a new password hash and end every login; return False where there is no such person."""
         with self._writing():
             changed = self._db.execute(
                 "UPDATE persons SET password_hash = ? WHERE member_id = ?", (password_hash, member_id)
@@ -179,13 +182,13 @@ class LoginStore(MemberStore):
         return changed == 1
 
     def remember(self, member_id: str, defaults: Defaults) -> None:
-        """What a driver last chose; nothing for whom there is no person."""
+        """Store a driver's last choices; does nothing where there is no such person."""
         sealed = self._vault.seal(member_id, _DEFAULTS, canonical_json(asdict(defaults)))
         with self._writing():
             self._db.execute("UPDATE persons SET defaults = ? WHERE member_id = ?", (sealed, member_id))
 
     def kept(self, member_id: str) -> dict[str, object] | None:
-        """Everything that is kept about a member, but the hash of the password; None: no such person."""
+        """Return everything that is stored about a member except the password hash; None: no such person."""
         profile = self.profile(member_id)
         if profile is None:
             return None
@@ -215,7 +218,7 @@ class LoginStore(MemberStore):
     # --- logins -----------------------------------------------------------------------------------------------------
 
     def known(self, login: str) -> Known | None:
-        """Who has this login name."""
+        """Return the member with this login name, or None."""
         with faults_of(self._path):
             row = one(
                 self._db,
@@ -227,7 +230,7 @@ class LoginStore(MemberStore):
         return Known(member_id=str(row[0]), status=MemberStatus(str(row[1])), password_hash=str(row[2]))
 
     def open_login(self, member_id: str, now_ns: int) -> Login:
-        """A new token; ended logins and a member's oldest beyond its most give way."""
+        """Open a login with a new token; delete expired logins and the member's oldest above `LOGINS_MAX`."""
         token, expires_ns = new_login_token(), now_ns + LOGIN_NS
         with self._writing():
             self._db.execute("DELETE FROM logins WHERE expires_ns <= ?", (now_ns,))
@@ -243,7 +246,7 @@ class LoginStore(MemberStore):
         return Login(token=token, member_id=member_id, expires_ns=expires_ns)
 
     def whose(self, token: str, now_ns: int) -> Profile | None:
-        """Who opened this login, if it is open; its end moves on as it is used."""
+        """Return the member of an open login, or None; extend the login."""
         token_hash = token_digest(token)
         with faults_of(self._path):
             row = one(
@@ -269,18 +272,21 @@ class LoginStore(MemberStore):
         return self.profile(str(member_id))
 
     def end_login(self, token: str) -> None:
-        """The token is worth nothing any more."""
+        """End the login of a token."""
         with self._writing():
             self._db.execute("DELETE FROM logins WHERE token_hash = ?", (token_digest(token),))
 
     # --- cards ------------------------------------------------------------------------------------------------------
 
     def cards(self, member_id: str) -> Sequence[Card]:
-        """A member's cards, in the order of their ids."""
+        """Return a member's cards, ordered by id."""
         return [card for card, _ in self._cards(member_id)]
 
     def add_card(self, id_token: str, label: str, terms: MemberTerms) -> Card | RefusalCode:
-        """Let an idToken lead to the member of `terms`: CARD_TAKEN where it leads to another, UNKNOWN_MEMBER, BAD_FIELD: too many."""
+        """Link an idToken to the member of `terms`.
+
+        CARD_TAKEN: it is linked to another member. UNKNOWN_MEMBER: the member is not active. BAD_FIELD: too many cards.
+        """
         member_id, token_hash = terms.member_id, self.token_hash(id_token)
         row = {
             "id_token_hash": token_hash,
@@ -304,7 +310,7 @@ class LoginStore(MemberStore):
         return Card(card_id=_card_id(token_hash), label=label)
 
     def remove_card(self, member_id: str, card_id: str) -> bool:
-        """Forget a card of this member. False: it has none such."""
+        """Remove a card of this member; return False where it has no such card."""
         with self._writing():
             rows = self._db.execute(
                 "SELECT id_token_hash FROM links WHERE member_id = ?", (member_id,)
@@ -332,7 +338,7 @@ class LoginStore(MemberStore):
         return "" if sealed is None else self._vault.open(member_id, f"card {token_hash}", sealed)
 
     def state(self) -> tuple[int, int]:
-        """Changes with every write, of ours or of another process; cheap to ask again and again."""
+        """Return a value that changes with every write, also by another process; cheap enough to poll."""
         with faults_of(self._path):
             version = pragma(self._db, "data_version")
             changes = one(self._db, "SELECT total_changes()")
@@ -343,7 +349,7 @@ class LoginStore(MemberStore):
     # --- notices ----------------------------------------------------------------------------------------------------
 
     def notices(self, now_ns: int) -> Sequence[Notice]:
-        """What holds now, newest first."""
+        """Return the notices that are valid now, newest first."""
         with faults_of(self._path):
             rows = self._db.execute(
                 "SELECT notice_id, at_ns, title_ko, title_en, text_ko, text_en, until_ns FROM notices"
@@ -354,7 +360,7 @@ class LoginStore(MemberStore):
         return [Notice(**dict(zip(names, row, strict=True))) for row in rows]
 
     def publish(self, notice: Notice) -> None:
-        """Keep a notice under its id; the oldest beyond the most give way."""
+        """Store a notice, or replace the one with its id; delete the oldest above `NOTICES_MAX`."""
         with self._writing():
             self._db.table("notices").upsert(asdict(notice), pk="notice_id")
             self._db.execute(
@@ -363,11 +369,11 @@ class LoginStore(MemberStore):
             )
 
     def withdraw(self, notice_id: str) -> None:
-        """Keep it no longer."""
+        """Delete a notice."""
         with self._writing():
             self._db.execute("DELETE FROM notices WHERE notice_id = ?", (notice_id,))
 
-    # --- below ------------------------------------------------------------------------------------------------------
+    # --- helpers ----------------------------------------------------------------------------------------------------
 
     def _entered(self, member_id: str, login_tag: str) -> Entered | None:
         row = one(
@@ -402,5 +408,5 @@ class LoginStore(MemberStore):
 
 
 def _card_id(token_hash: str) -> str:
-    """Names a card to its owner; says nothing of the hash by which stations know it."""
+    """Return the id by which the owner names a card; it does not reveal the hash that stations use."""
     return hashlib.sha256(f"card {token_hash}".encode()).hexdigest()[:16]

@@ -1,7 +1,6 @@
-"""Members' accounts, as the representative serves them: balance, history, exchange and standing offers.
+"""Serves members' accounts on the ledger: balance, history, exchange and standing offers.
 
-Decides when pending credits are swept. What the exchange desk does and what a standing offer is are decided elsewhere
-(`ExchangeCounter`, `OfferBook`); the ledger keeps the accounts.
+Decides when pending credits are swept. Exchange and offers are delegated (`ExchangeCounter`, `OfferBook`).
 """
 
 import asyncio
@@ -29,47 +28,47 @@ _PAGE_MAX = 200
 
 
 class ExchangeCounter(Protocol):
-    """Tokens for won and back."""
+    """Exchanges tokens for won and back; see `currency_exchange`."""
 
     async def quote(self, member_id: str, *, buys: bool, tokens_mtok: int) -> ExchangeQuote | RefusedRequest:
-        """What the desk asks or gives."""
+        """Return an offer for a number of tokens."""
 
     async def exchange(self, member_id: str, quote_id: str) -> Exchanged | RefusedRequest:
-        """Do what was quoted to this member, once."""
+        """Perform a quoted exchange of this member once."""
 
     async def unfinished(self, member_id: str) -> int:
-        """Exchanges of this member that are neither done nor refused yet."""
+        """Return how many exchanges of this member have begun and not ended."""
 
     async def made(self, member_id: str) -> Sequence[Exchanged]:
-        """Exchanges of this member that were done."""
+        """Return the completed exchanges of this member."""
 
 
 class OfferBook(Protocol):
-    """Standing offers of producers and industrial members."""
+    """The standing offers of producers and industrial members; see `standing_offers`."""
 
     async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        """The member's open offers."""
+        """Return the member's open offers."""
 
     async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | RefusedRequest:
-        """Make one."""
+        """Make a standing offer."""
 
     async def close(self, member_id: str, offer_id: str) -> RefusedRequest | None:
-        """Take back what no station has reserved."""
+        """Close an offer and release the part that no station has reserved."""
 
 
 class MemberAccounts:
-    """The accounts' half of `ports.representative.Representative`, over a client of the ledger with the role `representative`."""
+    """The account methods of `ports.representative.Representative`; `ledger` has the role `representative`."""
 
     def __init__(
         self, ledger: LedgerPort, *, counter: ExchangeCounter | None, book: OfferBook | None
     ) -> None:
-        self.counts: Counter[str] = Counter()  # of what happened in the background
+        self.counts: Counter[str] = Counter()  # of background sweeps
         self._ledger = ledger
         self._counter, self._book = counter, book
         self._sweeps: dict[str, asyncio.Task[None]] = {}
 
     async def balance(self, member_id: str) -> Balance:
-        """See Office: as it is now; pending credits are on their way to the account when this returns."""
+        """See Representative. Returns the present balance; a sweep of pending credits runs in the background."""
         found = await self._evaluate("balanceOf", {"memberId": member_id})
         if found["credits"] and member_id not in self._sweeps:
             task = asyncio.create_task(self._sweep(member_id), name=f"sweep {member_id}")
@@ -80,11 +79,11 @@ class MemberAccounts:
     async def _sweep(self, member_id: str) -> None:
         try:
             self.counts["swept"] += await ledger_accounts.sweep(self._ledger, member_id)
-        except LedgerError:  # the next look at the balance tries again
+        except LedgerError:  # the next request of the balance retries
             self.counts["not swept"] += 1
 
     async def history(self, member_id: str, *, bookmark: str = "", size: int = 20) -> History:
-        """See Office."""
+        """See Representative."""
         question = {"memberId": member_id, "pageSize": max(1, min(size, _PAGE_MAX))}
         page = await self._evaluate("historyAPI", question | ({"bookmark": bookmark} if bookmark else {}))
         entries = tuple(
@@ -103,23 +102,23 @@ class MemberAccounts:
     async def exchange_quote(
         self, member_id: str, *, buys: bool, tokens_mtok: int
     ) -> ExchangeQuote | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         if self._counter is None:
             return RefusedRequest(code=RefusalCode.NO_DESK)
         return await self._counter.quote(member_id, buys=buys, tokens_mtok=tokens_mtok)
 
     async def exchange(self, member_id: str, quote_id: str) -> Exchanged | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         if self._counter is None:
             return RefusedRequest(code=RefusalCode.NO_DESK)
         return await self._counter.exchange(member_id, quote_id)
 
     async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        """See Office."""
+        """See Representative."""
         return () if self._book is None else await self._book.offers(member_id)
 
     async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | RefusedRequest:
-        """See Office."""
+        """See Representative."""
         return (
             RefusedRequest(code=RefusalCode.NO_DESK)
             if self._book is None
@@ -127,7 +126,7 @@ class MemberAccounts:
         )
 
     async def close_offer(self, member_id: str, offer_id: str) -> RefusedRequest | None:
-        """See Office."""
+        """See Representative."""
         if self._book is None:
             return RefusedRequest(code=RefusalCode.NOT_YOURS)
         return await self._book.close(member_id, offer_id)
@@ -171,10 +170,10 @@ def _balance(found: dict[str, Any]) -> Balance:
 
 
 def refused(refusal: BusinessRefusal) -> RefusedRequest:
-    """The contract's refusal, as the office answers it."""
+    """Convert the contract's refusal to the representative's answer."""
     return RefusedRequest(code=refusal.code, detail=refusal.detail)
 
 
 def away(fault: LedgerError) -> RepresentativeError:
-    """What the office raises where the ledger cannot be asked."""
+    """Return the exception for an unavailable ledger."""
     return RepresentativeError(f"the ledger's peer: {fault}")

@@ -1,8 +1,8 @@
-"""The representative's member store: who is behind a pseudonym's card, and the terms agreed with each driver.
+"""The representative's member store: members, and the card links with the terms agreed with each member.
 
-Decides nothing about trades. Keeps no name in clear: of an identity the salt of its commitment and its duplicate tag;
-what a person who signed up by a form told is sealed (`logins`). Leaving deletes all of that with every card, also from
-the file's free pages and its log. Never on the ledger, never in the gateway's journal.
+Decides nothing about trades. Stores no plaintext name: of an identity only the salt of its commitment and its duplicate
+tag; personal data of a sign-up form is encrypted (`logins`). Leaving deletes all of that with every card, also from the
+file's free pages and its WAL. Nothing of it is on the ledger or in the gateway's journal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,7 +88,7 @@ TERMS = ", ".join(_COLUMNS)
 
 
 class MemberStatus(StrEnum):
-    """NEW until the ledger took the sign-up; then as on the ledger."""
+    """NEW until the ledger has committed the sign-up; then the status on the ledger."""
 
     NEW = "NEW"
     ACTIVE = "ACTIVE"
@@ -98,7 +98,7 @@ class MemberStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A member as the representative lists it; `cards` is how many idTokens lead to it."""
+    """A member in the representative's list; `cards` is the number of its linked idTokens."""
 
     member_id: str
     status: MemberStatus
@@ -106,9 +106,9 @@ class Member:
 
 
 class MemberReader:
-    """What the daemon sees of the store, which others write: it never changes, makes or migrates the file.
+    """Reads the store for the daemon while other processes write it; never changes, creates or migrates the file.
 
-    Every method raises JournalError when the file cannot be read, as in the moment in which it is first made: ask again.
+    Every method raises JournalError where the file cannot be read, which may also occur while it is created: retry.
     """
 
     def __init__(self, path: Path) -> None:
@@ -121,7 +121,7 @@ class MemberReader:
             self._db.close()
 
     def version(self) -> int:
-        """A number that changes with every write; cheap to ask again and again. 0: there is no store yet."""
+        """Return a number that changes with every write; cheap enough to poll. 0: there is no store yet."""
         if self._db is None and not self._path.exists():
             return 0
         with faults_of(self._path):
@@ -130,21 +130,21 @@ class MemberReader:
         return version
 
     def links(self) -> Mapping[str, MemberTerms]:
-        """Terms by card hash, of active members only: what the station's core is told (MembersChanged)."""
+        """Return the terms of active members by card hash, for the event MembersChanged."""
         return {} if self._db is None and not self._path.exists() else _links(self._opened(), self._path)
 
     def _opened(self) -> Database:
         if self._db is None:
-            # What it reads is there from the first version on: it need not wait for whoever migrates.
+            # The columns it reads exist since the first version: it need not wait for a migration.
             self._db = open_reader(self._path, MEMBERS, older=True)
         return self._db
 
 
 class MemberStore:
-    """One SQLite file, short transactions; `key` is the organisation's secret for card hashes and duplicate tags.
+    """The SQLite file of members and card links; `key` is the organisation's secret for card hashes and duplicate tags.
 
-    Several processes may write it: each change waits for the one before. Every method raises JournalError when the file
-    cannot be read or written.
+    Several processes may write it, one transaction at a time. Every method raises JournalError where the file cannot be
+    read or written.
     """
 
     def __init__(self, path: Path, key: bytes) -> None:
@@ -152,7 +152,7 @@ class MemberStore:
         self._key = key
         self._db = open_writer(path, MEMBERS)
         self.card_key = derived(key, "cards of stations 1")
-        """What stations elsewhere hash cards with: no other secret of the organisation follows from it."""
+        """The key with which remote stations hash cards; it reveals no other secret of the organisation."""
         with faults_of(path):
             self._db.execute("PRAGMA secure_delete=ON")
 
@@ -161,9 +161,9 @@ class MemberStore:
         self._db.close()
 
     def add(self, identity: str, *, kind: Kind = "EV") -> Enrolment | None:
-        """Enter a person as NEW under a fresh id; the same enrolment again until it is activated, None after that.
+        """Register a person as NEW with a new id; return the same enrolment until it is activated, None after that.
 
-        So a repeat with the same identity after a crash makes no second member.
+        A repeat with the same identity after a crash therefore creates no second member.
         """
         tag = duplicate_tag(self._key, identity)
         with self._writing():
@@ -183,7 +183,7 @@ class MemberStore:
         )
 
     def set_status(self, member_id: str, status: MemberStatus) -> bool:
-        """Follow the ledger; LEFT deletes salt, tag, cards and all that a person told. False: no such member."""
+        """Set the status of the ledger; LEFT deletes salt, tag, cards and personal data. False: no such member."""
         with self._writing():
             changed = self._db.execute(
                 "UPDATE members SET status = ? WHERE member_id = ? AND status != 'LEFT'", (status, member_id)
@@ -199,7 +199,7 @@ class MemberStore:
         return changed == 1
 
     def link(self, id_token: str, terms: MemberTerms) -> bool:
-        """Let a card or login lead to a member on these terms, replacing what it led to. False: no active member."""
+        """Link a card to a member on these terms, replacing an existing link. False: the member is not active."""
         row = {
             "id_token_hash": self.token_hash(id_token),
             "shared_hash": hash_token(self.card_key, id_token),
@@ -217,7 +217,7 @@ class MemberStore:
         return active is not None
 
     def unlink(self, id_token: str) -> bool:
-        """Forget a card. False: it was not known."""
+        """Remove a card; return False where it is unknown."""
         with self._writing():
             gone = self._db.execute(
                 "DELETE FROM links WHERE id_token_hash = ?", (self.token_hash(id_token),)
@@ -225,13 +225,13 @@ class MemberStore:
         return gone == 1
 
     def status(self, member_id: str) -> MemberStatus | None:
-        """The member's status; None: no such member."""
+        """Return the member's status; None: no such member."""
         with faults_of(self._path):
             row = one(self._db, "SELECT status FROM members WHERE member_id = ?", (member_id,))
         return None if row is None else MemberStatus(str(row[0]))
 
     def members(self) -> Sequence[Member]:
-        """All members, those that left included, by id."""
+        """Return all members ordered by id, including those that left."""
         with faults_of(self._path):
             rows = self._db.execute(
                 "SELECT member_id, status, count(id_token_hash) FROM members LEFT JOIN links USING (member_id)"
@@ -240,25 +240,25 @@ class MemberStore:
         return [Member(member_id=row[0], status=MemberStatus(row[1]), cards=row[2]) for row in rows]
 
     def links(self) -> Mapping[str, MemberTerms]:
-        """Terms by card hash, of active members only."""
+        """Return the terms of active members by card hash."""
         return _links(self._db, self._path)
 
     def shared_links(self) -> Mapping[str, MemberTerms]:
-        """The same for stations elsewhere: by the hash under `card_key`."""
+        """Return the terms of active members by the card hash of remote stations, under `card_key`."""
         return _links(self._db, self._path, name="shared_hash")
 
     def token_hash(self, id_token: str) -> str:
-        """The keyed hash under which an idToken is known."""
+        """Return the keyed hash under which an idToken is stored."""
         return hash_token(self._key, id_token)
 
     def _empty_log(self) -> None:
-        """Nothing that was deleted stays behind in the write-ahead log; a reader in between leaves that to the next time."""
+        """Truncate the WAL, so that it keeps no deleted data; while a reader prevents it, the next call does."""
         with faults_of(self._path):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction that holds the write lock from its first read on, or nothing of it."""
+        """Run the block in one transaction that holds the write lock from its first read; roll back on an exception."""
         with faults_of(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -279,7 +279,7 @@ def _links(db: Database, path: Path, *, name: str = "id_token_hash") -> dict[str
 
 
 def terms_of(row: Sequence[object]) -> MemberTerms:
-    """The terms in a row of the columns `TERMS`."""
+    """Return the terms in a row of the columns `TERMS`."""
     values = dict(zip(_COLUMNS, row, strict=True))
     values["accept_retail"], values["sells"] = bool(values["accept_retail"]), bool(values["sells"])
     return MemberTerms(**values)  # type: ignore[arg-type]  # the schema is STRICT

@@ -1,7 +1,7 @@
-"""What the exchange asks of a bank (`PaymentProvider`), and a simulated one for the demo.
+"""The Protocol of a bank that the currency exchange uses (`PaymentProvider`), and a simulated bank for the demo.
 
-Decides what a simulated bank asks and gives. Never touches the ledger. Won are whole; what does not come out even is
-rounded up where it is paid in and down where it is paid out, so that tokens are always covered.
+Decides the rate and the fee of the simulated bank. Never calls the ledger. Won are whole: a payment by the member is
+rounded up and a payout down, so that tokens are always covered.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What so many tokens cost or bring now; the fee is in `won` already."""
+    """The current price of a number of tokens; `won` includes the fee."""
 
     won: int
     fee_won: int
@@ -34,23 +34,23 @@ class Terms:
 
 
 class PaymentProvider(Protocol):
-    """A bank. Raises OfficeError where it cannot be asked: it may have paid all the same.
+    """A bank. Methods raise RepresentativeError where it does not answer; the payment may have been made nevertheless.
 
-    A payment is known by its reference: asked again it gives its first answer, or a later one where that was PENDING.
+    The reference identifies a payment: a repeat returns the first decision, or a later one where that was PENDING.
     """
 
     async def terms(self, *, buys: bool, tokens_mtok: int) -> Terms | RefusedRequest:
-        """Rate and fee; refused outside its limits (OUT_OF_LIMITS)."""
+        """Return rate and fee; refused outside the bank's limits (OUT_OF_LIMITS)."""
 
     async def take_in(self, reference: str, member_id: str, won: int) -> Decision:
-        """Have the member pay."""
+        """Collect a payment from the member."""
 
     async def pay_out(self, reference: str, member_id: str, won: int) -> Decision:
         """Pay the member."""
 
 
 class BankBehaviour(StrEnum):
-    """What a simulated bank is told to do with its next payments."""
+    """The behaviour of a simulated bank at one payment."""
 
     WELL = "well"
     DECLINE = "decline"
@@ -61,7 +61,7 @@ class BankBehaviour(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """One reference's payment."""
+    """The payment of one reference; `into`: paid by the member."""
 
     into: bool
     member_id: str
@@ -71,7 +71,7 @@ class Payment:
 
 @dataclass(slots=True, kw_only=True)
 class SimulatedBank:
-    """Accepts at once. Its books live as long as it does: money that is not real need not survive."""
+    """A bank that accepts every payment at once. Its payments are in memory only, since the money is not real."""
 
     won_per_token_milli: int = _MILLI
     fee_bp: int = 0
@@ -82,7 +82,7 @@ class SimulatedBank:
     payments: dict[str, Payment] = field(default_factory=dict)
 
     async def terms(self, *, buys: bool, tokens_mtok: int) -> Terms | RefusedRequest:
-        """See PaymentDesk."""
+        """See PaymentProvider."""
         limits = f"{self.tokens_mtok_min}..{self.tokens_mtok_max}"
         if not self.tokens_mtok_min <= tokens_mtok <= self.tokens_mtok_max:
             return RefusedRequest(code=RefusalCode.OUT_OF_LIMITS, detail=limits)
@@ -95,11 +95,11 @@ class SimulatedBank:
         return Terms(won=won, fee_won=fee_won, won_per_token_milli=self.won_per_token_milli)
 
     async def take_in(self, reference: str, member_id: str, won: int) -> Decision:
-        """See PaymentDesk."""
+        """See PaymentProvider."""
         return await self._pay(reference, Payment(into=True, member_id=member_id, won=won, decision=_YES))
 
     async def pay_out(self, reference: str, member_id: str, won: int) -> Decision:
-        """See PaymentDesk."""
+        """See PaymentProvider."""
         return await self._pay(reference, Payment(into=False, member_id=member_id, won=won, decision=_YES))
 
     async def _pay(self, reference: str, payment: Payment) -> Decision:

@@ -1,6 +1,6 @@
-"""What a person tells the representative: normal forms and limits of login, password, name and contact.
+"""Validates and normalizes the fields of a person: login name, password, name and contact.
 
-Decides what a form may say, and when two contacts are one person's. Stores nothing.
+Decides which values a form accepts, and when two contacts are equal. Stores nothing.
 Source: RFC 5321 (an address's length), ITU-T E.164 (15 digits), NIST SP 800-63B (length before composition).
 """
 
@@ -25,7 +25,7 @@ _KOREA = "+82"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """What is kept about a member, sealed; `login` as it was typed."""
+    """A member's personal data, which is stored encrypted; `login` as it was typed."""
 
     login: str = field(repr=False)
     name: str = field(repr=False)
@@ -35,7 +35,7 @@ class Person:
 
     @property
     def identity(self) -> str:
-        """What makes a person unique: the contact, however it is spelt."""
+        """The normal form of the contact, which identifies a person."""
         return normal_contact(self.contact)
 
     @property
@@ -45,7 +45,7 @@ class Person:
 
     @classmethod
     def of(cls, profile: Profile) -> "Person":
-        """The part of a profile that a person tells."""
+        """Return the personal data of a profile."""
         return cls(
             login=profile.login,
             name=shown(profile.name),
@@ -56,12 +56,12 @@ class Person:
 
 
 def folded_login(login: str) -> str:
-    """The one spelling under which a login name is known."""
+    """Return the normal form of a login name: NFKC, case-folded, stripped."""
     return unicodedata.normalize("NFKC", login).casefold().strip()
 
 
 def normal_contact(contact: str) -> str:
-    """An e-mail address without case, or a telephone number as +82...; empty where it is neither."""
+    """Return an e-mail address case-folded, or a telephone number as +82...; "" where it is neither."""
     text = unicodedata.normalize("NFKC", contact).casefold().strip()
     if len(text) > _CONTACT_LENGTH_MAX:
         return ""
@@ -72,12 +72,12 @@ def normal_contact(contact: str) -> str:
 
 
 def shown(text: str) -> str:
-    """A text as it is kept: composed, single spaces."""
+    """Return a text as it is stored: NFC, single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def fault_of(person: Person) -> RefusedRequest | None:
-    """The first field that cannot be taken."""
+    """Return a refusal that names the first invalid field, or None."""
     if not _LOGIN.fullmatch(folded_login(person.login)) or not person.login.isprintable():
         return bad_field("login")
     if not 1 <= len(person.name) <= _NAME_LENGTH_MAX or not person.name.isprintable():
@@ -88,7 +88,7 @@ def fault_of(person: Person) -> RefusedRequest | None:
 
 
 def password_fault(password: str, login: str) -> RefusedRequest | None:
-    """Long enough, not a few letters again and again, and not the login."""
+    """Return a refusal of a password that is too short or too long, repeats few characters or contains the login; else None."""
     weak = (
         not PASSWORD_LENGTH_MIN <= len(password) <= _PASSWORD_LENGTH_MAX
         or len(set(password)) < _DISTINCT_MIN
@@ -98,12 +98,12 @@ def password_fault(password: str, login: str) -> RefusedRequest | None:
 
 
 def bad_field(name: str) -> RefusedRequest:
-    """This field cannot be taken."""
+    """Return a refusal that names an invalid field."""
     return RefusedRequest(code=RefusalCode.BAD_FIELD, detail=name)
 
 
 def _international(number: str) -> str:
-    """+82 for what is written as in Korea."""
+    """Return a number in E.164 form, with +82 for a national Korean number; "" where its length is invalid."""
     if number.startswith("00"):
         number = "+" + number[2:]
     elif number.startswith("0"):

@@ -1,7 +1,7 @@
-"""The office for stations elsewhere: one POST a method, JSON both ways, every request signed by a gateway.
+"""Serves the representative to remote stations: one POST per method, JSON in both directions, signed by the gateway.
 
-Decides who is heard (`ledger.request_signing`), sizes, and which fault becomes which status: 400 not understood, 401 not heard,
-404 no such method, 413 too long, 503 cannot be asked now. Nothing secret stands in a URL or in a line of the log.
+Decides which callers are accepted (`ledger.request_signing`), sizes, and the status of each fault: 400 malformed, 401 caller
+not accepted, 404 no such method, 413 too long, 503 unavailable now. URLs and log lines contain nothing secret.
 Source: RFC 9110 (status codes); docs/representative.md, How a station asks.
 """
 
@@ -55,7 +55,7 @@ Log = Callable[[str, Mapping[str, object]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """Where the interface is served, and with which certificate; without one on loopback only."""
+    """Address and certificate of the server; without a certificate on loopback only."""
 
     host: str
     port: int
@@ -70,7 +70,7 @@ class _NoAnswerError(Exception):
 
 
 class LinkBoard:
-    """The links as stations elsewhere see them; the store is read when it changed, at most once a second for all of them."""
+    """The card links for remote stations; reads the store after a change, at most once a second for all stations."""
 
     def __init__(self, representative: RepresentativeService, *, wait_s: float = LINKS_WAIT_S) -> None:
         self._office = representative
@@ -81,7 +81,7 @@ class LinkBoard:
         self._looking = asyncio.Lock()
 
     async def links(self, since: str) -> CardLinks | None:
-        """See StationDesk."""
+        """See StationPort."""
         until_s = time.monotonic() + self._wait_s
         while True:
             found = await self._now()
@@ -107,7 +107,7 @@ class LinkBoard:
 
 
 class RepresentativeServer:
-    """The application; `report` takes a station's report with its gateway's id."""
+    """The ASGI application `app`; `report` receives each load report with its gateway's id."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class RepresentativeServer:
             return _said(503, {"error": str(fault)})
 
     async def _heard(self, request: Request) -> object:
-        """The answer to what a gateway asks."""
+        """Authenticate and decode a request, and return its answer."""
         body = await _body(request)
         caller = self._callers.check(request.headers, request.url.path, body)
         if not isinstance(caller, Caller):
@@ -158,7 +158,7 @@ class RepresentativeServer:
         return None
 
     def _take_report(self, caller: Caller, product: Product, interval: int, *, energy_wh: int) -> None:
-        """A report that could be one; its gateway is the caller, whatever else it says."""
+        """Validate a load report and pass it on with the caller's gateway id."""
         now_s = self._now_ns() // 1_000_000_000
         if interval % 900 or not now_s - 900 <= interval <= now_s + _AHEAD_S:
             raise MalformedJsonError("arguments.interval: no quarter hour that is planned now")
@@ -169,9 +169,9 @@ class RepresentativeServer:
 
 @contextlib.asynccontextmanager
 async def served(app: Starlette, place: Listening) -> AsyncIterator[int]:
-    """Serve until the context ends; gives the port.
+    """Serve until the context ends; yields the port.
 
-    Raises ConfigError (no TLS beyond loopback, or a certificate that cannot be used) and AddressTakenError.
+    Raises ConfigError (no TLS beyond loopback, or an invalid certificate) and AddressTakenError.
     """
     if place.certificate is None and not is_loopback(place.host):
         raise ConfigError((f"listen.host: {place.host} is not a loopback address; configure TLS",))
@@ -204,7 +204,7 @@ async def served(app: Starlette, place: Listening) -> AsyncIterator[int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Return whether a host is a loopback address or localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -217,13 +217,13 @@ class _Server(uvicorn.Server):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say so once it listens."""
+        """Set `up` once the server listens."""
         await super().startup(sockets=sockets)
         self.up.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the process's, not the server's."""
+        """Leave signals to the process."""
         yield
 
 
@@ -240,7 +240,7 @@ def _listening(place: Listening) -> Iterator[socket.socket]:
 
 
 async def _body(request: Request) -> bytes:
-    """The whole of it."""
+    """Return the whole body; raises _NoAnswerError where it is too long or the client disconnects."""
     parts = bytearray()
     try:
         async for part in request.stream():

@@ -1,7 +1,7 @@
-"""The office in this process: the representative's members, their logins and cards, and their accounts on the ledger.
+"""Implements the representative in this process: sign-up, logins, profiles, cards and notices of members.
 
-Decides the order of store and ledger, so that whatever is interrupted can be repeated; what accounts hold is
-`member_accounts`. Personal data never reaches the ledger.
+Decides the order of writes to store and ledger, so that an interrupted request can be repeated; `member_accounts` serves
+the accounts. Personal data never reaches the ledger.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ Result = TypeVar("Result")
 
 
 def login_throttles(monotonic_s: Callable[[], float]) -> tuple[Throttle, Throttle]:
-    """How often a login may be tried: by name, and by where it comes from. 15 s doubled, up to a quarter of an hour."""
+    """Return the throttles of logins by name and by source address: a pause of 15 s, doubled up to 15 minutes."""
     by_name, by_source = (
         Throttle(
             Backoff(free=free, first_s=15.0, max_s=900.0, forgiven_s=3600.0),
@@ -76,10 +76,10 @@ def login_throttles(monotonic_s: Callable[[], float]) -> tuple[Throttle, Throttl
 
 
 class RepresentativeService(MemberAccounts):
-    """`ports.representative.Representative` over a store of its own and a client of the ledger with the role `representative`.
+    """`ports.representative.Representative` with a store and a ledger client of the role `representative`.
 
-    `kinds`: whom this organisation signs up. `now_ns`: UTC of the station's clock.
-    The store is opened by the first call, in a thread of its own; `close` at the end.
+    `kinds`: the kinds of members that this organisation signs up. `now_ns`: UTC of the station's clock.
+    The first call opens the store, in a thread of its own; call `close` at the end.
     """
 
     def __init__(
@@ -105,16 +105,16 @@ class RepresentativeService(MemberAccounts):
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def close(self) -> None:
-        """Let what runs in the background go, and close the store."""
+        """Cancel background sweeps and close the store."""
         await self._end_sweeps()
         self._passwords.close()
         await self._within(self._close_store)
         self._thread.shutdown()
 
-    # --- who --------------------------------------------------------------------------------------------------------
+    # --- members ----------------------------------------------------------------------------------------------------
 
     async def sign_up(self, newcomer: Newcomer) -> Profile | RefusedRequest:
-        """See Office. Who repeats the form with the same login and password goes on; the login stays reserved."""
+        """See Representative. A repeat with the same login and password resumes; the login name remains reserved."""
         person = Person(
             login=newcomer.login,
             name=shown(newcomer.name),
@@ -132,7 +132,7 @@ class RepresentativeService(MemberAccounts):
             entered = await self._ask(lambda store: store.enter(person, password_hash))
             if isinstance(entered, RefusalCode):
                 return RefusedRequest(code=entered)
-            if entered.password_hash != password_hash:  # somebody was there already: the same form again?
+            if entered.password_hash != password_hash:  # registered before: is it the same form again?
                 again = entered.same_login and entered.status is MemberStatus.NEW
                 if not again or not await self._passwords.fits(entered.password_hash, newcomer.password):
                     return RefusedRequest(code=RefusalCode.DUPLICATE_MEMBER)
@@ -151,7 +151,7 @@ class RepresentativeService(MemberAccounts):
         return await self._known(member_id)
 
     async def log_in(self, login: str, password: str, *, source: str) -> Login | RefusedRequest:
-        """See Office. An unknown name costs the same time as a wrong password."""
+        """See Representative. An unknown name takes the same time as a wrong password."""
         name = folded_login(login)[:256]
         wait_s = max(self._names.wait_s(name), self._sources.wait_s(source))
         if wait_s > 0:
@@ -169,16 +169,16 @@ class RepresentativeService(MemberAccounts):
         return await self._ask(lambda store: store.open_login(member_id, now_ns))
 
     async def who(self, token: str) -> Profile | None:
-        """See Office."""
+        """See Representative."""
         now_ns = self._now_ns()
         return await self._ask(lambda store: store.whose(token, now_ns))
 
     async def log_out(self, token: str) -> None:
-        """See Office."""
+        """See Representative."""
         await self._ask(lambda store: store.end_login(token))
 
     async def change(self, profile: Profile, *, password: str | None = None) -> Profile | RefusedRequest:
-        """See Office. Login name and kind stay as they were; a new password ends all logins."""
+        """See Representative. Login name and kind cannot change; a new password ends all logins."""
         member_id, person = profile.member_id, Person.of(profile)
         async with self._turn(member_id), self._turn(person.identity):
             now = await self._ask(lambda store: store.profile(member_id))
@@ -210,7 +210,7 @@ class RepresentativeService(MemberAccounts):
         return changed or RefusedRequest(code=RefusalCode.DUPLICATE_MEMBER)
 
     async def _update(self, now: Profile, commitment: str) -> RefusedRequest | None:
-        """The new commitment on the ledger, where it is not there already because an earlier attempt was cut short."""
+        """Update the commitment on the ledger; after VERSION_MISMATCH, take over the ledger's version into the store."""
         update = {
             "memberId": now.member_id,
             "expectedVersion": now.version,
@@ -230,18 +230,18 @@ class RepresentativeService(MemberAccounts):
         return None
 
     async def remember(self, member_id: str, defaults: Defaults) -> None:
-        """See Office."""
+        """See Representative."""
         await self._ask(lambda store: store.remember(member_id, defaults))
 
     async def export(self, member_id: str) -> dict[str, object]:
-        """See Office; empty where nothing is kept."""
+        """See Representative. Empty where nothing is stored."""
         kept = await self._ask(lambda store: store.kept(member_id)) or {}
         if kept and self._counter is not None:
             kept["exchanges"] = [asdict(one) for one in await self._counter.made(member_id)]
         return kept
 
     async def leave(self, member_id: str) -> RefusedRequest | None:
-        """See Office. Safe to repeat; whoever has tokens, or something held, is not let go yet."""
+        """See Representative. Safe to repeat; refused while the member has tokens, a hold or an unfinished exchange."""
         async with self._turn(member_id):
             status = await self._ask(lambda store: store.status(member_id))
             if status is None:
@@ -265,13 +265,13 @@ class RepresentativeService(MemberAccounts):
     # --- cards ------------------------------------------------------------------------------------------------------
 
     async def cards(self, member_id: str) -> Sequence[Card]:
-        """See Office."""
+        """See Representative."""
         return await self._ask(lambda store: store.cards(member_id))
 
     async def link_card(
         self, member_id: str, id_token: str, *, label: str, terms: MemberTerms
     ) -> Card | RefusedRequest:
-        """See Office. The terms are this member's, whomever they name."""
+        """See Representative. The member id in `terms` is replaced by `member_id`."""
         label = shown(label)
         if not 1 <= len(id_token.strip()) <= ID_TOKEN_LENGTH_MAX or not id_token.isprintable():
             return bad_field("id_token")
@@ -284,34 +284,34 @@ class RepresentativeService(MemberAccounts):
         return card
 
     async def unlink_card(self, member_id: str, card_id: str) -> RefusedRequest | None:
-        """See Office."""
+        """See Representative."""
         removed = await self._ask(lambda store: store.remove_card(member_id, card_id))
         return None if removed else RefusedRequest(code=RefusalCode.UNKNOWN_CARD)
 
     async def card_links(self) -> tuple[str, dict[str, MemberTerms]]:
-        """For stations elsewhere: the key of their card hashes (hex), and the terms by such hashes."""
+        """Return the key of the card hashes of remote stations (hex), and the terms by such hashes."""
         return await self._ask(lambda store: (store.card_key.hex(), dict(store.shared_links())))
 
     async def state(self) -> tuple[int, int]:
-        """Changes with every write to the store."""
+        """Return a value that changes with every write to the store."""
         return await self._ask(lambda store: store.state())
 
     # --- notices ----------------------------------------------------------------------------------------------------
 
     async def notices(self) -> Sequence[Notice]:
-        """See Office; those whose end has come are left out."""
+        """See Representative. Expired notices are left out."""
         now_ns = self._now_ns()
         return await self._ask(lambda store: store.notices(now_ns))
 
     async def publish(self, notice: Notice) -> None:
-        """See Office."""
+        """See Representative."""
         await self._ask(lambda store: store.publish(notice))
 
     async def withdraw(self, notice_id: str) -> None:
-        """See Office."""
+        """See Representative."""
         await self._ask(lambda store: store.withdraw(notice_id))
 
-    # --- below ------------------------------------------------------------------------------------------------------
+    # --- helpers ----------------------------------------------------------------------------------------------------
 
     async def _known(self, member_id: str) -> Profile | RefusedRequest:
         return await self._ask(lambda store: store.profile(member_id)) or RefusedRequest(
@@ -319,14 +319,14 @@ class RepresentativeService(MemberAccounts):
         )
 
     def _turn(self, name: str) -> asyncio.Lock:
-        """One at a time for a member or a contact; nobody keeps the lock of one that nobody asks for."""
+        """Return the lock of a member or contact; it is released from memory when no request uses it."""
         lock = self._turns.get(name)
         if lock is None:
             lock = self._turns[name] = asyncio.Lock()
         return lock
 
     async def _ask(self, question: Callable[[LoginStore], Result]) -> Result:
-        """Ask the store, in its thread; raises OfficeError where it cannot be read or written."""
+        """Query the store in its thread; raises RepresentativeError where it cannot be read or written."""
 
         def answer() -> Result:
             if self._opened is None:

@@ -1,6 +1,7 @@
-"""The file of a representative on its own (`configs/representative.toml`): every fault at once, as of the gateway's file.
+"""Validates the configuration of a representative process; reports every fault at once.
 
-Decides what may be configured there, the defaults and the limits. Relative paths start at the file's own folder.
+Decides which keys exist, their defaults and limits. Relative paths start at the folder of the file.
+Source: `configs/representative.toml`.
 """
 
 import tomllib
@@ -26,7 +27,7 @@ from edgegw.representative.server import is_loopback
 
 
 class MembersConfig(Section):
-    """What the representative keeps, where, and whom it posts loads for."""
+    """The representative's store and key, its zone, and the gateways that may connect (id or certificate SHA-256)."""
 
     store: FilePath
     key_file: FilePath
@@ -37,7 +38,7 @@ class MembersConfig(Section):
 
 
 class ListenConfig(Section):
-    """Where stations ask; beyond this machine with TLS only."""
+    """The address of the server for stations; beyond loopback with TLS only."""
 
     host: str = "127.0.0.1"
     port: Port = 8470
@@ -54,7 +55,7 @@ class ListenConfig(Section):
 
 
 class PagesConfig(WebConfig):
-    """The members' pages; served where this table is there."""
+    """The members' pages; served where this table exists."""
 
     port: Port = 8081
 
@@ -66,7 +67,7 @@ class PagesConfig(WebConfig):
 
 
 class RepresentativeSettings(Section):
-    """The file, whole."""
+    """The whole configuration."""
 
     representative: MembersConfig
     listen: ListenConfig = ListenConfig()
@@ -77,7 +78,7 @@ class RepresentativeSettings(Section):
 
 
 def load_representative(path: Path) -> RepresentativeSettings:
-    """Read and check the file; raises ConfigError with every fault, each as `file:line: key: message`."""
+    """Read and validate the file; raises ConfigError with every fault, each as `file:line: key: message`."""
     text = read_text(path)
     try:
         tree = tomllib.loads(text)

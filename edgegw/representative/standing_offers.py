@@ -1,7 +1,7 @@
-"""What producers and industrial members do at the market by hand: lots, standing offers, and what came of them.
+"""Makes, lists and closes standing offers of producers and industrial members, and lists their lots and trades.
 
-Decides whose an offer is, and what must stand behind it: energy of one lot (a producer), tokens (an industrial member).
-Never shows or closes another member's. One book serves one organisation's representative and one zone.
+Decides which member owns an offer, and what covers it: energy of one lot (a producer) or tokens (an industrial member).
+Never shows or closes another member's offer. One `OfferBook` serves one organisation and one zone.
 Source: docs/contract.md (Offer, CloseOffer, ListOffers, GetLot, historyAPI).
 """
 
@@ -31,7 +31,7 @@ from edgegw.representative.ledger_port import LedgerPort
 T = TypeVar("T")
 MOST_WH_PER_GATEWAY_DAY = 10_000_000
 _PAGE = 200
-_PAGES_MOST = 5  # of a member's history that are looked through
+_PAGES_MOST = 5  # of a member's history that are read
 _AT_ONCE = 8
 _PRODUCTS: Mapping[str, Product] = {"PRODUCER": CHARGE, "INDUSTRY": DISCHARGE}
 _FAULTS = frozenset({Code.NOT_CONFIGURED, Code.NOT_AUTHORISED, Code.WRONG_ORG, Code.UNKNOWN_VERSION})
@@ -39,29 +39,29 @@ _FAULTS = frozenset({Code.NOT_CONFIGURED, Code.NOT_AUTHORISED, Code.WRONG_ORG, C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferBook:
-    """The representative's way to its members' offers. Every method raises OfficeError."""
+    """The members' offers, lots and trades on the ledger. Every method raises RepresentativeError."""
 
     ledger: LedgerPort
     zone: str
 
     async def offers(self, member_id: str) -> Sequence[StandingOffer]:
-        """The member's open offers, newest first; also those all of which stations have reserved, and those that ended."""
+        """Return the member's offers that are not closed, newest first, including fully reserved and expired ones."""
         return await _told(self._offers(member_id))
 
     async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | RefusedRequest:
-        """Put energy of an own lot, or tokens, behind a standing offer; refused as the contract refuses it."""
+        """Make a standing offer covered by energy of an own lot, or by tokens; returns the contract's refusals."""
         return await _answered(self._offer(member_id, new))
 
     async def close(self, member_id: str, offer_id: str) -> RefusedRequest | None:
-        """Take back what no station has reserved; of a closed offer there is nothing to take back."""
+        """Close an offer and release the part that no station has reserved; a repeat changes nothing."""
         return await _answered(self._close(member_id, offer_id))
 
     async def lots(self, member_id: str) -> Sequence[LotShown]:
-        """What a producer generated and has not put into an offer, newest first; expired lots included."""
+        """Return a producer's lots with energy that is in no offer, newest first; expired lots included."""
         return await _told(self._lots(member_id))
 
     async def sold(self, member_id: str, *, bookmark: str = "", size: int = 20) -> TradesShown:
-        """The member's trades, whichever side it was on, page by page; a page may be shorter than asked for."""
+        """Return a page of the member's trades, as buyer and as seller; it may be shorter than `size`."""
         return await _told(self._sold(member_id, bookmark=bookmark, size=size))
 
     async def _offers(self, member_id: str) -> Sequence[StandingOffer]:
@@ -87,7 +87,7 @@ class OfferBook:
         return decode(Offer, await self.ledger.evaluate("GetOffer", {"offerId": offer_id}))
 
     async def _product(self, member_id: str) -> Product | None:
-        """What a member of its kind offers; None: nothing."""
+        """Return the product that a member of its kind offers, or None."""
         member = await self.ledger.evaluate("GetMember", {"memberId": member_id})
         return _PRODUCTS.get(member["kind"])
 
@@ -159,7 +159,7 @@ class OfferBook:
         )
 
     async def _newest(self, member_id: str) -> Sequence[dict[str, Any]]:
-        """The newest thousand entries of a member's history."""
+        """Return the newest thousand entries of a member's history."""
         entries: list[dict[str, Any]] = []
         bookmark = ""
         for _ in range(_PAGES_MOST):
@@ -176,7 +176,7 @@ class OfferBook:
 
 
 async def _answered(answer: Awaitable[T]) -> T | RefusedRequest:
-    """What the contract refuses is an answer, but where it refuses us and not the member."""
+    """Convert the contract's refusals to answers, except those that concern the representative and not the member."""
     try:
         return await _told(answer)
     except RepresentativeError as fault:
@@ -187,7 +187,7 @@ async def _answered(answer: Awaitable[T]) -> T | RefusedRequest:
 
 
 async def _told(answer: Awaitable[T]) -> T:
-    """A ledger that cannot be asked, refuses to tell, or tells no record, is a fault."""
+    """Await an answer; raises RepresentativeError where the ledger fails or refuses, or a record is malformed."""
     try:
         return await answer
     except (LedgerError, MalformedError) as fault:
@@ -195,7 +195,7 @@ async def _told(answer: Awaitable[T]) -> T:
 
 
 async def _each(calls: Iterable[Awaitable[T]]) -> list[T]:
-    """All answers in order, a few calls at a time."""
+    """Return all answers in order, with at most `_AT_ONCE` calls at a time."""
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(call: Awaitable[T]) -> T:

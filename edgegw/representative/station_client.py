@@ -1,7 +1,7 @@
-"""A station whose representative is elsewhere: it learns who is behind which card, and tells what it expects to need.
+"""Keeps a station in step with a remote representative: follows its card links and sends load reports.
 
-Decides how cards are hashed here (under the key that the representative gives), what is remembered for a start without
-the representative, and which report is still worth sending. Knows pseudonyms only, never a name or a card's number.
+Decides how cards are hashed (with the key that the representative provides), what is cached for a start without the
+representative, and which reports are still sent. Knows pseudonyms only, never a name or an idToken.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ _KEY_DIGITS = 64
 
 
 class Log(Protocol):
-    """Takes one event of the log."""
+    """Logs one event."""
 
     def __call__(self, name: str, fields: Mapping[str, object], *, level: str = "info") -> None:
-        """Write it."""
+        """Log it."""
 
 
 class StationClient:
-    """`ports.gateway.LoadReportPort` over a network; `run` until cancelled.
+    """`ports.gateway.LoadReportPort` over a network; `run` it until cancelled.
 
-    `cache`: where the last links stay between two runs, readable by its owner only. `learned` gets all links at each change.
+    `cache`: the file with the last links, readable by its owner only. `learned` receives all links at each change.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class StationClient:
         self._now_ns = now_ns
         self._learned = learned
         self.log = log
-        self._key = secrets.token_bytes(32)  # until the representative's is known, no card leads anywhere
+        self._key = secrets.token_bytes(32)  # random until the representative's is known: no card matches
         self._version = ""
         self._reports: dict[tuple[Product, int], int] = {}
         self._reported = asyncio.Event()
         self._away = False
 
     def hash_token(self, id_token: str) -> str:
-        """The hash under which the representative's links know a card."""
+        """Return the hash of a card as in the representative's links."""
         return hash_token(self._key, id_token)
 
     def report(self, product: Product, interval: int, energy_wh: int) -> None:
-        """Tell it as soon as it can be told; the last one of an interval counts. Never waits, never raises."""
+        """Queue a report; the latest one of an interval replaces the others. Never waits, never raises."""
         self._reports[product, interval] = energy_wh
         self._reported.set()
 
@@ -100,7 +100,7 @@ class StationClient:
                 product, interval = next(iter(self._reports))
                 energy_wh = self._reports.pop((product, interval))
                 if interval * 1_000_000_000 <= self._now_ns():
-                    continue  # it has begun: nobody posts it any more
+                    continue  # it has begun: the representative cannot post it any more
                 try:
                     await self._desk.report(product, interval, energy_wh)
                 except RepresentativeError as fault:
@@ -125,12 +125,12 @@ class StationClient:
         self._away = False
 
     def _recall(self) -> None:
-        """What was known at the last run; a file that is not there, or not ours, says nothing."""
+        """Read the cached links; ignore an absent or malformed file."""
         with contextlib.suppress(OSError, MalformedJsonError):
             self._take(decoded(CardLinks, parse(self._cache.read_bytes()), "cache"))
 
     def _remember(self, links: CardLinks) -> None:
-        """Whole or not at all; a disk that refuses costs only the next start without the representative."""
+        """Replace the cache atomically; ignore a failure, which matters only at a start without the representative."""
         part = self._cache.with_name(f".{self._cache.name}.part")
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""The exchange desk: turns deposits into tokens and tokens into payouts.
+"""Mints tokens for deposits and burns tokens for payouts (the exchange desk).
 
-Decides nothing: one deposit reference mints once, one payout reference burns once, whatever is repeated.
+A deposit reference mints once and a payout reference burns once, however often it is repeated.
 Source: docs/contract.md, Functions (Mint, Burn); totalSupply = minted - burned.
 """
 
@@ -20,7 +20,7 @@ LOOK_REAL_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deposit:
-    """Tokens somebody paid for."""
+    """A deposit, for which tokens are minted; `ref` identifies it."""
 
     member_id: str
     amount_mtok: int
@@ -29,7 +29,7 @@ class Deposit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
-    """Tokens issued, in milli-token."""
+    """The ledger's token totals, in milli-token."""
 
     supply_mtok: int
     minted_mtok: int
@@ -43,28 +43,28 @@ class ExchangeDesk:
     ledger: LedgerPort
 
     async def mint(self, member_id: str, amount_mtok: int, deposit_ref: str) -> str:
-        """Tokens for a deposit; the same reference and content again changes nothing. Returns the transaction's id."""
+        """Mint tokens for a deposit; a repeat with the same reference changes nothing. Return the transaction id."""
         minted = await self.ledger.execute(
             "Mint", {"memberId": member_id, "amount": str(amount_mtok), "depositRef": deposit_ref}
         )
         return str(minted["txId"])
 
     async def pay_out(self, member_id: str, payout_ref: str) -> int:
-        """Burn all that a member can spend, for a payout; returns the milli-tokens (0: nothing to pay, no burn)."""
+        """Burn all tokens that a member can spend, for a payout; return the milli-tokens (0: nothing was burned)."""
         amount_mtok = await available_mtok(self.ledger, member_id)
         if amount_mtok:
             await self.burn(member_id, amount_mtok, payout_ref)
         return amount_mtok
 
     async def burn(self, member_id: str, amount_mtok: int, payout_ref: str) -> str:
-        """Tokens back for a payout, once a reference, as `mint`. Returns the transaction's id."""
+        """Burn tokens for a payout; a repeat with the same reference changes nothing. Return the transaction id."""
         burned = await self.ledger.execute(
             "Burn", {"memberId": member_id, "amount": str(amount_mtok), "payoutRef": payout_ref}
         )
         return str(burned["txId"])
 
     async def supply(self) -> Supply:
-        """The ledger's totals; an AssertionError where they contradict each other."""
+        """Return the ledger's totals; raises AssertionError where they are inconsistent."""
         total = await self.ledger.evaluate("totalSupply", {})
         supply = Supply(
             supply_mtok=int(total["supply"]),
@@ -77,26 +77,26 @@ class ExchangeDesk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Teller:
-    """Sees to it that every listed deposit is minted. `listed` gives the list anew when it has changed, else None."""
+    """Mints every listed deposit once. `listed` returns the list where it has changed, else None."""
 
     desk: ExchangeDesk
     listed: Callable[[], Sequence[Deposit] | None]
     done: set[str] = field(default_factory=set)
-    """References that are minted, or refused for good."""
+    """References that are minted or finally refused."""
     counts: Counter[str] = field(default_factory=Counter)
 
     async def open(self, deposits: Iterable[Deposit]) -> None:
-        """Mint what is listed now, but for members who are yet to sign up; raises BusinessRefusal (REF_USED, ...)."""
+        """Mint the deposits, except those of members who have not signed up yet; raises BusinessRefusal (REF_USED, ...)."""
         await at_most(AT_ONCE, (self._mint(deposit, final=True) for deposit in deposits))
 
     async def run(self, deposits: Sequence[Deposit]) -> None:
-        """Look again and again, until cancelled."""
+        """Call `look` every `LOOK_REAL_S` until cancelled."""
         while True:
             await asyncio.sleep(LOOK_REAL_S)
             deposits = await self.look(deposits)
 
     async def look(self, deposits: Sequence[Deposit]) -> Sequence[Deposit]:
-        """Mint what is listed by now and could not be minted before; refusals are counted. Returns the list."""
+        """Mint the listed deposits that are not done; count refusals. Return the current list."""
         changed = self.listed()
         deposits = deposits if changed is None else changed
         waiting = [one for one in deposits if one.ref not in self.done]
