@@ -1,6 +1,7 @@
-"""What a station needs before its first day, and what lets a charger in: made once, by commands, never by the daemon.
+"""Creates what a station needs before it runs: configuration, secrets, certificates, identities, approved chargers.
 
-The map: `install` all of `edgegw init` · `site` the configuration as tables · `toml` tables as commented text · `files`
-secrets, modes and owners · `authority` the station's own certificates · `addresses` how chargers reach this machine ·
-`market` the other organisations' settings, and a sandbox's members · `approval` a charger's part of the configuration.
+`install` everything that `edgegw init` creates · `site` the configuration as tables · `toml` tables as commented text ·
+`files` secrets, modes and owners · `authority` the station's certificate authority · `enrolment` a ledger identity ·
+`addresses` URLs and ports of this machine · `approval` a charger's part of the configuration · `market` settings of the
+other organisations, and a sandbox's members · `representatives` representative processes for trials.
 """

@@ -1,7 +1,7 @@
-"""How chargers reach this machine: its addresses on the local network, and the URLs to type into a charger.
+"""Finds this machine's addresses on the local network, the URLs to type into a charger, and free ports.
 
-Decides which address is shown. Sends nothing: the system's tables are read, and a UDP socket that is "connected" only
-asks for the route. Source: OCPP-J 1.6 §3.1.1 (URL), RFC 5737 (documentation addresses), netdevice(7).
+Decides which address is shown. Sends nothing: it reads the system's tables, and "connects" a UDP socket only to look up
+the route. Source: OCPP-J 1.6 §3.1.1 (URL), RFC 5737 (documentation addresses), netdevice(7).
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from edgegw.config.schema import OcppConfig
 
-_NOWHERE = ("192.0.2.1", 9)  # TEST-NET-1: nobody has it, and nothing is sent there
+_NOWHERE = ("192.0.2.1", 9)  # TEST-NET-1: no host has it, and nothing is sent there
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B
 ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, never bound
 LOOPBACK = frozenset({"localhost"})
@@ -30,7 +30,7 @@ TRIES_AMONG_OWN = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalAddress:
-    """An IPv4 address of this machine, with its network."""
+    """An IPv4 address of this machine, with its interface and network."""
 
     interface: str
     address: ipaddress.IPv4Address
@@ -38,7 +38,7 @@ class LocalAddress:
 
 
 def local_addresses() -> list[LocalAddress]:
-    """This machine's IPv4 addresses but loopback: the one that faces the default route first."""
+    """Return this machine's IPv4 addresses except loopback; the one of the default route is first."""
     faced = _faced()
     found = [one for one in _of_interfaces() if not one.address.is_loopback]
     return sorted(found, key=lambda one: (str(one.address) != faced, one.interface))
@@ -69,7 +69,7 @@ def _faced() -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
+    """Return whether `host` is a loopback address or localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -77,11 +77,11 @@ def is_loopback(host: str) -> bool:
 
 
 _round = itertools.count()
-"""Own ports are given in turn: one that was given and is not bound yet comes again only after all others."""
+"""Numbers the returned ports: a returned port that is not bound yet is returned again only after all others."""
 
 
 def free_port(first: int | None = None) -> int:
-    """A port of the loopback interface that is free now: `first`, or one that no outgoing connection will be given."""
+    """Return a free port of the loopback interface: `first`, or one outside the range of outgoing connections."""
     if first is not None and _is_free(first):
         return first
     for tries in itertools.count():
@@ -97,7 +97,7 @@ def free_port(first: int | None = None) -> int:
 
 @cache
 def _own_ports() -> range:
-    """Some ports from which no other process of ours picks as long as this one lives: what is free now is bound only later."""
+    """Reserve ports for this process until it ends, by a file lock: a free port is bound only later."""
     starts = list(range(PORTS.start, PORTS.stop, OWN_PORTS))
     secrets.SystemRandom().shuffle(starts)
     for start in starts:
@@ -105,9 +105,9 @@ def _own_ports() -> range:
             place = Path(tempfile.gettempdir()) / f"edgegw-ports-{start}.lock"
             lock = os.open(place, os.O_CREAT | os.O_RDWR, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # somebody else's
+        except OSError:  # locked by another process
             continue
-        return range(start, start + OWN_PORTS)  # the lock stays ours until this process ends
+        return range(start, start + OWN_PORTS)  # the descriptor stays open and keeps the lock
     return PORTS
 
 
@@ -121,7 +121,7 @@ def _is_free(port: int) -> bool:
 
 
 def network_of(host: str) -> ipaddress.IPv4Network | None:
-    """The local network that a listening address serves: its own, or for every interface the first one's."""
+    """Return the local network of a listening address; for a wildcard address, that of the first interface."""
     for one in local_addresses():
         if host in ANYWHERE or str(one.address) == host:
             return one.network
@@ -129,7 +129,7 @@ def network_of(host: str) -> ipaddress.IPv4Network | None:
 
 
 def public_host(ocpp: OcppConfig) -> str:
-    """How chargers reach this machine: as told, else the listening address, else the address on the local network."""
+    """Return the host that chargers connect to: the configured one, else the listening address, else the local address."""
     if ocpp.public_host:
         return ocpp.public_host
     if ocpp.host not in ANYWHERE:
@@ -139,14 +139,14 @@ def public_host(ocpp: OcppConfig) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerUrl:
-    """An address to type into a charger, and what it takes to use it."""
+    """A URL to type into a charger, and the condition of its use."""
 
     url: str
     remark: str
 
 
 def charger_urls(ocpp: OcppConfig, charger_id: str = "") -> list[ChargerUrl]:
-    """Every way in, the one to try first at the front; without an id each ends where the charger appends its own."""
+    """Return the URLs for a charger, the preferred one first; without an id, the charger appends its own."""
     host = public_host(ocpp)
     allowed = ", ".join(str(network) for network in ocpp.plaintext_networks)
     plain = ChargerUrl(
@@ -163,7 +163,7 @@ def charger_urls(ocpp: OcppConfig, charger_id: str = "") -> list[ChargerUrl]:
 
 
 def _is_plaintext_welcome(ocpp: OcppConfig, host: str) -> bool:
-    """Whether a charger next to this machine may come without TLS."""
+    """Return whether a charger on the local network may connect without TLS."""
     if is_loopback(host):
         return True
     return any(not network.is_loopback for network in ocpp.plaintext_networks)
@@ -175,7 +175,7 @@ def _url(scheme: str, host: str, port: int, *, charger_id: str) -> str:
 
 
 def server_names(told: str, listening: str) -> list[str]:
-    """Every name and address under which a charger may know this machine, the told one first."""
+    """Return every host name and address of this machine that a certificate needs, `told` first."""
     name = socket.gethostname()
     found = [told, *(() if listening in ANYWHERE else (listening,)), name, f"{name.partition('.')[0]}.local"]
     return [*found, *(str(one.address) for one in local_addresses()), "localhost", "127.0.0.1"]

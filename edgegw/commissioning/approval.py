@@ -1,7 +1,7 @@
-"""A charger's part of the configuration: `conf.d/charger-<id>.toml`, made, checked with everything else, put in place.
+"""Writes a charger's part of the configuration, `conf.d/charger-<id>.toml`, after checking the whole configuration with it.
 
-Decides what approving a charger writes, and that no file counts before the whole configuration with it holds. A password
-is made here at most; only its hash is written.
+Decides what an approval writes; an invalid part is never put in place. A new password is generated here, and only its
+hash is written.
 """
 
 import secrets
@@ -20,17 +20,17 @@ from edgegw.config.files import part_folder
 from edgegw.config.schema import load
 from edgegw.meters.profile import named_profile
 
-_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another at a charger's keypad
-PASSWORD_LENGTH = 20  # what 1.6 (at most 20 bytes) and 2.x (16 to 40) both take; 99 bits
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # without letters and digits that look alike
+PASSWORD_LENGTH = 20  # valid for OCPP 1.6 (at most 20 bytes) and 2.x (16 to 40); 99 bits
 
 
 class NotHereError(EdgegwError):
-    """The charger does not stand in a file of its own."""
+    """The charger has no part of its own in `conf.d`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseWish:
-    """One EVSE and the meter that bills it; `meter` has the rest where it is a new one."""
+    """One EVSE and the meter that bills it; `meter` has the other keys of a new meter."""
 
     number: int
     evse_id: str
@@ -40,7 +40,7 @@ class EvseWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """What is written of a charger."""
+    """The configuration of a charger to approve."""
 
     charger_id: str
     password_hash: str
@@ -51,7 +51,7 @@ class Approval:
     version: str | None = None
 
     def tables(self) -> dict[str, Any]:
-        """Its part of the configuration; what was not wished keeps its default."""
+        """Return the charger's part of the configuration; an absent option keeps its default."""
         optional = {"version": self.version, "dialect": self.dialect}
         charger = {
             "id": self.charger_id,
@@ -73,17 +73,17 @@ class Approval:
 
 
 def new_password() -> str:
-    """A password that a charger of any version takes and a person can type."""
+    """Return a random password that is valid for every OCPP version and easy to type."""
     return "".join(secrets.choice(_LETTERS) for _ in range(PASSWORD_LENGTH))
 
 
 def part_of(config: Path, charger_id: str) -> Path:
-    """Where a charger's part stands."""
+    """Return the file of a charger's part."""
     return part_folder(config) / f"charger-{charger_id}.toml"
 
 
 def put_in_place(config: Path, charger_id: str, tables: Mapping[str, Any]) -> Path:
-    """Write a charger's part; raises ConfigError, and nothing stays, where the whole configuration does not hold."""
+    """Write a charger's part; raises ConfigError, and changes nothing, where the whole configuration is then invalid."""
     place = part_of(config, charger_id)
     owner = Owner.of_daemon()
     if not place.parent.exists():
@@ -97,7 +97,7 @@ def put_in_place(config: Path, charger_id: str, tables: Mapping[str, Any]) -> Pa
 
 
 def with_password(config: Path, charger_id: str, password_hash: str) -> dict[str, Any]:
-    """A charger's part with another password; raises NotHereError where it has no part of its own."""
+    """Return a charger's part with a new password hash; raises NotHereError where it has no part of its own."""
     place = part_of(config, charger_id)
     tables = tomllib.loads(place.read_text(encoding="utf-8")) if place.exists() else {}
     chargers = [charger for charger in tables.get("chargers", []) if charger["id"] == charger_id]
@@ -111,7 +111,7 @@ def with_password(config: Path, charger_id: str, password_hash: str) -> dict[str
 
 
 def check_with(config: Path, place: Path, text: str) -> None:
-    """Read the whole configuration and the register maps it names as if `place` held `text`; raises ConfigError."""
+    """Check the whole configuration and its meter profiles as if `place` contained `text`; raises ConfigError."""
     with tempfile.TemporaryDirectory(prefix="edgegw-check-") as folder:
         copy = Path(folder) / config.name
         shutil.copyfile(config, copy)

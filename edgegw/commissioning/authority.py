@@ -1,8 +1,8 @@
-"""The station's own certificate authority, and the server certificates that chargers check by it.
+"""Creates the station's certificate authority and issues the server certificates that chargers verify with it.
 
-Decides names, key types and lifetimes. The authority's key never leaves its file (mode 0600) and is needed again only
-when a server certificate is issued anew. It is RSA, because every charger's TLS can check that; the server has an ECDSA
-and an RSA certificate, as OCPP's cipher suites ask for both.
+Decides names, key types and validity. The authority's key never leaves its file (mode 0600) and is needed again only to
+issue a new server certificate. It is RSA, which every charger's TLS can verify; the server has an ECDSA and an RSA
+certificate, since OCPP's cipher suites need both.
 Source: OCPP security whitepaper 1.3 (profile 2), OCPP 2.0.1 Part 2 A00.FR.3xx; RFC 5280.
 """
 
@@ -22,34 +22,34 @@ from edgegw.commissioning.files import write_private
 AUTHORITY_DAYS = 20 * 365
 SERVER_DAYS = 10 * 365
 AUTHORITY_RSA_BITS = 3072
-SERVER_RSA_BITS = 2048  # the least that OCPP allows, and what small controllers can do quickly
-_BACKDATED = timedelta(days=1)  # a charger without a clock of its own may be slow
+SERVER_RSA_BITS = 2048  # the minimum of OCPP, which small controllers verify quickly
+_BACKDATED = timedelta(days=1)  # a charger's clock may be slow
 _Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """The files below `folder`: `ca.pem` goes into the chargers, `ca.key` stays."""
+    """The authority's files in `folder`: `ca.pem` is installed in chargers, `ca.key` remains here."""
 
     folder: Path
 
     @property
     def certificate(self) -> Path:
-        """What a charger has to trust."""
+        """The certificate that chargers trust."""
         return self.folder / "ca.pem"
 
     @property
     def key(self) -> Path:
-        """The authority's own key."""
+        """The authority's private key."""
         return self.folder / "ca.key"
 
     @property
     def server_keys(self) -> tuple[Path, Path]:
-        """What the daemon must be able to read, besides the certificates."""
+        """The private keys of the server, which the daemon reads."""
         return self.folder / "ecdsa.key", self.folder / "rsa.key"
 
     def found(self, station_id: str) -> None:
-        """Make the authority, where that is not yet done: the certificate is written last."""
+        """Create the authority unless its certificate exists; the certificate is written last."""
         if self.certificate.exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ class Authority:
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, names: Iterable[str]) -> None:
-        """Fresh server keys and certificates for host names and addresses; the first name is the subject."""
+        """Create new server keys and certificates for host names and addresses; the first name is the subject."""
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         issuer_key = serialization.load_pem_private_key(self.key.read_bytes(), password=None)
         assert isinstance(issuer_key, rsa.RSAPrivateKey)
@@ -135,7 +135,7 @@ def _usage(*, authority: bool, encipher: bool = False) -> x509.KeyUsage:
 
 
 def _write_key(path: Path, key: _Key) -> None:
-    """A key in a fresh file of its owner's only."""
+    """Write a private key to a new file of mode 0600."""
     path.unlink(missing_ok=True)
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -1,9 +1,9 @@
-"""How this gateway comes by its identity: a key and a request here, a certificate from the organisation's authority.
+"""Enrols a ledger identity: creates a key and a certificate request, and installs the certificate that the CA issues.
 
-Decides what is asked for (P-256, node role client, the contract's role as an attribute) and when a certificate is put in
-use: only where key, organisation, root, role and validity all fit. Every step may be cut short and repeated: the
-certificate's file switches, in one rename, from one identity to the next (`ledger.keys` finds the key that fits).
-Source: Fabric MSP with NodeOUs; attributes as Fabric's own authority writes them.
+Decides what is requested (P-256, node role client, the contract's role as an attribute), and installs a certificate only
+where key, organisation, CA, role and validity all match. Every step may be interrupted and repeated: one rename of the
+certificate's file switches to the new identity (`ledger.keys` finds the key that matches).
+Source: Hyperledger Fabric, MSP with NodeOUs; attributes in the format of Fabric CA.
 """
 
 import os
@@ -33,7 +33,7 @@ _NODE_ROLES = frozenset({"client", "admin"})
 
 
 class EnrolmentError(EdgegwError):
-    """The certificate cannot be put in use; `faults` says all that is wrong with it."""
+    """The certificate cannot be installed; `faults` lists every reason."""
 
     hint = "nothing is changed; ask the CA for another certificate, or run edgegw enroll"
 
@@ -44,7 +44,7 @@ class EnrolmentError(EdgegwError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """An identity in `folder` (`<MSP>/<name>`): the contract's role, and for a gateway its id."""
+    """The identity to enrol in `folder` (`<MSP>/<name>`): the contract's role, and the id of a gateway."""
 
     folder: Path
     role: str
@@ -52,7 +52,7 @@ class Wanted:
 
     @property
     def msp_id(self) -> str:
-        """The organisation."""
+        """The MSP id of the organisation."""
         return self.folder.resolve().parent.name
 
     @property
@@ -62,18 +62,19 @@ class Wanted:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What the contract reads off the certificate."""
+        """The attributes that the contract reads from the certificate."""
         gateway = {GATEWAY_ATTRIBUTE: self.gateway} if self.gateway else {}
         return {ROLE_ATTRIBUTE: self.role, **gateway}
 
 
 def request(wanted: Wanted, *, key_uri: str | None = None, keep_key: bool = False) -> Path:
-    """Make a key, where none waits, and a request for its certificate; gives the request's file.
+    """Create a key, unless one is pending, and a certificate request; return the request's file.
 
-    An identity in use stays in use until `install`. `key_uri`: the key is, or is made, where this says.
+    The installed identity remains in use until `install`. `key_uri`: where the key is or is created, such as a PKCS#11
+    token. `keep_key`: request a certificate for the present key.
 
     Raises:
-        OSError, ConfigError, MalformedMessageError: a key that is there already cannot be used.
+        OSError, ConfigError, MalformedMessageError: an existing key cannot be used.
     """
     if not wanted.folder.exists():
         wanted.folder.mkdir(parents=True, mode=0o700)
@@ -114,10 +115,10 @@ def _signed_request(wanted: Wanted, key: Path) -> x509.CertificateSigningRequest
 
 
 def install(wanted: Wanted, certificate_pem: bytes, roots: Roots, *, now: datetime | None = None) -> Identity:
-    """Put a signed certificate in use, if all fits.
+    """Install a signed certificate and return its identity.
 
     Raises:
-        EnrolmentError: something does not fit; nothing was changed.
+        EnrolmentError: the certificate does not match; nothing has changed.
         OSError, ConfigError: the key cannot be read.
     """
     identity = Identity(msp_id=wanted.msp_id, certificate_pem=certificate_pem)
@@ -163,7 +164,7 @@ def _misfits(wanted: Wanted, identity: Identity, roots: Roots, *, now: datetime)
 
 
 def _promote(folder: Path, identity: Identity) -> None:
-    """The next key becomes the key, where the certificate in use is its own."""
+    """Rename the next key to the current one, if the installed certificate belongs to it."""
     for suffix, other in ((".pem", ".uri"), (".uri", ".pem")):
         place = folder / f"{NEXT}{suffix}"
         if not place.exists() or not _fits(place, identity):
@@ -191,7 +192,7 @@ def _fresh_key() -> bytes:
 
 
 def _write(path: Path, content: bytes, *, mode: int) -> None:
-    """Replace a file whole, on the disk before it counts; it is whose the folder is."""
+    """Replace a file atomically and durably; it gets the owner of its folder."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

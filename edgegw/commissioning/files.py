@@ -1,7 +1,7 @@
-"""Files that a station is made of: secrets that only their owner reads, files replaced whole, and whose they are.
+"""Writes the files of a station: secrets of mode 0600, atomic replacement, and ownership by the daemon's user.
 
-Decides modes and owners, never contents. On an installed system the daemon has a user of its own; everything that root
-makes for it must be readable to it, and nothing more than it must be writable.
+Decides modes and owners, never contents. On an installed system the daemon has a user of its own; what root creates is
+readable to it, and writable only where the daemon writes.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ SECRET_FILES = ("station.key", "members.key")
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner reads."""
+    """Write a file of mode 0600."""
     path.touch(mode=0o600)
-    path.chmod(0o600)  # also one that was there before
+    path.chmod(0o600)  # also an existing file
     path.write_text(text, encoding="utf-8")
 
 
 def write_secrets(folder: Path) -> None:
-    """Fresh secrets of the station and of the representative; those that are there stay."""
+    """Create the secrets of the station and of the representative; keep existing ones."""
     for name in SECRET_FILES:
         if not (folder / name).exists():
             write_private(folder / name, secrets.token_hex(32) + "\n")
@@ -32,9 +32,9 @@ def write_secrets(folder: Path) -> None:
 
 @contextlib.contextmanager
 def replaced(path: Path, text: str, *, owner: "Owner | None" = None) -> Iterator[Path]:
-    """The text in a file beside `path` for as long as the block lasts; then it takes the place of `path`, or is gone.
+    """Write a temporary file beside `path`; replace `path` with it when the block succeeds, else delete it.
 
-    Mode 0640 where the daemon has a group of its own, else 0600.
+    Its mode is 0640 with the group of `owner`, or 0600 without one.
     """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -49,7 +49,7 @@ def replaced(path: Path, text: str, *, owner: "Owner | None" = None) -> Iterator
 
 
 def replace_keeping(path: Path, text: str) -> None:
-    """Replace a file's text whole; it stays whose it is, with its mode."""
+    """Replace a file's text atomically; keep its owner and mode."""
     before = path.stat()
     with replaced(path, text) as partial:
         partial.chmod(before.st_mode & 0o777)
@@ -66,7 +66,7 @@ class Owner:
 
     @classmethod
     def of_daemon(cls) -> "Owner | None":
-        """The daemon's own user, where we are root and there is one; else files stay ours."""
+        """Return the daemon's user where this process is root and the user exists; else None: files keep their owner."""
         if os.geteuid() != 0:
             return None
         try:
@@ -76,13 +76,13 @@ class Owner:
         return cls(uid=found.pw_uid, gid=found.pw_gid)
 
     def take(self, *places: Path) -> None:
-        """Everything below these places becomes the daemon's; modes stay."""
+        """Make the daemon the owner of these paths and everything below them; modes do not change."""
         for place in places:
             for path in (place, *(place.rglob("*") if place.is_dir() else ())):
                 os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def may_read(self, *places: Path) -> None:
-        """These become readable to the daemon's group, and stay root's."""
+        """Make these paths readable to the daemon's group; root remains their owner."""
         for place in places:
             os.chown(place, 0, self.gid, follow_symlinks=False)
             place.chmod(0o750 if place.is_dir() else 0o640)

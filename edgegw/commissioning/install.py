@@ -1,7 +1,7 @@
-"""All that `edgegw init` makes, from what the installer wishes: secrets, certificates, a sandbox, and last the configuration.
+"""Creates everything for `edgegw init`: secrets, certificates, a sandbox, and last the configuration.
 
-Decides the order: what a configuration names is there before the configuration is, so that a run which was cut short is
-simply repeated, and keeps every secret it finds. An existing configuration is never touched.
+Decides the order: every file exists before the configuration that names it, so that an interrupted run can be repeated and
+keeps the secrets it finds. Never changes an existing configuration.
 """
 
 import json
@@ -55,20 +55,20 @@ SYSTEM_RUN = Path("/run/edgegw")
 
 
 class ExistsError(EdgegwError):
-    """There is a configuration already."""
+    """A configuration exists already."""
 
     hint = "edit it and run edgegw check --config FILE, or move it away to start over"
 
 
 class NoAuthorityError(EdgegwError):
-    """The station has no authority of its own to issue certificates by."""
+    """The station has no certificate authority of its own."""
 
     hint = "issue new certificates with the CA that issued these"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the installer decided. `peer` None: the daemon starts an embedded peer at `endpoint`."""
+    """The installer's choices. `peer` None: the daemon starts an embedded peer at `endpoint`."""
 
     folder: Path
     station_id: str
@@ -88,27 +88,30 @@ class Wishes:
 
     @property
     def system(self) -> bool:
-        """Whether this is the machine's own installation, with the places that the service unit provides."""
+        """Whether this is the system installation, with the folders of the service unit."""
         return self.folder == SYSTEM_CONFIG
 
     @property
     def data_dir(self) -> Path:
-        """Journal, blocks and everything else that must survive."""
+        """The folder of journal, blocks and all other persistent data."""
         return SYSTEM_DATA if self.system else self.folder / "var"
 
     @property
     def config(self) -> Path:
-        """The file that all this ends in."""
+        """The file of the configuration."""
         return self.folder / CONFIG
 
     @property
     def crypto(self) -> Path:
-        """The embedded peer's identities."""
+        """The folder of the embedded peer's identities."""
         return self.data_dir / "peer" / "crypto"
 
 
 def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
-    """Make it all; `tell` hears of each step. Raises ExistsError before anything is written, ConfigError, OSError."""
+    """Create everything and return the configuration; `tell` receives one line per step.
+
+    Raises ExistsError and ConfigError before anything is written, and OSError.
+    """
     if wishes.config.exists():
         raise ExistsError(f"{wishes.config} exists already; it is not changed")
     tables = _site(wishes).tables()
@@ -140,7 +143,7 @@ def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
 
 
 def _check(tables: dict[str, Any]) -> None:
-    """What was wished makes a configuration; raises ConfigError before anything is written."""
+    """Validate the tables of the new configuration; raises ConfigError."""
     try:
         Config.model_validate(tables)
     except ValidationError as error:
@@ -149,7 +152,7 @@ def _check(tables: dict[str, Any]) -> None:
 
 
 def reissue(place: Path) -> Authority:
-    """Server certificates for this machine's present names, under the authority that chargers trust already.
+    """Issue new server certificates for this machine's present names, under the authority that chargers trust already.
 
     Raises ConfigError, NoAuthorityError.
     """
@@ -199,7 +202,7 @@ def _site(wishes: Wishes) -> Site:
 
 
 def _web_table(wishes: Wishes) -> dict[str, Any]:
-    """Drivers' pages where chargers connect to; beyond this machine with the station's own certificate."""
+    """Return the table of the drivers' pages, at the chargers' host; beyond loopback with the station's certificate."""
     table: dict[str, Any] = {"port": wishes.web_port, "geohash": wishes.geohash}
     if not addresses.is_loopback(wishes.host):
         table |= {"host": wishes.host, "certificate": "tls/ecdsa.pem", "key_file": "tls/ecdsa.key"}
@@ -229,10 +232,10 @@ def _ocpp_table(wishes: Wishes) -> dict[str, Any]:
 
 
 def _make_sandbox(wishes: Wishes) -> None:
-    """Members, their settings' file with its data, and the driver's card.
+    """Create the sandbox's members, its settings file with data, and the driver's card.
 
-    The card is linked now, though the ledger hears of its member when the participants first run: until then a hold is
-    refused. A settings' file that is there already is kept: its members are in the store.
+    The card is linked now, although the participants sign its member up at their first run: until then the ledger refuses
+    a hold. An existing settings file is kept: its members are in the store.
     """
     place = wishes.folder / PARTICIPANTS
     key = bytes.fromhex((wishes.folder / "members.key").read_text(encoding="ascii").strip())
@@ -253,7 +256,7 @@ def _make_sandbox(wishes: Wishes) -> None:
 
 
 def _copy_data(folder: Path) -> None:
-    """Tariff, sun and load as they are now: what is on the ledger must not change with a newer edgegw."""
+    """Copy tariff, sun and load files: data behind the ledger must not change with a newer edgegw."""
     folder.mkdir(exist_ok=True)
     for name in (TARIFF, SUN, LOAD):
         shutil.copyfile(configs() / name, folder / Path(name).name)
@@ -294,7 +297,7 @@ def _sandbox_settings(wishes: Wishes, store: MemberStore) -> dict[str, Any]:
 
 
 def _hand_over(wishes: Wishes, owner: Owner, authority: Authority) -> None:
-    """The daemon owns its data and secrets; it reads its configuration; the authority's key stays root's."""
+    """Give data and secrets to the daemon and make its configuration readable; root keeps the authority's key."""
     owner.take(wishes.data_dir, *wishes.folder.glob("*.key"), *authority.server_keys)
     parts = wishes.folder / "conf.d"
     parts.mkdir(exist_ok=True)

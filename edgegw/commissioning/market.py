@@ -1,6 +1,6 @@
-"""The other organisations of a run: who takes part, and what their process is told.
+"""Builds the settings file of the participants' process: station, gateway, members and deposits.
 
-Decides what a member brings and what every such settings' file says. Of people it keeps what a representative keeps.
+Decides what every such file contains. It contains no personal data, only what the ledger stores of a member.
 """
 
 import secrets
@@ -19,7 +19,7 @@ from edgegw.representative.members import MemberStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """A settings' file but for its members: the way to the ledger, the station, its gateway, its plant."""
+    """The settings without the members: connection to the ledger, station, gateway and constants."""
 
     endpoint: str
     channel: str
@@ -38,7 +38,7 @@ class Market:
     def settings(
         self, members: Iterable[dict[str, Any]], *, producer: dict[str, Any], industry: dict[str, Any]
     ) -> dict[str, Any]:
-        """All of it, as the participants' settings are read."""
+        """Return the whole settings, as `participants.settings` reads them."""
         return {
             "endpoint": self.endpoint,
             "channel": self.channel,
@@ -63,7 +63,7 @@ class Market:
 
 
 def member(enrolment: Enrolment, deposit_mtok: int = 0) -> dict[str, Any]:
-    """A member as the settings list it."""
+    """Return a member's entry in the settings."""
     return {
         "member_id": enrolment.member_id,
         "kind": enrolment.kind,
@@ -74,7 +74,7 @@ def member(enrolment: Enrolment, deposit_mtok: int = 0) -> dict[str, Any]:
 
 
 def unnamed(kind: str) -> Enrolment:
-    """A member of another organisation, whose representative's store is not ours."""
+    """Return a random enrolment for a member of another organisation, which is in no store here."""
     return Enrolment(
         member_id=secrets.token_hex(13),
         kind="PRODUCER" if kind == "PRODUCER" else "INDUSTRY",
@@ -84,13 +84,13 @@ def unnamed(kind: str) -> Enrolment:
 
 
 def entered(store: MemberStore, identity: str, kind: str = "EV") -> Enrolment:
-    """A new member of ours, entered in the store."""
+    """Add a new member of this organisation to the store."""
     enrolment = store.add(identity, kind="SUPPLIER" if kind == "SUPPLIER" else "EV")
     assert enrolment is not None, "nobody is entered twice"
     return enrolment
 
 
 def certificate_sha256(identity: Path) -> str:
-    """The digest by which a gateway is registered."""
+    """Return the SHA-256 in hex of a gateway's certificate (DER), by which it is registered."""
     pem = (identity / "cert.pem").read_bytes()
     return sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)).hexdigest()

@@ -1,7 +1,7 @@
-"""Representatives on their own for trying out: the file of each (`edgegw representative`), and members who can log in.
+"""Creates representative processes for trials: the configuration of each (`edgegw representative`), and members with logins.
 
-Decides where such a representative keeps its store and keys, and that whoever is entered here is known by a person's own
-login. What stands on the ledger is signed up by whoever is given the enrolment.
+Decides where a representative keeps its store and keys. The caller signs an added member up on the ledger with the returned
+enrolment.
 """
 
 import secrets
@@ -22,12 +22,12 @@ from edgegw.representative.members import MemberStatus
 from edgegw.representative.person_fields import Person, fault_of, password_fault
 
 EXCHANGE = Path("EVUserMSP") / "exchange"
-"""The one identity of an embedded network that may mint and burn, whoever's member it is for."""
+"""The only identity of an embedded network that may mint and burn, for the members of every organisation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepresentativeFiles:
-    """One organisation's representative on this machine: everything of it lies in `folder`, named after the organisation."""
+    """The files of one organisation's representative: all in `folder`, named after the organisation."""
 
     folder: Path
     msp_id: str
@@ -43,32 +43,32 @@ class RepresentativeFiles:
 
     @property
     def name(self) -> str:
-        """How its files begin: producer, industry, evuser."""
+        """The prefix of its files: producer, industry, evuser."""
         return self.msp_id.removesuffix("MSP").lower()
 
     @property
     def config(self) -> Path:
-        """Its configuration."""
+        """The configuration."""
         return self.folder / f"{self.name}.toml"
 
     @property
     def store(self) -> Path:
-        """Who is who."""
+        """The member store."""
         return self.folder / f"{self.name}-members.db"
 
     @property
     def key_file(self) -> Path:
-        """Its secret, of which the pages' own is derived."""
+        """The organisation's secret, from which the pages' secret is derived."""
         return self.folder / f"{self.name}-members.key"
 
     @property
     def exchange_store(self) -> Path:
-        """Its exchanges on their way."""
+        """The store of the currency exchange."""
         return self.folder / f"{self.name}-exchange.db"
 
 
 def representative_document(place: RepresentativeFiles) -> str:
-    """The representative's file, with pages and a simulated exchange, as TOML."""
+    """Return the representative's configuration as TOML, with pages and a simulated exchange."""
     ledger: dict[str, Any] = {
         "endpoint": place.endpoint,
         "channel": place.channel,
@@ -87,7 +87,7 @@ def representative_document(place: RepresentativeFiles) -> str:
                 "store": str(place.store),
                 "key_file": str(place.key_file),
                 "zone": place.zone,
-                "gateways": [GATEWAY],  # heard only where it is of this organisation
+                "gateways": [GATEWAY],  # accepted only if it belongs to this organisation
             },
             "listen": {"port": place.listen_port},
             "ledger": ledger,
@@ -99,7 +99,7 @@ def representative_document(place: RepresentativeFiles) -> str:
 
 
 def founded(place: RepresentativeFiles) -> None:
-    """Its folder, its secret where it has none yet, and its file."""
+    """Create the folder, the secret unless it exists, and the configuration."""
     place.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not place.key_file.exists():
         write_private(place.key_file, secrets.token_hex(32) + "\n")
@@ -107,10 +107,10 @@ def founded(place: RepresentativeFiles) -> None:
 
 
 def adopted(place: RepresentativeFiles, person: Person, password: str) -> Enrolment:
-    """Enter a person who can log in from then on; whoever is given the enrolment signs it up on the ledger.
+    """Add a person with a login and return the enrolment, which the caller signs up on the ledger.
 
-    The same person with the same password gives the same enrolment again. Until the sign-up its pages say that the
-    representative cannot be asked. Raises ConfigError, JournalError.
+    A repeat with the same password returns the same enrolment. Until the sign-up, pages that need the ledger fail for this
+    member. Raises ConfigError, JournalError.
     """
     fault = fault_of(person) or password_fault(password, person.login)
     if fault is not None:

@@ -1,6 +1,6 @@
-"""A station's configuration as tables: what every station's file says, whoever writes it.
+"""Builds the tables of a station's configuration. Pure.
 
-Pure. Decides which keys are written and how paths read; what they mean stands in `config`.
+Decides which keys are written, and writes paths relative to the file where possible; `config.schema` defines the keys.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ ZONE = "KR-SEOUL"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerPlace:
-    """The peer to speak to, and as whom."""
+    """The peer, and the identity that signs requests to it."""
 
     endpoint: str
     identity: Path
@@ -26,12 +26,12 @@ class PeerPlace:
     chaincode: str = CHAINCODE
     cutoff_s: int | None = None
     own: Path | None = None
-    """Data of an embedded peer that the daemon starts; None: somebody else's peer."""
+    """Data folder of an embedded peer that the daemon starts; None: the peer runs elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnRepresentativeFiles:
-    """The EV users' representative beside the gateway."""
+    """The files of the EV users' representative in the gateway's process."""
 
     store: Path
     key_file: Path
@@ -40,7 +40,7 @@ class OwnRepresentativeFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What a configuration says before chargers and meters come. `folder`: where the file stands."""
+    """A configuration without chargers and meters. `folder`: the folder of its file."""
 
     folder: Path
     station_id: str
@@ -59,7 +59,7 @@ class Site:
     """The identity of an exchange desk with a simulated bank; None: no exchange."""
 
     def tables(self) -> dict[str, Any]:
-        """The whole file."""
+        """Return the tables of the whole file."""
         station = {"id": self.station_id, "zone": self.zone, "data_dir": self._path(self.data_dir)}
         station["key_file"] = self._path(self.key_file)
         if self.run_dir is not None:
@@ -97,6 +97,6 @@ class Site:
         return ledger
 
     def _path(self, path: Path) -> str:
-        """Relative where it lies below the file's folder, so that the folder can be moved."""
+        """Return a path below the file's folder as relative, so that the folder can be moved; any other as it is."""
         inside = path.is_absolute() and path.is_relative_to(self.folder)
         return str(path.relative_to(self.folder) if inside else path)

@@ -1,6 +1,6 @@
-"""Tables as TOML text, each key with what it does, in the words of `configs/edgegw.toml`.
+"""Serializes tables as TOML, with the comments of `configs/edgegw.toml` beside the keys. Pure.
 
-Pure: tables and the example's text in, text out. Decides form only. A JSON string is a TOML string.
+Decides the form only. A JSON string is a valid TOML string.
 """
 
 import json
@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Explained = Mapping[tuple[str, str], str]
-"""What a key does, by (table, key); a table's own remark has the key ""."""
+"""The comment of each key, by (table, key); the comment of a table has the key ""."""
 
 _HEADER = re.compile(r"(?:# )?\[+([a-z_.]+)\]+\s*(?:#\s*(.*))?$")
 _KEY = re.compile(r"(?:# )?([a-z0-9_]+) = (?:\"[^\"]*\"|\[[^\]]*\]|[^\s#]+)\s*#\s*(.*)$")
 
 
 def explained(example: str) -> Explained:
-    """The remarks of an example configuration, commented keys included."""
+    """Return the comments of an example configuration, including those of keys that are commented out."""
     found: dict[tuple[str, str], str] = {}
     table = ""
     for line in example.splitlines():
@@ -30,7 +30,7 @@ def explained(example: str) -> Explained:
 
 
 def toml(tables: Mapping[str, Any], remarks: Explained | None = None) -> str:
-    """Tables and lists of tables as TOML."""
+    """Return tables and arrays of tables as TOML text."""
     return "\n".join(_lines("", tables, remarks or {})) + "\n"
 
 

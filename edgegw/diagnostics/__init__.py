@@ -1,1 +1,1 @@
-"""What an operator runs when something is wrong: the doctor's checks and the support bundle."""
+"""Diagnoses a station: `doctor` checks it part by part, `support_bundle` collects what a supporter needs."""

@@ -1,7 +1,7 @@
-"""What can be tried on a station without moving energy or money: files, disk, clock, ports, peer, broker, meters.
+"""Checks a station without moving energy or money: files, disk, clock, ports, peer, broker, meters.
 
-Decides what a check asks and how its answer is told (what, why it matters, what to do). Changes nothing, signs nothing that
-leaves this machine as a trade, and prints no secret.
+Decides what each check does and its finding: verdict, detail and hint. Changes nothing, submits no transaction and prints
+no secret.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ CONNECT_S = 3.0
 
 
 class Verdict(StrEnum):
-    """From worst to best."""
+    """The result of a check, ordered from worst to best."""
 
     FAILED = "failed"
     WARNING = "warning"
@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One check's result; `hint` says what to do where it is not ok. `exit_78`: the daemon would refuse to start."""
+    """The result of one check; `hint` is the remedy. `exit_78`: the daemon would not start."""
 
     check: str
     verdict: Verdict
@@ -64,11 +64,11 @@ def _warning(check: str, detail: str, hint: str) -> Finding:
     return Finding(check=check, verdict=Verdict.WARNING, detail=detail, hint=hint)
 
 
-# --- without asking anybody ----------------------------------------------------------------------------------------
+# --- checks without a network --------------------------------------------------------------------------------------
 
 
 def offline(config: Config) -> Iterator[Finding]:
-    """Files that the configuration names, the disk, and the journal."""
+    """Check the files that the configuration names, the disk and the journal."""
     yield _ok("configuration", f"{len(config.chargers)} chargers, {len(config.meters)} meters, no fault")
     yield from _secrets(config)
     yield from _representative(config)
@@ -93,7 +93,7 @@ def _secrets(config: Config) -> Iterator[Finding]:
 
 
 def _representative(config: Config) -> Iterator[Finding]:
-    """One elsewhere: the authority by which it is known."""
+    """Check the CA certificate of a remote representative."""
     if config.representative is not None and config.representative.url is not None:
         from edgegw.representative.client import context_for  # noqa: PLC0415 - only where there is one
 
@@ -130,7 +130,7 @@ def _identities(config: Config) -> Iterator[Finding]:
 
 
 def _identity(name: str, folder: Path) -> Finding:
-    """A pair in plain files, or a certificate whose key is somewhere else, or is being renewed."""
+    """Check an identity: certificate and key in files, a key elsewhere (PKCS#11), or one that is being renewed."""
     if not any((folder / place).exists() for place in ("key.uri", "key.next.pem", "key.next.uri")):
         return pair(name, folder / "cert.pem", folder / "key.pem")
     from edgegw.ledger.identity import load_signer  # noqa: PLC0415 - gRPC is heavy; only a key elsewhere needs it
@@ -143,7 +143,7 @@ def _identity(name: str, folder: Path) -> Finding:
 
 
 def pair(name: str, certificate: Path, key: Path) -> Finding:
-    """Whether a certificate and its private key are there, private, in time and belong together."""
+    """Check that a certificate and its private key exist, match, are valid now, and that the key's mode is 0600."""
     try:
         found = x509.load_pem_x509_certificate(certificate.read_bytes())
         mode = key.stat().st_mode & 0o777
@@ -215,7 +215,7 @@ def _tls(config: Config) -> Iterator[Finding]:
 def _folder(config: Config) -> Iterator[Finding]:
     folder = config.station.data_dir
     for place, name in {config.run_dir: "run folder", folder: "data folder"}.items():
-        if name == "run folder" and not place.exists():  # the service manager makes it
+        if name == "run folder" and not place.exists():  # the service manager creates it
             continue
         present = next(one for one in (place, *place.parents) if one.exists())
         if not present.is_dir():
@@ -260,11 +260,11 @@ def _journal(path: Path) -> Finding:
     return _ok("journal", f"{path}: the hash chain is intact")
 
 
-# --- asking devices and servers -------------------------------------------------------------------------------------
+# --- devices and servers --------------------------------------------------------------------------------------------
 
 
 async def online(config: Config) -> list[Finding]:
-    """Clock, peer, broker and meters, all at once."""
+    """Check clock, peer, broker and meters, all concurrently."""
     asked = [_clock(), _peer(config), *(_meter(meter.id, meter.host, meter.port) for meter in config.meters)]
     if config.mqtt is not None:
         asked.append(_broker(config, config.mqtt))
@@ -333,7 +333,9 @@ async def _reach(check: str, host: str, port: int, *, hint: str) -> Finding:
             writer.close()
             await writer.wait_closed()
     except (OSError, TimeoutError) as error:
-        number = getattr(error, "errno", None) or 0  # a resolver's are negative, and in words already
+        number = (
+            getattr(error, "errno", None) or 0
+        )  # getaddrinfo's are negative; its strerror is a text already
         reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None) or "no answer"
         return _bad(check, f"{host}:{port}: {reason}", hint)
     return _ok(check, f"{host}:{port}: answers in {(time.monotonic() - began_s) * 1000:.0f} ms")
@@ -343,7 +345,7 @@ async def _reach(check: str, host: str, port: int, *, hint: str) -> Finding:
 
 
 def machine(config: Config, *, running: bool) -> Iterator[Finding]:
-    """Versions, ports and the service."""
+    """Check versions, the service, and the ports where it does not run."""
     yield _ok("versions", f"Python {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}, {_sqlite()}")
     if not running:
         hint = "run sudo systemctl start edgegw, then journalctl -u edgegw"
@@ -385,7 +387,7 @@ def _ports(config: Config) -> Iterator[Finding]:
 
 
 def told(status: Mapping[str, Any] | None) -> Iterator[Finding]:
-    """What the running daemon says of its own parts."""
+    """Convert the health of the running daemon's parts to findings."""
     verdicts = {"ok": Verdict.OK, "degraded": Verdict.WARNING, "down": Verdict.FAILED}
     for part in (status or {}).get("parts", ()):
         yield Finding(
@@ -397,6 +399,6 @@ def told(status: Mapping[str, Any] | None) -> Iterator[Finding]:
 
 
 def worst(findings: Sequence[Finding]) -> Verdict:
-    """The worst verdict of all."""
+    """Return the worst verdict of all findings."""
     order = list(Verdict)
     return min((finding.verdict for finding in findings), key=order.index, default=Verdict.OK)

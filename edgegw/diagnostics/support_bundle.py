@@ -1,7 +1,7 @@
-"""The support bundle: what somebody who helps needs to see, and nothing that nobody else may see.
+"""Writes the support bundle: versions, status, findings, configuration and log, without secrets.
 
-Decides what is left out: password hashes, and every file that holds a key, a card or a member. Journal entries are counted
-by kind, never copied.
+Decides what is left out: passwords and their hashes, and every file with keys, cards or members. Journal entries are
+counted by kind, never copied.
 """
 
 import io
@@ -28,7 +28,7 @@ _LONG = re.compile(r"\b[0-9a-fA-F]{32,}\b")
 
 
 def redacted(text: str) -> str:
-    """A configuration or log text without values of secrets; long hexadecimal strings (ids of members, hashes) are cut."""
+    """Return a text without the values of secrets, and with long hexadecimal strings (member ids, hashes) cut."""
     return _LONG.sub(lambda found: f"{found[0][:6]}…", _SECRET.sub(r'\1"…"', text))
 
 
@@ -40,7 +40,7 @@ def write_bundle(
     status: Mapping[str, Any] | None,
     findings: Sequence[Mapping[str, object]],
 ) -> Path:
-    """Write the bundle, readable by its owner only, and give its path."""
+    """Write the bundle with mode 0600 and return its path."""
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     path = output or Path(f"edgegw-support-{at}.tar.gz")
     parts = {
@@ -52,7 +52,7 @@ def write_bundle(
         **{f"config/{file.name}": file.read_text() for file in _configuration(config_file)},
     }
     path.touch(mode=0o600)
-    path.chmod(0o600)  # also one that was there before
+    path.chmod(0o600)  # also an existing file
     with tarfile.open(path, "w:gz") as archive:
         for name, text in parts.items():
             body = redacted(text).encode()
@@ -81,7 +81,7 @@ def _journal(config: Config) -> Mapping[str, object]:
 
 
 def _log() -> str:
-    """The service's newest log lines, where a journal daemon keeps them."""
+    """Return the service's newest log lines from journalctl, where it exists."""
     journalctl = shutil.which("journalctl")
     if journalctl is None:
         return "journalctl is missing: add the log by hand\n"
