@@ -1,6 +1,6 @@
-"""`python -m edgegw.participants --config participants.json`: the other organisations of a run, in one process.
+"""`python -m edgegw.participants --config participants.json`: runs the roles of the other organisations in one process.
 
-Exit status: 0 told to end, 69 the ledger is away or refuses, 78 the settings cannot be used.
+Exit status: 0 stopped, 69 the ledger is unreachable or refuses, 78 the settings are invalid.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _EX_CONFIG = 78
 
 
 def serve(config: Path, role: str) -> int:
-    """Play one role, or `all`, until told to end; returns the exit status, with the reason on standard error."""
+    """Run one role, or `all`, until stopped; return the exit status and write the reason to standard error."""
     roles: tuple[Role, ...] = tuple(one for one in ROLES if role in {one, "all"})
     status = 0
     try:

@@ -1,7 +1,7 @@
-"""The other organisations of a run, put together: opened before the day, run through it, closed after it.
+"""Builds the roles of the other organisations, opens the market, runs the roles and closes the market.
 
 Decides the order (constants, members, deposits, tariff and floors, meters, loads; at the end offers, sweep, payout) and
-which identities each part needs; nothing else.
+which identity each role uses; nothing else.
 Source: docs/ledger.md, Who takes part; docs/contract.md, Functions.
 """
 
@@ -36,21 +36,21 @@ SEATS: Mapping[str, Role] = {
     "ProducerMSP": "producer",
     "IndustryMSP": "industry",
 }
-"""Which part signs up the members of an organisation."""
+"""The role that signs up the members of each organisation."""
 Connect = Callable[[str, str], LedgerPort]
-"""The way to the ledger of an organisation's named identity: (`ProducerMSP`, `oracle`)."""
+"""Returns the ledger as an organisation's identity calls it, by MSP id and name: (`ProducerMSP`, `oracle`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """The run in UTC epoch seconds: its first quarter hour, and the end after which none is served."""
+    """The run in UTC epoch seconds: its first quarter hour, and the end, from which no interval is served."""
 
     begin_s: int
     end_s: int
 
     @classmethod
     def of(cls, clock: StationClock, settings: Settings) -> "Span":
-        """As the settings say, else from the clock's mapping, where it has one; else from now on without an end."""
+        """Return the span of the settings, else of the clock's mapping, else from now on without an end."""
         mapping = clock.mapping
         begin_s, end_s = settings.begin_s, settings.end_s
         if begin_s is None:
@@ -61,9 +61,9 @@ class Span:
 
 
 class Consortium:
-    """Oracle, producer, industry, exchange desk, and the representatives who sign their members up; or some of them.
+    """Oracle, producer, industry, exchange desk, and the representatives that sign members up; or some of them.
 
-    `listed` gives the deposits anew when their list has changed, else None: the desk asks it as long as it runs.
+    `listed` returns all deposits where their list has changed, else None; the exchange desk polls it.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Consortium:
         return [role for role in (self._oracle, self._producer, self._industry) if role is not None]
 
     async def open(self) -> None:
-        """Everything that must stand before the first session, as fast as it goes; may be repeated."""
+        """Write everything to the ledger that the first session needs; may be repeated."""
         if self._settings.constants is not None and self._ev_users is not None:
             await self._configure(self._settings.constants)
         await self._enrol()
@@ -122,7 +122,7 @@ class Consortium:
                 group.create_task(role.open())
 
     async def _configure(self, constants: ConstantsSettings) -> None:
-        """The channel's constants; written again they must be the same."""
+        """Write the channel's constants; a repeat must have the same values."""
         arguments: dict[str, Any] = {
             "channel": self._settings.channel,
             "cutoffS": self._settings.cutoff_s,
@@ -136,7 +136,7 @@ class Consortium:
         await self._connect("EVUserMSP", "admin").execute("Configure", arguments)
 
     async def _enrol(self) -> None:
-        """Members signed up, changed profiles committed to, deposits turned into tokens."""
+        """Sign members up, commit to changed profiles, mint deposits."""
         sign_ups = (
             ledger_accounts.sign_up(self._representatives[KIND_MSP[member.kind]], member.enrolment)
             for member in self._settings.members
@@ -152,7 +152,7 @@ class Consortium:
             await self._teller.open(self._settings.all_deposits)
 
     async def _register(self, ev_users: RepresentativeRole) -> None:
-        """Stations, gateways and the wall box's meter."""
+        """Register stations, gateways and the wall box's meter."""
         for station in self._settings.stations:
             await ev_users.register_station(station.station)
         for gateway in self._settings.gateways:
@@ -168,7 +168,7 @@ class Consortium:
             )
 
     async def run(self) -> None:
-        """The day's loops; returns at the end of the run."""
+        """Run the roles; return at the end of the run."""
         async with asyncio.TaskGroup() as group:
             telling = None
             if self._teller is not None:
@@ -179,7 +179,7 @@ class Consortium:
                 telling.cancel()
 
     async def close(self) -> dict[str, Any]:
-        """Offers back, credits swept, the producer paid out; returns what the roles counted. Needs all roles."""
+        """Close offers, sweep credits and pay the producer out; return the counts and totals. Needs all roles."""
         assert self._producer is not None
         assert self._industry is not None
         assert self._teller is not None
@@ -198,7 +198,7 @@ class Consortium:
 
     @property
     def counts(self) -> dict[str, Counter[str]]:
-        """Posts and refusals of each role that plays here."""
+        """Posts and refusals by role, for the roles of this process."""
         found: dict[str, Counter[str]] = {}
         if self._oracle is not None:
             found["oracle"] = self._oracle.counts
@@ -216,7 +216,7 @@ def _utc_offset_s(settings: Settings, tariff: Tariff) -> int:
 
 
 def _effective_from(settings: Settings, tariff: Tariff, span: Span) -> int:
-    """In effect before the run, whatever its date."""
+    """Return the instant from which the tariff applies: before the run, also where its own date is later."""
     if settings.effective_from is not None:
         return settings.effective_from
     own_s = int(tariff.effective_from.timestamp()) // INTERVAL_S * INTERVAL_S

@@ -1,6 +1,6 @@
-"""The industrial complex: posts its demand for discharged energy and bids for it with standing token offers.
+"""The industrial complex: posts its demand for discharged energy and bids for it with standing offers of tokens.
 
-Decides when a bid is renewed; its limit is the tariff's ceiling, what it would pay elsewhere.
+Decides when a bid is renewed; its limit is the tariff's ceiling, the price that it would pay elsewhere.
 Source: docs/contract.md, Functions (PostLoad on DISCHARGE: industry posts demand; Offer).
 """
 
@@ -24,19 +24,19 @@ class Industry:
     limit_mtok_per_kwh: int
 
     async def open(self) -> None:
-        """Before the day runs: the first loads and the first bid."""
+        """Post the first loads and make the first bid, before the run."""
         for interval in self.market_client.schedule.opening():
             await self._post_demand(interval)
         await self._bid(interval_of(self.market_client.schedule.clock.now_ns()))
 
     async def run(self) -> None:
-        """Each quarter hour: post demand in time, renew the bid; returns at the end of the run."""
+        """Post demand and renew the bid in each quarter hour; return at the end of the run."""
         async for interval in self.market_client.schedule.quarter_hours():
             await self._post_demand(interval + self.market_client.schedule.ahead * INTERVAL_S)
             await self._bid(interval)
 
     async def close(self) -> None:
-        """Take back what no slice has, and sweep."""
+        """Close the offers, which releases what no slice has reserved, and sweep credits."""
         await self.market_client.close_offers()
         await ledger_accounts.sweep(self.market_client.ledger, self.market_client.member_id)
 
@@ -44,7 +44,7 @@ class Industry:
         await self.market_client.post_load(interval, self.load.energy_wh(interval, self.utc_offset_s))
 
     async def _bid(self, interval: int) -> None:
-        """A new offer where less than half of one is left for the coming interval."""
+        """Make a new offer where less than half of one is left for the interval."""
         if (
             interval >= self.market_client.schedule.end_s
             or await self.market_client.left_at(interval) * 2 >= self.offer_mtok

@@ -1,6 +1,7 @@
-"""Sun and load by local quarter hour, as integers of Wh. Decides how hourly files become quarter hours.
+"""Reads solar irradiance and load profiles, and computes energy by quarter hour in integer Wh.
 
-A file's days repeat where it lacks the date: the day's ordinal modulo the file's days. Never a float, never a network.
+Decides how hourly values become quarter hours. A date that the file lacks uses the day with the number of its ordinal
+modulo the file's days. Never uses a float.
 Source: TMY3 723170 (GHI, W/m2 by hour ending) and BDEW G25 (kWh per quarter hour of 1000 MWh a year), configs/scenarios/data.
 """
 
@@ -18,14 +19,14 @@ _FULL_SUN_W_M2 = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SunProfile:
-    """Irradiance by `MM/DD` and local hour, seen by a plant of `peak_w` with a performance ratio."""
+    """Irradiance by `MM/DD` and local hour, and a plant of `peak_w` with a performance ratio in basis points."""
 
     ghi_w_m2: dict[str, tuple[int, ...]]
     peak_w: int
     performance_bp: int
 
     def energy_wh(self, interval: int, utc_offset_s: int) -> int:
-        """Generation of one UTC quarter hour; the four quarters of an hour add up to the hour exactly."""
+        """Return the generation of one UTC quarter hour; the four quarters of an hour sum to the hour exactly."""
         local = _local(interval, utc_offset_s)
         hour_wh = self._hour_wh(local)
         quarter = local.minute // 15
@@ -41,19 +42,19 @@ class SunProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadProfile:
-    """Consumption by local quarter hour of a site that uses `annual_mwh` MWh a year; the same every day."""
+    """Consumption by local quarter hour of a site that uses `annual_mwh` MWh a year; every day is equal."""
 
     wh_at_1000_mwh: tuple[int, ...]
     annual_mwh: int
 
     def energy_wh(self, interval: int, utc_offset_s: int) -> int:
-        """Consumption of one UTC quarter hour."""
+        """Return the consumption of one UTC quarter hour."""
         local = _local(interval, utc_offset_s)
         return self.wh_at_1000_mwh[local.hour * 4 + local.minute // 15] * self.annual_mwh // 1000
 
 
 def read_sun(path: Path, *, peak_w: int, performance_bp: int) -> SunProfile:
-    """The plant's profile from `date,hour_ending,ghi_w_m2`; ValueError where a day is not 24 hours."""
+    """Read a CSV file `date,hour_ending,ghi_w_m2`; raises ValueError where a day does not have 24 hours."""
     days: dict[str, list[int]] = {}
     for row in _rows(path):
         hours = days.setdefault(row["date"], [])
@@ -67,7 +68,7 @@ def read_sun(path: Path, *, peak_w: int, performance_bp: int) -> SunProfile:
 
 
 def read_load(path: Path, *, annual_mwh: int) -> LoadProfile:
-    """The site's profile from `interval,kwh_per_1000MWh_year`; ValueError where a day is not 96 quarter hours."""
+    """Read a CSV file `interval,kwh_per_1000MWh_year`; raises ValueError where it does not have 96 quarter hours."""
     quarters = tuple(thousandths(row["kwh_per_1000MWh_year"]) for row in _rows(path))
     if len(quarters) != QUARTERS_A_DAY:
         raise ValueError(f"{path.name}: a day needs {QUARTERS_A_DAY} quarter hours, not {len(quarters)}")
@@ -75,7 +76,7 @@ def read_load(path: Path, *, annual_mwh: int) -> LoadProfile:
 
 
 def thousandths(decimal: str) -> int:
-    """`13.346` kWh is 13346 Wh, exactly; at most three decimals."""
+    """Return a decimal as an exact number of thousandths: "13.346" kWh is 13346 Wh. Raises ValueError beyond three decimals."""
     whole, _, fraction = decimal.strip().partition(".")
     if len(fraction) > 3:
         raise ValueError(f"more than three decimals: {decimal}")

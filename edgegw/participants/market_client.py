@@ -1,6 +1,7 @@
-"""A member's seat at the market of one zone and product: its loads posted in time, its standing offers.
+"""Trades for one member at the market of one zone and product: posts loads before the cut-off, makes and closes offers.
 
-Decides nothing about amounts. A post after the cut-off is counted, never an error. Source: docs/contract.md (PostLoad, Offer, ListOffers, CloseOffer).
+Decides nothing about amounts. A post after the cut-off is counted and never an error.
+Source: docs/contract.md (PostLoad, Offer, ListOffers, CloseOffer).
 """
 
 from collections import Counter
@@ -13,12 +14,12 @@ from edgegw.representative.ledger_port import LedgerPort
 from edgegw.representative.posting_schedule import Schedule
 from edgegw.representative.standing_offers import MOST_WH_PER_GATEWAY_DAY
 
-SETTLED_S = 3600  # after an offer's end its last slice has come back
+SETTLED_S = 3600  # after its end, all slices of an offer have been released
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketClient:
-    """`counts` holds posts by outcome (`posted`, `late`) and refusals by code."""
+    """The market as one member uses it. `counts`: posts by outcome (`posted`, `late`), and refusals by code."""
 
     ledger: LedgerPort
     member_id: str
@@ -27,10 +28,10 @@ class MarketClient:
     schedule: Schedule
     counts: Counter[str] = field(default_factory=Counter)
     offered: dict[str, int] = field(default_factory=dict)
-    """Offers to close, and when each of them ends (UTC epoch seconds)."""
+    """Offers to close, and the end of each (UTC epoch seconds)."""
 
     async def submit(self, function: str, args: dict[str, Any]) -> bool:
-        """Whether the contract took it; a refusal is counted by its code."""
+        """Submit a transaction; return False, and count the code, where the contract refuses it."""
         try:
             await self.ledger.execute(function, args)
         except BusinessRefusal as refusal:
@@ -39,7 +40,7 @@ class MarketClient:
         return True
 
     async def post_load(self, interval: int, energy_wh: int) -> None:
-        """This side's energy in an interval, if it is served and its cut-off has not passed."""
+        """Post this member's energy for an interval, if it is before the end and its cut-off has not passed."""
         if interval >= self.schedule.end_s:
             return
         if self.schedule.closed(interval):
@@ -52,7 +53,7 @@ class MarketClient:
     async def offer(
         self, offer_id: str, *, behind: dict[str, str], limit: int, valid: tuple[int, int]
     ) -> bool:
-        """A standing offer with energy (`lotId`, `wh`) or tokens (`mtok`) behind it, valid in [from, to)."""
+        """Make a standing offer covered by energy (`lotId`, `wh`) or tokens (`mtok`), valid in [from, to)."""
         arguments = {
             "offerId": offer_id,
             "memberId": self.member_id,
@@ -67,7 +68,7 @@ class MarketClient:
         return await self.submit("Offer", arguments | behind)
 
     async def left_at(self, interval: int) -> int:
-        """What this member's offers that are valid in an interval still have: Wh for CHARGE, else milli-token."""
+        """Return what is left of this member's offers that are valid in an interval: Wh for CHARGE, else milli-token."""
         listed = await self.ledger.evaluate("ListOffers", {"zone": self.zone, "product": self.product})
         return sum(
             int(offer["left"])
@@ -76,11 +77,11 @@ class MarketClient:
         )
 
     async def close_offers(self) -> int:
-        """Take back what no slice has; returns how many offers closed."""
+        """Close all offers, which releases what no slice has reserved; return how many were closed."""
         return sum([await self.submit("CloseOffer", {"offerId": offer_id}) for offer_id in self.offered])
 
     async def close_ended(self, now_s: int) -> None:
-        """Close offers that ended a while ago, so that the ledger's list of them does not grow from day to day."""
+        """Close offers that ended more than `SETTLED_S` ago, so that the ledger's list of offers does not grow."""
         for offer_id in [one for one, end_s in self.offered.items() if now_s >= end_s + SETTLED_S]:
             await self.submit("CloseOffer", {"offerId": offer_id})
             del self.offered[offer_id]

@@ -1,6 +1,6 @@
-"""The price oracle: posts the dated tariff once and hourly floors a day ahead of their hours.
+"""The price oracle: posts the tariff once, and the hourly floors a day in advance.
 
-Decides which published number belongs to which hour; never a price (the contract fixes those from what is posted).
+Decides which published value belongs to which hour, never a price: the contract fixes prices from what is posted.
 Source: docs/ledger.md, Price; docs/contract.md, Functions (PostTariff, PostFloor).
 """
 
@@ -29,19 +29,19 @@ class Oracle:
     counts: Counter[str] = field(default_factory=Counter)
 
     async def post_tariff(self, effective_from: int) -> None:
-        """The whole tariff, in effect from a UTC epoch second on; it is never edited, only superseded."""
+        """Post the whole tariff, valid from a UTC epoch second on; it is never changed, only superseded."""
         arguments = self.tariff.arguments(
             zone=self.zone, utc_offset_s=self.utc_offset_s, effective_from=effective_from
         )
         await self.ledger.execute("PostTariff", arguments)
 
     async def open(self) -> None:
-        """Post a day of floors before the day runs."""
+        """Post the floors of the first day, before the run."""
         now_s = self.schedule.now_s()
         await self._post_floors(hours(now_s, min(self.schedule.end_s, now_s + DAY_S)))
 
     async def run(self) -> None:
-        """At each hour, post the floors of the hour a day later; returns at the end of the run."""
+        """At each hour, post the floors of the last hour of the next 24; return at the end of the run."""
         async for interval in self.schedule.quarter_hours():
             if interval % HOUR_S == 0 and interval + DAY_S - HOUR_S < self.schedule.end_s:
                 await self._post_floors([interval + DAY_S - HOUR_S])
@@ -50,7 +50,7 @@ class Oracle:
         await at_most(8, (self._post_floor(start, product) for start in starts for product in PRODUCTS))
 
     async def _post_floor(self, hour: int, product: Product) -> None:
-        """One floor; an hour whose first cut-off has passed keeps the tariff's own floor, and is counted."""
+        """Post one floor; an hour whose first cut-off has passed is counted and keeps the tariff's own floor."""
         if self.schedule.closed(hour):
             self.counts["late"] += 1
             return

@@ -1,7 +1,7 @@
-"""The solar producer: registers what its plant generated, offers it, posts its supply, sells some at its own wall box.
+"""The solar producer: registers generation, offers it, posts supply, and sells some of it directly at its wall box.
 
-Decides how a quarter hour's generation is shared between the direct sale at noon and the standing offer. The plant's
-register at any instant is the sum of its profile since the plant was put into service, whoever runs it meanwhile. Never touches a gateway's slices or holds.
+Decides how the generation of a quarter hour is divided between the direct sale at noon and the standing offer. The plant's
+register is the sum of its profile since `begin_s`, also across restarts. Never changes a gateway's slices or holds.
 Source: docs/contract.md, Functions (PostLoad on CHARGE: producers post supply; RegisterGeneration, transfer).
 """
 
@@ -25,7 +25,7 @@ NOON_HOUR = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plant:
-    """A solar plant and its meter. `begin_s` is the quarter hour in which its register stood at zero."""
+    """A solar plant and its meter. `begin_s` is the quarter hour in which its register was zero."""
 
     meter_ref: str
     epoch: int
@@ -34,14 +34,14 @@ class Plant:
     begin_s: int
     evidence_key: bytes
     _known: list[int] = field(default_factory=list, init=False, compare=False, repr=False)
-    """The register as last asked for: its instant and its Wh."""
+    """The last computed register: its instant and its Wh."""
 
     def energy_wh(self, interval: int) -> int:
-        """Generation of a quarter hour, measured or expected: the sun keeps to its file."""
+        """Return the generation of a quarter hour, measured or expected: both follow the profile."""
         return self.sun.energy_wh(interval, self.utc_offset_s)
 
     def register_wh(self, at_s: int) -> int:
-        """The export register at a quarter hour's start."""
+        """Return the export register at the start of a quarter hour."""
         known_s, known_wh = self._known or (self.begin_s, 0)
         if at_s < known_s:
             known_s, known_wh = self.begin_s, 0
@@ -51,16 +51,16 @@ class Plant:
         return wh
 
     def local(self, interval: int) -> datetime:
-        """Local time of a quarter hour's start."""
+        """Return the local time of the start of a quarter hour."""
         return datetime.fromtimestamp(interval + self.utc_offset_s, UTC)
 
     def midnight_after(self, interval: int) -> int:
-        """UTC epoch second at which the local day of a quarter hour ends."""
+        """Return the UTC epoch second at which the local day of a quarter hour ends."""
         local_s = interval + self.utc_offset_s
         return local_s - local_s % DAY_S + DAY_S - self.utc_offset_s
 
     def evidence_hash(self, reading: str) -> str:
-        """SHA-256 of a reading and a nonce only the plant knows (else a short series could be guessed)."""
+        """Return the SHA-256 of a reading and a nonce that only the plant knows, so that readings cannot be guessed."""
         nonce = hmac.new(self.evidence_key, reading.encode(), hashlib.sha256).hexdigest()
         evidence = json.dumps({"nonce": nonce, "reading": reading}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(evidence.encode()).hexdigest()
@@ -68,9 +68,9 @@ class Plant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WallBox:
-    """A charging point behind the plant's fence: an EV member charges there at noon, straight from the producer.
+    """An EVSE at the plant, where an EV member buys directly from the producer at noon.
 
-    Its meter is an EVSE meter registered by the EV users' representative; each sale is `energy_wh` on its register.
+    The EV users' representative registers its meter; each sale is `energy_wh` on its import register.
     """
 
     buyer_id: str
@@ -88,10 +88,10 @@ class Producer:
     wall_box: WallBox | None = None
     limit_mtok_per_kwh: int = 1
     sold_on: set[date] = field(default_factory=set)
-    """Local days whose direct sale is done."""
+    """Local days with a completed direct sale."""
 
     async def open(self) -> None:
-        """Before the day runs: the plant's meter and the first loads."""
+        """Register the plant's meter and post the first loads, before the run."""
         await self.market_client.ledger.execute(
             "RegisterMeter",
             {
@@ -109,7 +109,7 @@ class Producer:
         self._remember_offers()
 
     def _remember_offers(self) -> None:
-        """Offers of the last day, made before this process began: they are closed when they have ended."""
+        """Remember the offers that an earlier process made in the last day, to close them after their end."""
         now_s = self.market_client.schedule.now_s() // INTERVAL_S * INTERVAL_S
         for interval in range(max(self.plant.begin_s, now_s - DAY_S), now_s, INTERVAL_S):
             if self.plant.energy_wh(interval):
@@ -120,7 +120,7 @@ class Producer:
         return f"{self.plant.meter_ref}:{self.plant.epoch}:{start_wh}"
 
     async def run(self) -> None:
-        """Each quarter hour: post supply in time, sell what the last one brought; returns at the end of the run."""
+        """In each quarter hour, post supply and sell the last one's generation; return at the end of the run."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fix_noon_prices())
             async for interval in self.market_client.schedule.quarter_hours():
@@ -132,17 +132,17 @@ class Producer:
                 await self.market_client.close_ended(interval)
 
     async def close(self) -> None:
-        """Take back what no slice has, and sweep."""
+        """Close the offers, which releases what no slice has reserved, and sweep credits."""
         await self.market_client.close_offers()
         await ledger_accounts.sweep(self.market_client.ledger, self.market_client.member_id)
 
     async def _post_supply(self, interval: int) -> None:
-        """What the interval will bring and what is offered and unsold."""
+        """Post the expected generation of an interval, plus the offered and unsold energy."""
         unsold_wh = await self.market_client.left_at(interval)
         await self.market_client.post_load(interval, self.plant.energy_wh(interval) + unsold_wh)
 
     async def _sell(self, interval: int) -> None:
-        """Register a quarter hour's generation and offer it, less what the wall box took."""
+        """Register the generation of a quarter hour and offer it, less the direct sale."""
         start_wh = self.plant.register_wh(interval)
         end_wh = start_wh + self.plant.energy_wh(interval)
         lot_id = self._lot_id(start_wh)
@@ -173,10 +173,10 @@ class Producer:
             },
         )
 
-    # The direct sale: one `transfer` a day, of the first quarter hour from noon on that has a price.
+    # The direct sale: one `transfer` a day, for the first quarter hour from noon on that has a price.
 
     async def _fix_noon_prices(self) -> None:
-        """Have the price of each noon quarter hour fixed, midway between its cut-off and its start."""
+        """Request FixPrice for each noon quarter hour, midway between its cut-off and its start."""
         if self.wall_box is None:
             return
         schedule = self.market_client.schedule
@@ -188,7 +188,7 @@ class Producer:
                     await self.market_client.submit("FixPrice", self._price_key(interval))
 
     async def _sell_direct(self, interval: int, generated_wh: int) -> int:
-        """Wh the wall box took; 0 where it is not the time, there is too little sun, or no price."""
+        """Sell to the wall box; return the Wh, 0 where it is not noon, or generation or price is missing."""
         box = self.wall_box
         if box is None or generated_wh < box.energy_wh or not self._for_direct_sale(interval):
             return 0
@@ -217,7 +217,7 @@ class Producer:
         return box.energy_wh
 
     async def _priced(self, interval: int) -> bool:
-        """Whether the price of the interval is fixed."""
+        """Return whether the price of the interval is fixed."""
         try:
             return bool(
                 (await self.market_client.ledger.evaluate("DetermineCost", self._price_key(interval)))[

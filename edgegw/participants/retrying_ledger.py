@@ -1,8 +1,8 @@
-"""A participant's ledger that waits out what passes: a peer that is away, endorsers at different heights.
+"""Repeats a participant's ledger calls during temporary faults: an unreachable peer, endorsers at different heights.
 
-Decides what is asked again (a channel whose constants are still to be written, but no other refusal; never a forged answer
-or a refused identity) and for how long, in real seconds.
-Safe because every write carries an id of its caller's own. Source: docs/contract.md, Repeats.
+Decides which faults are retried (of the contract's refusals only NOT_CONFIGURED; never a forged answer or a refused
+identity) and for how long, in real seconds. A repeat is safe because every write has an id of its caller.
+Source: docs/contract.md, Repeats.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ PASSING = (Unavailable, Mismatch, Conflicting, Undecided)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryingLedger:
-    """LedgerPort that repeats a call until it is answered; after `patience_s` the fault is the caller's."""
+    """A `LedgerPort` that repeats a call until it is answered; after `patience_s` it raises the last fault."""
 
     ledger: LedgerPort
     patience_s: float = 900
     pause_s: float = 0.25
 
     async def evaluate(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Ask the contract."""
+        """See LedgerPort."""
         return await self._persist(lambda: self.ledger.evaluate(function, args))
 
     async def execute(self, function: str, args: dict[str, Any]) -> dict[str, Any]:
-        """Submit, and return the payload once it is committed."""
+        """See LedgerPort."""
         return await self._persist(lambda: self.ledger.execute(function, args))
 
     async def _persist(self, call: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:

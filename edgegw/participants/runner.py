@@ -1,8 +1,8 @@
-"""The participants' process: opens the market, runs the day, closes it when told to. All roles, or some.
+"""Runs the participants' process: opens the market, runs all roles or some, and closes the market on request.
 
-Decides when each phase begins, and says so on standard output, one JSON object a line: `{"ready": true}` after opening,
-`{"closed": true, ...}` after closing. Closing is asked for by SIGUSR1 or the line `close` on standard input; SIGTERM and
-SIGINT end the process where it stands, and it may be started again: everything is said to the ledger under the same ids.
+Decides when each phase begins, and writes one JSON object per line to standard output: `{"ready": true}` after opening,
+`{"closed": true, ...}` after closing. SIGUSR1 or the line `close` on standard input requests closing. SIGTERM and SIGINT
+end the process at any point; a restart is safe, since it repeats its writes to the ledger under the same ids.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ TRUST_FILE = "trust.json"
 
 
 async def run(config: Path, environment: Mapping[str, str], roles: Collection[Role] = ROLES) -> None:
-    """The whole life of the process; raises ConfigError and whatever the ledger finally refuses."""
+    """Run until closed or stopped; raises ConfigError, and LedgerError for a final fault or refusal."""
     await run_until_stopped(_serve(config, environment, roles))
 
 
@@ -61,14 +61,14 @@ async def _serve(config: Path, environment: Mapping[str, str], roles: Collection
 
 
 class Changes:
-    """The settings' file as others change it while we run: only its deposits count then."""
+    """Watches the settings file for new deposits during the run; other changes have no effect."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen_ns = path.stat().st_mtime_ns if path.exists() else 0
 
     def deposits(self) -> Sequence[Deposit] | None:
-        """All deposits where the file changed since the last look; None where not, or where it cannot be read."""
+        """Return all deposits where the file has changed since the last call; None where not, or where it is invalid."""
         try:
             changed_ns = self._path.stat().st_mtime_ns
             if changed_ns == self._seen_ns:
@@ -82,7 +82,7 @@ class Changes:
 
 @asynccontextmanager
 async def connections(settings: Settings) -> AsyncIterator[Connect]:
-    """One client per identity under `crypto`, all closed at the end."""
+    """Yield a function that opens a client for an identity below `crypto`; close all clients at the end."""
     roots = load_trust(settings.crypto / TRUST_FILE)
     tls = None if settings.tls_ca_file is None else settings.tls_ca_file.read_bytes()
     async with AsyncExitStack() as stack:
@@ -105,7 +105,7 @@ async def connections(settings: Settings) -> AsyncIterator[Connect]:
 
 
 async def _until(closing: asyncio.Event, day: asyncio.Task[None]) -> None:
-    """Wait for the word to close; the day may end before it, or is ended by it. A fault of the day is raised."""
+    """Wait for `closing`, and cancel `day` where it has not ended before. An exception of `day` is raised."""
     told = asyncio.create_task(closing.wait())
     await asyncio.wait((told, day), return_when=asyncio.FIRST_COMPLETED)
     if day.done():
@@ -118,7 +118,7 @@ async def _until(closing: asyncio.Event, day: asyncio.Task[None]) -> None:
 
 
 async def _listen(closing: asyncio.Event) -> None:
-    """Set `closing` at the line `close`; an input that is closed, that ends, or that is no pipe or terminal, says nothing."""
+    """Set `closing` at the line `close` on standard input; ignore an input that is closed, or no pipe or terminal."""
     if sys.stdin is None or not _can_speak(sys.stdin.fileno()):
         return
     reader = asyncio.StreamReader()
@@ -132,7 +132,7 @@ async def _listen(closing: asyncio.Event) -> None:
 
 
 def _can_speak(descriptor: int) -> bool:
-    """Whether lines may come from it: not from /dev/null, which cannot even be waited for."""
+    """Return whether lines can arrive on a descriptor: not on /dev/null, which epoll does not support."""
     mode = os.fstat(descriptor).st_mode
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(descriptor)
 

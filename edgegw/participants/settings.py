@@ -1,6 +1,6 @@
-"""What the participants' process is told: one JSON file, checked whole.
+"""Validates the settings of the participants' process: one JSON file; reports every fault at once.
 
-Decides nothing. Names carry their units; relative paths start at the file's own folder.
+Names end in their units; relative paths start at the folder of the file.
 Source: DECISIONS.md, 13 (pydantic in configuration only).
 """
 
@@ -35,7 +35,7 @@ class _Table(BaseModel):
 
 
 class MemberSettings(_Table):
-    """A member to sign up, and the deposit it brings (0: none)."""
+    """A member to sign up, and its first deposit (0: none)."""
 
     member_id: str
     kind: Literal["PRODUCER", "EV", "SUPPLIER", "INDUSTRY"]
@@ -46,7 +46,7 @@ class MemberSettings(_Table):
 
     @property
     def enrolment(self) -> Enrolment:
-        """What the ledger learns."""
+        """What the ledger stores of the member."""
         return Enrolment(
             member_id=self.member_id, kind=self.kind, commitment=self.commitment, dup_tag=self.dup_tag
         )
@@ -70,7 +70,7 @@ class StationSettings(_Table):
 
     @property
     def station(self) -> StationListing:
-        """What the ledger learns."""
+        """What the ledger stores of the station."""
         return StationListing(
             station_id=self.station_id, geohash=self.geohash, evses=self.evses, products=self.products
         )
@@ -85,7 +85,7 @@ class GatewaySettings(_Table):
 
 
 class WallBoxSettings(_Table):
-    """The producer's own charging point; `gateway_id` must be registered, `buyer_id` an EV member with tokens."""
+    """The producer's own EVSE; `gateway_id` must be registered, `buyer_id` is an EV member with tokens."""
 
     buyer_id: str
     gateway_id: str
@@ -96,7 +96,7 @@ class WallBoxSettings(_Table):
 
 
 class ProducerSettings(_Table):
-    """The solar plant, and its wall box (None: no direct sale)."""
+    """The solar plant and its wall box (None: no direct sale)."""
 
     member_id: str
     meter_ref: str
@@ -109,7 +109,7 @@ class ProducerSettings(_Table):
 
 
 class IndustrySettings(_Table):
-    """The industrial complex: its yearly consumption, and the tokens behind each of its bids."""
+    """The industrial complex: its yearly consumption, and the tokens of each bid."""
 
     member_id: str
     annual_mwh: int = Field(default=500, gt=0)
@@ -118,7 +118,7 @@ class IndustrySettings(_Table):
 
 
 class DepositSettings(_Table):
-    """One more deposit of a member that is signed up, here or elsewhere; its reference mints once."""
+    """A further deposit of a member, who may be signed up elsewhere; its reference mints once."""
 
     member_id: str
     amount_mtok: int = Field(gt=0)
@@ -126,7 +126,7 @@ class DepositSettings(_Table):
 
 
 class TimeSettings(_Table):
-    """How a sandbox's ledger maps real instants onto its own."""
+    """How the ledger of a sandbox maps real time to simulated time."""
 
     real_origin_ms: int
     ledger_origin_ms: int
@@ -134,17 +134,20 @@ class TimeSettings(_Table):
 
 
 class ConstantsSettings(_Table):
-    """The channel's constants, beside its cut-off: written by the representative's part, once."""
+    """The channel's constants beside its cut-off; the role `representative` writes them once."""
 
     time: TimeSettings | None = None
 
 
 class Settings(_Table):
-    """The whole file. `end_s`: UTC, default the clock's end, or none. `constants` absent: somebody else writes them."""
+    """The whole file.
+
+    `end_s`: UTC epoch second; default the clock's end, or none. `constants` absent: another process writes them.
+    """
 
     endpoint: str
     tls_ca_file: FilePath | None = None
-    """Authority of the peer's server certificate; absent: no TLS, for loopback."""
+    """CA certificate of the peer's server; absent: no TLS, for loopback."""
     channel: str
     chaincode: str
     crypto: FilePath
@@ -152,13 +155,13 @@ class Settings(_Table):
     cutoff_s: int = Field(default=300, ge=0)
     constants: ConstantsSettings | None = None
     begin_s: int | None = None
-    """UTC quarter hour in which the plant's register stood at zero; default the clock's origin, or now."""
+    """Start (UTC epoch seconds) of the quarter hour in which the plant's register was zero; default the clock's origin, or now."""
     end_s: int | None = None
     tariff: FilePath = Field(default_factory=lambda: configs() / TARIFF)
     utc_offset_s: int | None = None
-    """Of local hours in this run; default the tariff's."""
+    """UTC offset of local hours in this run; default the tariff's."""
     effective_from: int | None = None
-    """UTC epoch second, a quarter hour; default the earlier of the tariff's own and the day before the run."""
+    """UTC epoch second of a quarter hour; default the earlier of the tariff's own date and the day before the run."""
     members: tuple[MemberSettings, ...]
     deposits: tuple[DepositSettings, ...] = ()
     changes: tuple[ChangeSettings, ...] = ()
@@ -169,7 +172,7 @@ class Settings(_Table):
 
     @property
     def all_deposits(self) -> tuple[Deposit, ...]:
-        """Those that members bring at their sign-up, and those listed by themselves."""
+        """The first deposits of members, and the further deposits."""
         brought = (
             Deposit(
                 member_id=member.member_id,
@@ -187,7 +190,7 @@ class Settings(_Table):
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings in a file; raises ConfigError with all its faults."""
+    """Read and validate the settings; raises ConfigError with every fault."""
     try:
         return Settings.model_validate_json(path.read_bytes(), context={"folder": path.absolute().parent})
     except OSError as error:

@@ -1,6 +1,6 @@
-"""A published tariff as dated data: the file under `configs/tariffs`, and what the oracle posts of it.
+"""Reads a published tariff from a file of `configs/tariffs`, and converts it to the arguments of PostTariff.
 
-Decides which of the file's numbers belong to which hour; never a price. The file's SHA-256 goes on the ledger.
+Decides which value of the file belongs to which hour, never a price. The file's SHA-256 is stored on the ledger.
 Source: docs/contract.md, PostTariff in full.
 """
 
@@ -27,7 +27,7 @@ class _Table(BaseModel):
 
 
 class TariffSource(_Table):
-    """Where numbers come from, and as of when."""
+    """A source of the tariff's values, and its date."""
 
     what: str
     dated: date
@@ -35,7 +35,7 @@ class TariffSource(_Table):
 
 
 class Calendar(_Table):
-    """What weekends and holidays change."""
+    """How weekends and holidays change the load periods."""
 
     sunday: Period | None = None
     holiday: Period | None = None
@@ -44,7 +44,7 @@ class Calendar(_Table):
 
 
 class Season(_Table):
-    """One season's months, load periods (`HH:MM-HH:MM`, local, end excluded) and rates (milli-token per kWh)."""
+    """The months of a season, its load periods (`HH:MM-HH:MM`, local, end excluded) and rates (milli-token per kWh)."""
 
     months: tuple[int, ...]
     periods: dict[Period, tuple[str, ...]]
@@ -53,7 +53,7 @@ class Season(_Table):
 
 
 class Tariff(_Table):
-    """The whole file. With `sandbox_season`, that season stands for all twelve months."""
+    """The whole file. `sandbox_season`: the season that applies in all twelve months."""
 
     tariff_id: str
     effective_from: AwareDatetime
@@ -77,7 +77,10 @@ class Tariff(_Table):
         return self
 
     def arguments(self, *, zone: str, utc_offset_s: int, effective_from: int) -> dict[str, Any]:
-        """What `PostTariff` takes; `effective_from` is a UTC epoch second, `utc_offset_s` that of local hours."""
+        """Return the arguments of PostTariff.
+
+        `effective_from`: UTC epoch second. `utc_offset_s`: UTC offset of the tariff's local hours.
+        """
         seasons = self._in_force()
         return {
             "tariffId": self.tariff_id,
@@ -92,12 +95,12 @@ class Tariff(_Table):
         }
 
     def floor_mtok_per_kwh(self, hour: int, utc_offset_s: int) -> int:
-        """The wholesale price of the UTC hour that starts at epoch second `hour`, by its local hour."""
+        """Return the wholesale price of the hour that starts at UTC epoch second `hour`, by its local hour."""
         local = datetime.fromtimestamp(hour + utc_offset_s, UTC)
         return self.hourly_floors_mtok_per_kwh[self._floor_day(local.date())][local.hour]
 
     def ceiling_mtok_per_kwh(self, product: Product) -> int:
-        """The highest ceiling of the year: a standing bid at this limit is always good."""
+        """Return the highest ceiling of the year, a limit at which a standing bid always covers the price."""
         return max(
             max(season.ceilings_mtok_per_kwh[product].values()) for season in self._in_force().values()
         )
@@ -128,7 +131,7 @@ class Tariff(_Table):
 
 
 def read_tariff(path: Path) -> Tariff:
-    """The tariff in a file; raises ConfigError with all its faults."""
+    """Read and validate a tariff; raises ConfigError with every fault."""
     raw = path.read_bytes()
     try:
         tables = tomllib.loads(raw.decode())
@@ -141,7 +144,7 @@ def read_tariff(path: Path) -> Tariff:
 
 
 def _spans(season: Season) -> dict[str, list[list[int]]]:
-    """Minutes of the local day; a span over midnight becomes two."""
+    """Return the load periods as minutes of the local day; a span over midnight becomes two."""
     return {
         period: sorted(span for text in texts for span in _minutes(text))
         for period, texts in season.periods.items()
@@ -155,7 +158,7 @@ def _minutes(text: str) -> list[list[int]]:
 
 
 def _by_product(rates_of: dict[str, Rates]) -> dict[str, Any]:
-    """Decimal strings by product, season and period."""
+    """Return rates as decimal strings by product, season and period."""
     return {
         product: {
             name: {period: str(rate) for period, rate in rates[product].items()}
