@@ -2,8 +2,9 @@
 
 Decides which prices are queried and when: one quarter hour represents its hour, which is in one load period; the next three
 hours are queried in each interval, later ones every six hours, and never more than one query a real second, at any speed
-of the station's clock. Where the ledger has no price yet, an estimate comes from the ceiling for charging, and for both
-products from the same hour one or two days before. Never fixes a price: the core prefers those from the ledger's events.
+of the station's clock. For an hour without a price, the estimate for charging is its ceiling; for an unknown hour it is the
+ceiling (charging) or the price (discharging) of the same hour one or two days before. Never fixes a price: the core prefers
+those from the ledger's events.
 """
 
 import asyncio
