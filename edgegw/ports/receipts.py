@@ -81,7 +81,7 @@ class SessionsShown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A session's receipt. `disputed`: the charger's own register decreased during the session."""
+    """A session's receipt. `disputed`: the charger's own register fell below its value at the session's start."""
 
     session: SessionShown
     meters: tuple[MeterSpan, ...]
