@@ -174,8 +174,13 @@ def _url(scheme: str, host: str, port: int, *, charger_id: str) -> str:
     return f"{scheme}://{shown}:{port}/ocpp/{charger_id}"
 
 
-def server_names(told: str, listening: str) -> list[str]:
-    """Return every host name and address of this machine that a certificate needs, `told` first."""
+def server_names(public_name: str, listening: str) -> list[str]:
+    """Return every host name and address of this machine that a certificate needs, `public_name` first."""
     name = socket.gethostname()
-    found = [told, *(() if listening in ANYWHERE else (listening,)), name, f"{name.partition('.')[0]}.local"]
+    found = [
+        public_name,
+        *(() if listening in ANYWHERE else (listening,)),
+        name,
+        f"{name.partition('.')[0]}.local",
+    ]
     return [*found, *(str(one.address) for one in local_addresses()), "localhost", "127.0.0.1"]

@@ -267,7 +267,7 @@ def _sandbox_settings(wishes: Wishes, store: MemberStore) -> dict[str, Any]:
     tariff = read_tariff(configs() / TARIFF)
     own_s = int(tariff.effective_from.timestamp()) // INTERVAL_S * INTERVAL_S
     crypto = wishes.crypto
-    told = Market(
+    base = Market(
         endpoint=wishes.endpoint,
         channel=CHANNEL,
         chaincode=CHAINCODE,
@@ -289,7 +289,7 @@ def _sandbox_settings(wishes: Wishes, store: MemberStore) -> dict[str, Any]:
         market.member(producer),
         market.member(industry, INDUSTRY_DEPOSIT_MTOK),
     ]
-    return told.settings(
+    return base.settings(
         members,
         producer={"member_id": producer.member_id, "sun": f"sandbox/{Path(SUN).name}"},
         industry={"member_id": industry.member_id, "load": f"sandbox/{Path(LOAD).name}"},

@@ -86,7 +86,7 @@ def unnamed(kind: str) -> Enrolment:
 def entered(store: MemberStore, identity: str, kind: str = "EV") -> Enrolment:
     """Add a new member of this organisation to the store."""
     enrolment = store.add(identity, kind="SUPPLIER" if kind == "SUPPLIER" else "EV")
-    assert enrolment is not None, "nobody is entered twice"
+    assert enrolment is not None, "the member exists already"
     return enrolment
 
 

@@ -11,9 +11,11 @@ KEYS_MAX = 64
 
 
 @dataclass(slots=True)
-class _Told:
+class _Logged:
+    """When a key was last logged, and its occurrences since."""
+
     at_s: float
-    since: int = 0
+    count: int = 0
 
 
 class RateLimitedLog:
@@ -25,23 +27,23 @@ class RateLimitedLog:
     def __init__(self, now_s: Callable[[], float], *, most: int = 60) -> None:
         self._now_s = now_s
         self._most = most
-        self._told: dict[Hashable, _Told] = {}
+        self._logged: dict[Hashable, _Logged] = {}
         self._minute_s = now_s()
         self._in_minute = 0
 
     def due(self, key: Hashable) -> int:
         """Count one occurrence; return the number of occurrences to log now, 0 where it is too early."""
         now_s = self._now_s()
-        told = self._told.get(key)
-        count = 1 if told is None else told.since + 1
-        if (told is not None and now_s < told.at_s + EVERY_S) or not self._has_room(now_s):
-            if told is not None:
-                told.since = count
+        last = self._logged.get(key)
+        count = 1 if last is None else last.count + 1
+        if (last is not None and now_s < last.at_s + EVERY_S) or not self._has_room(now_s):
+            if last is not None:
+                last.count = count
             return 0
-        self._told.pop(key, None)
-        self._told[key] = _Told(at_s=now_s)
-        if len(self._told) > KEYS_MAX:
-            del self._told[next(iter(self._told))]
+        self._logged.pop(key, None)
+        self._logged[key] = _Logged(at_s=now_s)
+        if len(self._logged) > KEYS_MAX:
+            del self._logged[next(iter(self._logged))]
         return count
 
     def _has_room(self, now_s: float) -> bool:

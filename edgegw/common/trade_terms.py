@@ -1,7 +1,7 @@
-"""The closed sets of words that a trade is described with, as the ledger writes them: product, direction, kind of line.
+"""The literal types of a trade, as the ledger stores them: product, direction, kind of line.
 
-Strings with literal types, so that their JSON is what it was and a word that is not in its set fails the type check. The
-contract has literals of its own (`contract.codec`) and checks every value it is given.
+They are strings, so that their JSON does not change; the type check finds any other value. The contract has literal types
+of its own (`contract.codec`) and checks every value that it receives.
 """
 
 from typing import Final, Literal
@@ -22,5 +22,5 @@ RETAIL: Final = "RETAIL"
 
 
 def product_of(text: object) -> Product | None:
-    """The product that a record names; None for anything else."""
+    """Return the text as a product, or None for any other value."""
     return next((product for product in PRODUCTS if product == text), None)

@@ -63,7 +63,7 @@ def read_parts(path: Path) -> Parts:
         parts.append(Part(path=file, text=text, offsets=offsets))
         faults += (
             fault_line(
-                file, text, at=(key,), message=f"stands in {path.name} only; here: {', '.join(JOINED)}"
+                file, text, at=(key,), message=f"belongs in {path.name}; here only: {', '.join(JOINED)}"
             )
             for key in more
             if key not in JOINED

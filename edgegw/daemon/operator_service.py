@@ -110,7 +110,7 @@ class OperatorService:
             await asyncio.to_thread(
                 approval.put_in_place, self._daemon.path, approval_request.charger_id, tables
             )
-            told = await self._daemon.reload()
+            result = await self._daemon.reload()
         except ConfigError as fault:
             return NotApproved(faults=fault.faults)
         except OSError:  # the service may read its configuration and no more
@@ -118,8 +118,8 @@ class OperatorService:
         return Approved(
             charger_id=approval_request.charger_id,
             password=password,
-            changed=_texts(told["changed"]),
-            needs_restart=_texts(told["needs_restart"]),
+            changed=_texts(result["changed"]),
+            needs_restart=_texts(result["needs_restart"]),
         )
 
 
@@ -165,23 +165,23 @@ def _approval(approval_request: ApprovalRequest, password_hash: str) -> approval
     )
 
 
-def _charger(told: Mapping[str, Any]) -> ChargerShown:
+def _charger(found: Mapping[str, Any]) -> ChargerShown:
     return ChargerShown(
-        charger_id=told["id"],
-        online=told["online"],
-        version=told["version"] or "",
-        security_profile=told["security_profile"] or 0,
+        charger_id=found["id"],
+        online=found["online"],
+        version=found["version"] or "",
+        security_profile=found["security_profile"] or 0,
         evses=tuple(
             EvseShown(number=one["number"], evse_id=one["id"], meter_id=one["meter"], phase=one["phase"])
-            for one in told["evses"]
+            for one in found["evses"]
         ),
     )
 
 
-def _waiting(told: Mapping[str, Any]) -> Waiting:
-    return Waiting(**{one.name: told[one.name] for one in fields(Waiting)})
+def _waiting(found: Mapping[str, Any]) -> Waiting:
+    return Waiting(**{one.name: found[one.name] for one in fields(Waiting)})
 
 
-def _texts(told: object) -> tuple[str, ...]:
-    assert isinstance(told, list)
-    return tuple(map(str, told))
+def _texts(names: object) -> tuple[str, ...]:
+    assert isinstance(names, list)
+    return tuple(map(str, names))

@@ -26,7 +26,7 @@ def settings_of(
     web: WebConfig,
     *,
     section: str,
-    told: str,
+    host_name: str,
     key: bytes,
     title: str,
     time_simulated: bool = False,
@@ -34,12 +34,12 @@ def settings_of(
 ) -> WebSettings:
     """Return the settings of a server at `served`, with the title, time zone and geohash of `web`.
 
-    `told`: the host name that URLs contain. `key`: the secret from which the server's own is derived.
+    `host_name`: the host name that URLs contain. `key`: the secret from which the server's own is derived.
     """
     return WebSettings(
         host=served.host,
         port=served.port,
-        names=host_names(served, told),
+        names=host_names(served, host_name),
         certificate=served.certificate,
         key_file=served.key_file,
         title=web.title or title,
@@ -54,9 +54,9 @@ def settings_of(
     )
 
 
-def host_names(served: ServedConfig, told: str) -> tuple[str, ...]:
-    """Return every accepted value of the Host header without port, `told` first."""
-    own = server_names(told, served.host) if served.host in ANYWHERE else [told, served.host]
+def host_names(served: ServedConfig, host_name: str) -> tuple[str, ...]:
+    """Return every accepted value of the Host header without port, `host_name` first."""
+    own = server_names(host_name, served.host) if served.host in ANYWHERE else [host_name, served.host]
     return tuple(dict.fromkeys([*map(_bracketed, (own[0], *served.names, *own[1:])), *LOCAL_NAMES]))
 
 

@@ -43,8 +43,8 @@ def web_settings(config: Config) -> WebSettings | None:
     web = config.web
     if web is None:
         return None
-    told = web.public_host or public_host(config.ocpp)
-    return _settings(config, web, section="web", told=told)
+    host_name = web.public_host or public_host(config.ocpp)
+    return _settings(config, web, section="web", host_name=host_name)
 
 
 def operator_settings(config: Config) -> WebSettings | None:
@@ -52,8 +52,8 @@ def operator_settings(config: Config) -> WebSettings | None:
     operator = config.operator
     if operator is None:
         return None
-    told = operator.host if operator.host not in ANYWHERE else public_host(config.ocpp)
-    return _settings(config, operator, section="operator", told=told)
+    host_name = operator.host if operator.host not in ANYWHERE else public_host(config.ocpp)
+    return _settings(config, operator, section="operator", host_name=host_name)
 
 
 def origins(config: Config) -> Iterator[tuple[str, str]]:
@@ -63,13 +63,13 @@ def origins(config: Config) -> Iterator[tuple[str, str]]:
             yield name, f"{'https' if settings.is_secure else 'http'}://{settings.names[0]}:{settings.port}"
 
 
-def _settings(config: Config, served: ServedConfig, *, section: str, told: str) -> WebSettings:
+def _settings(config: Config, served: ServedConfig, *, section: str, host_name: str) -> WebSettings:
     web = served if isinstance(served, WebConfig) else config.web or WebConfig()
     return settings_of(
         served,
         web,
         section=section,
-        told=told,
+        host_name=host_name,
         key=read_secret(config.station.key_file),
         title=config.station.id,
         bank_simulated=config.exchange is not None or config.sandbox is not None,  # there is no other bank

@@ -50,7 +50,7 @@ class PriceEstimates:
         self._pause = pause
         self._answers: dict[Question, PriceShown | None] = {}
         self._asked_s: dict[Question, int] = {}
-        self._told: dict[str, int] = {}
+        self._estimates: dict[str, int] = {}
 
     async def run(self) -> None:
         """Run a round at start and in each interval, until cancelled; after a fault, again after `AGAIN_S`."""
@@ -114,8 +114,8 @@ class PriceEstimates:
             price = self._expected(product, hour)
             if price is not None:
                 expected |= {key(product, hour + offset): price for offset in range(0, HOUR_S, INTERVAL_S)}
-        if expected != self._told:
-            self._told = expected
+        if expected != self._estimates:
+            self._estimates = expected
             self._tell(PricesEstimated(estimates=expected))
 
     def _expected(self, product: Product, hour: int) -> int | None:

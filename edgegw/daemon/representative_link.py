@@ -123,10 +123,10 @@ def _elsewhere(
 
 
 class _Silent:
-    """Stands in where nobody represents this station's drivers: reports go nowhere."""
+    """A `LoadReportPort` for a station without a representative: discards reports."""
 
     def report(self, product: Product, interval: int, energy_wh: int) -> None:
-        """See ports.RepresentativePort."""
+        """See LoadReportPort."""
 
 
 async def _watch_members(store: Path, inbox: Inbox) -> None:

@@ -43,7 +43,7 @@ def member_settings(
         web,
         web,
         section="web",
-        told=public_host(OcppConfig(host=web.host, public_host=web.public_host)),
+        host_name=public_host(OcppConfig(host=web.host, public_host=web.public_host)),
         key=key,
         title=msp_id.removesuffix("MSP"),
         time_simulated=clock.mapping is not None,
@@ -65,14 +65,14 @@ def serve_members(
     served = PageServers()
 
     def for_members() -> tuple[ASGIApp, WebSettings] | None:
-        told = member_settings(settings, key=key, msp_id=msp_id, clock=clock)
-        if told is None:
+        page_settings = member_settings(settings, key=key, msp_id=msp_id, clock=clock)
+        if page_settings is None:
             return None
         kind = KINDS.get(msp_id)
         if kind is None:
             raise ConfigError((f"web: {msp_id} has no members that sign up, so it has no pages",))
         site = Site(
-            settings=told,
+            settings=page_settings,
             clock=clock,
             representative=representative,
             ledger=ledger,
@@ -81,8 +81,8 @@ def serve_members(
         )
         shared: Mapping[str, Area] = {"account": driver.shared(kind)}
         if book is None:
-            return application(site, shared), told
-        return market_application(site, book, shared=shared), told
+            return application(site, shared), page_settings
+        return market_application(site, book, shared=shared), page_settings
 
     served.open("members", for_members)
     return served

@@ -221,9 +221,9 @@ class Daemon:
         if self.pages is not None:
             self.pages.look()
         self.certificates = certificate_lives(self.config)
-        told = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
-        log_event("config.reloaded", {key: ", ".join(names) for key, names in told.items()})
-        return told
+        result = {"changed": list(plan.changed), "needs_restart": list(plan.needs_restart)}
+        log_event("config.reloaded", {key: ", ".join(names) for key, names in result.items()})
+        return result
 
     # --- lifecycle --------------------------------------------------------------------------------------------------
 

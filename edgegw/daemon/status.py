@@ -110,12 +110,12 @@ class Board:
                 waiting.replace(self._path)
             except OSError as error:
                 if self._is_written:
-                    told = {
+                    details = {
                         "file": str(self._path),
                         "reason": str(error.strerror),
                         "remedy": "see station.run_dir",
                     }
-                    log_event("status.failed", told, level="warning")
+                    log_event("status.failed", details, level="warning")
                 self._is_written = False
             else:
                 self._is_written = True

@@ -106,11 +106,11 @@ async def connections(settings: Settings) -> AsyncIterator[Connect]:
 
 async def _until(closing: asyncio.Event, day: asyncio.Task[None]) -> None:
     """Wait for `closing`, and cancel `day` where it has not ended before. An exception of `day` is raised."""
-    told = asyncio.create_task(closing.wait())
-    await asyncio.wait((told, day), return_when=asyncio.FIRST_COMPLETED)
+    requested = asyncio.create_task(closing.wait())
+    await asyncio.wait((requested, day), return_when=asyncio.FIRST_COMPLETED)
     if day.done():
         await day
-        await told
+        await requested
         return
     day.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -50,7 +50,7 @@ CONNECT_S = 10.0
 _ANSWER_BYTES_MAX = 32 << 20  # the links of a hundred thousand cards
 _HEAD_BYTES_MAX = 16 << 10
 Answer = TypeVar("Answer")
-_REFUSED = {401: "it does not hear this station", 404: "it is of another version", 413: "too long"}
+_REFUSED = {401: "it does not accept this station", 404: "it has another version", 413: "too long"}
 
 
 class ServerConnection:
@@ -91,7 +91,7 @@ class ServerConnection:
             raise RepresentativeError(f"representative at {self.url}: {fault!s}") from fault
         except MalformedJsonError as fault:
             raise RepresentativeError(
-                f"representative at {self.url}: an answer that is none to {name}: {fault}"
+                f"representative at {self.url}: invalid answer to {name}: {fault}"
             ) from fault
         said = str(answer.get("error", "")) if isinstance(answer, dict) else ""
         reason = _REFUSED.get(status, f"status {status}")
@@ -132,9 +132,9 @@ async def _response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     }
     length, status = fields.get("content-length", ""), rest[:3]
     if not version.startswith("HTTP/1.") or not status.isdecimal() or not length.isdecimal():
-        raise ValueError("no answer of a representative")
+        raise ValueError("not the response of a representative")
     if int(length) > _ANSWER_BYTES_MAX:
-        raise ValueError("an answer that is too long")
+        raise ValueError("the response is too long")
     return int(status), await reader.readexactly(int(length))
 
 

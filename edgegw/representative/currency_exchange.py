@@ -196,7 +196,7 @@ class CurrencyExchange:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._disk, work)
         except JournalError as fault:
-            raise RepresentativeError(f"the exchange's book: {fault}") from fault
+            raise RepresentativeError(f"the exchange's store: {fault}") from fault
 
     # --- buying ---------------------------------------------------------------------------------------------------
 

@@ -124,8 +124,8 @@ def _plain(kind: Any, value: object, where: str) -> Any:
         assert isinstance(kind, type)
         _must(isinstance(value, dict) and value.get(_NAME) == kind.__name__, where)
         assert isinstance(value, dict)
-        told = {name: inner for name, inner in value.items() if name != _NAME}
-        return kind(**_members(get_type_hints(kind), told, where))
+        inner_values = {name: inner for name, inner in value.items() if name != _NAME}
+        return kind(**_members(get_type_hints(kind), inner_values, where))
     if kind is object:  # an export is read by people only
         return value
     kind = type(None) if kind is None else kind

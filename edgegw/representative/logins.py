@@ -124,9 +124,9 @@ class LoginStore(MemberStore):
         assert isinstance(person, bytes)
         assert isinstance(defaults, bytes)
         assert isinstance(version, int)
-        told = json.loads(self._vault.open(member_id, _PERSON, person))
+        personal = json.loads(self._vault.open(member_id, _PERSON, person))
         chosen = Defaults(**json.loads(self._vault.open(member_id, _DEFAULTS, defaults)))
-        return Profile(member_id=member_id, version=version, defaults=chosen, **told)
+        return Profile(member_id=member_id, version=version, defaults=chosen, **personal)
 
     def commitment(self, member_id: str, person: Person) -> tuple[str, str]:
         """Return the member's commitment on the ledger, and the commitment to `person`; in hex."""
@@ -397,8 +397,8 @@ class LoginStore(MemberStore):
         )
 
     def _sealed(self, member_id: str, person: Person) -> bytes:
-        told: Mapping[str, object] = asdict(replace(person, login=person.login.strip()))
-        return self._vault.seal(member_id, _PERSON, canonical_json(told))
+        personal: Mapping[str, object] = asdict(replace(person, login=person.login.strip()))
+        return self._vault.seal(member_id, _PERSON, canonical_json(personal))
 
     def _tag(self, person: Person) -> str:
         return duplicate_tag(self._key, person.identity)

@@ -111,7 +111,7 @@ class SimulatedBank:
         known = self.payments.get(reference)
         if known is not None:
             same = (known.into, known.member_id, known.won) == (payment.into, payment.member_id, payment.won)
-            assert same, f"{reference} stands for another payment"
+            assert same, f"{reference} is the reference of another payment"
         if known is None or known.decision is Decision.PENDING:
             decision = {
                 BankBehaviour.DECLINE: Decision.DECLINED,

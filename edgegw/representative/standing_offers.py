@@ -46,7 +46,7 @@ class OfferBook:
 
     async def offers(self, member_id: str) -> Sequence[StandingOffer]:
         """Return the member's offers that are not closed, newest first, including fully reserved and expired ones."""
-        return await _told(self._offers(member_id))
+        return await _fetched(self._offers(member_id))
 
     async def offer(self, member_id: str, new: NewOffer) -> StandingOffer | RefusedRequest:
         """Make a standing offer covered by energy of an own lot, or by tokens; returns the contract's refusals."""
@@ -58,11 +58,11 @@ class OfferBook:
 
     async def lots(self, member_id: str) -> Sequence[LotShown]:
         """Return a producer's lots with energy that is in no offer, newest first; expired lots included."""
-        return await _told(self._lots(member_id))
+        return await _fetched(self._lots(member_id))
 
     async def sold(self, member_id: str, *, bookmark: str = "", size: int = 20) -> TradesShown:
         """Return a page of the member's trades, as buyer and as seller; it may be shorter than `size`."""
-        return await _told(self._sold(member_id, bookmark=bookmark, size=size))
+        return await _fetched(self._sold(member_id, bookmark=bookmark, size=size))
 
     async def _offers(self, member_id: str) -> Sequence[StandingOffer]:
         closed: set[str] = set()
@@ -178,7 +178,7 @@ class OfferBook:
 async def _answered(answer: Awaitable[T]) -> T | RefusedRequest:
     """Convert the contract's refusals to answers, except those that concern the representative and not the member."""
     try:
-        return await _told(answer)
+        return await _fetched(answer)
     except RepresentativeError as fault:
         refusal = fault.__cause__
         if isinstance(refusal, BusinessRefusal) and refusal.code not in _FAULTS:
@@ -186,12 +186,12 @@ async def _answered(answer: Awaitable[T]) -> T | RefusedRequest:
         raise
 
 
-async def _told(answer: Awaitable[T]) -> T:
+async def _fetched(answer: Awaitable[T]) -> T:
     """Await an answer; raises RepresentativeError where the ledger fails or refuses, or a record is malformed."""
     try:
         return await answer
     except (LedgerError, MalformedError) as fault:
-        raise RepresentativeError(f"the ledger cannot be asked: {fault}") from fault
+        raise RepresentativeError(f"the ledger is unavailable: {fault}") from fault
 
 
 async def _each(calls: Iterable[Awaitable[T]]) -> list[T]:

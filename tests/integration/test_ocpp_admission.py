@@ -182,7 +182,7 @@ def test_seldom_counts_what_it_does_not_tell() -> None:
     flood = rate_limited_log.RateLimitedLog(lambda: 0.0, most=10_000)
     for key in range(1000):
         flood.due(key)
-    assert len(flood._told) <= rate_limited_log.KEYS_MAX
+    assert len(flood._logged) <= rate_limited_log.KEYS_MAX
 
 
 async def test_the_ring_of_refusals_is_bounded() -> None:

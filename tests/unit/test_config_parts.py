@@ -76,7 +76,7 @@ def test_other_tables_stand_in_the_main_file_only(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         load(path)
     assert refused.value.faults == (
-        f"{tmp_path / 'conf.d' / 'a.toml'}:1: station: stands in edgegw.toml only; here: chargers, meters",
+        f"{tmp_path / 'conf.d' / 'a.toml'}:1: station: belongs in edgegw.toml; here only: chargers, meters",
     )
 
 
