@@ -185,7 +185,7 @@ def test_a_url_without_tls_or_with_more_than_a_place_is_refused(place: Served, u
 async def test_beyond_loopback_there_is_tls(place: Served) -> None:
     """The interface is not served in clear to anybody else, nor at an address that is taken."""
     app = RepresentativeServer.__new__(RepresentativeServer)
-    with pytest.raises(ConfigError, match="TLS is needed"):
+    with pytest.raises(ConfigError, match="configure TLS"):
         async with served(app, Listening(host="0.0.0.0", port=0)):  # type: ignore[arg-type]  # never asked
             raise AssertionError
     port = int(place.url.rpartition(":")[2])
