@@ -1,10 +1,15 @@
-"""The OCPP edge: chargers connect to us, speak 1.6, 2.0.1 or 2.1, and become core events.
+"""OCPP server: accepts chargers that speak 1.6, 2.0.1 or 2.1 and translates their messages to core events.
 
-Who comes in: `listener` (sockets and handshakes; `tls` below them), `door` (path, network, profile; `security` knows the
-passwords), `refusals` (why not, told seldom enough), `strangers` and `waiting` (who is not configured).
-In the order of a message's way: `connection` (one charger's socket), `dialogue` (which CALL is answered how), `rpc`
-(which CALL an answer belongs to; `strict_json` reads), `schemas` (is it as the standard says), `masking` (no card's number
-is kept), `repeats` (the same message with other content), `ocpp16` and `ocpp2` (payload to event, effect to payload; with
-`shared`, `extract`, `flaws`, `timestamps`, `profiles`, `wire`), `commands` (what is sent first), `port` (what the gateway
-sees). Nothing here decides about energy, money or who may charge.
+- Admission: `listener` (WebSocket servers and handshakes), `tls` (certificates and cipher suites), `socket_limits`,
+  `admission` (path, network, security profile), `basic_authentication` (passwords), `rejection_log`, `pending_chargers` and
+  `pending_dialogue` (chargers that are not configured).
+- A message in: `connection` (one charger's socket), `dialogue` (the answer to each CALL), `rpc` (framing and correlation),
+  `strict_json`, `schemas` (the standard's JSON schemas), `masking` (idTokens become hashes), `duplicates` (repeated billing
+  messages), `ocpp16` and `ocpp2` (payload to event) with `common_messages`, `meter_values`, `timestamps`, `json_values` and
+  `violations`.
+- A command out: `charger_port` (what the gateway sees), `command_queue` (priorities), `ocpp16` and `ocpp2_commands` (effect
+  to payload), `charging_profiles`, `send_queue`.
+- Shared: `versions` (one table row per version), `call_types`, `settings`.
+
+Nothing here decides about energy, money or who may charge.
 """

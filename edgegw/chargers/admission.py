@@ -1,6 +1,6 @@
-"""Who may come in: one connection attempt's path, network, password and security profile. No WebSocket library here.
+"""Checks path, network, password and security profile of a connection attempt. Knows no WebSocket library.
 
-Decides the HTTP status, and says in the log what in the answer is left out: an attacker learns no more than the status.
+Decides the HTTP status. The cause goes to the log only: an attacker learns no more than the status.
 Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1 to §3.4, Part 2 A00; docs/ocpp.md, Connections.
 """
 
@@ -48,7 +48,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """Who was let in; `password_hash` is that of a stranger, None for a charger that is configured."""
+    """An admitted charger; `password_hash` is None for a configured charger, and set for an unknown one."""
 
     charger_id: str
     address: str
@@ -58,7 +58,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
-    """Who was not, and why."""
+    """A refused attempt: error code, charger id where it could be read, and detail for the log."""
 
     code: str
     charger_id: str = ""
@@ -66,7 +66,7 @@ class Denial:
 
 
 class RememberedProfiles:
-    """A ProfileStore that forgets with the process."""
+    """A ProfileStore in memory, which lasts as long as the process."""
 
     def __init__(self) -> None:
         self._highest: dict[str, int] = {}
@@ -81,7 +81,7 @@ class RememberedProfiles:
 
 
 class AdmissionControl:
-    """`known` are the configured ids; it and `settings` change when the configuration is read again."""
+    """Judges connection attempts. `known` holds the configured ids; it and `settings` change on a configuration reload."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class AdmissionControl:
         self._profiles = profiles
 
     async def admit(self, attempt: Attempt) -> Admission | int:
-        """Who it is, or the HTTP status of the refusal, which is logged."""
+        """Return the admission, or the HTTP status of the refusal, which is logged."""
         judged = await self._judge(attempt)
         if isinstance(judged, Admission):
             return judged
@@ -166,9 +166,9 @@ class AdmissionControl:
         )
 
     def _keeps_profile(self, charger_id: str, profile: int) -> bool:
-        """Off the loop: False for a charger that came at a higher profile before, else remember this one.
+        """Return False for a charger that used a higher profile before, else remember this one. Runs in a thread.
 
-        A store that cannot be read refuses plain connections; one that cannot be written (a full disk) refuses nobody.
+        A store that cannot be read refuses plain connections; one that cannot be written (a full disk) refuses none.
         """
         try:
             highest = self._profiles.highest(charger_id)
@@ -185,7 +185,7 @@ class AdmissionControl:
 
 
 def charger_id_of(path: str) -> str | Denial:
-    """The identity at the end of the path, percent-decoded (2.1 Part 4 §3.1.1)."""
+    """Return the identity at the end of the path, percent-decoded (2.1 Part 4 §3.1.1), or why there is none."""
     path = path.partition("?")[0]
     segment = path.removeprefix(PATH)
     charger_id = unquote(segment) if path.startswith(PATH) else ""
@@ -199,7 +199,7 @@ def charger_id_of(path: str) -> str | Denial:
 
 
 def _ip(address: str) -> IPv4Address | IPv6Address | None:
-    """An address without its zone; IPv4 in the clothes of IPv6 as what it is."""
+    """Return an address without its zone; an IPv4-mapped IPv6 address as IPv4; None for what is no address."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,6 +1,6 @@
-"""Passwords of chargers: one each, checked in the same way whether or not the charger exists, and not too often.
+"""Checks the Basic Authentication passwords of chargers, in constant work for known and unknown ids, with throttling.
 
-Decides admit, refuse or "too many tries". Keeps hashes only; never logs or returns a password.
+Decides admitted, refused, unknown or "too many tries". Keeps hashes only; never logs or returns a password.
 Source: OCPP security profiles 1 and 2 (A00.FR.205: password as text; 1.6 TC_085: AuthorizationKey sent as bytes).
 """
 
@@ -17,19 +17,19 @@ from enum import Enum
 from edgegw.common.passwords import hash_password, password_fits, unmatched_hash
 from edgegw.common.throttle import Throttle, Window
 
-FAILURES_MAX = 5  # an id from one address
-ID_FAILURES_MAX = 60  # an id, wherever they come from
+FAILURES_MAX = 5  # of an id from one address
+ID_FAILURES_MAX = 60  # of an id from all addresses
 ADDRESS_FAILURES_MAX = 30  # chargers behind one router share an address
 FAILURE_WINDOW_S = 60.0
 _TRACKED_MAX = 1024
 _MADE_MAX = 64
-_AT_ONCE = 2  # 19 MiB each
+_AT_ONCE = 2  # argon2 takes 19 MiB for each
 _KEY_BYTES_MAX = 20  # of a 1.6 AuthorizationKey
 _HEX_KEY = re.compile(r"[0-9A-Fa-f]{2,40}")
 
 
 class Verdict(Enum):
-    """What becomes of a connection attempt."""
+    """Outcome of a password check."""
 
     ADMITTED = "admitted"
     REFUSED = "refused"
@@ -38,14 +38,14 @@ class Verdict(Enum):
 
 
 class Presented(Enum):
-    """What an Authorization header that holds no password of this charger says instead."""
+    """Why an Authorization header holds no password of this charger."""
 
     NOTHING = "nothing"
     OTHER_USER = "other user"
 
 
 def basic_password(headers: Sequence[str], charger_id: str) -> bytes | Presented:
-    """The password in the only Basic Authorization header, whose user is this charger, as bytes."""
+    """Return the password of the only Basic Authorization header as bytes, where its user is this charger."""
     scheme, _, encoded = (headers[0] if len(headers) == 1 else "").partition(" ")
     if scheme.lower() != "basic":
         return Presented.NOTHING
@@ -60,7 +60,7 @@ def basic_password(headers: Sequence[str], charger_id: str) -> bytes | Presented
 
 
 class Gatekeeper:
-    """Checks passwords off the loop, remembers the last good one by digest, and counts failures per id and address."""
+    """Checks passwords in threads, caches the last good one by digest, and counts failures per id and address."""
 
     def __init__(self, hashes: Mapping[str, str], now_s: Callable[[], float]) -> None:
         self._hashes = hashes
@@ -69,28 +69,26 @@ class Gatekeeper:
             for most in (FAILURES_MAX, ADDRESS_FAILURES_MAX, ID_FAILURES_MAX)
         )
         self._digest_key = secrets.token_bytes(32)
-        self._good: dict[
-            str, tuple[bytes, str]
-        ] = {}  # digest of the password, and the hash it proved right against
-        self._made: dict[tuple[str, bytes], str] = {}  # hashes of what strangers presented
+        self._good: dict[str, tuple[bytes, str]] = {}  # digest of the password, and the hash it matched
+        self._made: dict[tuple[str, bytes], str] = {}  # hashes of passwords that unknown chargers presented
         self._dummy_hash = unmatched_hash()
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def adopt(self, hashes: Mapping[str, str]) -> None:
-        """Take over other chargers or passwords; what an old password proved is forgotten with it."""
+        """Use these chargers and passwords from now on; a cached success counts for the hash it matched only."""
         self._hashes = hashes
 
     async def check(self, charger_id: str, password: bytes, *, address: str) -> Verdict:
-        """Verdict on one attempt; takes as long for an unknown id as for a known one."""
+        """Return the verdict on one attempt; takes as long for an unknown id as for a known one."""
         digest = self._digest(password)
         stored = self._hashes.get(charger_id, self._dummy_hash)
         known_digest, known_hash = self._good.get(charger_id, (b"", ""))
         if hmac.compare_digest(known_digest, digest) and known_hash == stored:
-            return Verdict.ADMITTED  # cannot be locked out by somebody else's failures
+            return Verdict.ADMITTED  # failures of others cannot lock it out
         if self.is_locked(charger_id, address):
             return Verdict.TOO_MANY
         async with self._turns:
-            if self.is_locked(charger_id, address):  # by those that were tried while this one waited
+            if self.is_locked(charger_id, address):  # by attempts that failed while this one waited
                 return Verdict.TOO_MANY
             matches = await asyncio.to_thread(_matches, stored, _spellings(password))
         known = charger_id in self._hashes
@@ -104,7 +102,7 @@ class Gatekeeper:
         return Verdict.REFUSED if known else Verdict.UNKNOWN
 
     async def hash_of(self, charger_id: str, password: bytes, *, address: str) -> str | None:
-        """The hash of a password that a stranger presented; None where it tries too many of them."""
+        """Return the hash of an unknown charger's password; None where it presents too many different ones."""
         key = (charger_id, self._digest(password))
         if key in self._made:
             return self._made[key]
@@ -119,12 +117,12 @@ class Gatekeeper:
         return made
 
     def is_locked(self, charger_id: str, address: str) -> bool:
-        """Whether this id at this address, this address, or this id anywhere has failed too often within the last minute."""
+        """Return whether this id at this address, this address, or this id anywhere failed too often in the last minute."""
         keys = _keys(charger_id, address)
         return any(failures.wait_s(key) for failures, key in zip(self._failures, keys, strict=True))
 
     def count_failure(self, charger_id: str, address: str) -> None:
-        """Remember one more; made-up ids must not fill the memory."""
+        """Count one more failure; the number of tracked keys is bounded, so that invented ids cannot fill the memory."""
         for failures, key in zip(self._failures, _keys(charger_id, address), strict=True):
             failures.count(key)
 
@@ -133,15 +131,15 @@ class Gatekeeper:
 
 
 def _keys(charger_id: str, address: str) -> tuple[Hashable, ...]:
-    """What failures are counted by. One address can lock itself out of an id, and not the charger that has it elsewhere."""
+    """Return what failures are counted by. An address locks out itself, not the charger of that id at another one."""
     return (charger_id, address), address, charger_id
 
 
 def _spellings(password: bytes) -> tuple[str, ...]:
-    """What a password may have been configured as, most likely first.
+    """Return the texts that a password may be configured as, most likely first.
 
-    Printable ones are text. A 1.6 AuthorizationKey is configured as hex digits and sent as the bytes they stand for, or,
-    by chargers that do not decode it, as the digits themselves, in either case.
+    Printable passwords are text. A 1.6 AuthorizationKey is configured as hex digits and sent as the bytes they encode or,
+    by chargers that do not decode it, as the digits themselves in upper or lower case.
     """
     text = password.decode("ascii", "replace")
     digits = password.hex()

@@ -1,4 +1,4 @@
-"""The values that pass between a connection and the version modules. Pure; decides nothing.
+"""Types that pass between a connection and the version modules. Pure; decides nothing.
 
 Source: OCPP-J 1.6 §4, OCPP 2.1 Part 4 §4 (CALL, CALLRESULT, CALLERROR).
 """
@@ -19,7 +19,7 @@ Payload = dict[str, Any]
 
 
 class Fault(StrEnum):
-    """What may be wrong with a charger's CALL; each version has its own word for it."""
+    """What is wrong with a charger's CALL; `rpc` maps each to the CALLERROR code of the version."""
 
     UNREADABLE = "unreadable"
     UNKNOWN_ACTION = "unknown action"
@@ -33,12 +33,12 @@ class Fault(StrEnum):
 
 
 class IncompleteCallError(DeviceError):
-    """A CALL that is no billing message lacks a field without which it means nothing."""
+    """A CALL that is no billing message lacks a field that its handler needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incoming:
-    """A charger's CALL with all that translating it needs; `frame` is its text without card numbers, `now_ns` its receipt."""
+    """A charger's CALL with what its translation needs; `frame` is its text with masked idTokens, `now_ns` the receipt time."""
 
     station: StationSettings
     charger: ChargerSettings
@@ -51,7 +51,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reaction:
-    """What a CALL leads to. `answer` None: the core answers with AnswerCall."""
+    """Events and answer of a CALL. `answer` None: the core answers with AnswerCall."""
 
     events: tuple[Event, ...] = ()
     answer: Payload | None = None
@@ -59,7 +59,7 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A CALL of ours."""
+    """A CALL from the station to a charger."""
 
     action: str
     payload: Payload
@@ -69,8 +69,8 @@ class Request:
 class Installed:
     """The charging profiles that a charger is known to hold for one EVSE.
 
-    `fallback_w` None: no fallback of this transaction is known to be there. `duration_s` None: no active profile is.
-    `updated_ns` is when the active one was last sent.
+    `fallback_w` is None where no fallback of this transaction is installed, `duration_s` where no active profile is.
+    `updated_ns` is when the active profile was last sent.
     """
 
     transaction_id: str
@@ -81,9 +81,9 @@ class Installed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileStep:
-    """The next CALL towards a setpoint; once accepted, `installed` holds, and `is_last` tells whether that was all.
+    """The next CALL of a setpoint; once it is accepted, `installed` holds. `is_last`: no further CALL follows.
 
-    One step at a time, because what is left of a setpoint's duration has to be read when its CALL is sent.
+    Steps are built one at a time, because the remaining duration of a setpoint is computed when its CALL is sent.
     """
 
     request: Request
@@ -93,14 +93,14 @@ class ProfileStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetpointRefusal:
-    """A command that this charger cannot be given."""
+    """A command that cannot be sent to this charger."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandContext:
-    """What a command's next CALL depends on besides the command: read again before each CALL."""
+    """What the next CALL of a command depends on besides the command; made for each CALL."""
 
     charger: ChargerSettings
     installed: Installed | None
@@ -109,9 +109,9 @@ class CommandContext:
 
 @dataclass(frozen=True, kw_only=True)  # without slots: Python 3.11 sets __orig_class__ on a generic
 class Outgoing(Generic[C]):
-    """How one version sends one command of the core. `actions`: every CALL that `build` may make; pure.
+    """How one version sends one command of the core. `build` is pure; `actions` names every CALL that it may make.
 
-    A Request is the whole command; a ProfileStep may be followed by others.
+    A Request is the whole command; further steps may follow a ProfileStep.
     """
 
     actions: frozenset[str]

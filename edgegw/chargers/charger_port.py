@@ -1,8 +1,8 @@
-"""All chargers of a station, as the gateway sees them: `ChargerPort`.
+"""Implements `ports.gateway.ChargerPort`: all chargers of a station over WebSockets.
 
-Decides which connection of a charger counts: a second one is let in only when the first is dead. Answers meant for an
-earlier socket are dropped. Chargers may come, change and go while it runs; who is not configured waits, and nothing it
-says goes further than this room.
+Decides which connection of a charger counts: a second one is accepted only where the first one is dead. Answers to an
+earlier socket are dropped. Chargers may be added, changed and removed while it runs; a charger that is not configured
+waits, and none of its messages leaves this package.
 Source: docs/ocpp.md, Connections (second connection of an identity).
 """
 
@@ -31,7 +31,7 @@ _ROOM_FULL = "EGW-1006"
 
 
 class Chargers:
-    """ChargerPort over WebSockets. `counts` counts what was tolerated; ports are known once `listening` is set.
+    """ChargerPort over WebSockets. `counts` counts tolerated faults; `port` and `tls_port` hold once `listening` is set.
 
     Raises ConfigError where the certificates cannot be used.
     """
@@ -63,7 +63,7 @@ class Chargers:
         self._connections: dict[str, Connection] = {}
         self._repeats: dict[str, Duplicates] = {}
         self._doors: dict[str, asyncio.Lock] = {}
-        # Never a number of an earlier run, whose unanswered CALLs may come back from the journal.
+        # Larger than any number of an earlier run, whose unanswered CALLs may return from the journal.
         self._numbers = itertools.count(time.time_ns())
         self._take_over(settings)
 
@@ -82,7 +82,7 @@ class Chargers:
             await asyncio.Event().wait()
 
     def answer(self, effect: AnswerCall) -> None:
-        """Send an answer; dropped when its connection is gone."""
+        """Send an answer; drop it where its connection is gone."""
         connection = self._connections.get(effect.call.charger_id)
         if connection is None or connection.number != effect.call.connection:
             self.counts["answer.dropped"] += 1
@@ -90,7 +90,7 @@ class Chargers:
         connection.answer(effect)
 
     def command(self, effect: ChargerCommand) -> None:
-        """Queue a command; a setpoint or start for a charger that is not connected is answered "lost"."""
+        """Queue a command; report a setpoint or start as "lost" where the charger is not connected."""
         connection = self._connections.get(self._charger_ids.get(effect.evse_id, ""))
         if connection is not None:
             connection.command(effect)
@@ -101,19 +101,19 @@ class Chargers:
     # --- for operators ----------------------------------------------------------------------------------------------
 
     def connected(self) -> tuple[str, ...]:
-        """Ids of the configured chargers whose socket is open."""
+        """Return the ids of the configured chargers whose socket is open."""
         return tuple(self._connections)
 
     def pending_chargers(self) -> tuple[PendingCharger, ...]:
-        """Unknown chargers: those that wait, those that left, and those that were rejected."""
+        """Return the unknown chargers: waiting, gone and rejected ones."""
         return self._room.all()
 
     def refusals(self) -> tuple[Rejection, ...]:
-        """The newest refused connections, oldest first."""
+        """Return the newest refused connections, oldest first."""
         return self._refusals.recent()
 
     async def reject(self, charger_id: str) -> bool:
-        """Close a stranger and refuse its id until a restart or its approval; False for one that was never seen."""
+        """Close an unknown charger and refuse its id until a restart or its approval; return False for an id never seen."""
         if not self._room.reject(charger_id):
             return False
         self._settings.log("charger.rejected", {"charger_id": charger_id})
@@ -123,15 +123,15 @@ class Chargers:
         return True
 
     def reload_tls(self) -> None:
-        """Read the certificates again; raises ConfigError and keeps the old ones where they cannot be used."""
+        """Reload the certificates; raise ConfigError and keep the old ones where they cannot be used."""
         if self._tls is not None:
             self._tls.reload(self._settings.listener.tls)
 
     async def adopt(self, settings: StationSettings) -> None:
-        """Take over what changed, except where is listened: that needs a restart.
+        """Apply a changed configuration, except for the listening addresses, which need a restart.
 
-        A charger that was taken out or changed loses its socket; it comes back as what it is now. So does a stranger
-        that was approved.
+        A charger that was removed or changed is disconnected, and connects again under the new settings. So is an unknown
+        charger that was approved.
         """
         old = self._take_over(settings)
         changed = [each for each in self._connections if old.get(each) != self._chargers.get(each)]
@@ -145,7 +145,7 @@ class Chargers:
                 closing.create_task(socket.close("approved: connect again"))
 
     def _take_over(self, settings: StationSettings) -> dict[str, ChargerSettings]:
-        """Use these settings from now on; gives the chargers that were there."""
+        """Use these settings from now on; return the previous chargers by id."""
         old, chargers = self._chargers, settings.chargers
         self._settings = settings
         self._chargers = {charger.charger_id: charger for charger in chargers}
@@ -177,7 +177,7 @@ class Chargers:
                 old.abandon()
                 await asyncio.wait((old.finished,))
                 self._settings.log("charger.replaced", {"charger_id": charger_id})
-            if charger_id not in self._chargers:  # taken out while it came in
+            if charger_id not in self._chargers:  # removed during the handshake
                 await socket.close("the configuration changed")
                 return
             connection = self._connect(charger_id, version, socket)
@@ -216,7 +216,7 @@ class Chargers:
         await socket.close("this charger is connected already")
 
     async def _keep_waiting(self, admission: Admission, version: str, socket: Socket) -> None:
-        """A stranger's life: it may talk, and nothing comes of it."""
+        """Serve an unknown charger: answer its messages, and pass none of them on."""
         charger_id = admission.charger_id
         while (old := self._room.socket_of(charger_id)) is not None:
             if await old.is_alive(self._settings.probe_timeout_s):

@@ -1,8 +1,8 @@
-"""Charging profiles: what 1.6, 2.0.1 and 2.1 share in turning a setpoint into limits with an end. Pure.
+"""Computes charging profiles: what 1.6, 2.0.1 and 2.1 share in turning a setpoint into limits with an end. Pure.
 
-Decides profile ids, stack levels, the wire's number of a limit and how long a profile lasts. The fallback lies below
-the active profile, never discharges and has no end, so that a gateway that dies leaves nothing that sells.
-Below both, a charger holds a default of 0 W for every transaction: nothing flows before its hold is there.
+Decides profile ids, stack levels, the unit of a limit and the duration of a profile. The fallback has a lower stack level
+than the active profile, never discharges and has no end, so that no car goes on selling when the gateway dies.
+The lowest level is a default of 0 W for every transaction: no energy flows before its hold is open.
 Source: OCPP 1.6 §3.13 (stack levels, TxProfile), §7.8; OCPP 2.1 Part 2, K01, Q11.
 """
 
@@ -21,24 +21,24 @@ Limit = tuple[str, int | float]  # chargingRateUnit, value
 
 
 def profile_id(evse_number: int, stack_level: int) -> int:
-    """One id per EVSE and level: a new profile replaces the old one (1.6 §5.16.2, K01.FR.05)."""
+    """Return the id of an EVSE and level: a new profile replaces the old one (1.6 §5.16.2, K01.FR.05)."""
     return evse_number * 10 + stack_level
 
 
 def evse_number(charger: ChargerSettings, evse_id: str) -> int:
-    """The charger's own number of an EVSE; KeyError for one that is not its own."""
+    """Return the number that the charger gives an EVSE; raise KeyError where it is another charger's."""
     return {evse: number for number, evse in charger.evses.items()}[evse_id]
 
 
 def duration_s(effect: ApplySetpoint, now_ns: int) -> int:
-    """Whole seconds from now (rounded down to a second, as profiles name it) that do not pass the setpoint's end."""
+    """Return the whole seconds from now, rounded down as startSchedule is, until the setpoint's end at most."""
     return effect.ends_ns // SECOND_NS - now_ns // SECOND_NS
 
 
 def limit(power_w: int, charger: ChargerSettings) -> Limit:
-    """A limit in the charger's unit: watts, or amperes per phase in exact tenths, rounded towards zero.
+    """Return a limit in the charger's unit: watts, or amperes per phase in exact tenths, rounded towards zero.
 
-    OCPP: at most one digit fraction. Towards zero, because a limit must not be passed in either direction.
+    OCPP allows one fractional digit. Rounding towards zero exceeds the limit in neither direction.
     """
     if charger.dialect != "negative_limit_a":
         return "W", power_w
@@ -47,7 +47,7 @@ def limit(power_w: int, charger: ChargerSettings) -> Limit:
 
 
 def after_fallback(effect: ApplySetpoint, installed: Installed | None) -> Installed | None:
-    """What is installed once the fallback is: None where it already is there as wanted."""
+    """Return what is installed once the fallback is accepted; None where it is installed already."""
     if installed is None or installed.transaction_id != effect.transaction_id:
         return Installed(transaction_id=effect.transaction_id, fallback_w=effect.fallback_w)
     if installed.fallback_w != effect.fallback_w:
@@ -56,7 +56,7 @@ def after_fallback(effect: ApplySetpoint, installed: Installed | None) -> Instal
 
 
 def after_active(effect: ApplySetpoint, *, duration_s: int, now_ns: int) -> Installed:
-    """What is installed once the active profile is."""
+    """Return what is installed once the active profile is accepted."""
     return Installed(
         transaction_id=effect.transaction_id,
         fallback_w=effect.fallback_w,
@@ -66,8 +66,8 @@ def after_active(effect: ApplySetpoint, *, duration_s: int, now_ns: int) -> Inst
 
 
 def refusal(effect: ApplySetpoint, charger: ChargerSettings, now_ns: int) -> SetpointRefusal | None:
-    """Why a 1.6 or 2.0.1 charger cannot be given this setpoint, or None."""
+    """Return why this setpoint cannot be sent to a 1.6 or 2.0.1 charger, or None."""
     if effect.power_w < 0 and charger.dialect == "none":
         return SetpointRefusal(reason="DischargeNotSupported")
-    # Its end has come, and a duration of 0 is no end at all.
+    # The end has passed, and chargers take a duration of 0 for no end.
     return SetpointRefusal(reason="Expired") if duration_s(effect, now_ns) <= 0 else None

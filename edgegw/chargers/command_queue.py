@@ -1,7 +1,7 @@
-"""What waits to be sent to one charger: most urgent first, newest setpoint only. No I/O.
+"""Queues the commands to one charger: most urgent first, of each setpoint the newest only. No I/O.
 
-Decides the order of CALLs (OCPP allows one at a time): stops, then what ends or limits a discharge, then the rest, then
-start-up configuration. Never sends.
+Decides the order of CALLs, since OCPP allows one at a time: stops, then what ends, limits or allows a discharge, then the
+rest, then start-up configuration. Never sends.
 """
 
 import asyncio
@@ -34,20 +34,20 @@ C = TypeVar("C", bound=Command)
 
 
 class Urgency(IntEnum):
-    """The order of CALLs: a lower one goes first."""
+    """The order of CALLs: lower values go first."""
 
     STOP = 0
-    DISCHARGE = 1  # what ends, limits or allows one
+    DISCHARGE = 1  # ends, limits or allows one
     CHARGE = 2
     CONFIGURE = 3
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: Python 3.11 sets __orig_class__ on a generic
 class CommandRule(Generic[C]):
-    """How one kind of command waits and ends.
+    """How one kind of command is queued and reported.
 
-    `subject`: what it is about; a newer command of the same kind and subject takes its place. `answered`: the event
-    that reports its end to the core, with the reason ("" for accepted), or None where the core asks for none.
+    `subject`: a newer command of the same kind and subject replaces the older one. `answered`: makes the event that
+    reports the outcome to the core ("" for accepted, else the reason), or None where the core needs none.
     """
 
     subject: Callable[[C], object]
@@ -102,21 +102,21 @@ RULES: Mapping[type[Command], CommandRule[Any]] = {
 
 
 def answered(command: Command | None, reason: str) -> tuple[Event, ...]:
-    """What the core is told of a command's end; "" means accepted."""
+    """Return the events that report a command's outcome to the core; reason "" means accepted."""
     event_of = None if command is None else RULES[type(command)].answered
     return () if event_of is None else (event_of(command, reason),)
 
 
 class CommandQueue:
-    """Bounded by its keys: one entry per EVSE, transaction or start-up request."""
+    """Commands by priority, bounded by their keys: one entry per EVSE, transaction or start-up request."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[type[Command], object], tuple[Urgency, int, Command]] = {}
         self._counter = itertools.count()
-        self._filled: asyncio.Future[None] | None = None  # while somebody waits
+        self._filled: asyncio.Future[None] | None = None  # set while `get` waits
 
     def put(self, command: Command) -> Command | None:
-        """Queue a command; returns the one it takes the place of."""
+        """Queue a command; return the one that it replaces."""
         rule = RULES[type(command)]
         key = type(command), rule.subject(command)
         _, _, superseded = self._waiting.pop(key, (0, 0, None))
@@ -126,7 +126,7 @@ class CommandQueue:
         return superseded
 
     async def get(self) -> Command:
-        """Wait for and take the most urgent command, the oldest of equals."""
+        """Wait for and remove the most urgent command, the oldest among equals."""
         while not self._waiting:
             self._filled = asyncio.get_running_loop().create_future()
             await self._filled
@@ -134,7 +134,7 @@ class CommandQueue:
         return self._waiting.pop(key)[2]
 
     def drain(self) -> list[Command]:
-        """Take all that still wait."""
+        """Remove and return all queued commands."""
         commands = [command for _, _, command in self._waiting.values()]
         self._waiting.clear()
         return commands

@@ -1,4 +1,4 @@
-"""Messages that every version of OCPP words and answers alike. Pure.
+"""Handles the messages that are alike in every version of OCPP. Pure.
 
 Source: OCPP 1.6 edition 2 §4.2, §4.3, §4.6; OCPP 2.0.1 and 2.1 Part 2: B01, G02, P02.
 """
@@ -9,7 +9,7 @@ from edgegw.core.events import ChargerBooted
 
 
 def boot_notification(call: Incoming) -> Reaction:
-    """Accepted, with the station's time and heartbeat interval."""
+    """Accept the charger; answer the station's time and heartbeat interval."""
     answer = {
         "currentTime": timestamps.render(call.now_ns),
         "interval": call.station.heartbeat_interval_s,
@@ -19,15 +19,15 @@ def boot_notification(call: Incoming) -> Reaction:
 
 
 def heartbeat(call: Incoming) -> Reaction:
-    """The station's time."""
+    """Answer the station's time."""
     return Reaction(answer={"currentTime": timestamps.render(call.now_ns)})
 
 
 def data_transfer(_call: Incoming) -> Reaction:
-    """No vendor's messages are known here."""
+    """Answer UnknownVendorId: no vendor's messages are supported."""
     return Reaction(answer={"status": "UnknownVendorId"})
 
 
 def acknowledged(_call: Incoming) -> Reaction:
-    """A notification without consequence."""
+    """Acknowledge a notification that has no effect here."""
     return Reaction(answer={})

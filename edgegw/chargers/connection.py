@@ -1,7 +1,7 @@
-"""One charger's socket: reads, writes, and sends commands one at a time.
+"""Runs the connection of one charger: reads frames, writes answers, and sends commands one at a time.
 
-Decides when a command's outcome is known and what a charger is told after a boot. Knows no WebSocket library and no
-message's content.
+Decides when a command's outcome is known and when a charger is configured. Knows no WebSocket library and no message's
+content.
 Source: OCPP-J §4.1.1 (one outstanding CALL); OCPP 1.6 §4.2, 2.x B01 (a boot forgets profiles, not transactions).
 """
 
@@ -29,40 +29,40 @@ from edgegw.core.effects import AnswerCall, ChargerCommand
 from edgegw.core.events import ChargerConnected, ChargerDisconnected, Violation
 from edgegw.ports.gateway import Emit
 
-OUTBOX_MAX = 256  # texts; a charger that takes no more is cut off
-WAITING_MAX = 64  # unanswered billing messages; beyond that reading pauses
+OUTBOX_MAX = 256  # texts; a charger that does not read them is disconnected
+WAITING_MAX = 64  # unanswered billing messages; at this number reading pauses
 FRAME_BYTES_MAX = 65_536
 TOO_LARGE = "EGW-1221"
 
 
 class Socket(Protocol):
-    """A text socket that is never the cause of an exception.
+    """A text socket whose methods raise no connection errors.
 
-    `overflowed`: it was closed because the other side sent more than FRAME_BYTES_MAX in one frame.
+    `overflowed`: it was closed because the charger sent more than FRAME_BYTES_MAX in one frame.
     """
 
     @property
     def overflowed(self) -> bool:
-        """See above; known once `frames` has ended."""
+        """Whether a frame was too large; holds once `frames` has ended."""
 
     async def send(self, text: str) -> None:
-        """Send, or do nothing on a closed socket."""
+        """Send a text; do nothing on a closed socket."""
 
     def frames(self) -> AsyncIterator[str]:
-        """Texts until the socket is closed."""
+        """Yield texts until the socket is closed."""
 
     async def is_alive(self, timeout_s: float) -> bool:
-        """True when the other side answers a ping in time."""
+        """Return True where the charger answers a ping in time."""
 
     async def close(self, reason: str) -> None:
-        """Refuse the other side, telling it why."""
+        """Close the socket with a reason."""
 
     def abort(self) -> None:
-        """Drop the socket without a word."""
+        """Drop the socket without a close frame."""
 
 
 class Connection:
-    """`number` fences off answers that were meant for an earlier socket of the same charger."""
+    """One socket of a configured charger; `number` tells it from earlier sockets of the same charger."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Connection:
         self._seldom = RateLimitedLog(asyncio.get_running_loop().time)
 
     async def serve(self) -> None:
-        """Run until the socket is closed; every setpoint or start without outcome by then is reported lost."""
+        """Run until the socket is closed; then report every setpoint or start without outcome as lost."""
         self._emit(ChargerConnected(charger_id=self._charger.charger_id, version=self._version.name))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -106,43 +106,43 @@ class Connection:
                 for helper in helpers:
                     helper.cancel()
         finally:
-            # First: what follows may fail, and a successor must not wait for ever.
+            # First: what follows may fail, and the next connection waits for this.
             self.finished.set_result(None)
             for command in (self._current, *self._commands.drain()):
                 self._report(command, "lost")
             self._emit(ChargerDisconnected(charger_id=self._charger.charger_id))
 
     def answer(self, effect: AnswerCall) -> None:
-        """Send the core's answer; nothing for a CALL that does not wait here."""
+        """Send the core's answer; do nothing for a CALL that does not wait here."""
         text = self._dialogue.answer(effect)
         self._read_on()
         if text is not None and not self._outbox.offer(text):
             self.abandon()
 
     def command(self, effect: ChargerCommand) -> None:
-        """Queue a command; a setpoint or start that was still waiting for the same EVSE is superseded."""
+        """Queue a command; report a queued setpoint or start of the same EVSE as superseded."""
         self._report(self._commands.put(effect), "superseded")
 
     def adopt(self, station: StationSettings) -> None:
-        """Go on under these; a charger that was told how often to sample is told anew where that changed."""
+        """Use these settings from now on; configure the charger again where the sample interval changed."""
         is_told = self._is_configured and station.sample_interval_s != self._station.sample_interval_s
         self._station = station
         if is_told:
             self._configure()
 
     async def dismiss(self, reason: str) -> None:
-        """Close the socket with a reason; `finished` follows."""
+        """Close the socket with a reason; `finished` is set afterwards."""
         self._is_abandoned = True
         self._read_on()
         await self._socket.close(reason)
 
     async def is_alive(self, timeout_s: float) -> bool:
-        """True when the charger answers a ping, or sends anything meanwhile (some never answer pings)."""
+        """Return True where the charger answers a ping or sends any frame meanwhile (some never answer pings)."""
         frames = self._frames
         return await self._socket.is_alive(timeout_s) or self._frames != frames
 
     def abandon(self) -> None:
-        """Drop the socket; `finished` follows."""
+        """Drop the socket; `finished` is set afterwards."""
         self._is_abandoned = True
         self._read_on()
         self._socket.abort()
@@ -167,7 +167,7 @@ class Connection:
             self._answered.set()
 
     def _tell(self, flaw: Violation) -> None:
-        """One line a minute for each kind of flaw."""
+        """Log at most one line a minute for each code."""
         count = self._seldom.due(flaw.code)
         if count:
             told = {"charger_id": self._charger.charger_id, "code": flaw.code, "detail": flaw.detail}
@@ -184,7 +184,7 @@ class Connection:
             self._station.log("charger.booted", {"charger_id": self._charger.charger_id})
             self._installed.clear()
             self._is_configured = False
-        if not self._is_configured:  # by its first CALL a charger shows that it is ready to be spoken to
+        if not self._is_configured:  # its first CALL shows that a charger takes commands
             self._is_configured = True
             self._configure()
 
@@ -211,7 +211,7 @@ class Connection:
             self._report(command, await self._carry_out(command))
 
     async def _carry_out(self, command: ChargerCommand) -> str:
-        """Take the steps of a command; "" once the charger accepted the last one, else why it did not."""
+        """Send the CALLs of a command; return "" once the charger accepted the last one, else the reason."""
         outgoing = self._version.commands[type(command)]
         while True:
             context = CommandContext(
@@ -233,7 +233,7 @@ class Connection:
                     assert_never(step)
 
     async def _install(self, evse_id: str, step: ProfileStep) -> str:
-        """Send a charging profile; after any failure nothing is taken to be installed."""
+        """Send a charging profile; after a failure no profile counts as installed."""
         self._installed.pop(evse_id, None)
         reason = await self._request(step.request)
         if not reason:
@@ -241,7 +241,7 @@ class Connection:
         return reason
 
     async def _request(self, request: Request) -> str:
-        """Send one CALL and wait for its end; "" when accepted, else why not."""
+        """Send one CALL and wait for its outcome; return "" where it is accepted, else the reason."""
         reason = await self._call(request)
         if reason:
             failed = {"charger_id": self._charger.charger_id, "action": request.action, "reason": reason}

@@ -1,7 +1,7 @@
-"""One connection's dialogue, sans I/O: frames to events and answers, the core's answers to frames.
+"""Translates one connection's frames to events and answers, and the core's answers to frames. No I/O.
 
-Decides which CALL is answered at once, which waits for the core, and which is an error. Every CALL with a readable id
-gets exactly one answer; a billing message never gets an error (a charger discards what was refused to it, E13): what
+Decides which CALL is answered at once, which waits for the core, and which gets a CALLERROR. Every CALL with a readable id
+gets exactly one answer. A billing message never gets a CALLERROR, because a charger discards what was refused (E13): what
 cannot be understood is kept as a frame with its flaw, and acknowledged.
 """
 
@@ -41,9 +41,9 @@ _SHOWN_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogueOutcome:
-    """What a frame led to. `action` names the CALL it was; `ended` is a CALL of ours that is over.
+    """Outcome of a frame. `action` names the CALL received; `text` is to be sent; `ended` is a CALL of ours that is over.
 
-    `flaw`: what was wrong with it, where no event tells; to be logged.
+    `flaw` is what was wrong with the frame, to be logged, where no event carries it.
     """
 
     action: str | None = None
@@ -61,7 +61,7 @@ class _Waiting:
 
 
 class Dialogue:
-    """All that one socket's messages need to know of each other. `counts` is shared and only grows."""
+    """The state of one socket's dialogue: CALLs that wait for the core, and ours. `counts` is shared by all dialogues."""
 
     def __init__(
         self,
@@ -84,11 +84,11 @@ class Dialogue:
 
     @property
     def waiting(self) -> int:
-        """CALLs that wait for the core."""
+        """Number of CALLs that wait for the core."""
         return len(self._waiting)
 
     def receive(self, text: str, now_ns: int) -> DialogueOutcome:
-        """What a frame leads to; total over all texts."""
+        """Return the outcome of a frame; raises for no text."""
         match self.rpc.receive(text):
             case CallReceived() as call:
                 return self._call(call, text, now_ns)
@@ -104,9 +104,9 @@ class Dialogue:
                 assert_never(unhandled)
 
     def answer(self, effect: AnswerCall) -> str | None:
-        """The text of the core's answer; None for a CALL that does not wait (any more).
+        """Return the text of the core's answer; None for a CALL that does not wait (any more).
 
-        Raises AssertionError where the answer does not fit the CALL.
+        Raise AssertionError where the answer does not fit the CALL.
         """
         waiting = self._waiting.pop(effect.call.message_id, None)
         if waiting is None:
@@ -116,7 +116,7 @@ class Dialogue:
 
     def _call(self, received: CallReceived, text: str, now_ns: int) -> DialogueOutcome:
         action = received.action
-        if action in self._version.handlers:  # a closed list, so that no charger makes up names to be counted
+        if action in self._version.handlers:  # a closed list: invented names must not become counters
             self._counts[f"received.{action}"] += 1
         if action in self._version.billing:
             return self._billing(received, text, now_ns)
@@ -136,7 +136,7 @@ class Dialogue:
         return self._react(received, call, reaction)
 
     def _refused(self, received: CallReceived) -> DialogueOutcome | None:
-        """The error that a CALL gets which is no billing message, or nothing where it can be read."""
+        """Return the CALLERROR for an unreadable CALL that is no billing message; None where it can be read."""
         action = received.action
         wrong_id = id_flaw(received.message_id)
         if received.broken is not None:
@@ -158,7 +158,7 @@ class Dialogue:
         return None
 
     def _billing(self, received: CallReceived, text: str, now_ns: int) -> DialogueOutcome:
-        """A billing message: always an event, and never an error."""
+        """Handle a billing message: always an event, never a CALLERROR."""
         action, payload = received.action, received.payload
         if payload is None or not self._version.schemas.is_compliant_request(action, payload):
             self._counts[f"noncompliant.{action}"] += 1
@@ -171,7 +171,7 @@ class Dialogue:
         return self._react(received, call, reaction if differs is None else differs)
 
     def _compared(self, call: Incoming, events: tuple[Event, ...]) -> Reaction | None:
-        """What becomes of a message whose key came before with other content: the first one counts."""
+        """Return the reaction to a message whose key came before with other content: the first one counts."""
         first = events[0]
         assert isinstance(first, TransactionStarted | TransactionUpdated | TransactionEnded)
         has_key = "seqNo" in call.payload or isinstance(first, TransactionEnded)
@@ -180,12 +180,12 @@ class Dialogue:
         flaw = self._repeats.differing(first.business_key, call.frame)
         if flaw is None:
             return None
-        if isinstance(first, TransactionStarted):  # the core answers it as it answered the first one
+        if isinstance(first, TransactionStarted):  # the core repeats its first answer
             return Reaction(events=(replace(first, flaws=(*first.flaws, flaw)),))
         return Reaction(events=(_quarantined(call, flaw),))
 
     def _react(self, received: CallReceived, call: Incoming, reaction: Reaction) -> DialogueOutcome:
-        """The outcome of a CALL that was understood; an id against the standard is told all the same."""
+        """Return the outcome of a CALL that was understood; still reports a non-compliant message id."""
         flaw = id_flaw(received.message_id)
         if reaction.answer is None:
             waiting = _Waiting(message_id=received.message_id, action=received.action, call=call)
@@ -199,7 +199,7 @@ class Dialogue:
         return mask(text, json_values.normal_token, self._station.hash_token)
 
     def _shown(self, flaw: Violation, text: str) -> Violation:
-        """The flaw with the beginning of what is no JSON."""
+        """Return the flaw, with the beginning of the text where it is no JSON."""
         if flaw.code != NO_JSON:
             return flaw
         beginning = json_values.shown(self._kept(text, is_json=False), _SHOWN_CHARACTERS)
@@ -222,7 +222,7 @@ class Dialogue:
         )
 
     def _reference(self, message_id: MessageId) -> str:
-        """A storable name for a CALL, its own even where a charger uses an id twice before the first is answered."""
+        """Return a storable and unique name for a CALL, even where a charger uses an id twice before the first answer."""
         name = str(message_id)[:_REFERENCE_LENGTH_MAX].encode("utf-8", "replace").decode()
         count = 1
         reference = name
@@ -241,12 +241,12 @@ class Dialogue:
 
 
 def _is_answerable(message_id: MessageId) -> bool:
-    """1.6 has no error for a wrong id, and integers and somewhat long ones are seen in the field."""
+    """Return whether to answer this id in 1.6, which has no error for a wrong id; the field has integers and long ids."""
     return isinstance(message_id, int) or len(message_id) <= _REFERENCE_LENGTH_MAX
 
 
 def _quarantined(call: Incoming, flaw: Violation) -> TransactionUpdated:
-    """A billing message that is kept and acknowledged, and has no effect."""
+    """Return the event of a billing message that is kept and acknowledged, and has no effect."""
     return TransactionUpdated(
         call=call.call,
         business_key=None,

@@ -1,7 +1,7 @@
-"""Billing messages of one charger that come again under the same key with something else in them. Sans I/O.
+"""Detects billing messages of one charger that repeat a key with other content. No I/O.
 
-Decides whether a repeat says the same. Remembers the newest few messages across reconnects, never across a restart:
-then the core's kept answers do. A flag that says "sent late" is no difference.
+Decides whether a repeat equals the first message. Remembers the newest messages across reconnects, not across a restart:
+then the core's cached answers do. A different `offline` flag is no difference.
 Source: OCPP 2.1 Part 2 E01.FR.07 (seqNo counts up); docs/ocpp.md, Billing messages.
 """
 
@@ -27,7 +27,7 @@ class Duplicates:
         self._characters = 0
 
     def differing(self, key: str, frame: str) -> Violation | None:
-        """The flaw of a message whose key came before with other content; the first one stays remembered."""
+        """Return the flaw of a message whose key came before with other content; the first one stays remembered."""
         first = self._frames.get(key)
         if first is None:
             self._keep(key, frame)

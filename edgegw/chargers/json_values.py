@@ -1,6 +1,6 @@
-"""Tolerant reading of single JSON values from chargers. Pure; never raises, never guesses a number.
+"""Reads single JSON values from chargers with tolerance. Pure; never raises, never guesses a number.
 
-What cannot be read is None ("not told"). Text is made storable: unpaired surrogates replaced, length bounded.
+What cannot be read is None. Text is made storable: unpaired surrogates are replaced, the length is bounded.
 """
 
 import json
@@ -13,7 +13,7 @@ INTEGER_MAX = 10**15
 
 
 def text(value: Any) -> str | None:
-    """A non-empty string, or a number as text; at most TEXT_LENGTH_MAX characters."""
+    """Return a non-empty string, or a number as text, of at most TEXT_LENGTH_MAX characters; else None."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value) if abs(value) < INTEGER_MAX else None
     if not isinstance(value, str):
@@ -22,7 +22,7 @@ def text(value: Any) -> str | None:
 
 
 def integer(value: Any) -> int | None:
-    """A whole number, also when written as 12.0 or "12"; a fraction is rounded."""
+    """Return a whole number, also where it is written as 12.0 or "12"; a fraction is rounded."""
     if type(value) is int:
         return value if -INTEGER_MAX < value < INTEGER_MAX else None
     if isinstance(value, bool):
@@ -36,12 +36,12 @@ def integer(value: Any) -> int | None:
 
 
 def shown(value: str, length_max: int) -> str:
-    """Text from a device for people's eyes: what is not printable escaped, length bounded."""
+    """Return a device's text for display: unprintable characters escaped, length bounded."""
     return harmless(value, length_max=length_max)
 
 
 def short(value: Any) -> str:
-    """A single JSON value for people's eyes; of objects and lists only that they are."""
+    """Return a JSON value for display; objects and lists by their type only."""
     match value:
         case dict():
             return "an object"
@@ -56,18 +56,18 @@ def short(value: Any) -> str:
 
 
 def mapping(value: Any) -> dict[str, Any]:
-    """The object itself, or an empty one."""
+    """Return the object itself, or an empty one for any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def sequence(value: Any) -> list[Any]:
-    """The list itself, an object as a list of one (seen in the field), or an empty list."""
+    """Return the list itself, an object as a list of one (seen in the field), or an empty list."""
     if isinstance(value, dict):
         return [value]
     return value if isinstance(value, list) else []
 
 
 def normal_token(value: Any) -> str | None:
-    """An idToken in its one spelling: OCPP compares them without case (CiString, identifierString)."""
+    """Return an idToken in upper case: OCPP compares them without case (CiString, identifierString)."""
     token = text(value)
     return None if token is None else token.upper()

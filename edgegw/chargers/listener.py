@@ -1,7 +1,7 @@
-"""The WebSocket servers, plain and TLS: sockets, handshakes, sub-protocol and compression.
+"""Runs the WebSocket servers, plain and TLS: sockets, handshakes, sub-protocol and compression.
 
-Decides the version spoken and what an HTTP answer looks like; `door` decides who may in, and nothing here looks into a
-frame. A handshake that fails below WebSocket becomes a refusal with its cause. The only file that knows the `websockets`
+Decides the OCPP version and the HTTP answer; `admission` decides who may connect, and nothing here reads a frame. A
+handshake that fails below WebSocket becomes a logged refusal with its cause. The only file that knows the `websockets`
 library.
 Source: OCPP-J 1.6 §3; OCPP 2.1 Part 4 §3.1-§3.4; docs/ocpp.md, Connections (sub-protocol).
 """
@@ -40,7 +40,7 @@ _VERSIONS: dict[str, VersionName] = {
 }  # in our order of preference
 _NO_COMMON_VERSION = 1002
 _REFUSED = 4001
-_WINDOW_BITS = 10  # 1 KiB: enough for one message that resembles the last
+_WINDOW_BITS = 10  # 1 KiB: holds one message, and the next resembles it
 _TLS_HANDSHAKE = 0x16  # first byte of a ClientHello
 _BACKLOG = 100
 _AGAIN_S = 0.1
@@ -54,12 +54,12 @@ _TEXTS = {
 }
 
 OnAdmitted = Callable[[Admission, str, Socket], Awaitable[None]]
-"""Takes who was admitted, version and socket, and returns when the socket is done with."""
+"""Takes the admission, the version and the socket; returns when the socket is no longer needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the servers listen; `tls` None where there is none."""
+    """The ports the servers listen on; `tls` is None without a TLS server."""
 
     plain: int
     tls: int | None
@@ -67,7 +67,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerContext:
-    """What every connection needs of its surroundings. `expected` tells the one version that a charger may speak."""
+    """What every connection needs. `expected` returns the one version that a charger may speak, or None for any."""
 
     settings: Callable[[], StationSettings]
     door: AdmissionControl
@@ -78,31 +78,31 @@ class ListenerContext:
 
 
 class WebSocket:
-    """A `Socket` over the library's connection."""
+    """Implements `connection.Socket` over the library's connection."""
 
     def __init__(self, connection: ServerConnection) -> None:
         self._connection = connection
 
     @property
     def overflowed(self) -> bool:
-        """The other side sent more than FRAME_BYTES_MAX in one frame."""
+        """Whether the charger sent more than FRAME_BYTES_MAX in one frame."""
         sent = self._connection.protocol.close_sent
         return sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG
 
     async def send(self, text: str) -> None:
-        """Send, or do nothing on a closed socket."""
+        """Send a text; do nothing on a closed socket."""
         with contextlib.suppress(ConnectionClosed):
             await self._connection.send(text)
 
     async def frames(self) -> AsyncIterator[str]:
-        """Text frames until the socket is closed; OCPP has no binary ones."""
+        """Yield text frames until the socket is closed; OCPP has no binary ones."""
         with contextlib.suppress(ConnectionClosed):
             async for frame in self._connection:
                 if isinstance(frame, str):
                     yield frame
 
     async def is_alive(self, timeout_s: float) -> bool:
-        """True when the other side answers a ping in time."""
+        """Return True where the charger answers a ping in time."""
         try:
             async with asyncio.timeout(timeout_s):
                 await (await self._connection.ping())
@@ -111,63 +111,63 @@ class WebSocket:
         return True
 
     async def close(self, reason: str) -> None:
-        """Refuse the other side, telling it why."""
+        """Close the socket with code 4001 and a reason."""
         await self._connection.close(_REFUSED, reason)
 
     def abort(self) -> None:
-        """Drop the socket without a word."""
+        """Drop the socket without a close frame."""
         self._connection.transport.abort()
 
 
 class _HandshakeConnection(ServerConnection):
-    """One socket of the WebSocket library, from its first byte on: TLS, where there is any, lies below it."""
+    """A socket of the WebSocket library from its first byte on, above TLS where there is TLS."""
 
     admission: Admission | None = None
     _spoke = False
     _refused = False
-    _counted: str | None = None  # the address it is counted under in the lobby
+    _counted: str | None = None  # the address that `socket_limits` counts it under
 
     def __init__(self, *arguments: Any, listener_context: ListenerContext, profile: int, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self._hall = listener_context
+        self._listener_context = listener_context
         self.profile = profile
 
     @property
     def address(self) -> str:
-        """Where it comes from."""
+        """The peer's IP address, "" where it is unknown."""
         return _address(self.transport.get_extra_info("peername"))
 
     def refuse(self, code: str, *, charger_id: str = "", detail: str = "") -> None:
-        """Note why this socket got no further; once."""
+        """Log why this socket is refused, once."""
         if not self._refused:
             self._refused = True
             path = "" if self.request is None else self.request.path.partition("?")[0]
-            self._hall.refusals.note(
+            self._listener_context.refusals.note(
                 code, address=self.address, charger_id=charger_id, path=path, detail=detail
             )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The library's, for no more sockets of nobody's than the lobby holds."""
+        """Extend the library's method: refuse a socket beyond the limits for unauthenticated ones."""
         super().connection_made(transport)
-        if self._hall.socket_limits.enter(self.address):
+        if self._listener_context.socket_limits.enter(self.address):
             self._counted = self.address
         else:
             self.refuse("EGW-1009")
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The library's; whoever it was is gone."""
-        self.leave_lobby()
+        """Extend the library's method: stop counting the socket."""
+        self.leave_limits()
         super().connection_lost(exc)
 
-    def leave_lobby(self) -> None:
-        """It is counted no more among those that nobody knows."""
+    def leave_limits(self) -> None:
+        """Stop counting the socket among the unauthenticated ones."""
         if self._counted is not None:
-            self._hall.socket_limits.leave(self._counted)
+            self._listener_context.socket_limits.leave(self._counted)
             self._counted = None
 
     def data_received(self, data: bytes) -> None:
-        """The library's; a ClientHello is no request, and would be waited for to end for ever."""
+        """Extend the library's method: refuse a ClientHello, whose end the HTTP parser would await in vain."""
         if not self._spoke:
             self._spoke = True
             if self.profile == PLAIN and data[0] == _TLS_HANDSHAKE:
@@ -177,7 +177,7 @@ class _HandshakeConnection(ServerConnection):
         super().data_received(data)
 
     async def handshake(self, *arguments: Any, **more: Any) -> None:
-        """The library's, with a word on why it failed; a socket that never said anything is nobody's."""
+        """Extend the library's method: log why a handshake failed, unless the socket never sent a byte."""
         try:
             await super().handshake(*arguments, **more)
         finally:
@@ -190,11 +190,11 @@ class _HandshakeConnection(ServerConnection):
 
 @contextlib.asynccontextmanager
 async def listen(listener_context: ListenerContext, tls: Tls | None) -> AsyncIterator[Ports]:
-    """Serve until the block is left; raises AddressTakenError."""
+    """Serve while the block runs; raise AddressTakenError where an address cannot be bound."""
     settings = listener_context.settings()
     listener = settings.listener
     compression = ServerPerMessageDeflateFactory(
-        server_no_context_takeover=True,  # our answers are short, and nothing is kept between them
+        server_no_context_takeover=True,  # our answers are short; keeps no window between them
         server_max_window_bits=_WINDOW_BITS,
         client_max_window_bits=_WINDOW_BITS,
         compress_settings={"memLevel": 3},
@@ -231,7 +231,7 @@ async def listen(listener_context: ListenerContext, tls: Tls | None) -> AsyncIte
             return
 
         def handshake() -> _HandshakeConnection:
-            """A connection of the plain server's, which differs in what lies below it only."""
+            """Return a connection like those of the plain server, to be run above TLS."""
             protocol = ServerProtocol(
                 extensions=[compression],
                 select_subprotocol=lambda _, offered: _select_subprotocol(listener_context, made, offered),
@@ -243,23 +243,23 @@ async def listen(listener_context: ListenerContext, tls: Tls | None) -> AsyncIte
             )
             return made
 
-        async with _TlsDoor(listener_context, tls, handshake, port=listener.tls.port) as port:
+        async with _TlsServer(listener_context, tls, handshake, port=listener.tls.port) as port:
             yield Ports(plain=plain, tls=port)
 
 
 @contextlib.contextmanager
 def _bound(keys: str, host: str, port: int) -> Iterator[None]:
-    """What is bound inside the block is told by the keys that name it where that fails."""
+    """Raise AddressTakenError with the configuration keys of the address where binding fails inside the block."""
     try:
         yield
     except OSError as error:
         raise AddressTakenError(keys, f"{host}:{port}", error) from error
 
 
-class _TlsDoor:
-    """Accepts sockets and takes them through TLS, so that a handshake that fails is a refusal with cause and address.
+class _TlsServer:
+    """Accepts sockets and runs the TLS handshake, so that a failed one is logged with its cause and address.
 
-    asyncio's and uvloop's own TLS servers keep both to themselves.
+    The TLS servers of asyncio and uvloop report neither.
     """
 
     def __init__(
@@ -270,15 +270,15 @@ class _TlsDoor:
         *,
         port: int,
     ) -> None:
-        self._hall = listener_context
+        self._listener_context = listener_context
         self._tls = tls
-        self._guest = handshake
+        self._connect = handshake
         self._port = port
         self._tasks: set[asyncio.Task[None]] = set()
         self._socket: socket.socket | None = None
 
     async def __aenter__(self) -> int:
-        host = self._hall.settings().listener.host
+        host = self._listener_context.settings().listener.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with _bound("ocpp.host, ocpp.tls.port", host, self._port):
             self._socket = socket.create_server((host, self._port), family=family, backlog=_BACKLOG)
@@ -307,23 +307,23 @@ class _TlsDoor:
             except OSError:  # no file descriptor left, or gone already
                 await asyncio.sleep(_AGAIN_S)
                 continue
-            if self._hall.socket_limits.enter(_address(address)):
+            if self._listener_context.socket_limits.enter(_address(address)):
                 self._keep(self._secure(accepted, _address(address)))
             else:
                 accepted.close()
-                self._hall.refusals.note("EGW-1009", address=_address(address))
+                self._listener_context.refusals.note("EGW-1009", address=_address(address))
 
     async def _secure(self, accepted: socket.socket, address: str) -> None:
-        """Counted in the lobby until TLS stands; then the guest is."""
-        timeout_s = self._hall.settings().listener.open_timeout_s
+        """Run the TLS handshake; the socket is counted here until the connection counts itself."""
+        timeout_s = self._listener_context.settings().listener.open_timeout_s
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._guest, accepted, ssl=self._tls.context, ssl_handshake_timeout=timeout_s
+                self._connect, accepted, ssl=self._tls.context, ssl_handshake_timeout=timeout_s
             )
         except OSError as error:  # TLS faults and timeouts are among them
-            self._hall.refusals.note("EGW-1107", address=address, detail=cause(error))
+            self._listener_context.refusals.note("EGW-1107", address=address, detail=cause(error))
         finally:
-            self._hall.socket_limits.leave(address)
+            self._listener_context.socket_limits.leave(address)
 
 
 async def _process_request(
@@ -343,7 +343,7 @@ async def _process_request(
     if isinstance(admitted, Admission):
         connection.admission = admitted
         if admitted.password_hash is None:
-            connection.leave_lobby()
+            connection.leave_limits()
         return None
     connection._refused = True  # noqa: SLF001 - of this very file
     response = connection.respond(admitted, _TEXTS[admitted])
@@ -366,7 +366,7 @@ async def _handle(listener_context: ListenerContext, connection: ServerConnectio
         connection.refuse("EGW-1004", charger_id=admission.charger_id, detail=f"offered: {offered}")
         await connection.close(_NO_COMMON_VERSION, f"sub-protocols spoken here: {spoken}")
         return
-    for handshake in (connection.request, connection.response):  # 5 KiB, which nobody reads any more
+    for handshake in (connection.request, connection.response):  # 5 KiB that are not needed any more
         if handshake is not None:
             handshake.headers.clear()
     await listener_context.welcome(admission, version, WebSocket(connection))
@@ -375,7 +375,7 @@ async def _handle(listener_context: ListenerContext, connection: ServerConnectio
 def _select_subprotocol(
     listener_context: ListenerContext, connection: ServerConnection, offered: Sequence[Subprotocol]
 ) -> Subprotocol | None:
-    """Our first choice among those offered, spelt as offered; None lets the handshake end without one."""
+    """Return our first choice among those offered, spelt as offered; None ends the handshake without one."""
     assert isinstance(connection, _HandshakeConnection)
     assert connection.admission is not None
     expected = listener_context.expected(connection.admission.charger_id)
@@ -406,7 +406,7 @@ def _names(headers: Sequence[str], word: str) -> bool:
 
 
 def _handshake_fault(error: BaseException | None) -> str:
-    """What kind of fault it was, never with the request's own words: they may hold a password."""
+    """Return the kind of fault, without text of the request: it may hold a password."""
     match error:
         case None:
             return "it was not finished"
@@ -416,8 +416,8 @@ def _handshake_fault(error: BaseException | None) -> str:
             return {"InvalidMessage": "no HTTP request"}.get(type(error).__name__, type(error).__name__)
 
 
-class _Witness(logging.Handler):
-    """Turns what the library says of our own faults into an event; it says nothing else at this level."""
+class _LibraryLog(logging.Handler):
+    """Logs the library's error records, which are faults of our own handlers, as `charger.failed`."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.ERROR)
@@ -430,7 +430,7 @@ class _Witness(logging.Handler):
 
 
 def _logger(log: Log) -> logging.Logger:
-    """A logger of its own, outside of the process's tree."""
+    """Return a logger outside of the process's logger tree."""
     logger = logging.Logger("websockets", logging.ERROR)  # noqa: LOG001 - it must have no parent
-    logger.addHandler(_Witness(log))
+    logger.addHandler(_LibraryLog(log))
     return logger

@@ -1,7 +1,7 @@
-"""What of a charger's frame is kept: the raw text, with each card's number replaced by its keyed hash. Pure.
+"""Masks idTokens: replaces each card number in a charger's frame by its keyed hash before the frame is kept. Pure.
 
-Decides which members of a message name a person. Works on the text as it came, so that everything else stays as sent,
-members that occur twice or are spelt with escapes included.
+Decides which members of a message name a person. Works on the raw text, so that everything else stays as sent, including
+duplicate members and members spelt with escapes.
 Source: OCPP 1.6 §6 and §7 (idTag, CiString20Type); OCPP 2.1 Part 2 (IdTokenType, AdditionalInfoType).
 """
 
@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable
 
 _NAMES = frozenset({"idTag", "idToken", "additionalIdToken"})
-# Every text of the frame, so that none is mistaken for a name; with what follows where it is the name of a text or number.
+# Matches every string of the frame, so that no value is taken for a name; with the value where that is a string or number.
 _MEMBER = re.compile(r'("(?:[^"\\]|\\.)*+")(?:(\s*:\s*)("(?:[^"\\]|\\.)*+"|-?\d[\d.eE+-]*+)?)?')
 
-# After a name, however it is quoted, what is neither a hash, nor the beginning of an object or list.
+# Matches what follows a name, however it is quoted, and is neither a hash nor the beginning of an object or list.
 _UNCLEAR = re.compile(
     r"""((?:idTag|idToken|additionalIdToken|\\u[0-9a-f]{4}\w*)["']?\s*+[:=]\s*+)(?!"\#|[{\[\s])[^,}\]]*+""",
     re.IGNORECASE,
@@ -21,7 +21,7 @@ _UNCLEAR = re.compile(
 
 
 def masked(frame: str, normal_token: Callable[[object], str | None], hash_token: Callable[[str], str]) -> str:
-    """The JSON text `frame` with "#" and the keyed hash in the place of each idToken."""
+    """Return the JSON text `frame` with "#" and the keyed hash in the place of each idToken."""
     if "\\u" not in frame and "idT" not in frame and "IdT" not in frame:  # most frames are readings
         return frame
 
@@ -36,17 +36,17 @@ def masked(frame: str, normal_token: Callable[[object], str | None], hash_token:
 
 
 def names_a_person(name: str) -> bool:
-    """True for a member whose value may be a card's number."""
+    """Return True for a member whose value may be a card number."""
     return name in _NAMES
 
 
 def masked_broken(
     frame: str, normal_token: Callable[[object], str | None], hash_token: Callable[[str], str]
 ) -> str:
-    """As `masked`, for text that is no JSON: what cannot be told from a card's number is cut out as well."""
+    """Do as `masked` for text that is no JSON, and cut out every value that may be a card number."""
     try:
         kept = masked(frame, normal_token, hash_token)
-    except ValueError:  # a number or string in it is none
+    except ValueError:  # a malformed number or string
         kept = frame
     if not any(name.lower() in kept.lower() for name in _NAMES) and "\\u" not in kept:
         return kept

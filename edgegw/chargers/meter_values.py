@@ -1,8 +1,8 @@
-"""What a charger measured, read out of meterValue with tolerance. Pure; skips junk, never fails.
+"""Reads a charger's measurements from meterValue with tolerance. Pure; skips what it cannot read, never fails.
 
-Decides which of several sampled values stands for a quantity (place, phase, context), and units. Never nets import
-against export registers, never takes a missing quantity for zero.
-Source: OCPP 1.6 §7.31 and §7.43-7.45; OCPP 2.1 Part 2 §2.48 (SampledValueType), §3.59 (measurands); the field's habits.
+Decides which of several sampled values to take for a quantity (location, phase, context), and the units. Never nets import
+and export registers, never takes a missing quantity for zero.
+Source: OCPP 1.6 §7.31 and §7.43-7.45; OCPP 2.1 Part 2 §2.48 (SampledValueType), §3.59 (measurands); practice in the field.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from edgegw.core.events import ChargerSample
 
 
 class Quantity(StrEnum):
-    """The measurands that matter here."""
+    """The measurands that are read."""
 
     IMPORT = "Energy.Active.Import.Register"
     EXPORT = "Energy.Active.Export.Register"
@@ -31,13 +31,13 @@ _QUANTITIES = {quantity.value: quantity for quantity in Quantity}
 _IMPORT = Quantity.IMPORT.value
 _REGISTERS = frozenset({Quantity.IMPORT, Quantity.EXPORT})
 
-# Units are told apart by their prefix only: chargers label power "kWh" and registers "W" (seen in the field).
+# Only the prefix of a unit counts: chargers label power "kWh" and registers "W" (seen in the field).
 _UNIT_FACTORS = {"wh": 1, "w": 1, "kwh": 1000, "kw": 1000, "mwh": 1_000_000, "mw": 1_000_000}
 _SOC_UNITS = frozenset({"percent", "%"})
 _MULTIPLIER_MAX = 9
-_VALUE_MAX = Decimal(10**12)  # 1000 GWh; no charger's register gets there
+_VALUE_MAX = Decimal(10**12)  # 1000 GWh; above any charger's register
 
-# First is best. The value at a boundary is fresher than a periodic one beside it; Begin stands for an older instant.
+# Best first. A value at the end is fresher than a periodic one beside it; one at the beginning is older.
 _CONTEXTS = (
     "Transaction.End",
     "Sample.Periodic",
@@ -62,10 +62,10 @@ class _Reading(NamedTuple):  # several a message: a tuple is made in a fifth of 
 def samples(
     meter_values: Any, flaws: Violations, *, now_ns: int, absent_ns: int | None = None, at_start: bool = False
 ) -> tuple[ChargerSample, ...]:
-    """One sample per meterValue element that holds anything known, in the order sent; what is wrong goes to `flaws`.
+    """Return one sample per meterValue element with a known quantity, in the order sent; add what is wrong to `flaws`.
 
-    An unreadable timestamp is replaced by `now_ns`, an absent one by `absent_ns` or that. `at_start` prefers context
-    Transaction.Begin.
+    `now_ns` replaces an unreadable timestamp, `absent_ns` (by default `now_ns`) an absent one. `at_start` prefers the
+    context Transaction.Begin.
     """
     found = []
     absent_ns = now_ns if absent_ns is None else absent_ns
@@ -166,13 +166,13 @@ def _rank(sampled: Mapping[str, Any], *, at_start: bool) -> tuple[int, int]:
 
 
 def _phase(sampled: Mapping[str, Any]) -> int | None:
-    """None: a total. 0: a phase that no sum may hold, such as line to line."""
+    """Return 1 to 3 for a phase, None for a total, 0 for what is left out of sums, such as line to line."""
     phase = sampled.get("phase")
     return None if phase is None else _PHASES.get(phase, 0) if isinstance(phase, str) else 0
 
 
 def _total(readings: Sequence[_Reading]) -> Decimal | None:
-    """The best total; where none was sent, the sum of the phases of the best rank."""
+    """Return the best total; where none was sent, the sum of the phases of the best rank."""
     if len(readings) == 1 and readings[0].phase is None:
         return readings[0].value
     ordered = sorted(readings, key=lambda reading: reading.rank)

@@ -1,7 +1,7 @@
-"""OCPP 1.6: one small function per message, payload to core event and effect to payload. Pure.
+"""Translates OCPP 1.6 messages: one function per message, payload to core event and effect to payload. Pure.
 
-Decides how 1.6's words map onto the core's; never whether a driver may charge. A billing message always becomes an
-event, however little of it can be read. Numbers on the wire are texts in events (transactionId).
+Decides how the terms of 1.6 map to the core's; never whether a driver may charge. A billing message always becomes an
+event, however little of it can be read. The integer transactionId becomes text in events.
 Source: OCPP 1.6 edition 2 §4 to §7; negative limits are vendor practice.
 """
 
@@ -69,7 +69,7 @@ _STATUSES = {
     "SuspendedEV": ConnectorStatus.OCCUPIED,
     "SuspendedEVSE": ConnectorStatus.OCCUPIED,
     "Finishing": ConnectorStatus.OCCUPIED,
-    "Reserved": ConnectorStatus.AVAILABLE,  # nobody is plugged in
+    "Reserved": ConnectorStatus.AVAILABLE,  # no cable is plugged in
     "Unavailable": ConnectorStatus.UNAVAILABLE,
     "Faulted": ConnectorStatus.FAULTED,
 }
@@ -84,7 +84,7 @@ _MEASURANDS = f"{_REGISTERS},Power.Active.Import,Power.Active.Export,SoC"
 
 
 def status_notification(call: Incoming) -> Reaction:
-    """§4.9: connector 0 is the charger as a whole and tells nothing about a plug."""
+    """Handle §4.9: connector 0 is the charger as a whole, and has no plug state."""
     number = json_values.integer(call.payload.get("connectorId"))
     status = json_values.text(call.payload.get("status"))
     if number is None or status is None:
@@ -100,7 +100,7 @@ def status_notification(call: Incoming) -> Reaction:
 
 
 def authorize(call: Incoming) -> Reaction:
-    """§4.1: the core knows whose card it is."""
+    """Handle §4.1: the core decides on the card."""
     id_token_hash = _id_token_hash(call)
     if id_token_hash is None:
         raise IncompleteCallError("idTag")
@@ -108,7 +108,7 @@ def authorize(call: Incoming) -> Reaction:
 
 
 def start_transaction(call: Incoming) -> Reaction:
-    """§4.8: meterStart is the import register; a start at an unknown connector is stored and acknowledged."""
+    """Handle §4.8: meterStart is the import register; a start at an unknown connector is stored and acknowledged."""
     payload = call.payload
     flaws = Violations()
     number = json_values.integer(payload.get("connectorId"))
@@ -116,7 +116,7 @@ def start_transaction(call: Incoming) -> Reaction:
     at_ns = flaws.instant_ns(payload.get("timestamp"), now_ns=call.now_ns, absent_ns=call.now_ns)
     id_token_hash = _id_token_hash(call)
     parts = (json_values.text(payload.get(key)) or "" for key in ("connectorId", "timestamp", "meterStart"))
-    business_key = ":".join(["start", *parts, id_token_hash or ""])  # the card itself is kept nowhere
+    business_key = ":".join(["start", *parts, id_token_hash or ""])  # the idTag itself is not kept
     if evse_id is None:
         flaws.evse_number("connectorId", payload.get("connectorId"))
         return Reaction(events=(_unplaced(call, business_key, flaws),))
@@ -136,7 +136,7 @@ def start_transaction(call: Incoming) -> Reaction:
 
 
 def meter_values(call: Incoming) -> Reaction:
-    """§4.7: with or without transaction; connector 0 is the charger's own meter."""
+    """Handle §4.7, with or without transaction; connector 0 is the charger's main meter."""
     flaws = Violations()
     number = json_values.integer(call.payload.get("connectorId"))
     if number is None:
@@ -155,7 +155,7 @@ def meter_values(call: Incoming) -> Reaction:
 
 
 def stop_transaction(call: Incoming) -> Reaction:
-    """§4.10: stored whatever it names; a charger that started offline may say -1 or 0 for its transaction."""
+    """Handle §4.10: always stored; a charger that started offline may send -1 or 0 as transactionId."""
     payload = call.payload
     flaws = Violations()
     transaction_id = _transaction_id(call)
@@ -163,7 +163,7 @@ def stop_transaction(call: Incoming) -> Reaction:
         transaction_id = ""
         flaws.add(NO_NUMBER, f"transactionId is {json_values.short(payload.get('transactionId'))}")
     business_key = f"stop:{transaction_id}"
-    if _own_transaction_id(call) is None:  # several such stops are not one
+    if _own_transaction_id(call) is None:  # such stops share no id, and are several
         parts = (json_values.text(payload.get(key)) or "" for key in ("timestamp", "meterStop"))
         business_key = ":".join([business_key, *parts])
     at_ns = flaws.instant_ns(payload.get("timestamp"), now_ns=call.now_ns, absent_ns=call.now_ns)
@@ -205,13 +205,13 @@ BILLING = frozenset({"StartTransaction", "StopTransaction", "MeterValues"})
 
 
 def authorize_answer(_call: Incoming, answer: Answer) -> Payload:
-    """§5.1 of the answer: the status alone."""
+    """Return Authorize.conf: the status alone."""
     assert isinstance(answer, AuthorizeAnswer)
     return {"idTagInfo": {"status": answer.status.value}}
 
 
 def start_answer(call: Incoming, answer: Answer) -> Payload:
-    """An acknowledged start is one that could not be placed: it gets an id, and no energy."""
+    """Return StartTransaction.conf; an acknowledged start fits no connector and gets an id and status Invalid."""
     if isinstance(answer, StartAnswer):
         return {"transactionId": int(answer.transaction_id), "idTagInfo": {"status": answer.status.value}}
     assert isinstance(answer, Acknowledge)
@@ -222,12 +222,12 @@ def start_answer(call: Incoming, answer: Answer) -> Payload:
 
 
 def stop_answer(call: Incoming, _answer: Answer) -> Payload:
-    """An idTagInfo only where the charger named an idTag; what is stopped stays stopped."""
+    """Return StopTransaction.conf, with idTagInfo only where the charger sent an idTag."""
     return {"idTagInfo": {"status": "Accepted"}} if "idTag" in call.payload else {}
 
 
 def meter_values_answer(_call: Incoming, _answer: Answer) -> Payload:
-    """§6.32: an empty object."""
+    """Return MeterValues.conf, an empty object (§6.32)."""
     return {}
 
 
@@ -243,7 +243,7 @@ CONFIGURED = frozenset({"ChangeConfiguration", "SetChargingProfile", "TriggerMes
 
 
 def configuration(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
-    """Groups of alternatives, best first: each group is tried until one is accepted."""
+    """Return groups of alternatives, best first: each group is tried until one request is accepted."""
 
     def change(key: str, *values: str) -> tuple[Request, ...]:
         return tuple(
@@ -260,7 +260,7 @@ def configuration(station: StationSettings, charger: ChargerSettings) -> tuple[t
 
 
 def _rest_by_default(number: int, charger: ChargerSettings) -> Request:
-    """TxDefaultProfile of 0: a transaction rests until its own profile comes (§3.13.1)."""
+    """Return a TxDefaultProfile of 0: a transaction rests until its own profile arrives (§3.13.1)."""
     unit, limit = charging_profiles.limit(0, charger)
     schedule: Payload = {
         "chargingRateUnit": unit,
@@ -279,7 +279,7 @@ def _rest_by_default(number: int, charger: ChargerSettings) -> Request:
 
 
 def apply_setpoint(effect: ApplySetpoint, context: CommandContext) -> ProfileStep | SetpointRefusal:
-    """SetChargingProfile: first the fallback where it is not there yet, then the setpoint with its end."""
+    """Build SetChargingProfile: first the fallback where it is not installed yet, then the setpoint with its end."""
     charger, now_ns = context.charger, context.now_ns
     refused = charging_profiles.refusal(effect, charger, now_ns)
     if refused is not None or not effect.transaction_id.isdecimal():
@@ -298,7 +298,7 @@ def apply_setpoint(effect: ApplySetpoint, context: CommandContext) -> ProfileSte
 
 
 def start_remotely(effect: StartRemotely, context: CommandContext) -> Request | SetpointRefusal:
-    """§5.11: RemoteStartTransaction, without word of its id; not for a token longer than an idTag may be."""
+    """Build RemoteStartTransaction (§5.11), which carries no start id; refuse a token longer than an idTag."""
     if len(effect.id_token) > _ID_TAG_LENGTH_MAX:
         return SetpointRefusal(reason="TokenTooLong")
     number = charging_profiles.evse_number(context.charger, effect.evse_id)
@@ -306,7 +306,7 @@ def start_remotely(effect: StartRemotely, context: CommandContext) -> Request | 
 
 
 def stop_remotely(effect: StopRemotely, _context: CommandContext) -> Request | SetpointRefusal:
-    """RemoteStopTransaction; not for an id that 1.6 cannot name."""
+    """Build RemoteStopTransaction; refuse an id that is no integer, as 1.6 requires."""
     if not effect.transaction_id.isdecimal():
         return SetpointRefusal(reason="UnknownTransaction")
     return Request(action="RemoteStopTransaction", payload={"transactionId": int(effect.transaction_id)})
@@ -345,7 +345,7 @@ def _profile(
 
 
 def _unplaced(call: Incoming, business_key: str, flaws: Violations) -> TransactionUpdated:
-    """A start that fits no connector: kept as a frame, to be acknowledged."""
+    """Return the event of a start that fits no connector: kept as a frame, to be acknowledged."""
     return TransactionUpdated(
         call=call.call,
         business_key=business_key,
@@ -366,12 +366,12 @@ def _id_token_hash(call: Incoming) -> str | None:
 def _transaction_id(call: Incoming) -> str | None:
     value = call.payload.get("transactionId")
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 64:
-        return str(value)  # also 2^63-1, which is seen in the field for "none"
+        return str(value)  # also 2^63-1, seen in the field for "none"
     number = json_values.integer(value)
     return None if number is None else str(number)
 
 
 def _own_transaction_id(call: Incoming) -> str | None:
-    """An id that this station may have given; None for a charger that has none yet and says -1, 0 or 2^63-1."""
+    """Return an id that this station may have issued; None where a charger without one sends -1, 0 or 2^63-1."""
     transaction_id = _transaction_id(call)
     return None if transaction_id is None or not 0 < int(transaction_id) < 1 << 31 else transaction_id

@@ -1,7 +1,7 @@
-"""OCPP 2.0.1 and 2.1: one small function per message of a charger, and the core's answers to them. Pure.
+"""Translates the messages of OCPP 2.0.1 and 2.1 chargers to core events, and the core's answers to payloads. Pure.
 
-Decides how 2.x's words map onto the core's; never whether a driver may charge. A billing message always becomes an
-event, however little of it can be read. What we send by ourselves stands in `ocpp2_commands`.
+Decides how the terms of 2.x map to the core's; never whether a driver may charge. A billing message always becomes an
+event, however little of it can be read. `ocpp2_commands` builds the CALLs to chargers.
 Source: OCPP 2.0.1 and 2.1 Part 2: B01, C01, E01-E06, G01, J01-J02, K15, Q01.
 """
 
@@ -44,7 +44,7 @@ BOTH_WAYS_TRANSFER = (*ONE_WAY_TRANSFER, "AC_BPT", "DC_BPT")
 _STATUSES = {
     "Available": ConnectorStatus.AVAILABLE,
     "Occupied": ConnectorStatus.OCCUPIED,
-    "Reserved": ConnectorStatus.AVAILABLE,  # nobody is plugged in
+    "Reserved": ConnectorStatus.AVAILABLE,  # no cable is plugged in
     "Unavailable": ConnectorStatus.UNAVAILABLE,
     "Faulted": ConnectorStatus.FAULTED,
 }
@@ -53,12 +53,12 @@ _TAKING_POWER = frozenset({ChargingState.CHARGING, ChargingState.SUSPENDED_EV, C
 
 
 def notify_ev_charging_schedule(_call: Incoming) -> Reaction:
-    """K15.FR.08: the EV's own plan is taken note of; the setpoint stays ours."""
+    """Handle K15.FR.08: accept the EV's schedule without following it; the station's setpoint holds."""
     return Reaction(answer={"status": "Accepted"})
 
 
 def status_notification(call: Incoming) -> Reaction:
-    """G01: status of one connector; an EVSE is as its connector."""
+    """Handle G01: the status of a connector is that of its EVSE."""
     evse_number = json_values.integer(call.payload.get("evseId"))
     status = json_values.text(call.payload.get("connectorStatus"))
     if evse_number is None or status is None:
@@ -72,7 +72,7 @@ def status_notification(call: Incoming) -> Reaction:
 
 
 def authorize(call: Incoming) -> Reaction:
-    """C01: the core knows whose card it is."""
+    """Handle C01: the core decides on the card."""
     id_token_hash = _id_token_hash(call)
     if id_token_hash is None:
         raise IncompleteCallError("idToken")
@@ -80,7 +80,7 @@ def authorize(call: Incoming) -> Reaction:
 
 
 def notify_ev_charging_needs(call: Incoming) -> Reaction:
-    """K15, Q01: answered at once, because ISO 15118-20 waits two seconds; profiles follow by themselves."""
+    """Handle K15 and Q01: answer at once, because ISO 15118-20 waits two seconds; profiles follow later."""
     number = json_values.integer(call.payload.get("evseId"))
     if number is None or "chargingNeeds" not in call.payload:
         raise IncompleteCallError("evseId or chargingNeeds")
@@ -97,7 +97,7 @@ def notify_ev_charging_needs(call: Incoming) -> Reaction:
     charge_w = _power_w(v2x, "maxChargePower")
     reported = EvNeedsReported(
         evse_id=evse_id,
-        # 2.0.1 has no word for it: what the charger is configured for decides.
+        # 2.0.1 cannot express it: the charger's configuration decides.
         bidirectional=call.version == "2.0.1"
         or any(isinstance(mode, str) and "BPT" in mode for mode in modes),
         charge_power_w_max=_power_w(direct, "evMaxPower") if charge_w is None else charge_w,
@@ -108,7 +108,7 @@ def notify_ev_charging_needs(call: Incoming) -> Reaction:
 
 
 def meter_values(call: Incoming) -> Reaction:
-    """J01: clock-aligned values, outside of or beside a transaction."""
+    """Handle J01: clock-aligned values, outside of or beside a transaction."""
     flaws = Violations()
     number = json_values.integer(call.payload.get("evseId"))
     updated = TransactionUpdated(
@@ -125,7 +125,7 @@ def meter_values(call: Incoming) -> Reaction:
 
 
 def transaction_event(call: Incoming) -> Reaction:
-    """E01-E06: by eventType; what fits no place is kept as an update and acknowledged."""
+    """Handle E01-E06 by eventType; a message that fits no EVSE or type is kept as an update and acknowledged."""
     transaction_id = json_values.text(
         json_values.mapping(call.payload.get("transactionInfo")).get("transactionId")
     )
@@ -248,7 +248,7 @@ BILLING = frozenset({"TransactionEvent", "MeterValues"})
 
 
 def authorize_answer(call: Incoming, answer: Answer) -> Payload:
-    """C01; in 2.1 a driver who may sell gets the energy transfer modes of both ways (Q01.FR.01)."""
+    """Return AuthorizeResponse (C01); in 2.1 a driver who may sell gets the bidirectional transfer modes (Q01.FR.01)."""
     assert isinstance(answer, AuthorizeAnswer)
     payload: Payload = {"idTokenInfo": {"status": answer.status.value}}
     if answer.bidirectional and call.version == "2.1":
@@ -257,7 +257,10 @@ def authorize_answer(call: Incoming, answer: Answer) -> Payload:
 
 
 def transaction_event_answer(call: Incoming, answer: Answer) -> Payload:
-    """E01.FR.10: idTokenInfo where an idToken came. An acknowledged start is one that could not be placed."""
+    """Return TransactionEventResponse, with idTokenInfo where an idToken was sent (E01.FR.10).
+
+    An acknowledged start fits no EVSE and gets status Invalid.
+    """
     if isinstance(answer, Acknowledge):
         unplaced = call.payload.get("eventType") == "Started" and "idToken" in call.payload
         return {"idTokenInfo": {"status": IdTokenStatus.INVALID.value}} if unplaced else {}
@@ -268,7 +271,7 @@ def transaction_event_answer(call: Incoming, answer: Answer) -> Payload:
 
 
 def meter_values_answer(_call: Incoming, _answer: Answer) -> Payload:
-    """J01: an empty object."""
+    """Return MeterValuesResponse (J01), an empty object."""
     return {}
 
 
@@ -281,14 +284,14 @@ ANSWERS: Mapping[str, AnswerTranslator] = {
 
 def _business_key(call: Incoming, transaction_id: str) -> str:
     seq_no = json_values.text(call.payload.get("seqNo"))
-    if seq_no is None:  # against the standard; kind and time must do
+    if seq_no is None:  # non-compliant; type and time identify it
         parts = (json_values.text(call.payload.get(key)) or "" for key in ("eventType", "timestamp"))
         return ":".join(["event", transaction_id, *parts])
     return f"event:{transaction_id}:{seq_no}"
 
 
 def _evse_id(call: Incoming) -> str | None:
-    """E01.FR.16: the first event names the EVSE; a charger with only one may forget to."""
+    """Return the EVSE of the first event (E01.FR.16); a charger with only one EVSE may omit it."""
     number = json_values.integer(json_values.mapping(call.payload.get("evse")).get("id"))
     if number is not None:
         return call.charger.evses.get(number)
@@ -310,7 +313,7 @@ def _id_token_hash(call: Incoming) -> str | None:
 
 
 def _power_w(parameters: Mapping[str, object], name: str) -> int | None:
-    """Sum over the phases given; discharge powers are told with either sign."""
+    """Return the sum over the phases given; chargers send discharge powers with either sign."""
     phases = [json_values.integer(parameters.get(f"{name}{suffix}")) for suffix in ("", "_L2", "_L3")]
     known = [abs(power_w) for power_w in phases if power_w is not None]
     return sum(known) if known else None

@@ -1,7 +1,7 @@
-"""OCPP 2.0.1 and 2.1: what we send to a charger by ourselves. Pure: effect in, CALLs out.
+"""Builds the CALLs to OCPP 2.0.1 and 2.1 chargers from effects of the core. Pure.
 
 Decides which messages bring a setpoint into force. 2.0.1 takes a limit with an absolute end, like 1.6; 2.1 takes a
-Dynamic profile whose duration is a dead man's timer, over a ChargingOnly fallback.
+Dynamic profile whose duration is a dead man's switch, above a ChargingOnly fallback.
 Source: OCPP 2.0.1 and 2.1 Part 2: B05, F01, F03, F06, J02, K01, K28 (with errata 2025-09), Q02, Q03, Q11.
 """
 
@@ -24,23 +24,23 @@ from edgegw.core.effects import AllowEnergyTransfer, ApplySetpoint, StartRemotel
 
 CONFIGURED = frozenset({"SetChargingProfile", "SetVariables", "TriggerMessage"})
 
-_ID_TOKEN_LENGTH_MAX = 36  # 2.0.1; 2.1 takes 255, but a token should do for both
+_ID_TOKEN_LENGTH_MAX = 36  # of 2.0.1; 2.1 takes 255, but a token should fit both
 _REGISTERS = "Energy.Active.Import.Register,Energy.Active.Export.Register"
 _MEASURANDS = f"{_REGISTERS},Power.Active.Import,Power.Active.Export,SoC"
 
-# An update lets the profile end this much before the setpoint's end at most; else a new profile is sent.
+# An updated profile may end this much before the setpoint's end; else a new profile is sent.
 _UPDATE_SLACK_NS = 2 * SECOND_NS
 
 
 def configuration_201(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
-    """Groups of alternatives, best first: each group is tried until one is accepted."""
+    """Return groups of alternatives, best first: each group is tried until one request is accepted."""
     triggers = tuple((_trigger_status(number),) for number in sorted(charger.evses))
     rests = tuple((_rest_by_default(number),) for number in sorted(charger.evses))
     return (*rests, _sampled_values("SampledDataCtrlr", station), *triggers)
 
 
 def _rest_by_default(number: int) -> Request:
-    """TxDefaultProfile of 0 W: a transaction rests until its own profile comes (K01)."""
+    """Return a TxDefaultProfile of 0 W: a transaction rests until its own profile arrives (K01)."""
     profile_id = charging_profiles.profile_id(number, charging_profiles.DEFAULT_LEVEL)
     schedule: Payload = {
         "id": profile_id,
@@ -58,7 +58,7 @@ def _rest_by_default(number: int) -> Request:
 
 
 def configuration_21(station: StationSettings, charger: ChargerSettings) -> tuple[tuple[Request, ...], ...]:
-    """2.1 has measurands of their own for each operation mode, per EVSE (V2XChargingCtrlr)."""
+    """Return those of 2.0.1 and the measurands per EVSE and operation mode of 2.1 (V2XChargingCtrlr)."""
     by_mode = tuple(
         _sampled_values("V2XChargingCtrlr", station, evse_number=number) for number in sorted(charger.evses)
     )
@@ -66,7 +66,10 @@ def configuration_21(station: StationSettings, charger: ChargerSettings) -> tupl
 
 
 def apply_limit(effect: ApplySetpoint, context: CommandContext) -> ProfileStep | SetpointRefusal:
-    """2.0.1: first the fallback where it is not there yet, then an Absolute schedule; negative by dialect."""
+    """Build the 2.0.1 setpoint: first the fallback where it is not installed, then an Absolute schedule.
+
+    Whether a negative limit discharges is the charger's dialect.
+    """
     charger, now_ns = context.charger, context.now_ns
     refused = charging_profiles.refusal(effect, charger, now_ns)
     if refused is not None:
@@ -87,10 +90,13 @@ def apply_limit(effect: ApplySetpoint, context: CommandContext) -> ProfileStep |
 
 
 def apply_setpoint(effect: ApplySetpoint, context: CommandContext) -> ProfileStep | SetpointRefusal:
-    """2.1: setpoint only (Q03.FR.02), for charging and discharging alike; an update where its restart fits the end."""
+    """Build the 2.1 setpoint (Q03.FR.02), for charging and discharging alike.
+
+    Updates the installed profile where its restarted duration fits the setpoint's end, else sends a new one.
+    """
     installed, now_ns = context.installed, context.now_ns
     number = charging_profiles.evse_number(context.charger, effect.evse_id)
-    # Rounded down from now to the end: the charger counts from when it has the profile.
+    # Rounded down: the charger counts from the receipt of the profile.
     duration_s = (effect.ends_ns - now_ns) // SECOND_NS
     if duration_s <= 0:
         return SetpointRefusal(reason="Expired")
@@ -117,9 +123,9 @@ def apply_setpoint(effect: ApplySetpoint, context: CommandContext) -> ProfileSte
 
 
 def start_remotely(effect: StartRemotely, context: CommandContext) -> Request | SetpointRefusal:
-    """F01: RequestStartTransaction; not for a token longer than an idToken may be.
+    """Build RequestStartTransaction (F01); refuse a token longer than an idToken.
 
-    Type Central (C05): the token does not come from a card at the charger, which need not ask us about it again.
+    Type Central (C05): the token is not from a card at the charger, which need not send Authorize for it.
     """
     if len(effect.id_token) > _ID_TOKEN_LENGTH_MAX:
         return SetpointRefusal(reason="TokenTooLong")
@@ -132,12 +138,12 @@ def start_remotely(effect: StartRemotely, context: CommandContext) -> Request | 
 
 
 def stop_remotely(effect: StopRemotely, _context: CommandContext) -> Request:
-    """F03: RequestStopTransaction."""
+    """Build RequestStopTransaction (F03)."""
     return Request(action="RequestStopTransaction", payload={"transactionId": effect.transaction_id})
 
 
 def allow_energy_transfer(effect: AllowEnergyTransfer, _context: CommandContext) -> Request:
-    """Q02.FR.05: NotifyAllowedEnergyTransfer makes the EV renegotiate its service."""
+    """Build NotifyAllowedEnergyTransfer, which makes the EV renegotiate its service (Q02.FR.05)."""
     modes = BOTH_WAYS_TRANSFER if effect.bidirectional else ONE_WAY_TRANSFER
     payload: Payload = {"transactionId": effect.transaction_id, "allowedEnergyTransfer": list(modes)}
     return Request(action="NotifyAllowedEnergyTransfer", payload=payload)
@@ -163,7 +169,7 @@ COMMANDS_21: Commands = {
 
 
 def _update_fits(effect: ApplySetpoint, installed: Installed, now_ns: int) -> bool:
-    """K28 (errata 2025-09): duration restarts at each update, so the new end is now + duration; never past ours."""
+    """Return whether an update ends in time: each one restarts the duration (K28, errata 2025-09), so it ends at now + it."""
     if installed.duration_s is None or now_ns >= installed.updated_ns + installed.duration_s * SECOND_NS:
         return False  # no live profile to update
     early_ns = effect.ends_ns - (now_ns + installed.duration_s * SECOND_NS)
@@ -171,7 +177,7 @@ def _update_fits(effect: ApplySetpoint, installed: Installed, now_ns: int) -> bo
 
 
 def _charging_only(effect: ApplySetpoint, number: int) -> Request:
-    """Q11: with no valid profile left a station charges without limits, so a fallback lies below."""
+    """Return the fallback: without a valid profile a charger charges without limit (Q11)."""
     period: Payload = {"startPeriod": 0, "operationMode": "ChargingOnly", "limit": effect.fallback_w}
     schedule: Payload = {"chargingRateUnit": "W", "chargingSchedulePeriod": [period]}
     return _profile(effect, number, charging_profiles.FALLBACK_LEVEL, kind="Relative", schedule=schedule)
@@ -207,7 +213,7 @@ def _profile(effect: ApplySetpoint, number: int, level: int, *, kind: str, sched
 def _sampled_values(
     component: str, station: StationSettings, *, evse_number: int | None = None
 ) -> tuple[Request, ...]:
-    """SetVariables with all measurands, and one with the registers alone for chargers that know no more."""
+    """Return SetVariables with all measurands, and one with the registers alone for chargers that support no more."""
     where: Payload = {"name": component}
     instance: Payload = {}
     if evse_number is not None:
@@ -231,6 +237,6 @@ def _sampled_values(
 
 
 def _trigger_status(evse_number: int) -> Request:
-    """F06.FR.12: a status is triggered per connector."""
+    """Return TriggerMessage for the status of a connector (F06.FR.12)."""
     evse = {"id": evse_number, "connectorId": 1}
     return Request(action="TriggerMessage", payload={"requestedMessage": "StatusNotification", "evse": evse})

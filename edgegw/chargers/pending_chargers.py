@@ -1,7 +1,7 @@
-"""Chargers that nobody configured: what is known of each, who waits, who was rejected. No I/O.
+"""Keeps what is known of chargers that are not configured: which wait, and which were rejected. No I/O.
 
-Decides how many may wait at once and what of their words is kept: bounded, made harmless. Nothing in here reaches the
-core or the journal.
+Decides how many may wait at once and what of their messages is kept, bounded and sanitised. Nothing here reaches the core
+or the journal.
 Source: docs/ocpp.md, Connections (unknown identity); OCPP 2.1 Part 2 B02 (Pending).
 """
 
@@ -21,9 +21,9 @@ _TEXT_LENGTH_MAX = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingCharger:
-    """One unknown charger. `evses` are the numbers that its StatusNotifications named; `security_profile` 1 is plain, 2 TLS.
+    """One unknown charger. `evses` are the numbers in its StatusNotifications; `security_profile` 1 is plain, 2 TLS.
 
-    `password_hash` is of the password it presented: what it may be approved with.
+    `password_hash` is the hash of the password it presented, which an approval configures.
     """
 
     charger_id: str
@@ -43,31 +43,31 @@ class PendingCharger:
 
 
 class PendingChargers:
-    """All strangers by id, and the sockets of those that wait."""
+    """All unknown chargers by id, and the sockets of those that wait."""
 
     def __init__(self) -> None:
         self._strangers: dict[str, PendingCharger] = {}
         self._sockets: dict[str, Socket] = {}
 
     def all(self) -> tuple[PendingCharger, ...]:
-        """Everybody known, in the order they came."""
+        """Return all records, in the order of arrival."""
         return tuple(self._strangers.values())
 
     def is_full_for(self, charger_id: str) -> bool:
-        """True when no further charger may wait."""
+        """Return True where this charger may not wait, because too many others do."""
         return len(self._sockets) >= WAITING_MAX and charger_id not in self._sockets
 
     def is_rejected(self, charger_id: str) -> bool:
-        """True for an id that an operator rejected."""
+        """Return True for an id that an operator rejected."""
         known = self._strangers.get(charger_id)
         return known is not None and known.rejected
 
     def socket_of(self, charger_id: str) -> Socket | None:
-        """The socket of a stranger that waits."""
+        """Return the socket of a charger that waits, or None."""
         return self._sockets.get(charger_id)
 
     def enter(self, pending: PendingCharger, socket: Socket) -> None:
-        """Let one wait; who comes back with the password it had keeps what was known of it."""
+        """Let a charger wait; one that returns with the same password keeps its record."""
         known = self._strangers.pop(pending.charger_id, None)
         if known is not None and known.password_hash == pending.password_hash:
             pending = replace(
@@ -83,7 +83,7 @@ class PendingChargers:
         self._forget_oldest()
 
     def leave(self, charger_id: str, socket: Socket) -> None:
-        """A socket is gone; what was known stays."""
+        """Forget a closed socket; the record stays."""
         if self._sockets.get(charger_id) is socket:
             del self._sockets[charger_id]
             known = self._strangers.get(charger_id)
@@ -93,7 +93,7 @@ class PendingChargers:
     def heard(
         self, charger_id: str, now_ns: int, *, boot: Mapping[str, Any] | None, evse: int | None
     ) -> None:
-        """Note what a stranger told: its nameplate, or the number of an EVSE."""
+        """Record what a charger sent: its BootNotification, or the number of an EVSE."""
         known = self._strangers.get(charger_id)
         if known is None:
             return
@@ -105,20 +105,20 @@ class PendingChargers:
         self._strangers[charger_id] = known
 
     def reject(self, charger_id: str) -> bool:
-        """Refuse this id from now on; False for one that was never seen."""
+        """Refuse this id from now on; return False for one that was never seen."""
         known = self._strangers.get(charger_id)
         if known is not None:
             self._strangers[charger_id] = replace(known, rejected=True)
         return known is not None
 
     def release(self, charger_ids: Collection[str]) -> list[Socket]:
-        """Forget those that are strangers no more; their sockets, to be closed."""
+        """Forget chargers that are configured now; return their sockets, to be closed."""
         for charger_id in charger_ids:
             self._strangers.pop(charger_id, None)
         return [self._sockets.pop(each) for each in list(self._sockets) if each in charger_ids]
 
     def _forget_oldest(self) -> None:
-        """Keep the list short: who is neither here nor rejected goes first, then who was rejected longest ago."""
+        """Drop records beyond the limit: first of disconnected chargers, then of those rejected longest ago."""
         while len(self._strangers) > RECORDS_MAX:
             away = [each for each in self._strangers.values() if not each.connected]
             oldest = min(away, key=lambda each: (each.rejected, each.last_seen_ns))
@@ -126,7 +126,7 @@ class PendingChargers:
 
 
 def _with_nameplate(pending: PendingCharger, boot: Mapping[str, Any]) -> PendingCharger:
-    """BootNotification of either generation (1.6 §6.3; 2.x §1.6 with ChargingStationType)."""
+    """Return the record with the fields of a BootNotification (1.6 §6.3; 2.x §1.6 with ChargingStationType)."""
     station = boot.get("chargingStation")
     told = station if isinstance(station, dict) else boot
 

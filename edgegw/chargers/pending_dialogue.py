@@ -1,10 +1,10 @@
-"""What a charger that nobody configured is told while it waits, sans I/O.
+"""Answers a charger that is not configured while it waits for approval. No I/O.
 
-It is accepted on no account: BootNotification is answered Pending, so that it asks again; Heartbeat gets the time, and
-notifications that move nothing are acknowledged. Everything else is refused, billing messages too: SecurityError is
-what OCPP 2.x prescribes before a boot is accepted (B02.FR.09; OCTT TC_B_30, TC_B_31), GenericError the nearest that 1.6
-has. This does not break the rule that billing messages get no error: that rule keeps records of ours from being
-discarded, while a stranger's records are not ours, and a charger that is Pending keeps its queue for whoever accepts it.
+Never accepts it: BootNotification is answered Pending, so that the charger sends it again; Heartbeat gets the time, and
+notifications without effect are acknowledged. Everything else is refused, billing messages too: OCPP 2.x prescribes
+SecurityError before a boot is accepted (B02.FR.09; OCTT TC_B_30, TC_B_31), and GenericError is the nearest in 1.6.
+Elsewhere billing messages never get an error, so that no charger discards the station's records. An unknown charger's
+records are not the station's, and a Pending charger keeps its queue until it is accepted.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from edgegw.chargers.rpc import CallEnded, CallReceived, Ignored, Rpc, SendText,
 from edgegw.chargers.versions import Version
 
 ASK_AGAIN_S = 30
-SILENCE_S = 600.0  # real time; who says nothing for so long gives up its place
-PAUSE_S = 0.02  # real time between two answers: strangers are not worth more of the machine
+SILENCE_S = 600.0  # real time; a charger silent for so long is disconnected
+PAUSE_S = 0.02  # real time between two answers: bounds the CPU time of unknown chargers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """A frame's answer, and what it told of the charger."""
+    """The answer to a frame, and what the frame said about the charger."""
 
     text: str | None = None
     boot: Payload | None = None
@@ -30,14 +30,14 @@ class Heard:
 
 
 class PendingDialogue:
-    """One waiting charger's dialogue."""
+    """The dialogue with one waiting charger."""
 
     def __init__(self, version: Version) -> None:
         self._version = version
         self._rpc = Rpc(version.name)
 
     def receive(self, text: str, now_ns: int) -> Heard:
-        """What a frame leads to; total over all texts."""
+        """Return the outcome of a frame; raises for no text."""
         match self._rpc.receive(text):
             case CallReceived(broken=None, payload=dict() as payload) as call:
                 return self._call(call, payload, now_ns)

@@ -1,6 +1,6 @@
-"""Every connection that was not let in: one log line with cause and remedy, and the newest kept for people to look at.
+"""Logs refused connections with cause and remedy, rate-limited, and keeps the newest for operators.
 
-Decides wording and how often; never who is refused. What goes over the wire is the caller's, and says less.
+Decides wording and rate; never what is refused. The caller sends the HTTP answer, which says less.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _DETAIL_LENGTH_MAX = 160
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Refusals of one kind, id and address; `at_ns` is the newest, `charger_id` is "" where none could be read."""
+    """Refusals of one code, id and address; `at_ns` is the newest one's, `charger_id` is "" where none could be read."""
 
     at_ns: int
     code: str
@@ -29,7 +29,7 @@ class Rejection:
 
 
 class RejectionLog:
-    """The ring and the log."""
+    """The newest refusals, and their log lines."""
 
     def __init__(self, log: Log, *, now_ns: Callable[[], int], now_s: Callable[[], float]) -> None:
         self.log = log
@@ -40,10 +40,10 @@ class RejectionLog:
     def note(
         self, code: str, *, address: str, charger_id: str = "", path: str = "", detail: str = ""
     ) -> None:
-        """Keep and, where it is time, log one refusal; texts from outside are made harmless."""
+        """Keep one refusal, and log it where it is due; texts from outside are sanitised."""
         charger_id = json_values.shown(charger_id, _ID_LENGTH_MAX)
         detail = json_values.shown(detail, _DETAIL_LENGTH_MAX)
-        key = (code, charger_id or detail, address)  # without an id the causes are told apart
+        key = (code, charger_id or detail, address)  # without an id, by cause
         old = self._kept.pop(key, None)
         refusal = Rejection(
             at_ns=self._now_ns(), code=code, charger_id=charger_id, address=address, detail=detail
@@ -68,5 +68,5 @@ class RejectionLog:
         self.log("charger.refused", fields | ({"detail": detail} if detail else {}))
 
     def recent(self) -> tuple[Rejection, ...]:
-        """The newest refusals, oldest first."""
+        """Return the newest refusals, oldest first."""
         return tuple(self._kept.values())

@@ -1,8 +1,8 @@
-"""OCPP's framing and correlation, sans I/O: text in, outputs out; one outstanding CALL of ours at a time.
+"""Implements OCPP-J framing and correlation: text in, outputs out, one outstanding CALL of ours at a time. No I/O.
 
-Decides which answer belongs to which CALL and what an unreadable frame deserves. Never opens a socket, never looks
-into a payload, never echoes what a charger sent back into an error. A CALL whose id and action can be read is one,
-however broken the rest: a billing message must not be refused for it.
+Decides which answer belongs to which CALL and how to answer an unreadable frame. Never looks into a payload, never repeats
+a charger's text in an error. A frame whose id and action can be read is a CALL, however broken the rest: a billing message
+must not be refused for that.
 Source: OCPP-J 1.6 §4; OCPP 2.1 Part 4 §4 (types 5 and 6, id "-1", unknown types).
 """
 
@@ -21,7 +21,7 @@ from edgegw.core.events import Violation
 MESSAGE_ID_LENGTH_MAX = 36
 NO_MESSAGE, UNKNOWN_TYPE = "EGW-1202", "EGW-1203"
 
-# The beginning of a frame that is no JSON as a whole: its type, id and, for a CALL, its action.
+# Matches the beginning of a frame that is not JSON as a whole: type, id and, for a CALL, action.
 _HEAD = re.compile(
     r'\s*\[\s*([234])\s*,\s*("(?:[^"\\\x00-\x1f]|\\.)*+"|-?\d{1,18}(?=\s*[,\]]))(?:\s*,\s*"([A-Za-z]+)")?'
 )
@@ -63,14 +63,14 @@ _TOLERATED: dict[int, str] = {MessageType.CALLRESULTERROR: "callresulterror", Me
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
-MessageId = str | int  # integers are against the standard and are echoed as they came
+MessageId = str | int  # integers are non-compliant, and are echoed as received
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallReceived:
-    """A CALL to be answered; `payload` is None when it was absent or no object.
+    """A CALL to be answered; `payload` is None where it is absent or no object.
 
-    `broken`: what is wrong with the frame as JSON; the payload is then good for wording the answer at most.
+    `broken` is what is wrong with the frame as JSON; the payload then serves for wording the answer only.
     """
 
     message_id: MessageId
@@ -81,7 +81,7 @@ class CallReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded:
-    """Our CALL is over. `payload` is its result; None: `reason` says why there is none."""
+    """A CALL of ours is over. `payload` is its result, or None with the `reason`."""
 
     message_id: str
     payload: Payload | None
@@ -90,7 +90,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendText:
-    """Text to be sent as it is, because of `flaw`."""
+    """Text to be sent because of `flaw`."""
 
     text: str
     flaw: Violation
@@ -98,7 +98,7 @@ class SendText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ignored:
-    """A frame without consequence; `reason` is a count's name."""
+    """A frame without effect; `reason` names the counter."""
 
     reason: str
     flaw: Violation | None = None
@@ -108,7 +108,7 @@ Output = CallReceived | CallEnded | SendText | Ignored
 
 
 class Rpc:
-    """Correlation of one connection."""
+    """Framing and correlation of one connection."""
 
     def __init__(self, version: str) -> None:
         self._codes = _CODES_16 if version == "1.6" else _CODES_2
@@ -116,7 +116,7 @@ class Rpc:
         self._deadlines_s: dict[str, float] = {}
 
     def receive(self, text: str) -> Output:
-        """What a frame means; total over all texts."""
+        """Return what a frame means; raises for no text."""
         try:
             frame = strict_json.read(text)
         except NotStrictError as error:
@@ -132,27 +132,27 @@ class Rpc:
                 return self._unreadable(Violation(code=NO_MESSAGE, detail=_shape(frame)))
 
     def call(self, message_id: str, action: str, payload: Payload, *, deadline_s: float) -> str:
-        """The text of a CALL of ours, now outstanding until `deadline_s` of the caller's clock.
+        """Return the text of a CALL of ours, now outstanding until `deadline_s` of the caller's clock.
 
-        OCPP-J §4.1.1: no CALL before the last one was answered or timed out.
+        OCPP-J §4.1.1: no CALL before the last one is answered or timed out.
         """
         assert not self._deadlines_s, "one outstanding CALL at a time"
         self._deadlines_s[message_id] = deadline_s
         return _dumps([MessageType.CALL, message_id, action, payload])
 
     def expire(self, now_s: float) -> list[CallEnded]:
-        """CALLs whose deadline has passed; their answers will count as late."""
+        """Remove and return the CALLs whose deadline has passed; their answers count as late."""
         expired = [message_id for message_id, deadline_s in self._deadlines_s.items() if deadline_s <= now_s]
         for message_id in expired:
             del self._deadlines_s[message_id]
         return [CallEnded(message_id=message_id, payload=None, reason="timeout") for message_id in expired]
 
     def result(self, message_id: MessageId, payload: Payload) -> str:
-        """The text of a CALLRESULT."""
+        """Return the text of a CALLRESULT."""
         return _dumps([MessageType.CALLRESULT, message_id, payload])
 
     def error(self, message_id: MessageId, fault: Fault) -> str:
-        """The text of a CALLERROR; says what is wrong, repeats nothing of the message."""
+        """Return the text of a CALLERROR, which repeats nothing of the message."""
         return _dumps([MessageType.CALLERROR, message_id, self._codes[fault], fault.value, {}])
 
     def _unreadable(self, flaw: Violation) -> Output:
@@ -162,7 +162,7 @@ class Rpc:
         return Ignored(reason="unreadable", flaw=flaw)
 
     def _broken(self, text: str, error: NotStrictError) -> Output:
-        """A frame that is no strict JSON: what its beginning, or a lax reader, can tell of it."""
+        """Read a frame that is no strict JSON from its beginning, or as a lax parser reads it."""
         head = _HEAD.match(text)
         if head is None:
             return self._unreadable(error.flaw)
@@ -176,7 +176,10 @@ class Rpc:
         return CallReceived(message_id=message_id, action=action, payload=payload, broken=error.flaw)
 
     def _other_type(self, kind: int, rest: list[Any]) -> Output:
-        """2.1 Part 4 §4.1.3: SEND and CALLRESULTERROR need no answer; others are not supported, which 1.6 cannot say."""
+        """Handle other message types (2.1 Part 4 §4.1.3): SEND and CALLRESULTERROR need no answer.
+
+        Others are answered MessageTypeNotSupported, for which 1.6 has no code.
+        """
         if kind in _TOLERATED:
             return Ignored(reason=_TOLERATED[kind])
         flaw = Violation(code=UNKNOWN_TYPE, detail=f"message type {json_values.short(kind)}")
@@ -203,7 +206,7 @@ class Rpc:
 
 
 def id_flaw(message_id: MessageId) -> Violation | None:
-    """What is wrong with a CALL's id: OCPP-J knows texts of at most 36 characters."""
+    """Return what is wrong with a CALL's id, or None: OCPP-J allows texts of at most 36 characters."""
     if isinstance(message_id, str) and len(message_id) <= MESSAGE_ID_LENGTH_MAX:
         return None
     length = f"{len(message_id)} characters" if isinstance(message_id, str) else "no text"
@@ -211,7 +214,7 @@ def id_flaw(message_id: MessageId) -> Violation | None:
 
 
 def bounded(message_id: MessageId) -> MessageId:
-    """An id as it may be repeated to a charger that broke the rule on its length."""
+    """Return an id cut to the length that an answer may repeat."""
     return message_id[:MESSAGE_ID_LENGTH_MAX] if isinstance(message_id, str) else message_id
 
 
@@ -222,7 +225,7 @@ def _is_message_id(value: Any) -> bool:
 
 
 def _shape(frame: Any) -> str:
-    """What stands in the place of a message."""
+    """Describe a JSON value that is no OCPP message."""
     expected = "expected [2, id, action, payload]"
     if not isinstance(frame, list):
         return f"{expected}, got {json_values.short(frame)}"

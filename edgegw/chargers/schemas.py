@@ -1,7 +1,7 @@
-"""Validators of OCPP payloads, compiled at their first use from the `ocpp` package's own schema files.
+"""Validates OCPP payloads with the schema files of the `ocpp` package, compiled at their first use.
 
-Decides whether a payload is as the standard says: for what we send a must, for what we receive a flag only. Never
-changes a payload. Source: the JSON schemas of OCPP 1.6, 2.0.1 and 2.1 as shipped by `ocpp`.
+Decides whether a payload is compliant: asserted for what is sent, a flag only for what is received. Never changes a
+payload. Source: the JSON schemas of OCPP 1.6, 2.0.1 and 2.1 as shipped by `ocpp`.
 """
 
 import json
@@ -18,13 +18,13 @@ _FOLDERS = {"1.6": "v16", "2.0.1": "v201", "2.1": "v21"}
 
 
 class Schemas:
-    """Validators of one version; each costs memory (all together 27 MB), and a station needs few of them.
+    """Validators of one version, compiled lazily: all of them take 27 MB, and a station needs few.
 
-    `actions` are all request names of the standard, `used` those of this program.
+    `actions` are all request names of the standard.
     """
 
     def __init__(self, version: str, used: frozenset[str]) -> None:
-        """Find request and response of each action in `used`; raises KeyError where the standard has no such action."""
+        """Find the schemas of each action in `used`; raise KeyError where the standard has no such action."""
         folder = resources.files("ocpp") / _FOLDERS[version] / "schemas"  # its code is never imported
         texts = {
             file.name.removesuffix(".json"): file for file in folder.iterdir() if file.name.endswith(".json")
@@ -36,15 +36,15 @@ class Schemas:
         self._responses: Mapping[str, Any] = {action: texts[f"{action}Response"] for action in used}
 
     def is_compliant_request(self, action: str, payload: Payload) -> bool:
-        """True when a charger's request is as the standard says."""
+        """Return True where a charger's request fits its schema."""
         return _is_valid(_validator(self._requests[action]), payload)
 
     def assert_request(self, action: str, payload: Payload) -> None:
-        """Raises AssertionError: we made a request that is against the standard."""
+        """Raise AssertionError where a request of ours violates its schema."""
         _assert_valid(_validator(self._requests[action]), f"{action}.req", payload)
 
     def assert_response(self, action: str, payload: Payload) -> None:
-        """Raises AssertionError: we made an answer that is against the standard."""
+        """Raise AssertionError where an answer of ours violates its schema."""
         _assert_valid(_validator(self._responses[action]), f"{action}.conf", payload)
 
 

@@ -1,13 +1,13 @@
-"""Texts on their way to one charger: in their order, at most so many, one taker.
+"""Queues the texts to one charger: bounded, in order, with one consumer.
 
-Decides nothing about them. Smaller than asyncio.Queue (200 bytes a connection instead of 3 KiB), because every charger has one.
+Takes 200 bytes a connection where asyncio.Queue takes 3 KiB; every charger has one.
 """
 
 import asyncio
 
 
 class SendQueue:
-    """Put by many, taken by one task."""
+    """Many producers, one consumer task."""
 
     __slots__ = ("_most", "_room", "_taker", "_texts")
 
@@ -18,7 +18,7 @@ class SendQueue:
         self._room: asyncio.Future[None] | None = None
 
     def offer(self, text: str) -> bool:
-        """Add a text; False where it is full."""
+        """Add a text; return False where the queue is full."""
         if len(self._texts) >= self._most:
             return False
         self._texts.append(text)
@@ -27,14 +27,14 @@ class SendQueue:
         return True
 
     async def put(self, text: str) -> None:
-        """Add a text; waits while it is full."""
+        """Add a text; wait while the queue is full."""
         while not self.offer(text):
             if self._room is None or self._room.done():
                 self._room = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._room,))
 
     async def get(self) -> str:
-        """Take the oldest text; waits for one."""
+        """Remove and return the oldest text; wait while the queue is empty."""
         while not self._texts:
             self._taker = asyncio.get_running_loop().create_future()
             await self._taker

@@ -1,6 +1,6 @@
-"""What the OCPP edge is told at start: addresses, chargers and the few functions that know secrets or chance.
+"""Settings of the OCPP server: addresses, chargers, and the functions that need secrets or randomness.
 
-Never read from files here; `config` and `app` build these.
+Never reads files: `config` and `app` build these.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 Dialect = Literal["negative_limit_w", "negative_limit_a", "none"]
-"""How a 1.6 or 2.0.1 charger is told to discharge; 2.1 has its own message for it."""
+"""How a 1.6 or 2.0.1 charger takes a discharge command; 2.1 has a message of its own for it."""
 
 VersionName = Literal["1.6", "2.0.1", "2.1"]
 
@@ -23,18 +23,18 @@ LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/12
 
 
 class ProfileStore(Protocol):
-    """What is remembered of each charger's security profile: 0 never seen, 1 plain, 2 TLS. May block; never on the loop."""
+    """Stores the highest security profile of each charger: 0 never seen, 1 plain, 2 TLS. May block: call it in a thread."""
 
     def highest(self, charger_id: str) -> int:
-        """The highest profile at which this charger proved who it is."""
+        """Return the highest profile at which this charger authenticated."""
 
     def raise_to(self, charger_id: str, profile: int) -> None:
-        """Remember a profile durably; a lower one than the highest changes nothing."""
+        """Store a profile durably; one below the highest changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
-    """Security profile 2 on a port of its own. The RSA pair is for chargers that know no ECDSA."""
+    """Security profile 2 on a port of its own. The RSA pair is for chargers without ECDSA."""
 
     port: int  # 0: any free port
     certificate: Path
@@ -45,10 +45,10 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """Where chargers connect to; `default_version` is spoken with those that offer no sub-protocol.
+    """Where chargers connect; `default_version` is for those that offer no sub-protocol.
 
-    Without TLS a charger may come from `plaintext_networks` only. `accept_unknown`: who is not configured is kept
-    waiting instead of refused. `open_timeout_s` (real time) bounds each handshake.
+    Without TLS only addresses in `plaintext_networks` may connect. `accept_unknown`: a charger that is not configured
+    waits for approval instead of being refused. `open_timeout_s` (real time) bounds each handshake.
     """
 
     host: str
@@ -64,11 +64,11 @@ class ListenerSettings:
 class ChargerSettings:
     """One charger. `evses` maps its connector (1.6) or EVSE (2.x) numbers, from 1, to the station's EVSE ids.
 
-    `version` None: whichever it offers; else the one it may speak.
+    `version` is the only one it may speak, or None for whichever it offers.
     """
 
     charger_id: str
-    password_hash: str  # as made by security.hash_password
+    password_hash: str  # as made by common.passwords.hash_password
     evses: Mapping[int, str]
     version: VersionName | None = None
     dialect: Dialect = "negative_limit_w"
@@ -82,11 +82,11 @@ def _silent(_name: str, _fields: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationSettings:
-    """What all chargers share.
+    """Settings that all chargers share.
 
-    `hash_token` makes the keyed hash of a normalised idToken; `fresh_transaction_id` draws 31 unguessable bits for a
-    1.6 transaction; `fresh_message_id` an id for a CALL of ours. Intervals are the station's seconds, `call_timeout_s`
-    and `probe_timeout_s` are real ones.
+    `hash_token` returns the keyed hash of a normalised idToken, `fresh_transaction_id` 31 unguessable bits for a 1.6
+    transaction, `fresh_message_id` an id for a CALL of ours. Intervals are seconds of the station's clock;
+    `call_timeout_s` and `probe_timeout_s` are real time.
     """
 
     listener: ListenerSettings

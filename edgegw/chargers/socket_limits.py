@@ -1,8 +1,7 @@
-"""How many sockets may be open at once of which nobody knows whose they are: bounded for each address and in all. No I/O.
+"""Limits the unauthenticated sockets that are open at once, for each address and in all. No I/O.
 
-Decides nothing about who is let in. Whoever opens sockets and says nothing, or says nothing of use, must not use up the
-process's file descriptors: journal, meters and control socket need theirs. A configured charger is counted until it has
-shown its password; a stranger for as long as it is here.
+Idle or useless connections must not use up the process's file descriptors, which journal, meters and control socket need.
+A configured charger is counted until its password is accepted, an unknown one for as long as it is connected.
 """
 
 from collections import Counter
@@ -12,7 +11,7 @@ ALL_MAX = 512  # well below LimitNOFILE, and below a shell's 1,024
 
 
 class SocketLimits:
-    """Counts only; `enter` and `leave` come in pairs."""
+    """Counts open sockets; each successful `enter` needs one `leave`."""
 
     def __init__(self, *, address_max: int = ADDRESS_MAX, all_max: int = ALL_MAX) -> None:
         self._address_max = address_max
@@ -20,14 +19,14 @@ class SocketLimits:
         self._present: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
-        """Count one more; False, and nothing is counted, where it is one too many."""
+        """Count one more socket; return False, and count nothing, where a limit is reached."""
         if self._present.total() >= self._all_max or self._present[address] >= self._address_max:
             return False
         self._present[address] += 1
         return True
 
     def leave(self, address: str) -> None:
-        """One that had entered is known now, or gone."""
+        """Stop counting a socket that has authenticated or closed."""
         self._present[address] -= 1
         if not self._present[address]:
             del self._present[address]

@@ -1,7 +1,7 @@
-"""JSON as the standard has it: no NaN, no key twice, no nesting without end. Pure, and cheap where nothing is wrong.
+"""Parses JSON strictly: no NaN, no duplicate keys, bounded nesting. Pure; costs little for valid text.
 
-Decides whether a frame's text is JSON, and what is wrong where it is not. Never repairs; a value read loosely comes
-along with the fault only so that an answer can fit the question.
+Decides whether a frame's text is JSON, and what is wrong where it is not. Never repairs: the error carries the value of a
+lax parser only so that an answer can be worded.
 Source: RFC 8259 §4 and §6; OCPP 2.1 Part 4 §4.1; Python's `json` accepts more.
 """
 
@@ -21,7 +21,7 @@ _TEXT_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
 
 class NotStrictError(ValueError):
-    """The text is no strict JSON: `flaw` says why; `loose` is what a lax reader makes of it, None where nothing."""
+    """The text is no strict JSON: `flaw` is the reason; `loose` is the value of a lax parser, or None."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -30,7 +30,7 @@ class NotStrictError(ValueError):
 
 
 def read(text: str) -> Any:
-    """The value of a JSON text; raises NotStrictError, whatever the text."""
+    """Return the value of a JSON text; raise NotStrictError and no other error."""
     if text.count("[") + text.count("{") > DEPTH_MAX and (depth := _depth(text)) > DEPTH_MAX:
         raise NotStrictError(TOO_DEEP, f"nested {depth} deep")
     try:
@@ -45,7 +45,7 @@ def read(text: str) -> Any:
 
 
 def _depth(text: str) -> int:
-    """The deepest nesting outside of strings."""
+    """Return the deepest nesting outside of strings."""
     deepest = depth = 0
     for mark in _TEXT_OR_BRACKET.findall(text):
         if mark in {"[", "{"}:
@@ -71,7 +71,7 @@ def _one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _twice(pairs: list[tuple[str, Any]]) -> str:
-    """Which key stands twice, with its values unless they may name a person."""
+    """Describe a duplicate key, with its values unless they may name a person."""
     names = [name for name, _ in pairs]
     name = next(name for name in names if names.count(name) > 1)
     values = [json_values.short(value) for key, value in pairs if key == name][:4]

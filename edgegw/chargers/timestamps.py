@@ -1,7 +1,7 @@
-"""Charger timestamps to UTC nanoseconds and back. Pure; a clock that was never set is no time at all.
+"""Converts charger timestamps to UTC nanoseconds and back. Pure.
 
-Decides that a time without zone is UTC (OCPP 1.6 §3.12 asks for UTC) and that instants before 2010 come from an unset
-clock. Never corrects a charger's clock.
+Decides that a time without zone is UTC (OCPP 1.6 §3.12 requires UTC) and that an instant before 2010 comes from a clock that
+was never set, and counts as no time. Never corrects a charger's clock.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ SECOND_NS = 1_000_000_000
 
 
 def parse(value: Any) -> int | None:
-    """UTC nanoseconds of an RFC 3339 text, or None when it cannot be read or is before 2010."""
+    """Return UTC nanoseconds of an RFC 3339 text, or None where it cannot be read or is before 2010."""
     if not isinstance(value, str):
         return None
     try:
@@ -27,6 +27,6 @@ def parse(value: Any) -> int | None:
 
 
 def render(at_ns: int) -> str:
-    """RFC 3339 in UTC with milliseconds, rounded down."""
+    """Return RFC 3339 in UTC with milliseconds, rounded down."""
     instant = _EPOCH + timedelta(microseconds=at_ns // 1000)
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""TLS for chargers: which versions, cipher suites and certificates are offered, and how certificates are exchanged.
+"""Configures TLS for chargers: versions, cipher suites and certificates, and the reload of certificates.
 
-Decides nothing about who may come in. Never makes certificates (`edgegw init` does) and never asks for a passphrase.
+Never decides who may connect, never makes certificates (`edgegw init` does), never prompts for a passphrase.
 Source: OCPP 2.1 Part 2 A00.FR.313 (TLS 1.2 or newer), A00.FR.318 and .421 (suites; ECDSA and RSA side by side, and
 TLS_RSA_* for chargers without ECDHE); OCPP 1.6 security whitepaper ed. 3, A00.FR.317; no compression, no renegotiation.
 """
@@ -25,22 +25,22 @@ _READABLE_BY_OTHERS = 0o077
 
 
 class Tls:
-    """The context that new connections are given; `reload` exchanges it as a whole, old connections keep theirs."""
+    """The SSL context of new connections; `reload` replaces it, open connections keep theirs."""
 
     def __init__(self, settings: TlsSettings) -> None:
-        """Load the certificates; raises ConfigError with every fault."""
+        """Load the certificates; raise ConfigError with every fault."""
         self._settings = settings
         self.context = server_context(settings)
 
     def reload(self, settings: TlsSettings | None = None) -> None:
-        """Read the certificates again, or others; raises ConfigError and keeps the old ones where these cannot be used."""
+        """Load the certificates again, or others; raise ConfigError and keep the old ones where these cannot be used."""
         settings = settings or self._settings
         self.context = server_context(settings)
         self._settings = settings
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
-    """A server's context with both pairs; raises ConfigError with every fault."""
+    """Return a server's context with both pairs; raise ConfigError with every fault."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= _OPTIONS
@@ -55,13 +55,13 @@ def server_context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def _load(context: ssl.SSLContext, certificate: Path, key_file: Path) -> str:
-    """Add a pair; what is wrong with it, or ""."""
+    """Add a pair; return what is wrong with it, or ""."""
     try:
         if key_file.stat().st_mode & _READABLE_BY_OTHERS:
             return explained(
                 "EGW-4002", f"{key_file}: mode {key_file.stat().st_mode & 0o777:04o}, expected 0600"
             )
-        # alone first: beside another pair OpenSSL holds a key of the other kind against the other certificate
+        # alone first: beside another pair, OpenSSL compares a key of the other type with the other certificate
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key_file, password="")
         context.load_cert_chain(certificate, key_file, password="")
     except ssl.SSLError as error:
@@ -73,7 +73,7 @@ def _load(context: ssl.SSLContext, certificate: Path, key_file: Path) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """Why a handshake failed, in words for a log line."""
+    """Return why a handshake failed, for a log line."""
     if isinstance(error, ssl.SSLError) and error.reason:
         return _CAUSES.get(error.reason, error.reason.replace("_", " ").lower())
     if isinstance(error, ConnectionAbortedError | TimeoutError):

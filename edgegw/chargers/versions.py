@@ -1,4 +1,4 @@
-"""The three versions as rows of one table: which function does what, by version. Pure."""
+"""Maps each OCPP version to its handlers, answers, commands and schemas. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Configure = Callable[[StationSettings, ChargerSettings], tuple[tuple[Request, ..
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version of OCPP as this edge speaks it. `configured`: the actions that `configuration` may use."""
+    """One supported version of OCPP. `configured`: the actions that `configuration` may use."""
 
     name: str
     handlers: Mapping[str, Handler]
@@ -29,12 +29,12 @@ class Version:
 
     @property
     def sent(self) -> frozenset[str]:
-        """Every action that this edge may send."""
+        """Every action that may be sent to a charger of this version."""
         return self.configured.union(*(outgoing.actions for outgoing in self.commands.values()))
 
 
 def load() -> Mapping[str, Version]:
-    """All versions; their validators are compiled when they are needed first."""
+    """Return all versions by name; their validators are compiled at their first use."""
     versions = (
         Version(
             name="1.6",
@@ -68,17 +68,17 @@ def load() -> Mapping[str, Version]:
 
 
 def _all_set(payload: Payload) -> bool:
-    """SetVariables answers per variable; RebootRequired counts as yes."""
+    """Return whether SetVariables accepted every variable; RebootRequired counts as accepted."""
     results = json_values.sequence(payload.get("setVariableResult"))
     statuses = [result.get("attributeStatus") for result in results if isinstance(result, dict)]
     return bool(statuses) and all(status in {"Accepted", "RebootRequired"} for status in statuses)
 
 
-# How a result without `status` says yes, by action; every other result says it in its status.
+# Decides acceptance by action for results without `status`; every other result has a status.
 ACCEPTANCE: Mapping[str, Callable[[Payload], bool]] = {"SetVariables": _all_set}
 
 
 def is_accepted(action: str, payload: Payload) -> bool:
-    """True when a charger's result means yes; RebootRequired counts as yes."""
+    """Return True where a charger's result accepts the request; RebootRequired counts as accepted."""
     accepts = ACCEPTANCE.get(action)
     return payload.get("status") in {"Accepted", "RebootRequired"} if accepts is None else accepts(payload)

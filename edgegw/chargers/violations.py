@@ -1,6 +1,6 @@
-"""What is wrong with a billing message that is taken all the same, gathered while it is read. Pure.
+"""Collects what is wrong with a billing message that is still accepted. Pure.
 
-Decides the code and wording of each flaw; one of each kind a message. Never refuses anything.
+Decides the code and wording of each flaw, one of each code per message. Never refuses a message.
 Source: docs/ocpp.md, Billing messages; OCPP 1.6 §3.12 (times in UTC), 2.1 Part 2 §2.48 (unit Wh by default).
 """
 
@@ -27,16 +27,16 @@ class Violations:
         self._found: dict[str, Violation] = {}
 
     def add(self, code: str, detail: str) -> None:
-        """Note one; a further one of the same code says nothing new."""
+        """Add a flaw; a further one of the same code is dropped."""
         self._found.setdefault(code, Violation(code=code, detail=detail))
 
     @property
     def all(self) -> tuple[Violation, ...]:
-        """What was found."""
+        """The flaws found, in order."""
         return tuple(self._found.values())
 
     def instant_ns(self, value: Any, *, now_ns: int, absent_ns: int) -> int:
-        """A charger's time; what cannot be read, was never set or lies far ahead is replaced by `now_ns`."""
+        """Return a charger's time; `now_ns` replaces one that is unreadable, never set or far in the future."""
         if value is None:
             return absent_ns
         at_ns = timestamps.parse(value)
@@ -46,7 +46,7 @@ class Violations:
         return at_ns
 
     def register_wh(self, name: str, value: Any) -> int | None:
-        """A register in Wh, or None with the reason."""
+        """Return a register in Wh, or None after adding the reason."""
         register_wh = json_values.integer(value)
         if register_wh is None or register_wh < 0:
             code = NO_DECIMAL if isinstance(value, str) and "," in value else NO_NUMBER
@@ -55,7 +55,7 @@ class Violations:
         return register_wh
 
     def evse_number(self, name: str, value: Any) -> None:
-        """A message that has to name a connector or EVSE names none of ours."""
+        """Add the flaw of a message that must name a connector or EVSE and names none of this charger's."""
         number = json_values.integer(value)
         if number is None:
             self.add(NO_NUMBER, f"{name} is {'missing' if value is None else json_values.short(value)}")
