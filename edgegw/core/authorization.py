@@ -1,4 +1,4 @@
-"""Authorize: whether a card may charge, before any start. Moves nothing and promises nothing: the start decides.
+"""Answers Authorize: whether a card may charge. Changes no account and reserves nothing: the start decides.
 
 Source: docs/ledger.md, Life of a session; OCPP 1.6 §4.1, 2.1 use case C01.
 """
@@ -12,7 +12,7 @@ from edgegw.core.step_context import StepContext
 
 
 def on_asked(context: StepContext, event: AuthorizeRequested) -> None:
-    """Identity, status and balance; moves nothing. Without an answer from the peer the start decides."""
+    """Check the member and the disk, then query the balance; without an answer from the peer, accept."""
     terms = context.members.get(event.id_token_hash)
     if terms is None:
         _refuse(context, event.call, IdTokenStatus.INVALID, code="UNKNOWN_TOKEN")
@@ -26,7 +26,7 @@ def on_asked(context: StepContext, event: AuthorizeRequested) -> None:
 
 
 def on_balance(context: StepContext, key: AuthorizationBalance, result: Mapping[str, object] | None) -> None:
-    """Answer the Authorize once the balance is known, or the peer could not say it."""
+    """Answer the Authorize once the peer has answered, or could not."""
     tokens = None if result is None else result.get("tokens")
     available = tokens.get("available") if isinstance(tokens, Mapping) else None
     if available == "0" and not key.sells:
@@ -37,6 +37,6 @@ def on_balance(context: StepContext, key: AuthorizationBalance, result: Mapping[
 
 
 def _refuse(context: StepContext, call: CallRef, status: IdTokenStatus, *, code: str) -> None:
-    """Nothing began, so that nothing is counted; a line tells whoever asks why this driver was sent away."""
+    """Answer a refusal and log its code; nothing began, so nothing is counted."""
     context.emit(AnswerCall(call=call, answer=AuthorizeAnswer(status=status)))
     context.log("authorization.refused", charger_id=call.charger_id, code=code)

@@ -1,7 +1,7 @@
-"""The setpoint: how much power, in which direction, until when; and when to say so again.
+"""Decides the setpoint of an EVSE: how much power, in which direction, until when, and when to command it again.
 
-Every command ends by itself inside what its hold can pay, with 0 W below it, so that a gateway that dies leaves
-nothing running. Selling happens only inside an interval's guards, at a fixed price, out of slices and hold.
+Every command ends by itself within what its hold can pay, with a fallback of 0 W, so that no energy flows for long after
+the gateway dies. Selling happens only inside an interval's guards, at a fixed price, out of slices and hold.
 Source: docs/ledger.md, Life of a session; docs/ocpp.md, Commands; OCPP 2.1 use cases Q03, Q11, K28.
 """
 
@@ -22,16 +22,16 @@ from edgegw.core.order_control import Intent
 from edgegw.core.state import Evse, EvseSettings, HoldBook, HoldState, Phase, SaleStage, Session, Setpoint
 from edgegw.core.step_context import StepContext
 
-HORIZON_NS = 4 * INTERVAL_NS  # an ordinary charge is commanded this far ahead
-RENEW_NS = 2 * INTERVAL_NS  # and renewed when less than this is left
-ENERGY_WH_MIN = 200  # below this a hold is used up
-READ_AFTER_S = 1  # after an order's command: chargers take it, and end it, at whole seconds
+HORIZON_NS = 4 * INTERVAL_NS  # how far ahead a charge without an order is commanded
+RENEW_NS = 2 * INTERVAL_NS  # it is renewed when less than this is left
+ENERGY_WH_MIN = 200  # a hold that pays for less counts as used up
+READ_AFTER_S = 1  # after the end of an order's setpoint: chargers start and end profiles at whole seconds
 WH_NS = 3_600 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Power until an instant; `over` asks to end a session whose hold is used up."""
+    """Power until an instant; `over` ends the session, as its hold or its order is used up."""
 
     power_w: int
     ends_ns: int
@@ -39,7 +39,7 @@ class Plan:
 
 
 def replan(context: StepContext, evse: Evse) -> None:
-    """Command what the EVSE should do now, if that differs from what was commanded last."""
+    """Command what the EVSE should do now, where it differs from the last command."""
     session = evse.session
     if session is None or not evse.online or evse.phase is Phase.VACANT:
         return
@@ -77,14 +77,14 @@ def replan(context: StepContext, evse: Evse) -> None:
 
 
 def on_command_over(context: StepContext, evse: Evse) -> None:
-    """Read the meter where an order's command has ended, so that the next one need not wait until its turn comes."""
+    """Read the meter where an order's setpoint has ended, so that the next one need not wait for the regular reading."""
     setpoint = evse.setpoint
     if setpoint is not None and setpoint.power_w != 0 and setpoint.ends_ns <= context.now_ns:
         context.emit(ReadMeter(meter_id=context.settings.evses[evse.evse_id].meter_id))
 
 
 def plan_for(context: StepContext, evse: Evse, session: Session) -> Plan:
-    """What this EVSE should do from now on."""
+    """Return what this EVSE should do from now on."""
     settings = context.settings.evses[evse.evse_id]
     rest = Plan(power_w=0, ends_ns=context.now_ns + HORIZON_NS)
     if evse.phase is not Phase.ACTIVE or session.terms is None or _is_blind(context, settings):
@@ -97,11 +97,11 @@ def plan_for(context: StepContext, evse: Evse, session: Session) -> Plan:
     stays = not wish.charges or (wish.sells and _rests_after_sale(context, session))
     if session.sale in {SaleStage.NONE, SaleStage.OVER} and not stays:
         return _within(context, evse, _plan_charge(context, evse, session), wish=wish)
-    return rest  # between settling and hold nothing may move
+    return rest  # no energy may flow while a sale is prepared
 
 
 def _within(context: StepContext, evse: Evse, plan: Plan, *, wish: Intent) -> Plan:
-    """A plan no longer than what is wanted: it ends where the energy of an order would have flowed at full power."""
+    """Return the plan cut to the intent: it ends where the order's energy would have flowed at full power."""
     if plan.power_w == 0:
         return plan
     ends_ns = plan.ends_ns if wish.until_ns is None else min(plan.ends_ns, wish.until_ns)
@@ -109,12 +109,12 @@ def _within(context: StepContext, evse: Evse, plan: Plan, *, wish: Intent) -> Pl
         left_wh = wish.energy_wh - _unseen_wh(context, evse, sign=1 if plan.power_w > 0 else -1)
         ends_ns = min(ends_ns, context.now_ns + left_wh * WH_NS // abs(plan.power_w))
     if ends_ns < context.now_ns + SECOND_NS:
-        return Plan(power_w=0, ends_ns=context.now_ns + HORIZON_NS)  # until a reading tells what came of it
+        return Plan(power_w=0, ends_ns=context.now_ns + HORIZON_NS)  # until a reading shows what has flowed
     return replace(plan, ends_ns=ends_ns)
 
 
 def replan_all(context: StepContext) -> None:
-    """Share the site's power anew: who must give some comes before who may take it."""
+    """Share the site's power again: EVSEs that must reduce theirs come before those that may increase it."""
     loaded = sorted(
         context.evses.values(), key=lambda evse: -abs(evse.setpoint.power_w if evse.setpoint else 0)
     )
@@ -123,7 +123,7 @@ def replan_all(context: StepContext) -> None:
 
 
 def sale_wh_left(context: StepContext, evse: Evse, hold: HoldBook) -> int:
-    """What a sale's hold still covers, the running segment's export and what may flow unseen taken off."""
+    """Return what a sale's hold still covers, less the open segment's export and what may have flowed since."""
     settings = context.settings.evses[evse.evse_id]
     _, exported_wh = running_wh(context.meters[settings.meter_id])
     net_wh = hold.left * (10_000 - context.settings.loss_bp) // 10_000
@@ -131,25 +131,25 @@ def sale_wh_left(context: StepContext, evse: Evse, hold: HoldBook) -> int:
 
 
 def discharge_power_w(context: StepContext, settings: EvseSettings, session: Session) -> int:
-    """Most power this car may discharge at this EVSE; 0 where it cannot."""
+    """Return the most power this car may discharge at this EVSE; 0 where it cannot."""
     return _within_site(context, forecast.discharge_w(settings, session))
 
 
 def _unseen_wh(context: StepContext, evse: Evse, *, sign: int) -> int:
-    """What may have flowed in one direction since the last reading, at the powers that were commanded."""
+    """Return what may have flowed since the last reading at the commanded powers; `sign` is 1 for import, -1 for export."""
     last, setpoint = context.meters[context.settings.evses[evse.evse_id].meter_id].last, evse.setpoint
     if last is None or setpoint is None:
         return 0
     before_wh = setpoint.import_wh if sign > 0 else setpoint.export_wh
     if last.at_ns >= setpoint.since_ns:
-        before_wh = 0  # the reading has it
-    until_ns = min(context.now_ns, setpoint.ends_ns)  # then the charger falls back by itself
+        before_wh = 0  # the reading includes it
+    until_ns = min(context.now_ns, setpoint.ends_ns)  # after that the charger falls back by itself
     moved = max(0, sign * setpoint.power_w) * max(0, until_ns - max(last.at_ns, setpoint.since_ns))
     return before_wh - (-moved // WH_NS)
 
 
 def _within_site(context: StepContext, power_w: int) -> int:
-    """The site's connection is shared evenly among the EVSEs where energy may flow."""
+    """Limit power to an even share of the site's connection among the active EVSEs."""
     if context.settings.site_w_max is None:
         return power_w
     active = sum(1 for evse in context.evses.values() if evse.phase is Phase.ACTIVE)
@@ -157,7 +157,7 @@ def _within_site(context: StepContext, power_w: int) -> int:
 
 
 def _rests_after_sale(context: StepContext, session: Session) -> bool:
-    """A satisfied car that sold is charged again only where that costs less than it sells for."""
+    """Return whether a satisfied car that sold stays at rest: charging it again costs at least its selling price."""
     if session.sale_hold_id is None or not session.satisfied or session.terms is None:
         return False
     record = context.prices.get(market.key(market.CHARGE, interval_of(context.now_ns)))
@@ -166,7 +166,7 @@ def _rests_after_sale(context: StepContext, session: Session) -> bool:
 
 
 def _is_blind(context: StepContext, settings: EvseSettings) -> bool:
-    """No energy without a meter: readings older than `stale_ns`, or another device in its place, stop the flow."""
+    """Return whether the meter cannot be used: its reading is older than `stale_ns`, or another device answers."""
     account = context.meters[settings.meter_id]
     if account.last is None or account.stranger is not None:
         return True
@@ -197,10 +197,7 @@ def _plan_charge(context: StepContext, evse: Evse, session: Session) -> Plan:
 
 
 def _market_only_wh(context: StepContext, hold: HoldBook, session: Session) -> int | None:
-    """Energy to which this interval is bound when retail is no way out, shared among those who are bound.
-
-    None when retail may serve the rest.
-    """
+    """Return the market energy of this interval for each driver who may not take retail; None where retail may serve."""
     assert session.terms is not None
     interval = interval_of(context.now_ns)
     record = context.prices.get(market.key(market.CHARGE, interval))
@@ -225,7 +222,7 @@ def _is_market_only(evse: Evse) -> bool:
 
 
 def _plan_sale(context: StepContext, evse: Evse, session: Session, *, wish: Intent) -> Plan | None:
-    """Discharge inside this interval's guards, as far as price, slices, hold and the driver's minimum reach."""
+    """Plan a discharge inside this interval's guards, as far as price, slices, hold and the driver's minimum allow."""
     assert session.terms is not None
     if session.soc_bp is not None and session.soc_bp <= session.terms.soc_bp_min:
         return None
@@ -249,7 +246,7 @@ def _plan_sale(context: StepContext, evse: Evse, session: Session, *, wish: Inte
 
 
 def _slice_share_wh(context: StepContext, session: Session, price: int) -> int:
-    """What buyers' slices carry, less what other running sales may still take of them."""
+    """Return what buyers' slices carry, less what other running sales may still take."""
     interval = interval_of(context.now_ns)
     carried_wh = sum(
         market.slice_wh(item, price)

@@ -1,7 +1,7 @@
-"""What brings an answer back to its question: a charger's waiting CALL, the key of a timer, the key of a query.
+"""Typed keys that match answers to their requests: waiting CALLs, timers and queries.
 
-Keys are values with fields, never texts to be taken apart. None is journalled: timers and open queries end with the
-process, and `station.wake` starts those that are still wanted. Both unions are closed: `station` matches every member.
+Keys are values with fields, never texts to be parsed. Timers and open queries end with the process, and `station.wake`
+starts those that are still needed. Both unions are closed: `station` matches every member.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from edgegw.common.trade_terms import Product
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRef:
-    """A charger's CALL that waits for its answer; `connection` fences off answers to a replaced socket."""
+    """A charger's CALL that waits for its answer; `connection` tells its socket from those before and after it."""
 
     charger_id: str
     connection: int
@@ -20,7 +20,7 @@ class CallRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartAnswerDue:
-    """A start must be answered by now, with or without its hold and first reading."""
+    """The deadline for the answer to a start, with or without its hold and first reading."""
 
     evse_id: str
     session_id: str
@@ -28,7 +28,7 @@ class StartAnswerDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetpointRetryDue:
-    """A setpoint that the charger refused is to be planned again."""
+    """The time to plan again after the charger refused a setpoint."""
 
     evse_id: str
     setpoint_id: int
@@ -36,14 +36,14 @@ class SetpointRetryDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetpointEnded:
-    """The newest setpoint of an order has ended; an EVSE has one such timer."""
+    """The end of the newest setpoint of an order; an EVSE has one such timer."""
 
     evse_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderStartDue:
-    """The charger must have begun the transaction of an order by now."""
+    """The deadline for a charger to begin the transaction of an order."""
 
     order_id: str
 
@@ -61,7 +61,7 @@ class AuthorizationBalance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntervalOffers:
-    """The open offers for a product, to reserve slices of an interval from."""
+    """The open offers of a product, from which slices for an interval are reserved."""
 
     product: Product
     interval: int
@@ -69,7 +69,7 @@ class IntervalOffers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCredits:
-    """The unswept credits of the member of a session, before its sale begins."""
+    """The unswept credits of a session's member, before its sale begins."""
 
     evse_id: str
     session_id: str

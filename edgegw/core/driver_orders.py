@@ -1,4 +1,4 @@
-"""The rows of orders: which one is open at an EVSE, which a session carries, how one begins, ends and is forgotten.
+"""Keeps the rows of orders: finds, starts, ends and drops them.
 
 Decides nothing about power or chargers. At most one order of an EVSE is open.
 """
@@ -11,22 +11,22 @@ from edgegw.core.state import Evse, Session, Station
 from edgegw.core.step_context import StepContext
 
 KEEP_NS = 7 * 24 * 3600 * 1_000_000_000
-KEPT_MOST = 32  # ended orders of one EVSE: whoever places and stops in a loop fills nothing
+KEPT_MOST = 32  # ended orders of one EVSE: placing and stopping in a loop cannot fill the journal
 
 
 def open_at(station: Station | StepContext, evse_id: str) -> Order | None:
-    """The order that waits for its start, or runs, at an EVSE."""
+    """Return the order that waits for its start, or runs, at an EVSE."""
     orders = station.orders.values()
     return next((order for order in orders if order.evse_id == evse_id and order.state in OPEN), None)
 
 
 def of_session(station: Station | StepContext, session: Session) -> Order | None:
-    """The order that a session carries."""
+    """Return the order of a session, or None."""
     return None if session.order_id is None else station.orders.get(session.order_id)
 
 
 def asked_by(context: StepContext, evse_id: str, id_token_hash: str) -> Order | None:
-    """The order whose start this idToken is."""
+    """Return the order at an EVSE that waits for a start with this idToken, or None."""
     order = open_at(context, evse_id)
     if order is None or order.state is not OrderState.ASKED or order.id_token_hash != id_token_hash:
         return None
@@ -34,7 +34,7 @@ def asked_by(context: StepContext, evse_id: str, id_token_hash: str) -> Order | 
 
 
 def moved_wh(station: Station | StepContext, evse: Evse, session: Session) -> tuple[int, int]:
-    """Whole Wh that a session has taken in and given out, its open segment included."""
+    """Return the whole Wh that a session has imported and exported, its open segment included."""
     if not session.began:
         return 0, 0
     meter_id = station.settings.evses[evse.evse_id].meter_id
@@ -43,7 +43,7 @@ def moved_wh(station: Station | StepContext, evse: Evse, session: Session) -> tu
 
 
 def take(context: StepContext, evse: Evse, session: Session, *, order: Order) -> Session:
-    """The order runs with this session from now on, under its own terms; what the session carried before is done."""
+    """Let the order run with this session, under the order's terms; end the session's previous order."""
     if session.order_id is not None:
         end(context, session.order_id)
     import_wh, export_wh = moved_wh(context, evse, session)
@@ -64,7 +64,7 @@ def take(context: StepContext, evse: Evse, session: Session, *, order: Order) ->
 def end(
     context: StepContext, order_id: str | None, *, code: str = "", state: OrderState = OrderState.DONE
 ) -> None:
-    """An open order ends; one that ended before stays as it is."""
+    """End an open order; one that has ended stays as it is."""
     order = None if order_id is None else context.orders.get(order_id)
     if order is None or order.state not in OPEN:
         return
@@ -78,12 +78,12 @@ def end(
 
 
 def refuse(context: StepContext, order_id: str | None, *, code: str) -> None:
-    """An open order is refused."""
+    """End an open order as refused."""
     end(context, order_id, code=code, state=OrderState.REFUSED)
 
 
 def keep(context: StepContext, order: Order) -> None:
-    """Store the row, and write its state down."""
+    """Store the row, and note its state in the journal."""
     context.orders.put(order.order_id, order)
     context.note(
         "order",
@@ -97,7 +97,7 @@ def keep(context: StepContext, order: Order) -> None:
 
 
 def told(order: Order) -> dict[str, object]:
-    """What names an order in a line."""
+    """Return the fields that identify an order in a log line."""
     return {"order_id": order.order_id, "evse_id": order.evse_id}
 
 
@@ -108,7 +108,7 @@ def _forget_oldest(context: StepContext, evse_id: str) -> None:
 
 
 def forget(context: StepContext) -> None:
-    """Ended orders go after a week."""
+    """Drop orders that ended and were placed more than a week ago."""
     for order in list(context.orders.values()):
         if order.state not in OPEN and context.now_ns - order.placed_ns > KEEP_NS:
             context.orders.drop(order.order_id)

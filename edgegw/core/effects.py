@@ -1,4 +1,4 @@
-"""What to do, in the imperative: the only way the core reaches the world. Performed after the journal's commit."""
+"""Effects: what the gateway performs for the core, after the journal's commit. The core acts in no other way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from edgegw.core.correlation import CallRef, QueryKey, TimerKey
 
 
 class IdTokenStatus(StrEnum):
-    """OCPP authorization status, the part that 1.6 and 2.x share."""
+    """OCPP authorization status: the values that 1.6 and 2.x share."""
 
     ACCEPTED = "Accepted"
     BLOCKED = "Blocked"
@@ -35,7 +35,7 @@ class StartAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledge:
-    """A plain CALLRESULT: the message is stored."""
+    """Answer to a stored message that needs nothing else."""
 
 
 Answer = AuthorizeAnswer | StartAnswer | Acknowledge
@@ -43,7 +43,7 @@ Answer = AuthorizeAnswer | StartAnswer | Acknowledge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerCall:
-    """Send the answer to a waiting CALL; dropped where its connection was replaced."""
+    """Send the answer to a waiting CALL; dropped where its connection is gone."""
 
     call: CallRef
     answer: Answer
@@ -53,8 +53,8 @@ class AnswerCall:
 class ApplySetpoint:
     """Command power until `ends_ns`, after which the charger falls back to `fallback_w` by itself.
 
-    `power_w` is signed as control means it: positive charges, negative discharges. `fallback_w` is never negative.
-    The adapter turns it into the charger's dialect and answers with SetpointAnswered.
+    `power_w` is positive to charge and negative to discharge; `fallback_w` is never negative. The adapter translates it
+    to the charger's dialect and answers with SetpointAnswered.
     """
 
     evse_id: str
@@ -67,7 +67,7 @@ class ApplySetpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowEnergyTransfer:
-    """Tell a 2.1 charger whether this transaction may discharge (NotifyAllowedEnergyTransfer)."""
+    """Set whether a transaction at a 2.1 charger may discharge (NotifyAllowedEnergyTransfer)."""
 
     evse_id: str
     transaction_id: str
@@ -76,9 +76,9 @@ class AllowEnergyTransfer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRemotely:
-    """RemoteStartTransaction or RequestStartTransaction; the adapter answers with RemoteStartAnswered.
+    """Send RemoteStartTransaction or RequestStartTransaction; the adapter answers with RemoteStartAnswered.
 
-    `id_token` is in clear, because the charger must be told it: never logged, journalled or shown.
+    `id_token` is in clear, because the charger needs it: never logged, journalled or shown.
     """
 
     evse_id: str
@@ -88,7 +88,7 @@ class StartRemotely:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRemotely:
-    """RemoteStopTransaction or RequestStopTransaction."""
+    """Send RemoteStopTransaction or RequestStopTransaction."""
 
     evse_id: str
     transaction_id: str
@@ -115,7 +115,7 @@ class StartTimer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndorseSubmission:
-    """Ask for endorsement of a frozen payload; `wait_ms` of real time first (back-off)."""
+    """Request endorsement of a frozen payload, after `wait_ms` of real time (back-off)."""
 
     submission_id: str
     function: str
@@ -125,7 +125,7 @@ class EndorseSubmission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitEnvelope:
-    """Submit these very bytes, then ask CommitStatus, whatever Submit said."""
+    """Submit these exact bytes, then query CommitStatus whatever Submit returned, after `wait_ms` of real time."""
 
     submission_id: str
     tx_id: str
@@ -135,7 +135,7 @@ class SubmitEnvelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Evaluate on the organisation's own peer; answered by QueryAnswered with the same key."""
+    """Evaluate a contract function on the organisation's peer; QueryAnswered carries the same key."""
 
     key: QueryKey
     function: str
@@ -144,7 +144,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportLoad:
-    """Tell the representative what this station expects in an interval (charging demand or V2G supply, Wh)."""
+    """Report to the representative what this station expects in an interval (charging demand or V2G supply)."""
 
     product: Product
     interval: int
@@ -153,7 +153,7 @@ class ReportLoad:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEvent:
-    """One canonical log line; `name` is on the closed list of `ops.logs`."""
+    """Write a log line; `name` is on the closed list of `ops.logs`."""
 
     name: str
     fields: Mapping[str, object]

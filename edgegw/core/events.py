@@ -1,8 +1,8 @@
-"""What happened, in the past tense: the only way anything reaches the core.
+"""Events: what adapters report to the core. The core receives nothing in any other way.
 
-Adapters build these; the core never asks. Times are UTC nanoseconds of the station's clock unless a name says
-otherwise. `None` means "not measured" or "not told", never zero.
-Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the words.
+Times are UTC nanoseconds of the station's clock unless a docstring states otherwise. `None` means "not measured" or "not
+given", never zero.
+Source: OCPP 1.6 edition 2, OCPP 2.0.1 and 2.1 Part 2 for the terms.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from edgegw.common.member_terms import MemberTerms
 from edgegw.core import correlation
 from edgegw.core.orders import Order
 
-CallRef = correlation.CallRef  # what every event of a waiting CALL names
+CallRef = correlation.CallRef  # names the waiting CALL in its event
 
 
 class ChargingState(StrEnum):
-    """OCPP 2.x chargingState; 1.6 connector status is mapped onto it."""
+    """OCPP 2.x chargingState; the connector status of 1.6 is mapped to it."""
 
     EV_CONNECTED = "EVConnected"
     CHARGING = "Charging"
@@ -28,7 +28,7 @@ class ChargingState(StrEnum):
 
 
 class ConnectorStatus(StrEnum):
-    """Plug state as far as the core cares."""
+    """OCPP 2.x connectorStatus without Reserved; the status of 1.6 is mapped to it."""
 
     AVAILABLE = "Available"
     OCCUPIED = "Occupied"
@@ -38,7 +38,7 @@ class ConnectorStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerSample:
-    """What a charger measured; evidence and state of charge, never the bill."""
+    """A charger's own measurement: serves as evidence and for the state of charge, never for billing."""
 
     at_ns: int
     import_wh: int | None = None
@@ -49,7 +49,7 @@ class ChargerSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """Something wrong with a billing message that was taken all the same; `code` is one of `edgegw.common.error_codes`."""
+    """A flaw of a message; `code` is one of `edgegw.common.error_codes`. A flawed billing message is still accepted."""
 
     code: str
     detail: str
@@ -57,7 +57,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerConnected:
-    """A charger's socket is open, authenticated and speaks `version` ("1.6", "2.0.1" or "2.1")."""
+    """A charger's connection is open, authenticated and uses OCPP `version` ("1.6", "2.0.1" or "2.1")."""
 
     charger_id: str
     version: str
@@ -65,7 +65,7 @@ class ChargerConnected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargerDisconnected:
-    """The charger's socket is gone; nothing else is implied."""
+    """The charger's connection is closed; its transactions may go on."""
 
     charger_id: str
 
@@ -79,7 +79,7 @@ class ChargerBooted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectorStatusChanged:
-    """StatusNotification of one EVSE, `at_ns` by the charger's clock (or receipt where it gave none)."""
+    """StatusNotification of one EVSE; `at_ns` is by the charger's clock, or the receipt where it sent none."""
 
     evse_id: str
     status: ConnectorStatus
@@ -98,8 +98,8 @@ class AuthorizeRequested:
 class TransactionStarted:
     """StartTransaction or TransactionEvent Started. `business_key` is equal for repeats of one message.
 
-    `transaction_id`: the charger's own (2.x), or a fresh unguessable decimal proposed by the adapter (1.6): the core
-    answers with the id it keeps. `frame` is the raw text, journalled before the message is judged.
+    `transaction_id` is the charger's (2.x), or a fresh unguessable decimal proposed by the adapter (1.6); the core
+    answers with the id it keeps. `frame` is the text with masked idTokens, journalled whatever becomes of the message.
     """
 
     call: CallRef
@@ -132,7 +132,7 @@ class TransactionUpdated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionEnded:
-    """StopTransaction or TransactionEvent Ended; an unknown id is stored and acknowledged all the same."""
+    """StopTransaction or TransactionEvent Ended; one with an unknown id is also stored and acknowledged."""
 
     call: CallRef
     business_key: str
@@ -148,7 +148,7 @@ class TransactionEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargingStateChanged:
-    """A 1.6 connector status that tells whether the car takes power (Charging, SuspendedEV, SuspendedEVSE)."""
+    """Whether the car takes power: from a 1.6 connector status, or from the state in a 2.x start."""
 
     evse_id: str
     charging_state: ChargingState
@@ -177,7 +177,7 @@ class SetpointAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderPlaced:
-    """A driver asks a station for something away from the charger; `id_token` is in clear: never logged or journalled."""
+    """A driver placed an order on a page; `id_token` is in clear, and never logged or journalled."""
 
     order: Order
     id_token: str = field(repr=False)
@@ -185,7 +185,7 @@ class OrderPlaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderStopped:
-    """A driver wants what runs at an EVSE to end: heard where it is the driver's own."""
+    """A member asked to stop the session or order at an EVSE; effective only where it is the member's own."""
 
     evse_id: str
     member_id: str
@@ -216,7 +216,7 @@ class RegisterRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterReadFailed:
-    """No acceptable answer from a meter; `code` (of `remedies`) and `detail` are what people are told of it."""
+    """No usable answer from a meter; `code` (of `common.error_codes`) and `detail` are for operators."""
 
     meter_id: str
     at_ns: int
@@ -227,7 +227,7 @@ class MeterReadFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterAdopted:
-    """Somebody says that the device with this serial may stand for the meter from now on."""
+    """An operator accepted the device with this serial as the meter."""
 
     meter_id: str
     serial: str
@@ -244,19 +244,19 @@ class MeterRerated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockTicked:
-    """A business instant the core asked for (`station.next_tick_ns`) has come."""
+    """The timetable instant that `schedule.next_tick_ns` returned has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired:
-    """A real-time timer set by StartTimer ran out."""
+    """A real-time timer set by StartTimer expired."""
 
     key: correlation.TimerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endorsed:
-    """A submission came back endorsed; `envelope` is signed and ready, nothing is sent yet."""
+    """A submission is endorsed; the envelope is signed, and not sent yet."""
 
     submission_id: str
     tx_id: str
@@ -269,7 +269,7 @@ EndorseFailure = Literal["business", "mismatch", "unavailable", "clock", "identi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndorseFailed:
-    """`kind`: "business" means the contract refused, and `code` is the contract's."""
+    """A submission is not endorsed. `kind` "business": the contract refused it with `code`."""
 
     submission_id: str
     kind: EndorseFailure
@@ -279,7 +279,7 @@ class EndorseFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitKnown:
-    """A definite validation code ("VALID", "MVCC_READ_CONFLICT", …) for a submitted envelope."""
+    """The validation code ("VALID", "MVCC_READ_CONFLICT", …) of a submitted envelope is known."""
 
     submission_id: str
     tx_id: str
@@ -289,7 +289,7 @@ class CommitKnown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitUnknown:
-    """Nobody knows yet; the same bytes are to be sent again."""
+    """The commit status is not known yet; the same bytes are to be sent again."""
 
     submission_id: str
     tx_id: str
@@ -297,7 +297,7 @@ class CommitUnknown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEventSeen:
-    """A chaincode event of a committed block, in order; `block` is the checkpoint."""
+    """A chaincode event of a committed block, in order; `block` and `tx_id` are the checkpoint."""
 
     name: str
     payload: Mapping[str, object]
@@ -307,7 +307,7 @@ class LedgerEventSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryAnswered:
-    """Answer to a Query effect; `result` is None when the peer could not answer."""
+    """The answer to a Query; `result` is None where the peer could not answer."""
 
     key: correlation.QueryKey
     result: Mapping[str, object] | None
@@ -315,26 +315,26 @@ class QueryAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricesEstimated:
-    """What prices are expected to be where none is fixed yet, whole: `product:interval` -> milli-token per kWh."""
+    """All expected prices of intervals without a fixed one: `product:interval` to milli-token per kWh."""
 
     estimates: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembersChanged:
-    """The representative's links, whole: keyed hash of the idToken -> terms."""
+    """All members of the representative: keyed hash of the idToken to terms."""
 
     links: Mapping[str, MemberTerms]
 
 
 class StorageLevel(IntEnum):
-    """What a disk that fills up stops, step by step; each level includes those before it."""
+    """How full the disk is; each level includes the restrictions of those before it."""
 
     OK = 0
     WARN = 1
-    NO_TELEMETRY = 2  # only what bills is stored
+    NO_TELEMETRY = 2  # only what is needed for billing is stored
     NO_SESSIONS = 3  # no new session begins; running ones go on
-    BALLAST_RELEASED = 4  # the journal lives on what was set aside for it
+    BALLAST_RELEASED = 4  # the journal uses the space reserved for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,7 +346,7 @@ class StorageChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainStarted:
-    """SIGTERM: close what can be closed, take nothing new."""
+    """The daemon shuts down: close open segments, accept nothing new."""
 
 
 TransactionMessage = TransactionStarted | TransactionUpdated | TransactionEnded

@@ -1,7 +1,7 @@
-"""What chargers tell beside the bill: flaws of their messages, and registers that contradict themselves.
+"""Records evidence from chargers: flaws of their messages, and registers that contradict themselves.
 
-Decides what of it is written down and logged. Never changes what is billed: the Modbus meter bills, and a charger's
-own registers are evidence only (docs/ocpp.md, Energy).
+Decides what is journalled and logged. Never changes what is billed: the Modbus meter bills, and a charger's own registers
+are evidence only (docs/ocpp.md, Energy).
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ NOT_KNOWN = "EGW-1212"
 
 
 def store_frame(context: StepContext, event: Billing, *, found: Violation | None) -> None:
-    """Write the frame down as it came, with what is wrong with it; each flaw but a missing unit is logged."""
+    """Journal the frame as received, with its flaws; log each flaw but a missing unit."""
     flaws = event.flaws if found is None else (*event.flaws, found)
     told = [flaw for flaw in flaws if flaw.code != UNIT_ASSUMED]
     remarks: dict[str, object] = {}
@@ -48,7 +48,7 @@ def store_frame(context: StepContext, event: Billing, *, found: Violation | None
 
 
 def misplaced(context: StepContext, event: Billing, evse: Evse | None, *, ended: bool) -> Violation | None:
-    """What is wrong with the transaction that a message names; nothing where it runs here or has `ended`."""
+    """Return what is wrong with the transaction of a message; None where it runs at this EVSE or has `ended`."""
     if isinstance(event, TransactionStarted) or not event.transaction_id or ended:
         return None
     if evse is not None and event.transaction_id in _transactions(evse):
@@ -63,13 +63,13 @@ def misplaced(context: StepContext, event: Billing, evse: Evse | None, *, ended:
 
 
 def baseline_wh(event: TransactionStarted) -> int | None:
-    """The import register at the start; a 0 from a charger that was offline is a placeholder, not a register."""
+    """Return the import register at the start; 0 from a charger that was offline is a placeholder, and None."""
     register_wh = None if event.sample is None else event.sample.import_wh
     return None if register_wh == 0 and event.offline else register_wh
 
 
 def weigh(context: StepContext, session: Session, samples: Iterable[ChargerSample]) -> Session:
-    """Hold a charger's import register against the one at the start: once below, the session is disputed."""
+    """Compare a charger's import registers with the one at the start; a lower one makes the session disputed."""
     for sample in samples:
         if sample.import_wh is None or session.disputed:
             continue

@@ -1,7 +1,7 @@
-"""What an EVSE does at this instant, for those who look at it: a word, power, energy, tokens so far. Changes nothing.
+"""Describes what an EVSE does at an instant, for display: activity, power, energy and tokens. Changes nothing.
 
-Decides the word. Energy is the meter's; tokens are what recorded trades say (settled), and beside it what is on its way
-to the ledger or still running, at the prices that hold now (an estimate).
+Decides the activity. Energy is the meter's. Settled amounts are those of recorded trades; the others add estimates, at
+present prices, for lines on their way to the ledger and the open segment.
 """
 
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ FLOW_W = 100  # less is what electronics draw
 
 
 class EvseActivity(StrEnum):
-    """An EVSE's state as people are told it."""
+    """An EVSE's state for display."""
 
     FREE = "free"
-    PLUGGED = "plugged"  # the cable is in, nobody has started
+    PLUGGED = "plugged"  # the cable is plugged in, no session has started
     STARTING = "starting"
     CHARGING = "charging"
     SELLING = "selling"
@@ -38,7 +38,7 @@ class EvseActivity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseStatus:
-    """What an EVSE does. Amounts with `settled` stand on the ledger; those without are the whole, estimates included."""
+    """What an EVSE does. Amounts with `settled` are on the ledger; the others include estimates."""
 
     evse_id: str
     word: EvseActivity
@@ -54,13 +54,13 @@ class EvseStatus:
     next_buy: Expected | None
     next_sell: Expected | None
     order: Order | None
-    member_id: str | None  # whose session, or open order, it is
+    member_id: str | None  # of the session, or of the open order
     session_id: str | None
     started_ns: int | None
 
 
 def live(station: Station, evse_id: str, now_ns: int) -> EvseStatus:
-    """The EVSE at this instant; it must be one of the station's."""
+    """Return the status of one of the station's EVSEs."""
     evse = station.evses[evse_id]
     session = evse.session
     account = station.meters[station.settings.evses[evse_id].meter_id]
@@ -144,7 +144,7 @@ def _word_of_flow(evse: Evse, session: Session, power_w: int) -> EvseActivity:
 
 
 def _is_filled(station: Station, evse: Evse, session: Session) -> bool:
-    """An order's energy has flowed, and nothing is planned after it."""
+    """Return whether the order's energy has flowed, and nothing is planned after it."""
     order = driver_orders.of_session(station, session)
     if order is None or order_control.is_planned(order):
         return False
@@ -153,7 +153,7 @@ def _is_filled(station: Station, evse: Evse, session: Session) -> bool:
 
 
 def _unsettled(station: Station, evse: Evse, session: Session, *, now_ns: int) -> tuple[int, int]:
-    """What lines on their way, and the open segment, will cost and earn: at their prices, else at the driver's limits."""
+    """Return what pending lines and the open segment will cost and earn, at market prices, else at the driver's limits."""
     pieces = [
         (line.direction == IMPORT, line.interval, line.energy_wh)
         for line in station.lines.values()
@@ -174,7 +174,7 @@ def _unsettled(station: Station, evse: Evse, session: Session, *, now_ns: int) -
 
 
 def _buying(station: Station, session: Session, interval: int) -> int:
-    """What charging costs in a running or past interval: the market's price, the ceiling, or the driver's limit."""
+    """Return the price of charging in a running or past interval: market price, ceiling, or the driver's limit."""
     record = station.prices.get(market.key(CHARGE, interval))
     price = market.usable_price(station.prices, CHARGE, interval)
     if price is None and record is not None:

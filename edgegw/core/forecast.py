@@ -1,8 +1,8 @@
-"""What lies ahead of a parked car: prices until it leaves, and the plan made of them.
+"""Forecasts prices until a parked car leaves, and keeps the plan made from them.
 
-Decides which price counts for a coming interval: the fixed one, else the retail ceiling where the ledger left none,
-else what is expected, else the ceiling of the newest record. A sale is planned at a fixed or expected price only. Plans
-are made when somebody needs one, and made anew after prices came, an interval began or an order changed.
+Decides which price counts for a coming interval: the fixed one, else the retail ceiling where the ledger has no price,
+else the estimate, else the ceiling of the newest record. A sale is planned at a fixed or estimated price only. Plans are
+made on demand, and again after new prices, a new interval or a changed order.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ from edgegw.core.sale_plan import make_sale_plan
 from edgegw.core.state import Evse, EvseSettings, SaleStage, Session, Station
 from edgegw.core.step_context import StepContext
 
-CHARGE_EFFICIENCY_BP = 9_400  # where nobody tells: as MemberTerms has it for discharging
+CHARGE_EFFICIENCY_BP = 9_400  # assumed: as MemberTerms does for discharging
 
 
 PriceSource = Literal["market", "retail", "estimate"]
@@ -35,21 +35,21 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What prices are known or expected."""
+    """Known and estimated prices."""
 
     prices: Mapping[str, Price]
     estimates: Mapping[str, int]
 
 
 def ahead_of(station: Station | StepContext) -> Forecast:
-    """The prices of a station, or of a step."""
+    """Return the prices of a station, or of a step."""
     if isinstance(station, StepContext):
         return Forecast(prices=station.prices.rows, estimates=station.estimates.rows)
     return Forecast(prices=station.prices, estimates=station.estimates)
 
 
 def buying(ahead: Forecast, interval: int, terms: MemberTerms) -> Expected | None:
-    """What a kWh would cost in an interval; None where nothing is known of it, or the driver would not pay it."""
+    """Return what a kWh would cost in an interval; None where that is unknown, or above the driver's limit."""
     row = market.key(CHARGE, interval)
     record = ahead.prices.get(row)
     fixed = market.usable_price(ahead.prices, CHARGE, interval)
@@ -70,7 +70,7 @@ def buying(ahead: Forecast, interval: int, terms: MemberTerms) -> Expected | Non
 
 
 def selling(ahead: Forecast, interval: int, terms: MemberTerms) -> Expected | None:
-    """What a kWh would earn in an interval; None where no market sale is in sight at the driver's price."""
+    """Return what a kWh would earn in an interval; None where no price is known, or it is below the driver's limit."""
     row = market.key(DISCHARGE, interval)
     price = market.usable_price(ahead.prices, DISCHARGE, interval)
     kind: PriceSource = "market"
@@ -90,7 +90,7 @@ def _newest_ceiling(prices: Iterable[Price]) -> int | None:
 def spans(
     ahead: Forecast, order: Order, *, from_ns: int, until_ns: int, sells: bool, worst_mtok: int | None = None
 ) -> tuple[Span, ...]:
-    """The intervals until an instant. `worst_mtok` stands for a charging price that nothing is known of."""
+    """Return the intervals until an instant. `worst_mtok` replaces a charging price that is unknown."""
     found = []
     start_ns = from_ns
     while start_ns < until_ns:
@@ -112,19 +112,19 @@ def spans(
 
 
 def is_known(ahead: Forecast, interval: int) -> bool:
-    """Whether anything is known of what charging costs in an interval, dear or not."""
+    """Return whether any charging price is known for an interval, affordable or not."""
     row = market.key(CHARGE, interval)
     return row in ahead.prices or row in ahead.estimates or _newest_ceiling(ahead.prices.values()) is not None
 
 
 def charge_w(settings: EvseSettings, session: Session | None) -> int:
-    """Most power this car may charge with at an EVSE, the site left aside."""
+    """Return the most power this car may charge with at an EVSE, regardless of the site's limit."""
     most_w = None if session is None else session.charge_power_w_max
     return settings.rated_w if most_w is None else min(settings.rated_w, most_w)
 
 
 def discharge_w(settings: EvseSettings, session: Session | None) -> int:
-    """Most power this car may discharge with at an EVSE, the site left aside."""
+    """Return the most power this car may discharge with at an EVSE, regardless of the site's limit."""
     most_w = None if session is None else session.discharge_power_w_max
     return settings.discharge_w if most_w is None else min(settings.discharge_w, most_w)
 
@@ -138,7 +138,7 @@ def plan_of(
     sale_wh_left: int | None,
     now_ns: int,
 ) -> Plan:
-    """The plan of an order from now to its departure, from a state of charge on; `sale_wh_left` None: as much as pays."""
+    """Return the plan of an order from now to its departure; `sale_wh_left` None: sell as much as pays."""
     assert order.departure_ns is not None
     settings = station.settings.evses[order.evse_id]
     wanted_bp = order.soc_bp_wanted
@@ -167,7 +167,7 @@ def plan_of(
 
 
 def soc_now_bp(station: Station | StepContext, evse: Evse, session: Session, *, order: Order) -> int | None:
-    """The car's state of charge: as it tells; else as the last plan, or the driver, told it and energy moved since."""
+    """Return the car's state of charge: reported, else that of the last plan or the driver with the energy moved since."""
     if session.soc_bp is not None:
         return session.soc_bp
     import_wh, export_wh = driver_orders.moved_wh(station, evse, session)
@@ -185,13 +185,13 @@ def soc_now_bp(station: Station | StepContext, evse: Evse, session: Session, *, 
 
 
 def row_now(context: StepContext, evse: Evse, session: Session, *, order: Order) -> PlannedRow | None:
-    """What the plan says of this instant; None where there is none: no state of charge, or the departure is over."""
+    """Return the plan's row for now; None without a plan, a state of charge, or time until the departure."""
     kept = _kept(context, evse, session, order=order)
     return None if kept is None else kept.row_at(context.now_ns)
 
 
 def sale_wh(context: StepContext, evse: Evse, session: Session, *, order: Order, interval: int) -> int:
-    """What the plan sells in an interval."""
+    """Return what the plan sells in an interval."""
     kept = _kept(context, evse, session, order=order)
     rows = () if kept is None else kept.plan.rows
     inside = [row.energy_wh for row in rows if interval_of(row.start_ns) == interval]
@@ -231,7 +231,7 @@ def _kept(context: StepContext, evse: Evse, session: Session, *, order: Order) -
 
 
 def _sale_left(context: StepContext, evse: Evse, session: Session, *, order: Order) -> int | None:
-    """What a plan of this order may still sell: 0 where its driver, the contract or the order says enough."""
+    """Return what a plan of this order may still sell; None for no limit, 0 where none may be sold."""
     if not order.terms.sells or session.sale is SaleStage.OVER:
         return 0
     if order.energy_wh is None or order.aim is Aim.WORK:
@@ -241,13 +241,13 @@ def _sale_left(context: StepContext, evse: Evse, session: Session, *, order: Ord
 
 
 def make_stale(context: StepContext) -> None:
-    """Prices came or an interval began: each plan is made anew when it is needed next."""
+    """Mark every plan to be made again when it is needed next: prices or the interval changed."""
     for evse_id, kept in list(context.plans.rows.items()):
         context.plans.put(evse_id, replace(kept, stale=True))
 
 
 def price_of(ahead: Forecast, order: Order, row: PlannedRow) -> Expected | None:
-    """The price of a planned row; one at rest has none."""
+    """Return the price of a planned row; None for one at rest."""
     interval = interval_of(row.start_ns)
     if row.energy_wh > 0:
         return buying(ahead, interval, order.terms)

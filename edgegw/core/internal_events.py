@@ -1,6 +1,6 @@
-"""What a session and its sale learn from the station itself: the events of `session` and `sale` that no adapter sends.
+"""Events of `session` and `sale` that the core sends itself; no adapter does.
 
-Each is raised by the core where a reading, a ledger reply or a timer means something for one EVSE.
+The core sends each where a reading, a ledger reply or a timer concerns one EVSE.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class ChargeHoldRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownTransactionSeen:
-    """Energy flows in a transaction that this station did not start."""
+    """A charger reports energy in a transaction that this station did not start."""
 
     transaction_id: str
 
@@ -40,7 +40,7 @@ class UnknownTransactionSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketChanged:
-    """Prices, slices or the session changed: a sale may have become possible, or lost its price."""
+    """Prices, slices or the session changed: a sale may be possible now, or no longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +62,12 @@ class BalanceKnown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepCommitted:
-    """Credits are in the member's account; more may have come."""
+    """Credits were swept to the member's account; more may be pending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyAttested:
-    """The member's energy is what the car can give."""
+    """The attestation is committed: the member's energy on the ledger is what the car can discharge."""
 
     attested_wh: int
 
@@ -79,7 +79,7 @@ class SaleHoldOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparationFailed:
-    """A sweep, an attestation or a hold was not committed; `over`: this session does not try again."""
+    """A sweep, an attestation or a hold was not committed; `over`: the session does not retry."""
 
     over: bool
 

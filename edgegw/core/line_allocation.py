@@ -1,7 +1,7 @@
-"""From segments to lines: every Wh of a segment becomes a trade or is booked as untraded, with its code.
+"""Allocates segments to trade lines: every Wh of a segment is traded, or booked as untraded with a code.
 
-Charging: first this station's slices at the fixed price, then retail with its reason. Discharging: slices of buyers
-only; a sale never falls back. Source: docs/ledger.md, Retail and Trades.
+Charging draws on this station's slices at the fixed price first, then on retail with a reason. Discharging draws on
+slices of buyers only, never on retail. Source: docs/ledger.md, Retail and Trades.
 """
 
 import hmac
@@ -22,7 +22,7 @@ STANDBY_SLACK_MWH = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A piece of a segment in one direction, by whole Wh of the register."""
+    """Part of a segment in one direction, in whole Wh of the register."""
 
     segment: Segment
     direction: Direction
@@ -31,12 +31,12 @@ class Part:
 
     @property
     def energy_wh(self) -> int:
-        """Energy of the piece."""
+        """Energy of the part."""
         return self.end_wh - self.start_wh
 
 
 def register_meter(context: StepContext, account: MeterAccount) -> None:
-    """Put an epoch's starting registers on the ledger; the meter's lines wait for that."""
+    """Submit an epoch's starting registers to the ledger; the meter's lines wait for that."""
     first = account.first
     assert first is not None
     context.submit(
@@ -60,7 +60,7 @@ def register_meter(context: StepContext, account: MeterAccount) -> None:
 def settle_segment(
     context: StepContext, segment: Segment, *, evse: Evse | None, session: Session | None
 ) -> None:
-    """Turn one closed segment into lines and untraded energy; note its registers for the auditor."""
+    """Turn a closed segment into lines and untraded energy; journal its registers for the auditor."""
     start, end = segment.start, segment.end
     context.note(
         "segment",
@@ -87,7 +87,7 @@ def settle_segment(
 
 
 def _count(context: StepContext, segment: Segment, session: Session) -> None:
-    """Add a segment to what its session has moved so far; a disputed one moved nothing that anybody believes."""
+    """Add a segment to what its session has moved; a disputed segment does not count."""
     evse = context.evse_of(segment.meter_id)
     one = None if evse is None else context.in_session(evse.evse_id, session.session_id)
     if evse is None or one is None or segment.disputed:
@@ -99,7 +99,7 @@ def _count(context: StepContext, segment: Segment, session: Session) -> None:
 
 
 def _book_untraded(context: StepContext, part: Part, code: str) -> None:
-    """Book one piece as metered and not traded."""
+    """Book a part as metered and not traded."""
     context.untraded(
         part.direction,
         code,
@@ -123,7 +123,7 @@ def _settle_part(context: StepContext, part: Part, *, evse: Evse | None, session
 
 
 def _idle_code(context: StepContext, part: Part, evse: Evse | None) -> str:
-    """STANDBY only up to rated standby over the segment's time; more than that is nobody's session."""
+    """Return STANDBY up to the rated standby over the segment's time, NO_SESSION for more."""
     segment = part.segment
     if evse is None or part.direction == EXPORT:
         return "NO_SESSION"
@@ -157,7 +157,7 @@ def _settle_charge(context: StepContext, part: Part, *, session: Session) -> Non
 
 
 def _settle_retail(context: StepContext, part: Part, *, hold: HoldBook, session: Session) -> None:
-    """What no slice served: at the ceiling as far as the hold pays, the rest of it untraded."""
+    """Settle what no slice serves: at the ceiling as far as the hold pays, the rest untraded."""
     record = context.prices.get(market.key(market.CHARGE, part.segment.interval))
     ceiling = None if record is None else record.ceiling_mtok_per_kwh
     if ceiling is None:
@@ -176,7 +176,7 @@ def _settle_retail(context: StepContext, part: Part, *, hold: HoldBook, session:
 
 
 def retail_reason(context: StepContext, interval: int, hold: HoldBook) -> str:
-    """Why charged energy is retail, by the contract's closed list; slices that still hold energy were KEPT."""
+    """Return why charged energy is retail, from the contract's closed list; KEPT where slices still hold energy."""
     reason = market.retail_reason(context.prices.rows, market.CHARGE, interval, limit=hold.limit_mtok_per_kwh)
     if reason != "NO_SLICE":
         return reason
@@ -186,12 +186,12 @@ def retail_reason(context: StepContext, interval: int, hold: HoldBook) -> str:
         if item.product == market.CHARGE and item.interval == interval
     ]
     if any(item.state is SliceState.REQUESTED for item in own):
-        return "PEER_DOWN"  # it may stand on the ledger, but nobody has told us in time
+        return "PEER_DOWN"  # it may be on the ledger, but no reply came in time
     return "KEPT" if any(item.left > 0 for item in own) else reason
 
 
 def _kept_wh(context: StepContext, interval: int) -> int:
-    """Market energy kept for drivers who do not accept retail: what they may still draw in this interval."""
+    """Return the market energy kept for drivers who do not accept retail: what they may still draw in this interval."""
     kept = 0
     for evse in context.evses.values():
         session = evse.session
@@ -208,7 +208,7 @@ def _kept_wh(context: StepContext, interval: int) -> int:
 def _draw_slices(
     context: StepContext, part: Part, *, price: int, hold: HoldBook, session: Session, kept_wh: int
 ) -> Part:
-    """Lines for as much of a charge as slices and hold carry, KEPT energy passed by; what is left."""
+    """Add lines for as much of a charge as slices and hold carry, without the kept energy; return the rest."""
     rest = part
     usable = market.open_slices(context.slices.values(), market.CHARGE, part.segment.interval)
     usable_wh = sum(item.left for item in usable)
@@ -253,7 +253,7 @@ def _settle_sale(context: StepContext, part: Part, *, session: Session) -> None:
 
 
 def _net_wh(gross: int, loss_bp: int) -> int:
-    """Most Wh that can be delivered out of `gross` with the loss rounded up."""
+    """Return the most Wh that `gross` delivers, with the loss rounded up."""
     return max(0, gross * (10_000 - loss_bp) // 10_000)
 
 
@@ -272,7 +272,7 @@ def add_line(
     slice_id: str | None,
     reason: str | None,
 ) -> TradeLine:
-    """Freeze one line with its evidence and charge it to our account of the hold."""
+    """Store a line with its evidence, and add its cost to what the hold has used."""
     account = context.meters[part.segment.meter_id]
     trade_id = f"{account.meter_ref}:{part.segment.epoch}:{part.direction}:{part.start_wh}"
     assert session.terms is not None
@@ -302,7 +302,7 @@ def add_line(
 
 
 def _note_evidence(context: StepContext, part: Part, *, trade_id: str, serial: str | None) -> str:
-    """Journal the readings around both ends with station, serial and nonce; only their hash leaves the station."""
+    """Journal the readings around both ends with station, serial and nonce; return their hash, which the ledger gets."""
     segment = part.segment
     evidence = {
         "tradeId": trade_id,

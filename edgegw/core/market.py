@@ -1,6 +1,6 @@
-"""What the station may use of the market: fixed prices seen in time, and its own slices of standing offers.
+"""Prices and slices of the market that the station may use.
 
-Decides how much of a segment is market energy and why the rest is retail. Never prices anything itself: the ledger's
+Decides which fixed price is usable, which slices are open, and why energy is retail. Never computes a price: the ledger's
 record holds. Source: docs/ledger.md, Price and Retail.
 """
 
@@ -18,7 +18,7 @@ DISCHARGE: Final = trade_terms.DISCHARGE
 
 
 class SliceState(StrEnum):
-    """A slice is asked for, then drawn on, then given back."""
+    """States of a slice: requested, drawn on, given back."""
 
     REQUESTED = "requested"
     OPEN = "open"
@@ -27,7 +27,7 @@ class SliceState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """The ledger's record of one interval: a price, or the refusal that left none; when this station saw it."""
+    """The ledger's price record of an interval: the price, or why there is none; `seen_ns` is when the station saw it."""
 
     product: Product
     interval: int
@@ -38,13 +38,13 @@ class Price:
 
     @property
     def in_time(self) -> bool:
-        """Seen committed before its interval began; a later one is not used (LATE_PRICE)."""
+        """Whether it was seen committed before its interval began; a later one is not used (LATE_PRICE)."""
         return self.seen_ns < self.interval * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """This station's part of a standing offer for one interval: gross Wh (CHARGE) or milli-token (DISCHARGE)."""
+    """This station's part of an offer for one interval; `amount` and `left` are gross Wh (CHARGE) or milli-token (DISCHARGE)."""
 
     slice_id: str
     number: int
@@ -58,12 +58,12 @@ class Slice:
 
 
 def key(product: Product, interval: int) -> str:
-    """Row key of a price."""
+    """Return the row key of a price."""
     return f"{product}:{interval}"
 
 
 def usable_price(prices: Mapping[str, Price], product: Product, interval: int) -> int | None:
-    """The price this station may trade at in an interval, or None."""
+    """Return the price at which this station may trade in an interval, or None."""
     price = prices.get(key(product, interval))
     if price is None or not price.in_time:
         return None
@@ -71,7 +71,7 @@ def usable_price(prices: Mapping[str, Price], product: Product, interval: int) -
 
 
 def retail_reason(prices: Mapping[str, Price], product: Product, interval: int, *, limit: int) -> str:
-    """Why energy of this interval is retail, given that no slice served it."""
+    """Return why energy of this interval is retail where no slice serves it."""
     price = prices.get(key(product, interval))
     if price is None:
         return "PRICE_NOT_FIXED"
@@ -85,7 +85,7 @@ def retail_reason(prices: Mapping[str, Price], product: Product, interval: int, 
 
 
 def open_slices(slices: Iterable[Slice], product: Product, interval: int) -> list[Slice]:
-    """Slices that may be drawn on, in the order they were reserved."""
+    """Return the slices that may be drawn on, in the order of their reservation."""
     usable = [
         item
         for item in slices
@@ -98,7 +98,7 @@ def open_slices(slices: Iterable[Slice], product: Product, interval: int) -> lis
 
 
 def slice_wh(item: Slice, price_mtok_per_kwh: int) -> int:
-    """How many Wh this slice still carries at a price."""
+    """Return how many Wh a slice still carries at a price."""
     if item.product == CHARGE:
         return item.left
     return affordable_wh(item.left, price_mtok_per_kwh)

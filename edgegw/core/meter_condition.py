@@ -1,7 +1,7 @@
-"""What keeps a meter from being used: its code, what is known of it, since when, and how often in a row.
+"""Tracks why a meter cannot be used: code, detail, since when, and how often in a row.
 
-Decides from which repetition on a discarded reading counts as a fault of the meter. Never decides what is discarded.
-Source: docs/meters.md, When a meter misbehaves; the codes stand in `remedies`.
+Decides how many discarded readings in a row are a fault of the meter. Never decides what is discarded.
+Source: docs/meters.md, When a meter misbehaves; `common.error_codes` explains the codes.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ WENT_BACK = "EGW-2006"
 REPLACED = "EGW-2007"
 
 IN_A_ROW = 3
-_PASSING = frozenset({NO_NUMBER, JUMP, WENT_BACK})  # one such reading is noise
+_PASSING = frozenset({NO_NUMBER, JUMP, WENT_BACK})  # a single such reading is noise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterCondition:
-    """The same code since `since_ns`, `in_a_row` times without a good reading in between."""
+    """One code since `since_ns`, `in_a_row` times without a good reading in between."""
 
     code: str
     detail: str
@@ -26,14 +26,14 @@ class MeterCondition:
 
     @property
     def is_fault(self) -> bool:
-        """Whether the meter is to be looked at: at once, or after three discarded readings."""
+        """Whether the meter needs attention: at once, or after three discarded readings, by code."""
         return self.in_a_row >= (IN_A_ROW if self.code in _PASSING else 1)
 
 
 def after(trouble: MeterCondition | None, *, code: str, detail: str, now_ns: int) -> MeterCondition:
-    """The trouble after one more reading that could not be used; another code starts a new one."""
+    """Return the condition after one more unusable reading; another code starts a new condition."""
     if trouble is None or trouble.code != code:
         return MeterCondition(code=code, detail=detail, since_ns=now_ns)
-    # Counted no further than what decides, so that a meter which stays away does not change its row at each poll.
+    # Capped, so that the row of a meter that stays silent does not change at each poll.
     in_a_row = min(trouble.in_a_row + 1, IN_A_ROW)
     return MeterCondition(code=code, detail=detail, since_ns=trouble.since_ns, in_a_row=in_a_row)

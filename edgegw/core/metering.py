@@ -1,8 +1,8 @@
-"""From registers to segments: what is accepted, where a segment is cut, when a register's life (epoch) ends.
+"""Turns register readings into segments: accepts or quarantines readings, cuts segments, opens epochs.
 
-Only differences of cumulative registers count; power never bills. A quarter hour is cut by interpolation between the
-readings around it, once, and never recomputed. A meter is known by its serial: another one counts only after somebody
-adopted it. Nothing here knows prices or sessions.
+Only differences of cumulative registers count; power is never billed. A quarter hour is cut by interpolation between the
+readings around it, once, and never recomputed. A meter is identified by its serial: another one counts only after an
+operator adopted it. Nothing here knows prices or sessions.
 Source: docs/meters.md, From registers to segments; trade_wh = floor(R_end/1000) - floor(R_start/1000).
 """
 
@@ -15,12 +15,12 @@ from edgegw.core.meter_condition import JUMP, NO_NUMBER, REPLACED, WENT_BACK, Me
 
 SUSPECTS_TO_DECIDE = 3
 SUSPECT_SPAN_NS = 10_000_000_000
-REGISTER_MWH_MAX = 10**18  # 10**12 kWh, the ledger's bound: no meter counts so far
+REGISTER_MWH_MAX = 10**18  # 10**12 kWh: the ledger's bound, above any meter's range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registers:
-    """Both cumulative registers at one instant; `t0_ns`..`t1_ns` is when the meter may have latched them."""
+    """Both cumulative registers, latched by the meter between `t0_ns` and `t1_ns`."""
 
     t0_ns: int
     t1_ns: int
@@ -29,7 +29,7 @@ class Registers:
 
     @property
     def at_ns(self) -> int:
-        """Midpoint: the instant that these registers stand for."""
+        """The instant assigned to the registers: the midpoint."""
         return (self.t0_ns + self.t1_ns) // 2
 
 
@@ -46,7 +46,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Energy of one meter between two cuts inside one quarter hour. `disputed`: implausible, never traded."""
+    """Energy of one meter between two cuts in one quarter hour. `disputed`: implausible, and never traded."""
 
     meter_id: str
     epoch: int
@@ -56,23 +56,23 @@ class Segment:
 
     @property
     def interval(self) -> int:
-        """Start of the quarter hour this segment lies in (UTC epoch seconds)."""
+        """Start of the segment's quarter hour (UTC epoch seconds)."""
         return interval_of(self.start.at_ns)
 
     @property
     def import_wh(self) -> int:
-        """Whole Wh delivered, by floors of the cumulative register."""
+        """Whole Wh imported, by floors of the cumulative register."""
         return self.end.import_mwh // 1000 - self.start.import_mwh // 1000
 
     @property
     def export_wh(self) -> int:
-        """Whole Wh discharged, by floors of the cumulative register."""
+        """Whole Wh exported, by floors of the cumulative register."""
         return self.end.export_mwh // 1000 - self.start.export_mwh // 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterAccount:
-    """What is known of one meter: its epoch, the last accepted registers, and the open segment's start."""
+    """State of one meter: its epoch, the last accepted registers, and the start of the open segment."""
 
     meter_id: str
     meter_ref: str
@@ -88,16 +88,17 @@ class MeterAccount:
     registered: bool = False  # its starting registers are on the ledger
     accepted: int = 0
     quarantined: int = 0
-    stranger: str | None = None  # serial of the device that answers in this meter's place: nothing flows
-    adopted: str | None = None  # serial that may take over
+    stranger: str | None = None  # serial of another device that answers: no energy may flow
+    adopted: str | None = None  # serial of an accepted replacement that has not been read yet
     trouble: MeterCondition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What one reading brought: the account after it, closed segments, and what else became known.
+    """Outcome of one reading: the account after it and the segments it closed.
 
-    `quarantined` is why it was discarded, `code` and `detail` what people are told of it (None: of no interest).
+    `quarantined` is why it was discarded; `code` and `detail` are for operators (`code` None: not worth reporting).
+    `ask_again`: read the meter again at once.
     """
 
     account: MeterAccount
@@ -114,7 +115,7 @@ def measure(account: MeterAccount, reading: RegisterRead) -> Measured:
 
     Args:
         account: the meter's account; its `last` is older than the reading.
-        reading: both registers in mWh, or None where the meter did not tell (quarantined).
+        reading: both registers in mWh, or None where the meter returned none (quarantined).
     """
     if _is_strange(account, reading):
         return _keep_out(account, reading)
@@ -132,7 +133,7 @@ def measure(account: MeterAccount, reading: RegisterRead) -> Measured:
 
 
 def _judge(account: MeterAccount, registers: Registers, *, serial: str | None) -> Measured:
-    """What a reading of this very meter, or of the one that was adopted for it, does to the account."""
+    """Apply a reading of this meter, or of its adopted replacement."""
     if account.last is None or (serial is not None and serial == account.adopted):
         return _open_epoch(account, (registers,), serial=serial)
     if registers.at_ns <= account.last.at_ns:
@@ -143,7 +144,7 @@ def _judge(account: MeterAccount, registers: Registers, *, serial: str | None) -
 
 
 def faults(accounts: Mapping[str, MeterAccount]) -> Mapping[str, MeterCondition]:
-    """What keeps meters from being used, by meter id; meters in order are absent."""
+    """Return the conditions of faulty meters by meter id."""
     return {
         meter_id: account.trouble
         for meter_id, account in accounts.items()
@@ -152,9 +153,9 @@ def faults(accounts: Mapping[str, MeterAccount]) -> Mapping[str, MeterCondition]
 
 
 def cut_at_last(account: MeterAccount) -> tuple[MeterAccount, Segment | None]:
-    """End the open segment at the last accepted registers (a session begins or ends there).
+    """End the open segment at the last accepted registers, where a session begins or ends.
 
-    Returns no segment when nothing was read since the last cut.
+    Return no segment where nothing was read since the last cut.
     """
     last = account.last
     if last is None or account.cut is None or account.cut.at_ns >= last.at_ns:
@@ -165,7 +166,7 @@ def cut_at_last(account: MeterAccount) -> tuple[MeterAccount, Segment | None]:
 
 
 def rerate(account: MeterAccount, *, power_w_max: int, step_mwh: int) -> Measured:
-    """Go on under another limit. Where it differs, a new epoch begins at the last registers: the ledger knows one limit an epoch."""
+    """Apply another limit. A different one opens an epoch at the last registers: the ledger keeps one limit per epoch."""
     rated = replace(account, power_w_max=power_w_max, step_mwh=step_mwh, suspects=())
     if account.last is None or power_w_max == account.power_w_max:
         return Measured(account=rated)
@@ -177,7 +178,7 @@ def rerate(account: MeterAccount, *, power_w_max: int, step_mwh: int) -> Measure
 
 
 def running_wh(account: MeterAccount) -> tuple[int, int]:
-    """Whole Wh delivered and discharged since the last cut: they stand on no line yet."""
+    """Return the whole Wh imported and exported since the last cut, which are on no line yet."""
     last, cut = account.last, account.cut
     if last is None or cut is None:
         return 0, 0
@@ -188,7 +189,7 @@ def running_wh(account: MeterAccount) -> tuple[int, int]:
 
 
 def interpolate(first: Registers, last: Registers, at_ns: int) -> Cut:
-    """Registers at `at_ns` between two readings, rounded down."""
+    """Return the registers at `at_ns` between two readings, rounded down."""
     assert first.at_ns <= at_ns <= last.at_ns
     span_ns = max(1, last.at_ns - first.at_ns)
     part_ns = at_ns - first.at_ns
@@ -212,7 +213,7 @@ def _cut_from(registers: Registers) -> Cut:
 
 
 def _is_plausible(old: Registers, new: Registers, account: MeterAccount) -> bool:
-    """0 <= difference <= Pmax * time * 1.1 + 2 steps, in both directions."""
+    """Return whether 0 <= difference <= Pmax * time * 1.1 + 2 steps, for both registers."""
     most_mwh = energy_mwh(account.power_w_max * 11, new.t1_ns - old.t0_ns) // 10 + 2 * account.step_mwh
     return (
         0 <= new.import_mwh - old.import_mwh <= most_mwh and 0 <= new.export_mwh - old.export_mwh <= most_mwh
@@ -220,14 +221,14 @@ def _is_plausible(old: Registers, new: Registers, account: MeterAccount) -> bool
 
 
 def _is_strange(account: MeterAccount, reading: RegisterRead) -> bool:
-    """Whether another device answers; one that tells no serial is what answered before."""
+    """Return whether another device answers; one without a serial is taken for the device before it."""
     if reading.serial is None:
         return account.stranger is not None
     return account.serial not in {None, reading.serial} and reading.serial != account.adopted
 
 
 def _keep_out(account: MeterAccount, reading: RegisterRead) -> Measured:
-    """Another serial: nothing of it counts, and nothing flows, until it is adopted or the meter is back."""
+    """Discard a reading of another device; none counts until it is adopted or the old meter answers again."""
     stranger = reading.serial or account.stranger
     detail = (
         f"meter replaced? was {account.serial}, is {stranger}. Run: edgegw meter adopt {account.meter_id}"
@@ -247,7 +248,7 @@ def _missing(reading: RegisterRead) -> str:
 
 
 def _jump(account: MeterAccount, new: Registers) -> str:
-    """How far it jumped, in how long, and what the rated power allows; `account.last` may be missing."""
+    """Describe a jump: how far, in how long, and what the rated power allows; `account.last` may be None."""
     old = account.last
     if old is None:
         return (
@@ -279,7 +280,7 @@ def _accept(
         boundary_ns += INTERVAL_NS
     after = replace(
         account,
-        serial=account.serial or serial,  # who has none yet has this one from now on
+        serial=account.serial or serial,  # the first serial seen is kept
         last=registers,
         cut=cut,
         suspects=(),
@@ -292,19 +293,19 @@ def _accept(
 
 
 def _mean_power_w(old: Registers, new: Registers) -> int:
-    """Net power between two readings, for control and forecasts only."""
+    """Return the net power between two readings, for control and forecasts only."""
     net_mwh = new.import_mwh - old.import_mwh - new.export_mwh + old.export_mwh
     return net_mwh * 3_600_000_000 // max(1, new.at_ns - old.at_ns)
 
 
 def _suspect(account: MeterAccount, registers: Registers, *, serial: str | None) -> Measured:
-    """Keep the old registers until three consistent readings over ten seconds say the same new thing."""
+    """Keep the old registers until three consistent new readings span ten seconds."""
     last, suspects = account.last, account.suspects
     assert last is not None
     if suspects and not _is_plausible(suspects[-1], registers, account):
         suspects = ()
     quick = bool(suspects) and registers.at_ns - suspects[-1].at_ns < SECOND_NS
-    suspects = (*suspects[: SUSPECTS_TO_DECIDE - 1], registers)  # the first, the second, the newest
+    suspects = (*suspects[: SUSPECTS_TO_DECIDE - 1], registers)  # first, second and newest
     fallen = registers.import_mwh < last.import_mwh or registers.export_mwh < last.export_mwh
     detail = _fall(last, registers) if fallen else _jump(account, registers)
     discarded = _discard(
@@ -315,7 +316,7 @@ def _suspect(account: MeterAccount, registers: Registers, *, serial: str | None)
     )
     enough = len(suspects) >= SUSPECTS_TO_DECIDE
     if not enough or registers.at_ns - suspects[0].at_ns < SUSPECT_SPAN_NS:
-        # Asked again at once, but a meter that answers quickly is not asked as quickly as it answers for ten seconds.
+        # Read again at once, but do not poll a fast meter without pause for ten seconds.
         return replace(discarded, ask_again=not (enough and quick))
     if fallen:
         return _open_epoch(discarded.account, suspects, serial=serial)
@@ -329,7 +330,7 @@ def _fall(old: Registers, new: Registers) -> str:
 
 
 def _dispute(account: MeterAccount, registers: Registers) -> Measured:
-    """A jump upwards that stays: it is counted, as segments that nobody is charged for."""
+    """Accept a lasting upward jump, as disputed segments that are never traded."""
     account, before = cut_at_last(account)
     measured = _accept(account, registers, disputed=True)
     after, rest = cut_at_last(measured.account)
@@ -339,7 +340,7 @@ def _dispute(account: MeterAccount, registers: Registers) -> Measured:
 
 
 def _open_epoch(account: MeterAccount, readings: tuple[Registers, ...], *, serial: str | None) -> Measured:
-    """Close the old epoch at its last accepted registers; the new one starts at the first reading of its own."""
+    """Close the old epoch at its last accepted registers; the new one starts at the first of `readings`."""
     account, closed = cut_at_last(account)
     first = readings[0]
     opened = replace(

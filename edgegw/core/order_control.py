@@ -1,7 +1,7 @@
-"""What an order means for power: whether the car may charge or sell now, how much, and when it has had enough.
+"""Decides what an order wants now: whether the car may charge or sell, how much, and when the order is fulfilled.
 
-Decides for a session with an order; one without is as free as its terms. Never commands (`control` does), and never
-prepares a sale (`sale` does).
+A session without an order is limited by its terms only. Never commands a setpoint (`control` does), and never prepares a
+sale (`sale` does).
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from edgegw.core.planning import WH_NS, PlannedRow
 from edgegw.core.state import Evse, Session, Station
 from edgegw.core.step_context import StepContext
 
-GRAIN_S = 2  # profiles end at whole seconds: what flows in two of them is as exact as a charge can be ended
+GRAIN_S = 2  # profiles end at whole seconds, so a charge ends no more exactly than the energy of two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What is wanted of an EVSE now: at most `energy_wh` more, no longer than `until_ns`; `over`: nothing any more."""
+    """What an EVSE should do now: move at most `energy_wh` more, until `until_ns`; `over`: the order is fulfilled."""
 
     charges: bool = False
     sells: bool = False
@@ -31,7 +31,7 @@ FREE = Intent(charges=True, sells=True)
 
 
 def intent(context: StepContext, evse: Evse, session: Session) -> Intent:
-    """What the session's order wants now."""
+    """Return what the session's order wants now."""
     order = driver_orders.of_session(context, session)
     if session.stop_asked:
         return Intent(over=True)
@@ -49,7 +49,7 @@ def intent(context: StepContext, evse: Evse, session: Session) -> Intent:
 def _planned(
     context: StepContext, evse: Evse, session: Session, *, order: Order, left_wh: int | None
 ) -> Intent:
-    """What the plan wants now; `left_wh`: what may still be sold."""
+    """Return what the plan wants now; `left_wh` is what may still be sold."""
     row = forecast.row_now(context, evse, session, order=order)
     if row is None:
         return Intent(charges=_is_short(context, evse, session, order=order))
@@ -62,7 +62,7 @@ def _planned(
 
 
 def left_of(station: Station | StepContext, evse: Evse, session: Session, *, order: Order) -> int | None:
-    """What the order's energy still lacks, by the meter; None where it names none."""
+    """Return how much of the order's energy is missing, by the meter; None where the order has no energy."""
     if order.energy_wh is None:
         return None
     import_wh, export_wh = driver_orders.moved_wh(station, evse, session)
@@ -73,7 +73,7 @@ def left_of(station: Station | StepContext, evse: Evse, session: Session, *, ord
 
 
 def grain_wh(station: Station | StepContext, evse: Evse, *, order: Order) -> int:
-    """Less than this cannot be charged or sold on purpose."""
+    """Return the least energy that a command can charge or sell."""
     settings = station.settings.evses[evse.evse_id]
     power_w = forecast.charge_w(settings, evse.session)
     if order.aim is not Aim.CHARGE:
@@ -83,7 +83,7 @@ def grain_wh(station: Station | StepContext, evse: Evse, *, order: Order) -> int
 
 
 def sale_wh(context: StepContext, evse: Evse, session: Session, *, interval: int) -> int | None:
-    """What a session is to sell in an interval at most; None: whatever the car can give."""
+    """Return the most that a session should sell in an interval; None: whatever the car can discharge."""
     order = driver_orders.of_session(context, session)
     if order is None:
         return None
@@ -97,17 +97,17 @@ def sale_wh(context: StepContext, evse: Evse, session: Session, *, interval: int
 
 
 def waits_for_car(context: StepContext, session: Session) -> bool:
-    """Whether a sale comes only after the car has taken what it wanted: so it is where nobody ordered one."""
+    """Return whether a sale waits until the car is satisfied, as it does without an order."""
     return driver_orders.of_session(context, session) is None
 
 
 def is_planned(order: Order) -> bool:
-    """A sale without a wish for the departure is just sold; all else that is no charge follows a plan."""
+    """Return whether an order follows a plan: it has a departure, and is WORK or has a wanted state of charge."""
     return order.departure_ns is not None and (order.aim is Aim.WORK or order.soc_bp_wanted is not None)
 
 
 def _is_short(context: StepContext, evse: Evse, session: Session, *, order: Order) -> bool:
-    """Without a plan the car charges while it has less than was wanted; one that tells nothing charges if it may work."""
+    """Return whether to charge without a plan: below the wanted state of charge, or unknown and the order is WORK."""
     soc_bp = forecast.soc_now_bp(context, evse, session, order=order)
     if soc_bp is None:
         return order.aim is Aim.WORK
@@ -115,7 +115,7 @@ def _is_short(context: StepContext, evse: Evse, session: Session, *, order: Orde
 
 
 def _until_ns(context: StepContext, evse: Evse, session: Session, *, row: PlannedRow) -> int:
-    """When a planned row's energy has flowed, at full power from its start; a sale begins after the interval's guard."""
+    """Return when a row's energy has flowed at full power from its start; a sale starts after the interval's guard."""
     settings = context.settings.evses[evse.evse_id]
     if row.energy_wh > 0:
         return row.start_ns + row.energy_wh * WH_NS // max(1, forecast.charge_w(settings, session))

@@ -1,9 +1,8 @@
-"""Orders as they come: whether an EVSE may take one, how its session is begun or joined, and how it is stopped.
+"""Accepts, refuses and stops orders, and begins or joins their sessions.
 
-An order at a free EVSE asks the charger to start; one at a running session of the same driver joins it, from now on and
-under its own terms (the limit price of a hold that is open stays). The row is committed before the charger is asked,
-and the idToken in clear is nowhere but in the request: after a power cut the charger's own start, or its absence,
-tells how the order goes on.
+An order at a free EVSE requests a remote start; one at a running session of the same driver joins it under the order's
+terms (the limit price of an open hold stays). The row is committed before the request is sent, and only the request holds
+the idToken in clear: after a power cut, the charger's start or its absence decides how the order continues.
 Source: OCPP 1.6 §5.11; OCPP 2.1 Part 2, F01 to F03.
 """
 
@@ -27,7 +26,7 @@ OUT_OF_ORDER = frozenset({ConnectorStatus.FAULTED, ConnectorStatus.UNAVAILABLE})
 
 
 def on_placed(context: StepContext, event: OrderPlaced) -> None:
-    """Take an order, or refuse it with a code; the same order again changes nothing."""
+    """Accept an order, or refuse it with a code; a repeated order changes nothing."""
     if event.order.order_id in context.orders:
         return
     placed = replace(event.order, placed_ns=context.now_ns, state=OrderState.ASKED, code="", session_id=None)
@@ -52,7 +51,7 @@ def on_placed(context: StepContext, event: OrderPlaced) -> None:
 
 
 def refusal(station: Station | StepContext, order: Order, *, now_ns: int) -> str | None:
-    """Why the station cannot take an order now; None if it can."""
+    """Return the code of why the station cannot accept an order now; None where it can."""
     evse = station.evses.get(order.evse_id)
     if evse is None:
         return "UNKNOWN_EVSE"
@@ -80,7 +79,7 @@ def _unready(station: Station | StepContext, evse: Evse, order: Order) -> str | 
 
 
 def _join(context: StepContext, evse: Evse, order: Order) -> None:
-    """The driver's running session goes on under this order."""
+    """Continue the driver's running session under this order."""
     assert evse.session is not None
     taken = driver_orders.take(context, evse, evse.session, order=order)
     if evse.phase is Phase.ACTIVE:
@@ -94,7 +93,7 @@ def _timer(context: StepContext, order: Order) -> StartTimer:
 
 
 def on_stopped(context: StepContext, event: OrderStopped) -> None:
-    """End the driver's own transaction, or the order that waits for one; somebody else's goes on."""
+    """Stop the member's own transaction, or the member's order that waits for one; leave others' alone."""
     order = driver_orders.open_at(context, event.evse_id)
     if order is not None and order.terms.member_id == event.member_id and order.state is OrderState.ASKED:
         driver_orders.end(context, order.order_id, code="STOPPED")
@@ -113,7 +112,7 @@ def on_stopped(context: StepContext, event: OrderStopped) -> None:
 
 
 def on_answered(context: StepContext, event: RemoteStartAnswered) -> None:
-    """Remember what became of the request; an accepted one does not promise that a start follows."""
+    """Record the charger's answer; acceptance does not guarantee that a start follows."""
     answer = {
         "evse_id": event.evse_id,
         "remote_start_id": event.remote_start_id,
@@ -130,14 +129,14 @@ def on_answered(context: StepContext, event: RemoteStartAnswered) -> None:
 
 
 def on_start_late(context: StepContext, order_id: str) -> None:
-    """The charger took the request and began nothing."""
+    """Refuse an order whose charger accepted the request but began no transaction in time."""
     order = context.orders.get(order_id)
     if order is not None and order.state is OrderState.ASKED:
         driver_orders.refuse(context, order.order_id, code="NO_START")
 
 
 def wait_again(context: StepContext) -> None:
-    """After a restart an order that waits for its start gets new time; one whose EVSE is gone has none."""
+    """After a restart, restart the timers of waiting orders; refuse those whose EVSE was removed."""
     for order in list(context.orders.values()):
         if order.state is OrderState.ASKED and order.evse_id not in context.evses:
             driver_orders.refuse(context, order.order_id, code="UNKNOWN_EVSE")

@@ -1,7 +1,7 @@
-"""What a driver asks of a station at one EVSE: charge, sell, or work by itself until the driver leaves.
+"""Defines orders: a driver's request at one EVSE to charge, to sell, or to do both automatically until departure.
 
-Decides what an order is, and which codes may stand in one. What becomes of it is `placing`'s (asked, started, refused),
-`aims`' (what it means for power) and `quote`'s (what it will cost). Never holds an idToken in clear.
+Decides what a valid order is, and which codes it may carry. `order_intake` accepts and refuses orders, `order_control`
+decides on power, `quote` computes the cost. Never holds an idToken in clear.
 Source: DESIGN.md, An order from a page; docs/events.md (codes of a refused order).
 """
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 from edgegw.common.member_terms import MemberTerms
 from edgegw.common.units import SECOND_NS
 
-DEPARTURE_NS_MOST = 48 * 3_600 * SECOND_NS  # a plan reaches no further ahead
+DEPARTURE_NS_MOST = 48 * 3_600 * SECOND_NS  # the longest a plan looks ahead
 SALE_WH_MIN = 500  # less is not worth a sale
 
 
@@ -20,11 +20,11 @@ class Aim(StrEnum):
 
     CHARGE = "charge"
     SELL = "sell"
-    WORK = "work"  # "let it work for me": charge when cheap, sell when dear
+    WORK = "work"  # charge and sell automatically: charge when cheap, sell when dear
 
 
 class OrderState(StrEnum):
-    """An order waits for its session, runs with it, and ends with it; or never comes to run."""
+    """States of an order: it waits for its session, runs with it and ends with it, or is refused."""
 
     ASKED = "asked"
     RUNNING = "running"
@@ -34,15 +34,15 @@ class OrderState(StrEnum):
 
 OPEN = frozenset({OrderState.ASKED, OrderState.RUNNING})
 
-# Every code of the station that an order, or a quote of one, may carry; a hold that the contract refused brings its own.
+# Every code of the station in an order or a quote; a hold that the contract refuses adds the contract's own code.
 REFUSALS = frozenset({
     # the order itself
     "NO_ENERGY", "ENERGY_TOO_SMALL", "NO_DEPARTURE", "DEPARTURE_PAST", "DEPARTURE_TOO_FAR", "NO_BATTERY", "NO_DISCHARGE",
-    # the station as it stands
+    # the state of the station
     "UNKNOWN_EVSE", "CHARGER_OFFLINE", "OUT_OF_ORDER", "EVSE_BUSY", "DISK_FULL", "DRAINING", "ORDER_OPEN",
     # the charger
     "CHARGER_REFUSED", "NO_START", "STOPPED", "JOURNAL_RESTORED",
-    # the start, as any other start is refused
+    # the start, as for any other start
     "METER_TIMEOUT", "LEDGER_TIMEOUT", "EXPIRED", "ZERO_TOKENS", "INSUFFICIENT_TOKENS", "LEFT_EARLY",
     # a quote alone
     "NO_PRICE", "NO_SOC", "SOC_NOT_REACHED", "NOTHING_TO_SELL",
@@ -51,7 +51,7 @@ REFUSALS = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order. `terms` are the driver's choices for it; `id_token_hash` is what its start is known by."""
+    """One order. `terms` are the driver's choices for it; `id_token_hash` identifies its start."""
 
     order_id: str
     evse_id: str
@@ -61,18 +61,18 @@ class Order:
     energy_wh: int | None = None  # CHARGE: most to deliver; SELL: most to discharge; WORK: None
     departure_ns: int | None = None  # SELL and WORK: ready by
     soc_bp_wanted: int | None = None  # at departure
-    soc_bp_told: int | None = None  # by the driver, where the car does not tell: plans a charge, never a sale
+    soc_bp_told: int | None = None  # by the driver, where the car reports none: plans a charge, never a sale
     placed_ns: int = 0
     state: OrderState = OrderState.ASKED
     code: str = ""  # why refused, or STOPPED where the driver ended it
     session_id: str | None = None
-    remote_start_id: int | None = None  # under which the charger was asked
-    from_import_wh: int = 0  # what its session had moved when it took the order
+    remote_start_id: int | None = None  # of the request to the charger
+    from_import_wh: int = 0  # what the session had moved when it took the order
     from_export_wh: int = 0
 
 
 def fault(order: Order, *, discharge_w: int, now_ns: int) -> str | None:
-    """The code of what is wrong with an order by itself, at an EVSE that discharges `discharge_w`; None if nothing is."""
+    """Return the code of what is wrong with an order itself at an EVSE that discharges `discharge_w`, or None."""
     energy_wh, leaves_ns = order.energy_wh, order.departure_ns
     sells, charges = order.aim is Aim.SELL, order.aim is Aim.CHARGE
     planned = order.aim is Aim.WORK or (sells and order.soc_bp_wanted is not None)

@@ -1,15 +1,15 @@
-"""The plan: when a parked car charges and when it sells until it leaves, at the least cost.
+"""Plans when a parked car charges and sells until it leaves, at the least cost.
 
 Decides the signed energy of each interval, by dynamic programming over levels of the battery. Knows no session and no
-market: prices, powers and limits come in, rows go out. Efficiencies lie between meter and battery; a stored Wh has no
-value of its own, so that the plan sells down to what the driver wants to leave with. How much is sold in sum is not bounded here: that
-is `sale_plan`. Integers only.
+market: prices, powers and limits come in, rows go out. Efficiencies apply between meter and battery. A stored Wh has no
+value of its own, so that the plan sells down to the state of charge wanted at departure. `sale_plan` also bounds the sum of
+all sales; this module does not. Integers only.
 
-Why it is the optimum on its lattice: (1) what an interval costs depends on the two levels it begins and ends with alone,
-so the rest of the best plan is the best plan of the rest; (2) backward induction therefore finds the least
+Why the plan is optimal on its lattice: (1) the cost of an interval depends only on the levels at its beginning and end,
+so the rest of an optimal plan is an optimal plan of the rest; (2) backward induction therefore finds the least
 (shortfall, cost, energy through the battery, lateness of charging), in this order, for every level and interval;
-(3) each lawful step between levels is tried, and a plan on the lattice is nothing but a chain of lawful steps.
-Costs are compared as price times Wh, unrounded: nothing is moved to gain a rounding.
+(3) every allowed step between levels is tried, and a plan on the lattice is a chain of allowed steps.
+Costs are compared as price times Wh, unrounded, so that no energy is moved only to gain from rounding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from edgegw.common.units import INTERVAL_S, SECOND_NS, amount_mtok
 
 WH_NS = 3_600 * SECOND_NS
-LEVELS_AIMED = 128  # of a battery; a step is a whole part of what an interval can charge
+LEVELS_AIMED = 128  # of a full battery; a step is an integer fraction of what an interval can charge
 LEVELS_MOST = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A stretch of time with one price each way, in milli-token per kWh; None: no buying, or no market sale."""
+    """A period with one price each way, in milli-token per kWh; None: no charging, or no selling."""
 
     start_ns: int
     end_ns: int
@@ -34,7 +34,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What is to be planned. Charging goes no higher than `soc_bp_most`, selling no lower than `soc_bp_min`."""
+    """Input of a plan. Charging goes no higher than `soc_bp_most`, selling no lower than `soc_bp_min`."""
 
     spans: Sequence[Span]
     charge_w: int
@@ -50,7 +50,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRow:
-    """One span: energy at the meter (import positive), what it costs (earnings negative), and the charge after it."""
+    """One span: energy at the meter (import positive), cost (earnings negative), and state of charge after it."""
 
     start_ns: int
     end_ns: int
@@ -61,7 +61,7 @@ class PlannedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The whole of it. `reached`: the wanted state of charge is; otherwise the plan comes as near as it can."""
+    """A plan. `reached`: it attains the wanted state of charge; otherwise it comes as close as possible."""
 
     rows: tuple[PlannedRow, ...]
     amount_mtok: int
@@ -71,7 +71,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptPlan:
-    """A session's plan, with what the session had moved when it was made; `stale` asks for a new one."""
+    """A session's plan, with what the session had moved when it was made; a `stale` one is made again on use."""
 
     session_id: str
     order_id: str
@@ -83,55 +83,55 @@ class KeptPlan:
     stale: bool = False
 
     def row_at(self, now_ns: int) -> PlannedRow | None:
-        """The row that holds an instant."""
+        """Return the row of an instant, or None."""
         return next((row for row in self.plan.rows if row.start_ns <= now_ns < row.end_ns), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """How much one unit of shortfall, cost and throughput outweighs: each more than all of what comes after it can sum to."""
+    """Weights of one unit of shortfall, cost and throughput; each exceeds the largest sum of all criteria after it."""
 
     shortfall: int
     cost: int
     through: int
 
     def of_charge(self, number: int, *, stored: int, cost: int) -> int:
-        """What it weighs to store so much in span `number` at such a cost; later is heavier."""
+        """Return the weight of storing `stored` in span `number` at `cost`; later spans weigh more."""
         return cost * self.cost + stored * (self.through + number)
 
     def of_sale(self, *, drawn: int, earned: int) -> int:
-        """What it weighs to draw so much and to earn so much with it."""
+        """Return the weight of drawing `drawn` and earning `earned`."""
         return drawn * self.through - earned * self.cost
 
 
 def charged_wh(task: Task, stored: int, *, scale: int = 1) -> int:
-    """What the meter counts while so much comes into the battery; `stored` in `scale`-th parts of a Wh."""
+    """Return the Wh at the meter for `stored` into the battery, in units of 1/`scale` Wh."""
     return -(-stored * 10_000 // (scale * task.charge_efficiency_bp))
 
 
 def sold_wh(task: Task, drawn: int, *, scale: int = 1) -> int:
-    """What the meter counts while so much leaves the battery; `drawn` in `scale`-th parts of a Wh."""
+    """Return the Wh at the meter for `drawn` from the battery, in units of 1/`scale` Wh."""
     return drawn * task.discharge_efficiency_bp // (scale * 10_000)
 
 
 def level_wh(task: Task, soc_bp: int) -> int:
-    """What the battery holds at a state of charge."""
+    """Return the battery's content in Wh at a state of charge."""
     return task.battery_wh * soc_bp // 10_000
 
 
 def rated_wh(task: Task) -> tuple[int, int]:
-    """What a full interval at rated power stores and draws, at least 1; where nothing charges, the former is the latter."""
+    """Return what a full interval stores and draws at rated power, at least 1 Wh; both equal where nothing charges."""
     out_wh = max(1, task.discharge_w * INTERVAL_S // 3600 * 10_000 // task.discharge_efficiency_bp)
     return max(1, task.charge_w * INTERVAL_S // 3600 * task.charge_efficiency_bp // 10_000 or out_wh), out_wh
 
 
 def most_wh(span: Span, power_w: int) -> int:
-    """What a power moves in a whole span, as the meter counts it."""
+    """Return the Wh at the meter that a power moves in a whole span."""
     return power_w * (span.end_ns - span.start_ns) // WH_NS
 
 
 def planned_row(span: Span, energy_wh: int, *, soc_bp: int) -> PlannedRow:
-    """A span with its energy at the meter and the state of charge after it, at the span's price."""
+    """Return the row of a span with this energy at the meter, at the span's price."""
     price = span.buy if energy_wh > 0 else span.sell
     assert not energy_wh or price is not None
     amount = amount_mtok(price or 0, abs(energy_wh))
@@ -145,7 +145,7 @@ def planned_row(span: Span, energy_wh: int, *, soc_bp: int) -> PlannedRow:
 
 
 def plan_of(rows: Sequence[PlannedRow], *, soc_bp: int, reached: bool) -> Plan:
-    """The plan of these rows, with their amounts summed."""
+    """Return the plan of these rows, with the sum of their amounts."""
     return Plan(
         rows=tuple(rows),
         amount_mtok=sum(row.amount_mtok for row in rows),
@@ -155,7 +155,7 @@ def plan_of(rows: Sequence[PlannedRow], *, soc_bp: int, reached: bool) -> Plan:
 
 
 def lattice(task: Task) -> tuple[int, ...]:
-    """The levels in Wh, ascending: the present one and whole steps from it, with the lowest, the wanted and the highest."""
+    """Return the levels in Wh, ascending: steps from the present level, and the lowest, wanted and highest levels."""
     now_wh = level_wh(task, task.soc_bp)
     low_wh = min(now_wh, level_wh(task, task.soc_bp_min))
     high_wh = max(now_wh, level_wh(task, task.soc_bp_most))
@@ -171,7 +171,7 @@ def lattice(task: Task) -> tuple[int, ...]:
 
 
 def make_plan(task: Task) -> Plan:
-    """The best plan on the lattice."""
+    """Return the best plan on the lattice."""
     levels = lattice(task)
     values, choices = _ends(task, levels), []
     weighted, changes = weights(task, _widest(levels)), _changes(levels)
@@ -191,9 +191,10 @@ def make_plan(task: Task) -> Plan:
 
 
 def _steps(task: Task) -> tuple[int, int]:
-    """What an interval of rated power stores (or draws, where nothing charges), and in how many steps.
+    """Return what an interval at rated power stores (or draws, where nothing charges), and its number of steps.
 
-    As many as leave the least of a rated interval's discharge on the table, in per cent; of those the fewest.
+    The number is the one that loses the least of a rated interval's discharge to rounding, in per cent; of equals the
+    lowest.
     """
     full_wh, out_wh = rated_wh(task)
     full_wh = max(full_wh, task.battery_wh // LEVELS_MOST)
@@ -207,7 +208,7 @@ def _steps(task: Task) -> tuple[int, int]:
 
 
 def weights(task: Task, widest: int) -> Weights:
-    """The weights of a task whose levels lie no more than `widest` apart."""
+    """Return the weights of a task whose levels differ by at most `widest`."""
     count = len(task.spans) + 1
     through = count * count * widest + 1
     cost = through * count * widest * 2
@@ -221,7 +222,7 @@ def _widest(levels: Sequence[int]) -> int:
 
 
 def _ends(task: Task, levels: Sequence[int]) -> list[int]:
-    """What each level is worth at departure: nothing, but for what is short of the wanted one."""
+    """Return the cost of each level at departure: its shortfall below the wanted level."""
     if task.soc_bp_wanted is None:
         return [0] * len(levels)
     wanted_wh = level_wh(task, task.soc_bp_wanted)
@@ -230,12 +231,12 @@ def _ends(task: Task, levels: Sequence[int]) -> list[int]:
 
 
 def _changes(levels: Sequence[int]) -> tuple[int, ...]:
-    """Every distance between two levels, ascending."""
+    """Return every difference between two levels, ascending."""
     return tuple(sorted({above - below for below in levels for above in levels if above > below}))
 
 
 def _costs(task: Task, number: int, changes: Sequence[int], *, weighted: Weights) -> dict[int, int]:
-    """What a change of level costs in one span, weighted, by its Wh (up positive); lawful changes only."""
+    """Return the weighted cost of each allowed change of level in a span, by its Wh (charging positive)."""
     span = task.spans[number]
     costs = {0: 0}
     for change_wh in changes if span.buy is not None else ():
@@ -254,7 +255,7 @@ def _costs(task: Task, number: int, changes: Sequence[int], *, weighted: Weights
 def _step_back(
     task: Task, levels: Sequence[int], values: Sequence[int], *, costs: Mapping[int, int]
 ) -> tuple[list[int], list[int]]:
-    """Values and best next levels one span earlier."""
+    """Return the values and best next levels one span earlier."""
     low_wh, high_wh = level_wh(task, task.soc_bp_min), level_wh(task, task.soc_bp_most)
     up_wh, down_wh = max(costs), -min(costs)
     earlier, best = [], []

@@ -1,9 +1,9 @@
-"""What an order would move, cost and earn, before anybody accepts it: a look at the station that changes nothing.
+"""Quotes an order: what it would move, cost and earn, before it is placed. Changes nothing.
 
-Decides what is told of an order ahead of its start. Prices are those of `forecast`; a plan is the very one that would be
-followed. A worst case takes the driver's own limits: the highest price for all that is charged, the lowest for what is
-sold. A sale is quoted on a state of charge that the driver told; it takes place only where the car tells its own
-(docs/ledger.md, Life of a session), which the quote says: NO_SOC.
+Prices are those of `forecast`, and a plan is the one that the order would follow. The worst case uses the driver's limits:
+the highest price for all charged energy, the lowest for sold energy. A sale is quoted with the state of charge that the
+driver entered, but takes place only where the car reports its own (docs/ledger.md, Life of a session): the quote then has
+the remark NO_SOC.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from edgegw.core.state import Session, Station
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteRow:
-    """One interval: energy at the meter (import positive), price and where it is from: market, retail or estimate ("": none)."""
+    """One interval: energy at the meter (import positive), its price, and the source of the price ("" without one)."""
 
     interval: int
     energy_wh: int
@@ -30,7 +30,7 @@ class QuoteRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """What is to be expected. `code`: why the station would refuse the order now; `remarks`: what is uncertain of it.
+    """The expected outcome of an order. `code`: why the station would refuse it now; `remarks`: what is uncertain.
 
     Amounts are costs; earnings are negative.
     """
@@ -38,21 +38,21 @@ class Quote:
     order_id: str
     code: str | None
     remarks: tuple[str, ...]
-    energy_wh: int  # what the order is about: charged, sold, or moved both ways
+    energy_wh: int  # by aim: charged, sold, or the sum of both
     import_wh: int
     export_wh: int
     amount_mtok: int  # expected
     worst_mtok: int
     begin_ns: int | None  # when energy first flows
-    ready_ns: int | None  # when it has flowed; the departure where one is told
-    soc_bp: int | None  # at the end, as far as it is known
+    ready_ns: int | None  # when all energy has flowed, or the departure
+    soc_bp: int | None  # at the end, where it is known
     cycle_bp: int | None  # share of a full cycle of the battery
     rows: tuple[QuoteRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Rows in the making, with the instants between which energy flows."""
+    """Rows under construction, with the instants between which energy flows."""
 
     rows: tuple[QuoteRow, ...] = ()
     begin_ns: int | None = None
@@ -61,7 +61,7 @@ class Draft:
 
 
 def quote(station: Station, order: Order, now_ns: int) -> Quote:
-    """The quote of an order at this instant."""
+    """Return the quote of an order at this instant."""
     code = order_intake.refusal(station, order, now_ns=now_ns)
     session = _session(station, order)
     soc_bp = _soc_bp(station, order, session)
@@ -94,7 +94,7 @@ def quote(station: Station, order: Order, now_ns: int) -> Quote:
 
 
 def _session(station: Station, order: Order) -> Session | None:
-    """The session that the order would join, or begin with its idToken; nobody else's."""
+    """Return the session that the order would join or identify; None where there is none, or another member's."""
     evse = station.evses.get(order.evse_id)
     session = None if evse is None else evse.session
     if session is None or (session.terms is not None and session.terms.member_id != order.terms.member_id):
@@ -104,7 +104,7 @@ def _session(station: Station, order: Order) -> Session | None:
 
 def _soc_bp(station: Station, order: Order, session: Session | None) -> int | None:
     if session is not None:
-        # As if it were taken now: what the driver told counts from here on.
+        # As if it started now: the state of charge that the driver entered holds from here on.
         import_wh, export_wh = driver_orders.moved_wh(station, station.evses[order.evse_id], session)
         taken = replace(order, from_import_wh=import_wh, from_export_wh=export_wh)
         if order.terms.battery_wh > 0:
@@ -160,14 +160,14 @@ def _draft(
 
 
 def _room_wh(order: Order, soc_bp: int | None) -> int:
-    """What fills the battery, where that is known."""
+    """Return what fills the battery; 0 where that is unknown."""
     if soc_bp is None or order.terms.battery_wh <= 0:
         return 0
     return -(-(10_000 - soc_bp) * order.terms.battery_wh // CHARGE_EFFICIENCY_BP)
 
 
 def _for_sale_wh(order: Order, soc_bp: int | None) -> int:
-    """What may be sold: the order's energy, and no more than the car has above its lowest."""
+    """Return what may be sold: the order's energy, at most what the car has above its minimum."""
     terms = order.terms
     if soc_bp is None:
         return order.energy_wh or 0
@@ -178,7 +178,7 @@ def _for_sale_wh(order: Order, soc_bp: int | None) -> int:
 
 
 def _walk(station: Station, order: Order, *, energy_wh: int, power_w: int, now_ns: int) -> Draft:
-    """At full power through the intervals whose price the driver takes, until the energy has moved or the car leaves."""
+    """Move energy at full power in the intervals with an acceptable price, until all has moved or the car leaves."""
     ahead = forecast.ahead_of(station)
     sells = power_w < 0
     guard_ns = station.settings.guard_ns if sells else 0
@@ -218,7 +218,7 @@ def _with(draft: Draft, row: QuoteRow, *, begin_ns: int, ready_ns: int) -> Draft
 
 
 def _planned(station: Station, order: Order, *, session: Session | None, soc_bp: int, now_ns: int) -> Draft:
-    """The rows of the plan, those at rest included."""
+    """Return the rows of the plan, including those at rest."""
     ahead = forecast.ahead_of(station)
     sale_wh_left = None if order.aim is Aim.WORK else order.energy_wh
     settings = station.settings.evses[order.evse_id]

@@ -1,7 +1,7 @@
-"""What a meter's reading, its absence, or its replacement does to the station.
+"""Handles meter readings, failed readings and replaced meters.
 
-Decides who owns a closed segment, and what is said of a meter: once when it cannot be used, once when it can again.
-Never decides whether a reading is plausible (`metering`) nor what became of the energy (`trade`).
+Decides which session a closed segment belongs to, and when a meter's failure and recovery are logged. Never decides
+whether a reading is plausible (`metering`) or how its energy is traded (`line_allocation`).
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ from edgegw.core.step_context import StepContext
 
 
 def on_read(context: StepContext, event: RegisterRead) -> None:
-    """Measure; settle what was completed; then let sessions begin, end or prepare at this reading."""
+    """Measure a reading, settle the segments it closes, then let the session begin, end or prepare a sale with it."""
     account = context.meters[event.meter_id]
     measured = measure(account, event)
     context.meters.put(event.meter_id, measured.account)
@@ -34,12 +34,12 @@ def on_read(context: StepContext, event: RegisterRead) -> None:
         session.move(context, context.evses[evse.evse_id], ReadingAccepted(t0_ns=event.t0_ns))
         running = context.evses[evse.evse_id].session
         if account.stranger is not None or (running is not None and running.order_id is not None):
-            # An order's energy is counted by the meter: it ends, or goes on, with a reading.
+            # The meter counts an order's energy, so a reading decides whether the order goes on.
             control.replan(context, context.evses[evse.evse_id])
 
 
 def on_read_failed(context: StepContext, event: MeterReadFailed) -> None:
-    """No answer: said once; whether energy may still flow is decided by the age of the last reading."""
+    """Record a failed reading, and plan again: energy may flow as long as the last reading is fresh enough."""
     account = context.meters.get(event.meter_id)
     if account is not None:
         _trouble(context, account, code=event.code, detail=event.detail or event.reason)
@@ -49,7 +49,7 @@ def on_read_failed(context: StepContext, event: MeterReadFailed) -> None:
 
 
 def on_adopted(context: StepContext, event: MeterAdopted) -> None:
-    """The next reading with this serial opens an epoch; until it came, nothing of the new meter counts."""
+    """Accept a replacement: its next reading opens an epoch; until then nothing of it counts."""
     account = context.meters.get(event.meter_id)
     if account is None or account.serial == event.serial:
         return
@@ -60,7 +60,7 @@ def on_adopted(context: StepContext, event: MeterAdopted) -> None:
 
 
 def on_rerated(context: StepContext, event: MeterRerated) -> None:
-    """Another limit holds from the last reading on; a meter that has it already goes on as it was."""
+    """Apply another limit from the last reading on; do nothing where it is the present one."""
     account = context.meters.get(event.meter_id)
     if account is None or (account.power_w_max, account.step_mwh) == (event.power_w_max, event.step_mwh):
         return
@@ -70,7 +70,7 @@ def on_rerated(context: StepContext, event: MeterRerated) -> None:
 
 
 def _settle(context: StepContext, measured: Measured, evse: Evse | None) -> None:
-    """Settle closed segments for whoever charged or sold in them, then tell the ledger of a new epoch."""
+    """Settle closed segments for their session, then submit a new epoch to the ledger."""
     owner = None
     if evse is not None:
         owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
@@ -94,7 +94,7 @@ def _on_quarantined(context: StepContext, measured: Measured, *, reason: str) ->
 
 
 def _trouble(context: StepContext, account: MeterAccount, *, code: str, detail: str) -> None:
-    """Remember it; a line for the first discarded reading and one for the fault, never one for each poll."""
+    """Store the condition; log the first discarded reading and the fault, not every poll."""
     before = account.trouble
     now = after(before, code=code, detail=detail, now_ns=context.now_ns)
     if now == before:
@@ -122,7 +122,7 @@ def _recover(context: StepContext, account: MeterAccount) -> None:
 
 
 def _open_epoch(context: StepContext, account: MeterAccount) -> None:
-    """Put a new epoch's starting registers on the ledger; its lines wait for that."""
+    """Submit a new epoch's starting registers to the ledger; its lines wait for that."""
     first = account.first
     assert first is not None
     context.note(

@@ -1,10 +1,10 @@
-"""The first step of a journal that was put back from a backup: nothing that the ledger may know already is told anew.
+"""Reconciles the state after the journal was restored from a backup, so that the ledger gets nothing twice.
 
-What happened after the backup is on the ledger and not here. Decides that every meter begins a new epoch, so that no
-Wh of the time between is offered or booked again; that sessions of the backup are over (what runs at a charger is then
-a stranger, which gets 0 W and is stopped); that their holds are released after their last line; and that new ids
-follow none that the lost part of the journal may have given out. Never judges what stands on the ledger: lines and
-submissions of the backup go out again as they are, and the contract answers a repeat without writing.
+What happened after the backup is on the ledger and missing here. Every meter begins a new epoch, so that no Wh of that
+time is traded or booked again. Sessions of the backup are over: a transaction still running is an unknown one, which gets
+0 W and is stopped. Their holds are released after their last line. New ids are greater than any that the lost part of the
+journal used. Lines and submissions of the backup are sent again as they are: the contract answers a repeat without
+writing.
 Source: docs/data.md, Restore.
 """
 
@@ -17,11 +17,11 @@ from edgegw.core.step_context import StepContext
 
 
 def reconcile(context: StepContext) -> None:
-    """Where a restore is noted: settle what it means, in the same commit that takes the note away."""
+    """Reconcile where a restore is recorded, and drop the record in the same commit."""
     if not context.restores.rows:
         return
     now_s = context.now_ns // SECOND_NS
-    # Numbers grow by far less than one a second, so the clock is ahead of every one that was given out.
+    # Numbers grow by far less than one a second, so the clock exceeds every number in use.
     context.tally = replace(context.tally, number=max(context.tally.number, now_s))
     open_sessions = []
     for evse in context.evses.values():

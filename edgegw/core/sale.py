@@ -1,9 +1,8 @@
-"""How a parked car comes to sell: cut, settle, sweep, attest, hold; and how the station supplies the market's posts.
+"""Prepares the sale of a parked car's energy: cut, settle, sweep, attest, hold; and computes the V2G supply to report.
 
-Nothing moves through the car between the attestation and its hold. A sale needs a state of charge, a driver who
-sells, a price above the driver's own, and buyers' slices; without any of these the car just stays. `TRANSITIONS` names
-the step of every lawful pair of stage and event, and the stages in which it may end; any other pair is a fault, since no
-device causes one by itself.
+No energy flows between the attestation and its hold. A sale needs a state of charge, a driver who sells, a price at or
+above the driver's limit, and buyers' slices; without one of these no sale begins. `TRANSITIONS` names the step of every
+allowed pair of stage and event, and the stages in which it may end; any other pair is a fault, since no device causes one.
 Source: docs/ledger.md, Life of a session (a sale).
 """
 
@@ -48,7 +47,7 @@ Step = Callable[[StepContext, Evse, Any], None]
 
 
 def dischargeable_wh(session: Session) -> int:
-    """(state of charge - the driver's minimum) * capacity * efficiency; 0 where any of it is unknown."""
+    """Return (state of charge - the driver's minimum) * capacity * efficiency; 0 where any of them is unknown."""
     terms = session.terms
     if terms is None or not terms.sells or session.soc_bp is None or terms.battery_wh <= 0:
         return 0
@@ -57,7 +56,7 @@ def dischargeable_wh(session: Session) -> int:
 
 
 def supply_wh(context: StepContext, evse: Evse, interval: int) -> int:
-    """What this EVSE could discharge in an interval: its part of the posted V2G supply."""
+    """Return what this EVSE could discharge in an interval: its part of the reported V2G supply."""
     session = evse.session
     settings = context.settings.evses[evse.evse_id]
     if evse.phase is not Phase.ACTIVE or session is None or session.sale is SaleStage.OVER:
@@ -78,7 +77,7 @@ def supply_wh(context: StepContext, evse: Evse, interval: int) -> int:
 
 
 def consider(context: StepContext, evse: Evse) -> None:
-    """Start preparing a sale when one is possible now or in the next interval; drop one that has no price."""
+    """Start preparing a sale that is possible now or in the next interval; end one that no longer is."""
     session = evse.session
     if evse.phase is not Phase.ACTIVE or session is None or session.terms is None:
         return
@@ -103,7 +102,7 @@ def _keep(context: StepContext, evse: Evse, _event: MarketChanged) -> None:
 
 
 def _in_sight(context: StepContext, evse: Evse, session: Session) -> list[int]:
-    """This interval and the next, where there is a price, a buyer, and the wish to sell."""
+    """Return which of this interval and the next have a price, a buyer, and something to sell."""
     assert session.terms is not None
     now = interval_of(context.now_ns)
     found = []
@@ -118,7 +117,7 @@ def _in_sight(context: StepContext, evse: Evse, session: Session) -> list[int]:
 
 
 def _settle(context: StepContext, evse: Evse, _event: SegmentCut) -> None:
-    """The segment before the sale is closed; its lines must settle first."""
+    """Wait for the lines of the segment before the sale, which is closed now."""
     session = evse.session
     assert session is not None
     context.put_evse(replace(evse, session=replace(session, sale=SaleStage.SETTLING)))
@@ -126,7 +125,7 @@ def _settle(context: StepContext, evse: Evse, _event: SegmentCut) -> None:
 
 
 def _sweep(context: StepContext, evse: Evse, _event: LinesSettled) -> None:
-    """From SETTLING to SWEEPING, once no line of this session is open."""
+    """Move from SETTLING to SWEEPING once no line of this session is open."""
     session = evse.session
     assert session is not None
     if any(line.session_id == session.session_id for line in context.lines.values()):
@@ -136,7 +135,7 @@ def _sweep(context: StepContext, evse: Evse, _event: LinesSettled) -> None:
 
 
 def ask_balance(context: StepContext, *, evse_id: str, session: Session) -> None:
-    """Ask for the member's unswept credits."""
+    """Query the member's unswept credits."""
     assert session.terms is not None
     key = SessionCredits(evse_id=evse_id, session_id=session.session_id)
     context.queries.add(key)
@@ -146,13 +145,13 @@ def ask_balance(context: StepContext, *, evse_id: str, session: Session) -> None
 
 
 def _ask_again(context: StepContext, evse: Evse, _event: SweepCommitted) -> None:
-    """More credits may have come, or the page was full: ask until none is left."""
+    """Query again until no credit is left: more may be pending, or the page was full."""
     assert evse.session is not None
     ask_balance(context, evse_id=evse.evse_id, session=evse.session)
 
 
 def _on_balance(context: StepContext, evse: Evse, event: BalanceKnown) -> None:
-    """Sweep named credits, or attest at once where there are none; no answer ends the attempt for now."""
+    """Sweep the credits, or attest at once where there are none; without an answer, end this attempt."""
     session = evse.session
     assert session is not None
     assert session.terms is not None
@@ -173,7 +172,7 @@ def _on_balance(context: StepContext, evse: Evse, event: BalanceKnown) -> None:
 
 
 def _attest(context: StepContext, evse: Evse, session: Session) -> None:
-    """True the member's energy to what the car can give; its hold follows."""
+    """Submit the attestation of what the car can discharge as the member's energy; the hold follows."""
     assert session.terms is not None
     assert session.soc_bp is not None
     context.put_evse(replace(evse, session=replace(session, sale=SaleStage.ATTESTING)))
@@ -206,7 +205,7 @@ def _attest(context: StepContext, evse: Evse, session: Session) -> None:
 
 
 def _open_hold(context: StepContext, evse: Evse, event: EnergyAttested) -> None:
-    """Hold the attested energy for this sale."""
+    """Request the hold of the attested energy."""
     session = evse.session
     assert session is not None
     assert session.terms is not None
@@ -244,7 +243,7 @@ def _open_hold(context: StepContext, evse: Evse, event: EnergyAttested) -> None:
 
 
 def _ready(context: StepContext, evse: Evse, _event: SaleHoldOpened) -> None:
-    """The hold is committed: the sale may run within the next guards."""
+    """Let the sale run inside the guards: its hold is committed."""
     session = evse.session
     assert session is not None
     evse = context.put_evse(replace(evse, session=replace(session, sale=SaleStage.READY)))
@@ -260,12 +259,12 @@ def _end(context: StepContext, evse: Evse, _event: DischargeRefused) -> None:
     close(context, evse, stage=SaleStage.OVER)
 
 
-def _stay(_turn: StepContext, _evse: Evse, _event: SaleEvent) -> None:
-    """Lawful, and without meaning at this stage: an answer came late, or nothing has changed for this session."""
+def _stay(_context: StepContext, _evse: Evse, _event: SaleEvent) -> None:
+    """Do nothing: the event is allowed and has no effect at this stage, such as a late answer."""
 
 
 def close(context: StepContext, evse: Evse, *, stage: SaleStage) -> None:
-    """Stop selling: the hold is released after its last line."""
+    """Stop selling, and let the hold be released after its last line."""
     session = evse.session
     assert session is not None
     hold = None if session.sale_hold_id is None else context.holds.get(session.sale_hold_id)
@@ -279,7 +278,7 @@ def close(context: StepContext, evse: Evse, *, stage: SaleStage) -> None:
 
 
 def move(context: StepContext, evse: Evse, event: SaleEvent) -> None:
-    """Take the step of stage and event, and check the stage in which it ends; without a session nothing sells."""
+    """Take the step of stage and event, and check the stage in which it ends; do nothing without a session."""
     session = evse.session
     if session is None:
         return
@@ -300,13 +299,13 @@ _NONE, _CUTTING, _SETTLING, _SWEEPING, _ATTESTING, _HOLDING, _READY, _OVER = (
 
 # (stage, event type) -> (step, stages in which it may end)
 TRANSITIONS: Mapping[tuple[SaleStage, type], tuple[Step, frozenset[SaleStage]]] = {
-    # An answer may come when the sale has gone on without it, and the market changes at any stage.
+    # An answer may be late, and the market changes at any stage.
     **{
         (stage, event): (_stay, frozenset({stage}))
         for stage in SaleStage
         for event in (MarketChanged, LinesSettled, BalanceKnown, SweepCommitted, EnergyAttested)
     },
-    # A submission of a stage before may fail late, and a charger may refuse late.
+    # A submission of an earlier stage may fail late, and a charger may refuse late.
     **{(stage, PreparationFailed): (_fail, _NONE | _OVER) for stage in SaleStage},
     **{(stage, DischargeRefused): (_end, _OVER) for stage in SaleStage},
     (SaleStage.NONE, MarketChanged): (_begin, _NONE | _CUTTING),

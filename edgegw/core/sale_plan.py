@@ -1,14 +1,13 @@
-"""The plan of a sale: so much and no more is sold, and what is wanted at departure is charged back at the least cost.
+"""Plans a sale of bounded energy, charging back what is wanted at departure at the least cost.
 
-Decides the signed energy of each interval, as `planning` does, under a law of its own: all sales together are at most
-`sale_wh_most`, and charging goes no higher than the wanted state of charge, so that what is charged is what is wanted
-at departure and the sale took, and nothing is bought in order to be sold.
+Decides the signed energy of each interval as `planning` does, with two more constraints: all sales together are at most
+`sale_wh_most`, and charging goes no higher than the wanted state of charge, so that nothing is bought in order to be sold.
 
-Why it is the optimum on its lattice: what may still happen depends on how much was sold, and on the level, alone; until
-something was charged the former tells the latter. Backward induction over both therefore finds the least (shortfall,
-cost, energy through the battery, lateness of charging) of all lawful plans. The lattice: a sale draws whole units, as
-many of which as `most` draw what may be sold; a charge ends whole strides of units below the wanted level. Levels are
-counted in `scale`-th parts of a Wh, so that no remainder of a unit is left unsold.
+Why the plan is optimal on its lattice: what may still happen depends only on the energy sold so far and on the level, and
+before the first charge the former determines the latter. Backward induction over both therefore finds the least
+(shortfall, cost, energy through the battery, lateness of charging) of all allowed plans. On the lattice a sale draws whole
+units, of which `most` are what may be sold; a charge ends a whole number of strides (of units) below the wanted level.
+Levels are counted in 1/`scale` Wh, so that no remainder of a unit is left unsold.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,18 +31,18 @@ from edgegw.core.planning import (
     weights,
 )
 
-PARTS = (3, 6)  # units in a full interval of the weaker way: where it can be no fewer, and no more
-UNITS_AIMED = 30  # of a sale: fewer parts rather than more units, but one
+PARTS = (3, 6)  # bounds of the units in a full interval, at the lower of both powers
+UNITS_AIMED = 30  # of a sale: takes fewer parts rather than more units, one part at least
 
-Uncharged = list[int]  # what it is worth, by the units sold, to have charged nothing so far
+Uncharged = list[int]  # cost to the end by the units sold, where nothing is charged so far
 Charged = list[
     list[list[int]]
-]  # by the units sold, those above a whole stride, and the strides below the wanted level
+]  # cost to the end by units sold, units beyond a whole stride, and strides below the wanted level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lattice:
-    """What a unit draws and where levels are, in `scale`-th parts of a Wh."""
+    """Units and levels of the battery in 1/`scale` Wh; `most` and `stride` are counted in units."""
 
     scale: int
     unit: int
@@ -54,27 +53,27 @@ class Lattice:
     wanted: int
 
     def level(self, place: "LatticePoint") -> int:
-        """Where the battery is."""
+        """Return the battery's level at a point."""
         if place.under is None:
             return self.now - place.sold * self.unit
         return self.wanted - place.under * self.unit
 
     def draws(self) -> range:
-        """What sales of one unit and more draw."""
+        """Return what sales of one unit and more draw."""
         return range(self.unit, self.unit * self.most + 1, self.unit)
 
     def below(self, sold: int) -> int:
-        """How many whole units below the wanted level a car that charged may be after selling so many; -1: it cannot."""
+        """Return how many units below the wanted level a car may be that sold `sold` and charged; -1: it cannot."""
         return max(-1, -(-(self.wanted - self.now) // self.unit) + sold - 1)
 
     def floor(self) -> int:
-        """How many units below the wanted level a sale may end at most."""
+        """Return how many units below the wanted level a sale may end at most."""
         return (self.wanted - self.low) // self.unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """One span's lawful moves, weighted: `sales` by their units from 1, `charges` by theirs from 0."""
+    """Weighted costs of a span's allowed moves: `sales` by their units from 1, `charges` by theirs from 0."""
 
     sales: Sequence[int]
     charges: Sequence[int]
@@ -84,14 +83,14 @@ class Costs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatticePoint:
-    """Where a plan stands: units sold; units below the wanted level, None as long as nothing was charged."""
+    """A point of the lattice: units sold, and units below the wanted level (None before the first charge)."""
 
     sold: int
     under: int | None
 
 
 def make_sale_plan(task: Task, sale_wh_most: int) -> Plan:
-    """The best plan that sells at most so much in sum, and charges to `task.soc_bp_wanted` at most."""
+    """Return the best plan that sells at most `sale_wh_most` and charges to `task.soc_bp_wanted` at most."""
     grid = sale_lattice(task, sale_wh_most)
     if grid is None:
         return make_plan(task)
@@ -115,13 +114,13 @@ def make_sale_plan(task: Task, sale_wh_most: int) -> Plan:
 
 
 def sale_lattice(task: Task, sale_wh_most: int) -> Lattice | None:
-    """What `make_sale_plan` plans on; None: nothing can be sold, and it plans as `make_plan` does."""
+    """Return the lattice of `make_sale_plan`; None where nothing can be sold and `make_plan` serves."""
     most = _draws(task, sale_wh_most)
     return None if most <= 0 else _lattice(task, most)
 
 
 def _draws(task: Task, sale_wh_most: int) -> int:
-    """What selling so much, or all that the spans allow, draws from the battery, in Wh."""
+    """Return the Wh that the sale, or all that the spans allow, draws from the battery."""
     spans_wh = [most_wh(span, task.discharge_w) for span in task.spans if span.sell is not None]
     return -(-min(sale_wh_most, sum(spans_wh)) * 10_000 // task.discharge_efficiency_bp)
 
@@ -130,7 +129,7 @@ def _lattice(task: Task, depth_wh: int) -> Lattice:
     in_wh, out_wh = rated_wh(task)
 
     def lost(count: int) -> int:
-        """What of a full interval each way lies beyond the last whole unit, in per mille."""
+        """Return the part of a full interval beyond the last whole unit, both ways, in per mille."""
         sold = min(out_wh, depth_wh) * count // depth_wh * depth_wh // count
         charged = in_wh * count // depth_wh * depth_wh // count
         return (min(out_wh, depth_wh) - sold) * 1_000 // out_wh + (in_wh - charged) * 1_000 // in_wh
@@ -156,7 +155,7 @@ def _widest(grid: Lattice) -> int:
 
 
 def _ends(grid: Lattice, shortfall: int) -> tuple[Uncharged, Charged]:
-    """What each place is worth at departure: nothing, but for what is short of the wanted level."""
+    """Return the cost of each point at departure: its shortfall below the wanted level."""
     kept = [max(0, grid.wanted - grid.now + sold * grid.unit) * shortfall for sold in range(grid.most + 1)]
     charged = [
         [
@@ -175,7 +174,7 @@ def _costs(task: Task, grid: Lattice, number: int, *, weighted: Weights) -> Cost
         cost = (span.buy or 0) * charged_wh(task, stored, scale=grid.scale)
         return weighted.of_charge(number, stored=stored, cost=cost)
 
-    # What the meter counts of several sales adds up to no more than what it counts of all their units at once.
+    # Rounded separately, several sales count no more at the meter than all their units at once.
     sales = ((drawn, sold_wh(task, drawn, scale=grid.scale)) for drawn in grid.draws())
     sale_wh_most = 0 if span.sell is None else most_wh(span, task.discharge_w)
     stored_most = 0
@@ -193,7 +192,7 @@ def _costs(task: Task, grid: Lattice, number: int, *, weighted: Weights) -> Cost
 
 
 def _step_back(grid: Lattice, worth: tuple[Uncharged, Charged], costs: Costs) -> tuple[Uncharged, Charged]:
-    """What each place is worth one span earlier."""
+    """Return the cost to the end of each point one span earlier."""
     _, charged = worth
     return (
         [
@@ -208,7 +207,7 @@ def _step_back(grid: Lattice, worth: tuple[Uncharged, Charged], costs: Costs) ->
 
 
 def _row_back(grid: Lattice, charged: Charged, costs: Costs, *, sold: int, over: int) -> list[int]:
-    """The same for all places that sold so much and stand so far above a whole stride: what `_moves` yields, at once."""
+    """Return the least costs of `_moves` for all points with these units sold and this remainder of a stride."""
     best = list(charged[sold][over])
     for strides, cost in enumerate(costs.charges[over :: grid.stride][: len(best)]):
         reached = charged[sold][0][: len(best) - strides]
@@ -224,7 +223,7 @@ def _row_back(grid: Lattice, charged: Charged, costs: Costs, *, sold: int, over:
 def _moves(
     grid: Lattice, worth: tuple[Uncharged, Charged], costs: Costs, *, place: LatticePoint
 ) -> Iterator[tuple[int, LatticePoint]]:
-    """Everything lawful in a span, the rest first, with what it costs to the end."""
+    """Yield every allowed move in a span with its cost to the end; staying at rest comes first."""
     kept, charged = worth
     sold, under = place.sold, place.under
 

@@ -1,6 +1,6 @@
-"""The quarter hour's timetable: report, fix, reserve, start, guard; and what is given back after it.
+"""Runs the timetable of each quarter hour: report load, fix prices, reserve slices, start, guard, and return slices.
 
-Everything about one interval happens before it starts, except drawing on it and returning what is left.
+Everything about an interval happens before it starts, except drawing on its slices and returning what is left.
 Source: docs/ledger.md, Price (cut-off, fixed once) and Life of a session (slices).
 """
 
@@ -21,21 +21,21 @@ from edgegw.core.submission import Purpose
 FIX_AFTER_CUTOFF_NS = SECOND_NS
 RESERVE_PERCENT = 115
 RESERVE_EXTRA_WH = 1_500
-SLICE_KEPT_NS = 6 * 3_600 * SECOND_NS  # a meter silent for longer does not keep others' energy
-KEEP_INTERVALS = 16  # rows of prices kept after their interval, for late segments
-KEEP_ANSWERS_NS = 7 * 24 * 3600 * SECOND_NS  # as long as a charger may stay offline and then repeat itself
+SLICE_KEPT_NS = 6 * 3_600 * SECOND_NS  # a meter silent for longer no longer keeps slices from being returned
+KEEP_INTERVALS = 16  # how long prices are kept after their interval, for late segments
+KEEP_ANSWERS_NS = 7 * 24 * 3600 * SECOND_NS  # how long a charger may be offline and then repeat a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appointment:
-    """What is done once for each interval, at an instant counted from its start (negative: before it)."""
+    """An action done once for each interval, at an offset from its start (negative: before it)."""
 
     offset_ns: Callable[[Settings], int]
     action: Callable[[StepContext, int], None]  # takes the interval
 
 
 def next_tick_ns(settings: Settings, now_ns: int) -> int:
-    """The first timetable instant after `now_ns`."""
+    """Return the first timetable instant after `now_ns`."""
     first = interval_of(now_ns) * SECOND_NS
     return min(
         start_ns + offset
@@ -46,7 +46,7 @@ def next_tick_ns(settings: Settings, now_ns: int) -> int:
 
 
 def on_tick(context: StepContext) -> None:
-    """Do what the timetable asks for between the last tick and now; only the newest interval of each kind counts."""
+    """Run the appointments due since the last tick, each for its newest interval only."""
     since_ns = context.tally.ticked_ns
     context.tally = replace(context.tally, ticked_ns=context.now_ns)
     for appointment in TIMETABLE:
@@ -66,7 +66,7 @@ def _report(context: StepContext, interval: int) -> None:
 
 
 def expected_demand_wh(context: StepContext) -> int:
-    """What the cars that take power now would take in a whole interval."""
+    """Return what the cars that take power now would take in a whole interval."""
     demand_wh = 0
     for evse in context.evses.values():
         session = evse.session
@@ -127,7 +127,7 @@ def _forget_answers(context: StepContext) -> None:
 
 
 def _register_again(context: StepContext) -> None:
-    """A refused meter is asked for again: its gateway may be registered by now, and its lines wait for it."""
+    """Submit refused registrations of meters again: the gateway may be registered by now, and their lines wait."""
     open_lanes = {submission.lane for submission in context.submissions.values()}
     for account in context.meters.values():
         lane = f"meter~{account.meter_id}"
@@ -145,7 +145,7 @@ TIMETABLE = (
 
 
 def learn_price(context: StepContext, record: Mapping[str, object]) -> None:
-    """Keep a fixed price the first time it is seen committed, and look for offers while there is time."""
+    """Store a fixed price when it is first seen committed, and query offers where it is in time."""
     product, interval = product_of(record.get("product")), record.get("interval")
     if record.get("zone") != context.settings.zone or product is None or not isinstance(interval, int):
         return
@@ -169,7 +169,7 @@ def learn_price(context: StepContext, record: Mapping[str, object]) -> None:
 
 
 def ask_offers_again(context: StepContext) -> None:
-    """After a restart: the questions that were open are forgotten, and so may be slices of coming intervals."""
+    """After a restart, query offers again for coming intervals without slices: open queries are lost."""
     reserved = {(item.product, item.interval) for item in context.slices.values()}
     for price in context.prices.values():
         coming = price.interval * SECOND_NS > context.now_ns
@@ -186,7 +186,7 @@ def _ask_offers(context: StepContext, price: Price) -> None:
 
 
 def _needed(context: StepContext, price: Price) -> int:
-    """Gross Wh (CHARGE) or milli-token (DISCHARGE) to reserve for an interval."""
+    """Return the gross Wh (CHARGE) or milli-token (DISCHARGE) to reserve for an interval."""
     assert price.price_mtok_per_kwh is not None
     if price.product == CHARGE:
         demand_wh = expected_demand_wh(context)
@@ -203,7 +203,7 @@ def _needed(context: StepContext, price: Price) -> int:
 
 
 def on_offers(context: StepContext, key: IntervalOffers, result: Mapping[str, object] | None) -> None:
-    """Reserve slices, oldest offer first, for what this station expects to need."""
+    """Reserve slices for what this station expects to need, in the order of the offers."""
     price = context.prices.get(market.key(key.product, key.interval))
     offers = [] if result is None else result.get("offers")
     if price is None or price.price_mtok_per_kwh is None or not isinstance(offers, list):
@@ -218,7 +218,7 @@ def on_offers(context: StepContext, key: IntervalOffers, result: Mapping[str, ob
 
 
 def _acceptable(offer: Mapping[str, object], price: Price) -> bool:
-    """A seller's limit is a least price, a buyer's a greatest; both must hold for the whole interval."""
+    """Return whether an offer fits: a seller's limit is a minimum, a buyer's a maximum, valid for the whole interval."""
     limit = _integer(offer.get("limitPrice")) or 0
     fixed = price.price_mtok_per_kwh or 0
     within = limit <= fixed if price.product == CHARGE else limit >= fixed
@@ -255,7 +255,7 @@ def _reserve(context: StepContext, price: Price, *, offer_id: str, amount: int) 
 
 
 def return_slices(context: StepContext) -> None:
-    """Give slices back after their interval's last line, also used-up ones: a line of theirs may have been refused."""
+    """Return slices after their interval's last line, used-up ones too: one of their lines may have been refused."""
     cut_ns = _all_cut_until_ns(context)
     used = {line.slice_id for line in context.lines.values()}
     for item in context.slices.values():
@@ -273,7 +273,7 @@ def return_slices(context: StepContext) -> None:
 
 
 def _all_cut_until_ns(context: StepContext) -> int:
-    """Until when the meters of every session are cut: no line of an earlier interval can come any more."""
+    """Return the instant up to which the meters of all sessions are cut: no line can come from before it."""
     cut_ns = context.now_ns
     for evse in context.evses.values():
         drawing = evse.session is not None and evse.session.began and evse.phase is Phase.ACTIVE
@@ -285,7 +285,7 @@ def _all_cut_until_ns(context: StepContext) -> int:
 
 
 def _integer(value: object) -> int | None:
-    """An integer as the ledger writes it: a decimal string or a JSON integer."""
+    """Return an integer as the ledger writes it, a decimal string or a JSON integer; else None."""
     if isinstance(value, str) and value.isdecimal():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,8 +1,8 @@
-"""A session between its start and its end, and the table of all that may happen to an EVSE.
+"""Runs the state machine of an EVSE's session: `TRANSITIONS` and the steps between start and end.
 
-A boot ends nothing. `TRANSITIONS` names the step of every lawful pair of phase and event, and the phases in which it may
-end. An absent pair that a device caused is quarantined; one that the station caused is a fault, as is a step that ends
-in another phase. How a session begins is decided by `session_start`, how it ends by `session_end`.
+`TRANSITIONS` names the step of every allowed pair of phase and event, and the phases in which it may end. An absent pair
+that a device caused is quarantined; one that the station caused is a fault, as is a step that ends in another phase. A boot
+of the charger ends no session. `session_start` decides how a session begins, `session_end` how it ends.
 Source: docs/ledger.md, Life of a session; OCPP 1.6 §5.11 and 2.1 use cases E01 to E17.
 """
 
@@ -42,11 +42,11 @@ DeviceEvent = TransactionMessage | EvseMessage
 StationEvent = (
     ReadingAccepted | ChargeHoldOpened | ChargeHoldRefused | StartAnswerDue | UnknownTransactionSeen
 )
-SETPOINTS_AGAIN = 3  # refused in a row; after that the next tick tries
+SETPOINTS_AGAIN = 3  # retries after refusals in a row; then the next tick plans again
 
 
 def on_updated(context: StepContext, evse: Evse, event: TransactionUpdated) -> None:
-    """Acknowledge, and learn state of charge and charging state; queued old events drive nothing."""
+    """Acknowledge, and store state of charge and charging state; events queued offline change neither."""
     context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
     session = evse.session
     if session is None or event.transaction_id not in {None, session.transaction_id}:
@@ -62,18 +62,18 @@ def on_updated(context: StepContext, evse: Evse, event: TransactionUpdated) -> N
         session = with_sample(session, sample)
     if event.charging_state is not None:
         session = _with_charging_state(session, event.charging_state)
-    if session is not evse.session:  # most updates say nothing new: no row to write
+    if session is not evse.session:  # most updates change nothing, and need no row
         context.put_evse(replace(evse, session=session))
 
 
 def on_charging_state(context: StepContext, evse: Evse, event: ChargingStateChanged) -> None:
-    """1.6 tells by connector status whether the car still takes power."""
+    """Store whether the car takes power, as a 1.6 connector status or a 2.x start reports."""
     if evse.session is not None:
         context.put_evse(replace(evse, session=_with_charging_state(evse.session, event.charging_state)))
 
 
 def on_needs(context: StepContext, evse: Evse, event: EvNeedsReported) -> None:
-    """What the car can do, where the charger tells."""
+    """Store the car's power limits and departure, as the charger reports them."""
     assert evse.session is not None
     session = replace(
         evse.session,
@@ -85,7 +85,7 @@ def on_needs(context: StepContext, evse: Evse, event: EvNeedsReported) -> None:
 
 
 def on_setpoint_answered(context: StepContext, evse: Evse, event: SetpointAnswered) -> None:
-    """Remember whether the charger took the setpoint; one it refused is planned anew soon."""
+    """Store whether the charger accepted the setpoint; plan again soon after a refusal."""
     setpoint = evse.setpoint
     if setpoint is None or setpoint.setpoint_id != event.setpoint_id:
         return
@@ -99,13 +99,13 @@ def on_setpoint_answered(context: StepContext, evse: Evse, event: SetpointAnswer
     if setpoint.power_w < 0:
         sale.move(context, evse, DischargeRefused())
     elif refused <= SETPOINTS_AGAIN:
-        # A charger that has just read our answer to its start may not know its transaction yet.
+        # A charger that has just received the answer to its start may not know its transaction yet.
         key = SetpointRetryDue(evse_id=evse.evse_id, setpoint_id=event.setpoint_id)
         context.emit(StartTimer(key=key, after_s=1))
 
 
 def on_setpoint_again(context: StepContext, evse: Evse) -> None:
-    """Plan anew a second after a refused setpoint."""
+    """Plan again a second after a refused setpoint."""
     if evse.setpoint is None:
         control.replan(context, evse)
 
@@ -118,7 +118,7 @@ def _with_charging_state(session: Session, state: ChargingState) -> Session:
 
 
 def on_ended(context: StepContext, evse: Evse, event: TransactionEnded) -> None:
-    """Acknowledge; the session is over, its last segment waits for one more reading."""
+    """Acknowledge and end the session; its last segment waits for one more reading."""
     context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
     assert evse.session is not None
     weighed = evidence.weigh(context, evse.session, event.samples)
@@ -126,7 +126,7 @@ def on_ended(context: StepContext, evse: Evse, event: TransactionEnded) -> None:
 
 
 def on_status(context: StepContext, evse: Evse, event: ConnectorStatusChanged) -> None:
-    """A plug pulled out ends a session whose end message was lost; an older status means nothing."""
+    """End a session at unplugging, where its end message was lost; ignore an older status."""
     if event.status is not evse.status:
         evse = context.put_evse(replace(evse, status=event.status))
     session = evse.session
@@ -137,7 +137,7 @@ def on_status(context: StepContext, evse: Evse, event: ConnectorStatusChanged) -
 
 
 def on_reading(context: StepContext, evse: Evse, event: ReadingAccepted) -> None:
-    """Cut where a session ends, begins, or prepares its sale."""
+    """Cut the meter's segment where a session ends, begins, or prepares its sale."""
     t0_ns = event.t0_ns
     last = evse.ending
     if last is not None and last.ended_ns is not None and t0_ns >= last.ended_ns:
@@ -159,33 +159,33 @@ def on_reading(context: StepContext, evse: Evse, event: ReadingAccepted) -> None
 
 
 def on_hold_opened(context: StepContext, evse: Evse, _event: ChargeHoldOpened) -> None:
-    """Energy may flow, once the first reading is there too."""
+    """Begin the session, once its first reading has come too."""
     session_start.begin_if_ready(context, evse)
 
 
 def on_hold_refused(context: StepContext, evse: Evse, event: ChargeHoldRefused) -> None:
-    """Refuse the start, or let a driver who came to sell begin without a hold."""
+    """Refuse the start, or let a driver who sells begin without a hold."""
     session_start.hold_refused(context, evse, code=event.code)
 
 
 def on_answer_due(context: StepContext, evse: Evse, event: StartAnswerDue) -> None:
-    """Refuse a start that is still not answered."""
+    """Refuse a start that is not answered yet."""
     session_start.on_answer_late(context, evse, event.session_id)
 
 
 def on_unknown_transaction(context: StepContext, evse: Evse, event: UnknownTransactionSeen) -> None:
-    """Adopt it at 0 W and ask the charger to stop it."""
+    """Adopt the transaction at 0 W and stop it."""
     session_start.adopt_unknown(context, evse, event.transaction_id)
 
 
-def _stay(_turn: StepContext, _evse: Evse, _event: StationEvent) -> None:
-    """Lawful, and without meaning in this phase."""
+def _stay(_context: StepContext, _evse: Evse, _event: StationEvent) -> None:
+    """Do nothing: the event is allowed and has no effect in this phase."""
 
 
 def move(context: StepContext, evse: Evse, event: DeviceEvent | StationEvent) -> None:
     """Take the step of phase and event, and check the phase in which it ends.
 
-    An absent pair that a device caused is acknowledged on the wire and counted, without other effect.
+    An absent pair that a device caused is acknowledged and counted, without other effect.
     """
     row = TRANSITIONS.get((evse.phase, type(event)))
     if row is None:

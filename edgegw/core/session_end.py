@@ -1,6 +1,6 @@
-"""How a session ends: what is answered, cut and given back.
+"""Ends sessions: answers waiting calls, cuts the meter's segment, closes holds.
 
-A session that is over waits for one more reading of its meter, so that its last segment is whole; then its holds close.
+An ended session waits for one more reading of its meter, which completes its last segment; then its holds close.
 Source: docs/ledger.md, Life of a session; OCPP 2.1 use cases E06 to E08.
 """
 
@@ -18,7 +18,7 @@ from edgegw.core.submission import Purpose
 
 
 def end_session(context: StepContext, evse: Evse, *, reason: str) -> Evse:
-    """Take the session off the EVSE; `finish` follows with the next reading. `reason` is for people only."""
+    """Take the session off the EVSE; `finish` follows at the next reading. `reason` is for display only."""
     session = evse.session
     assert session is not None
     for call in session.pending_calls:
@@ -31,7 +31,7 @@ def end_session(context: StepContext, evse: Evse, *, reason: str) -> Evse:
     ended = replace(session, ended_ns=context.now_ns, pending_calls=(), end_reason=reason)
     ending: Session | None = ended
     if not ended.began:
-        # Nothing was measured for it; the session before it may still wait for its last reading.
+        # No reading belongs to it; the previous session may still wait for its last reading.
         finish(context, ended, evse_id=evse.evse_id)
         ending = evse.ending
     context.emit(ReadMeter(meter_id=context.settings.evses[evse.evse_id].meter_id))
@@ -40,7 +40,7 @@ def end_session(context: StepContext, evse: Evse, *, reason: str) -> Evse:
 
 
 def cut_for(context: StepContext, evse: Evse, owner: Session | None) -> None:
-    """End the open segment at the last reading, on `owner`'s account."""
+    """End the open segment at the last reading, and settle it for session `owner`."""
     meter_id = context.settings.evses[evse.evse_id].meter_id
     account, segment = cut_at_last(context.meters[meter_id])
     context.meters.put(meter_id, account)
@@ -49,7 +49,7 @@ def cut_for(context: StepContext, evse: Evse, owner: Session | None) -> None:
 
 
 def finish(context: StepContext, session: Session, *, evse_id: str) -> None:
-    """The last reading of a session is in: its holds close, and one line tells what it was."""
+    """Close the holds of a session after its last reading, and log its summary."""
     close_hold(context, session.charge_hold_id)
     close_hold(context, session.sale_hold_id)
     context.note("session_finished", session_id=session.session_id)
@@ -62,7 +62,7 @@ def finish(context: StepContext, session: Session, *, evse_id: str) -> None:
 
 
 def close_hold(context: StepContext, hold_id: str | None) -> None:
-    """No further lines will be drawn; it is released after its last one."""
+    """Let a hold be released after its last line; no further lines draw on it."""
     hold = None if hold_id is None else context.holds.get(hold_id)
     if hold is not None and hold.state in {HoldState.REQUESTED, HoldState.OPEN}:
         if hold.state is HoldState.REQUESTED:
@@ -71,7 +71,7 @@ def close_hold(context: StepContext, hold_id: str | None) -> None:
 
 
 def _expire_request(context: StepContext, hold_id: str) -> None:
-    """A hold nobody waits for is not asked for any more, unless it may already have left the station."""
+    """Expire the request of a hold that is not needed any more, unless it may have left the station."""
     for submission in context.submissions.values():
         if submission.purpose is Purpose.HOLD and submission.subject == hold_id:
             context.submissions.put(submission.submission_id, replace(submission, expires_ns=context.now_ns))

@@ -1,7 +1,7 @@
-"""How a session begins: who may start, and when energy may first flow.
+"""Begins sessions: decides who may start, and when energy may first flow.
 
-A start is answered when its first reading and its hold are there, or refused when they are late. One that runs all the
-same is at 0 W and asked to stop.
+A start is accepted once its first reading and its hold have come, and refused where they are late. A refused transaction
+that still runs gets 0 W and is stopped.
 Source: docs/ledger.md, Life of a session; OCPP 1.6 §5.11 and 2.1 use cases E01 to E05.
 """
 
@@ -25,19 +25,19 @@ from edgegw.core.state import Evse, HoldBook, HoldState, Phase, Session, with_sa
 from edgegw.core.step_context import StepContext
 from edgegw.core.submission import Purpose
 
-HOLD_WH_SPARE = 1_000  # above an order's energy: control ends a charge before its hold is used up
+HOLD_WH_SPARE = 1_000  # beyond an order's energy: control ends a charge before its hold is used up
 NO_TOKENS = frozenset({"ZERO_TOKENS", "INSUFFICIENT_TOKENS"})
 
 
 def on_started(context: StepContext, evse: Evse, event: TransactionStarted) -> None:
-    """Answer a repeat, adopt a running transaction, or begin a session and ask for its hold."""
+    """Answer a repeated start, or begin a session and request its hold."""
     session = evse.session
     known = session is not None and session.start_key != ""
     if known and session is not None and session.transaction_id == event.transaction_id:
         _wait_or_repeat(context, evse, event)
         return
     if known:
-        # The charger went on to a new transaction: the end of the old one was lost on the way.
+        # The charger began a new transaction: the end message of the old one is lost.
         evse = session_end.end_session(context, evse, reason="NextStart")
     fresh = Session(
         session_id=f"{evse.evse_id}.{event.transaction_id}",
@@ -51,7 +51,7 @@ def on_started(context: StepContext, evse: Evse, event: TransactionStarted) -> N
     evse = context.put_evse(replace(evse, phase=Phase.STARTING, session=fresh, setpoint=None))
     context.emit(ReadMeter(meter_id=context.settings.evses[evse.evse_id].meter_id))
     if event.id_token_hash is None:
-        # 2.x may start on plug-in; the idToken follows in an update. Nothing flows until then.
+        # 2.x may start at plug-in; the idToken follows in an update. No energy flows until then.
         context.emit(AnswerCall(call=event.call, answer=start_answer(fresh, Status.ACCEPTED)))
         context.put_evse(replace(evse, session=replace(fresh, answered=True)))
         return
@@ -72,7 +72,7 @@ def _wait_or_repeat(context: StepContext, evse: Evse, event: TransactionStarted)
 
 
 def identify(context: StepContext, evse: Evse, id_token_hash: str, *, call: CallRef | None) -> None:
-    """Find the order or the member behind an idToken and open the charging hold; an unknown one is refused at once."""
+    """Find the order and the member of an idToken and request the charging hold; refuse an unknown idToken."""
     session = evse.session
     assert session is not None
     calls = session.pending_calls if call is None else (*session.pending_calls, call)
@@ -94,13 +94,13 @@ def identify(context: StepContext, evse: Evse, id_token_hash: str, *, call: Call
 
 
 def answer_timer(context: StepContext, evse: Evse, session: Session) -> StartTimer:
-    """The timer that bounds how long a start waits for its answer."""
+    """Return the timer that bounds how long a start waits for its answer."""
     key = StartAnswerDue(evse_id=evse.evse_id, session_id=session.session_id)
     return StartTimer(key=key, after_s=context.settings.start_answer_s)
 
 
 def open_charge_hold(context: StepContext, evse: Evse) -> None:
-    """Ask the ledger to hold what this session may cost at most."""
+    """Submit the hold of the most that this session may cost."""
     session = evse.session
     assert session is not None
     assert session.terms is not None
@@ -133,18 +133,18 @@ def open_charge_hold(context: StepContext, evse: Evse) -> None:
 
 
 def _most_wh(context: StepContext, session: Session) -> int:
-    """What a session may charge at most: an order's energy with some to spare, else as much as is held of anybody."""
+    """Return the most that a session may charge: an order's energy and some spare, else the configured `hold_wh`."""
     order = driver_orders.of_session(context, session)
     if order is None or order.aim is Aim.WORK or (order.aim is Aim.CHARGE and order.energy_wh is None):
         return context.settings.hold_wh
     energy_wh = order.energy_wh if order.aim is Aim.CHARGE else order.terms.battery_wh
     if order.aim is Aim.SELL and order.soc_bp_wanted is None:
-        energy_wh = 0  # nothing is charged back: what the car's electronics draw
+        energy_wh = 0  # nothing is charged back; the spare covers the car's electronics
     return min(context.settings.hold_wh, (energy_wh or 0) + HOLD_WH_SPARE)
 
 
 def refuse_start(context: StepContext, evse: Evse, *, code: str, status: Status) -> None:
-    """Answer every waiting start with a refusal; what runs all the same stays at 0 W and is stopped."""
+    """Answer every waiting start with a refusal; keep the transaction at 0 W and stop it."""
     session = evse.session
     assert session is not None
     for call in session.pending_calls:
@@ -161,7 +161,7 @@ def refuse_start(context: StepContext, evse: Evse, *, code: str, status: Status)
 
 
 def hold_refused(context: StepContext, evse: Evse, *, code: str) -> None:
-    """Without a hold nobody charges; a driver who came to sell, and has no tokens, sells all the same."""
+    """Refuse a start without a hold, except for a selling order of a driver without tokens."""
     session = evse.session
     assert session is not None
     order = driver_orders.of_session(context, session)
@@ -173,7 +173,7 @@ def hold_refused(context: StepContext, evse: Evse, *, code: str) -> None:
 
 
 def begin_if_ready(context: StepContext, evse: Evse) -> None:
-    """Let energy flow once the first reading and the hold are there."""
+    """Let energy flow once the first reading and the hold have come."""
     session = evse.session
     if evse.phase is not Phase.STARTING or session is None or not session.began:
         return
@@ -198,7 +198,7 @@ def begin_if_ready(context: StepContext, evse: Evse) -> None:
 
 
 def allow_discharge(context: StepContext, evse: Evse, session: Session) -> None:
-    """A charger of a driver who sells is told that this transaction may discharge."""
+    """Allow the charger to discharge in the transaction of a driver who sells."""
     assert session.terms is not None
     if session.terms.sells and context.settings.evses[evse.evse_id].discharge_w > 0:
         context.emit(
@@ -209,7 +209,7 @@ def allow_discharge(context: StepContext, evse: Evse, session: Session) -> None:
 
 
 def adopt_unknown(context: StepContext, evse: Evse, transaction_id: str) -> None:
-    """A transaction runs that this station knows nothing of: 0 W, and it is asked to stop."""
+    """Adopt a transaction that this station does not know, at 0 W, and stop it."""
     unknown = Session(
         session_id=f"{evse.evse_id}.{transaction_id}",
         transaction_id=transaction_id,
@@ -225,7 +225,7 @@ def adopt_unknown(context: StepContext, evse: Evse, transaction_id: str) -> None
 
 
 def on_answer_late(context: StepContext, evse: Evse, session_id: str) -> None:
-    """A start is answered within a bounded time: without hold or reading it is refused."""
+    """Refuse a start whose hold or first reading has not come in time."""
     session = evse.session
     assert session is not None
     if session.session_id != session_id:

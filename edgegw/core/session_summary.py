@@ -1,4 +1,4 @@
-"""A session in one line: what it moved, how long it took, why it ended. For people; trades say what was paid."""
+"""Summarises a session for its log line: energy, duration, reason of the end. Trades hold what was paid."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from edgegw.core.step_context import StepContext
 
 
 def begun(context: StepContext, evse: Evse, session: Session) -> Session:
-    """The session at its first reading: its energy counts from these registers on."""
+    """Return the session at its first reading: its energy counts from these registers on."""
     account = context.meters[context.settings.evses[evse.evse_id].meter_id]
     assert account.last is not None
     return replace(
@@ -21,7 +21,7 @@ def begun(context: StepContext, evse: Evse, session: Session) -> Session:
 
 
 def fields_of(context: StepContext, session: Session, evse_id: str) -> dict[str, int | str | bool | None]:
-    """The session in one line. Energy is None where it was never measured, or not by one epoch of the meter."""
+    """Return the fields of the summary; energy is None where it was not measured within one epoch of the meter."""
     account = context.meters[context.settings.evses[evse_id].meter_id]
     import_wh = export_wh = None
     if session.first_epoch == account.epoch:

@@ -1,6 +1,6 @@
-"""The station's state: frozen rows in tables. Restored from rows, never by replaying old events.
+"""The station's state: tables of frozen rows, restored from the journal's rows, never by replaying old events.
 
-Every table is a mapping of key -> frozen dataclass; the journal stores each row as JSON under `table/key`.
+A table maps keys to frozen dataclasses; the journal stores each row as JSON under `table/key`.
 """
 
 from collections.abc import Mapping
@@ -27,16 +27,16 @@ from edgegw.core.planning import KeptPlan
 
 
 class Phase(StrEnum):
-    """Where an EVSE stands in the life of a session."""
+    """Phase of an EVSE's session."""
 
     VACANT = "vacant"
     STARTING = "starting"  # a start waits for its first reading and its hold
     ACTIVE = "active"  # energy may flow
-    STOPPING = "stopping"  # a transaction runs without a hold: 0 W, asked to stop
+    STOPPING = "stopping"  # a transaction runs without a hold: 0 W, to be stopped
 
 
 class SaleStage(StrEnum):
-    """What a car that sells goes through (docs/ledger.md, Life of a session): settle, sweep, attest, hold."""
+    """Stages of a sale's preparation (docs/ledger.md, Life of a session): cut, settle, sweep, attest, hold."""
 
     NONE = "none"
     CUTTING = "cutting"
@@ -49,7 +49,7 @@ class SaleStage(StrEnum):
 
 
 class HoldState(StrEnum):
-    """A hold is asked for, drawn on, then released after its last line."""
+    """States of a hold: requested, drawn on, closed, released after its last line."""
 
     REQUESTED = "requested"
     OPEN = "open"
@@ -59,7 +59,7 @@ class HoldState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """From plug-in to unplug, as far as one transaction of one driver goes."""
+    """One session: a driver's transaction, between plug-in and unplug."""
 
     session_id: str
     transaction_id: str
@@ -75,27 +75,27 @@ class Session:
     sale: SaleStage = SaleStage.NONE
     soc_bp: int | None = None
     charging_state: ChargingState | None = None
-    satisfied: bool = False  # the car took what it wanted
+    satisfied: bool = False  # the car has stopped taking power by itself
     charge_power_w_max: int | None = None
     discharge_power_w_max: int | None = None
     departure_ns: int | None = None
-    first_epoch: int | None = None  # the meter's epoch and registers when it began, for its summary
+    first_epoch: int | None = None  # epoch and registers of the meter at its first reading, for its summary
     first_import_mwh: int = 0
     first_export_mwh: int = 0
     end_reason: str = ""
     baseline_wh: int | None = None  # the charger's own import register at the start; evidence
-    disputed: bool = False  # that register went below its start
+    disputed: bool = False  # that register fell below its value at the start
     order_id: str | None = None
-    stop_asked: bool = False  # the driver wants it to end
-    holds_nothing: bool = False  # a driver without tokens who came to sell
+    stop_asked: bool = False  # the driver asked to stop it
+    holds_nothing: bool = False  # the driver sells, and has no tokens
     import_wh: int = 0  # of its closed segments
     export_wh: int = 0
-    paid_mtok: int = 0  # by its recorded trades
+    paid_mtok: int = 0  # of its recorded trades
     earned_mtok: int = 0
 
 
 def with_sample(session: Session, sample: ChargerSample | None) -> Session:
-    """The session after its charger told a state of charge."""
+    """Return the session with the state of charge of a sample."""
     if sample is None or sample.soc_bp is None or sample.soc_bp == session.soc_bp:
         return session
     return replace(session, soc_bp=sample.soc_bp)
@@ -103,15 +103,15 @@ def with_sample(session: Session, sample: ChargerSample | None) -> Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setpoint:
-    """What was last commanded; `accepted` is None until the charger answers."""
+    """The last commanded setpoint; `accepted` is None until the charger answers."""
 
     setpoint_id: int
     power_w: int
     ends_ns: int
     accepted: bool | None = None
-    over: bool = False  # with it the session was asked to stop
+    over: bool = False  # commanded together with a stop of the session
     since_ns: int = 0
-    import_wh: int = 0  # what may have flowed before it and after the last reading of then
+    import_wh: int = 0  # may have flowed between the last reading and this command
     export_wh: int = 0
 
 
@@ -128,12 +128,12 @@ class Evse:
     setpoint_count: int = 0
     setpoints_refused: int = 0  # in a row
     quarantined: int = 0
-    status: ConnectorStatus | None = None  # of its connector, as last told
+    status: ConnectorStatus | None = None  # last reported, of its connector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldBook:
-    """Our account of one hold: milli-token (CHARGE) or gross Wh (DISCHARGE)."""
+    """The station's account of a hold; `total` and `used` are milli-token (CHARGE) or gross Wh (DISCHARGE)."""
 
     hold_id: str
     evse_id: str
@@ -144,9 +144,7 @@ class HoldBook:
     total: int = 0
     used: int = 0
     state: HoldState = HoldState.REQUESTED
-    release_after_ns: int = (
-        0  # the meter must be cut at or after this instant: until then lines may still come
-    )
+    release_after_ns: int = 0  # lines may still come until the meter is cut at or after this instant
 
     @property
     def left(self) -> int:
@@ -156,7 +154,7 @@ class HoldBook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradeLine:
-    """One metered trade on its way to the ledger; ends are whole Wh of the meter's register."""
+    """A metered trade on its way to the ledger, from `start_wh` to `end_wh` of the meter's register."""
 
     trade_id: str
     number: int
@@ -186,16 +184,16 @@ class TradeLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedAnswer:
-    """The answer once given to a billing message, for its repeats."""
+    """The first answer to a billing message, for its repeats."""
 
     status: IdTokenStatus
     transaction_id: str
-    at_ns: int = 0  # forgotten days after this instant
+    at_ns: int = 0  # dropped days after this instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Running sums of what became of every Wh; keys are `direction:CODE` or plain codes."""
+    """Running sums of traded and untraded energy, and counters; keys are `direction:CODE` or codes."""
 
     trades: int = 0
     market_wh: int = 0
@@ -208,13 +206,13 @@ class Tally:
     number: int = 0  # last number given to a line, slice or submission
     ticked_ns: int = 0
     event_block: int = -1
-    event_tx: str = ""  # the transaction in it whose event came last
+    event_tx: str = ""  # the transaction of the last event in that block
     boots: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restore:
-    """The journal was put back from a backup and has not been reconciled yet (`restored`)."""
+    """Records that the journal was restored from a backup and is not reconciled yet (`restore_reconcile`)."""
 
     source: str
     at_ns: int  # real time
@@ -222,7 +220,7 @@ class Restore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseSettings:
-    """What the configuration says of one EVSE."""
+    """Configuration of one EVSE."""
 
     evse_id: str
     charger_id: str
@@ -234,7 +232,7 @@ class EvseSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the configuration says of the station; all durations in ns of the station's time."""
+    """Configuration of the station; durations in ns are of the station's clock."""
 
     station_id: str
     zone: str
@@ -243,7 +241,7 @@ class Settings:
     meter_evse: Mapping[str, str]  # meter id -> the EVSE it serves
     nonce_key: bytes
     start_answer_s: int = 8  # real time
-    order_start_s: int = 120  # real time: a charger that took an order's start begins it within this
+    order_start_s: int = 120  # real time: limit for a charger to begin the transaction of an order
     start_expiry_ns: int = 900 * SECOND_NS
     hold_wh: int = 100_000
     hold_limit_mtok_per_kwh: int = 400_000
@@ -272,15 +270,19 @@ class Station:
     tally: Mapping[str, Tally] = field(default_factory=lambda: {"all": Tally()})
     restores: Mapping[str, Restore] = field(default_factory=dict)
     orders: Mapping[str, Order] = field(default_factory=dict)
-    members: Mapping[str, MemberTerms] = field(default_factory=dict)  # the representative's, not journalled
-    queries: frozenset[QueryKey] = frozenset()  # open questions, not journalled
-    estimates: Mapping[str, int] = field(default_factory=dict)  # of prices, not journalled: told anew
-    plans: Mapping[str, KeptPlan] = field(default_factory=dict)  # by EVSE, not journalled: made anew
-    storage: StorageLevel = StorageLevel.OK  # of now, not journalled: the first look after a start tells it
+    members: Mapping[str, MemberTerms] = field(
+        default_factory=dict
+    )  # from the representative, not journalled
+    queries: frozenset[QueryKey] = frozenset()  # open queries, not journalled
+    estimates: Mapping[str, int] = field(
+        default_factory=dict
+    )  # of prices, not journalled: sent again after a start
+    plans: Mapping[str, KeptPlan] = field(default_factory=dict)  # by EVSE, not journalled: made again
+    storage: StorageLevel = StorageLevel.OK  # not journalled: checked first after a start
     draining: bool = False
 
 
-# The journalled tables, by name: the prefix of their rows and what a row is.
+# The journalled tables: name, which is the prefix of their keys, and class of the rows.
 TABLES: Mapping[str, type] = {
     "evses": Evse,
     "meters": MeterAccount,
@@ -294,5 +296,5 @@ TABLES: Mapping[str, type] = {
     "restores": Restore,
     "orders": Order,
 }
-# The tables of now alone: whoever knows tells them again after a start.
+# Tables that are not journalled: adapters send them again after a start, or the core makes them again.
 NOT_JOURNALLED = ("members", "estimates", "plans")

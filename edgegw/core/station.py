@@ -1,4 +1,4 @@
-"""The station as one function: `step(station, event, now) -> Outcome`. The only door into the core."""
+"""Entry point of the core: `step(station, event, now_ns)` returns the StepOutcome of one event."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -83,15 +83,15 @@ from edgegw.core.step_context import StepContext, StepOutcome
 
 
 def new_station(settings: Settings, accounts: Mapping[str, MeterAccount]) -> Station:
-    """A station that has seen nothing yet."""
+    """Return a station in its initial state."""
     evses = {evse_id: Evse(evse_id=evse_id) for evse_id in settings.evses}
     return Station(settings=settings, evses=evses, meters=dict(accounts))
 
 
 def is_settled(station: Station) -> bool:
-    """Nothing that was begun is on its way any more.
+    """Return whether no line or submission is open.
 
-    A meter's registration of which nothing left the station does not count: others hold it up, and it is asked again.
+    Registrations of meters that have not left the station do not count: they wait for others, and are submitted again.
     """
     return not station.lines and all(
         item.purpose is life.Purpose.METER and isinstance(item, life.New | life.Endorsing)
@@ -100,7 +100,7 @@ def is_settled(station: Station) -> bool:
 
 
 def adopt(station: Station, fresh: Station) -> Station:
-    """The station under new settings: EVSEs and meters that it did not have yet come in as they are in `fresh`."""
+    """Return the station with the settings of `fresh`, and with the EVSEs and meters that only `fresh` has."""
     return replace(
         station,
         settings=fresh.settings,
@@ -110,7 +110,7 @@ def adopt(station: Station, fresh: Station) -> Station:
 
 
 def rerated(fresh: Station) -> tuple[MeterRerated, ...]:
-    """What to tell a station that goes on under the configuration of `fresh`: accounts that it had keep their limits till then."""
+    """Return the events that apply the meters' limits of `fresh` to the accounts that a station already has."""
     return tuple(
         MeterRerated(meter_id=meter_id, power_w_max=account.power_w_max, step_mwh=account.step_mwh)
         for meter_id, account in fresh.meters.items()
@@ -118,7 +118,7 @@ def rerated(fresh: Station) -> tuple[MeterRerated, ...]:
 
 
 def step(station: Station, event: Event, now_ns: int) -> StepOutcome:
-    """Decide one event: the new state, what to remember and what to do."""
+    """Process one event; return the new state, journal facts and effects."""
     context = StepContext(station, now_ns)
     HANDLERS[type(event)](context, event)
     if context.settings.site_w_max is not None and _active(context.evses.rows) != _active(station.evses):
@@ -130,7 +130,7 @@ def step(station: Station, event: Event, now_ns: int) -> StepOutcome:
 
 
 def _may_move(context: StepContext, event: Event) -> bool:
-    """Whether a lane or a hold may have something to do: each step leaves them at rest until one of these rows changes."""
+    """Return whether a lane or a hold may have work: only where one of these tables changed."""
     if type(event) is RegisterRead and not context.effects and not context.facts:
         return False
     tables = (context.holds, context.lines, context.submissions, context.meters)
@@ -142,7 +142,7 @@ def _active(evses: Mapping[str, Evse]) -> int:
 
 
 def wake(station: Station, now_ns: int) -> StepOutcome:
-    """After a restart: sockets are gone, envelopes that may have left are sent again, waiting starts get new time."""
+    """Resume after a restart: mark chargers offline, send envelopes again, restart the timers of waiting starts."""
     context = StepContext(station, now_ns)
     restore_reconcile.reconcile(context)
     context.tally = replace(context.tally, boots=context.tally.boots + 1)
@@ -154,7 +154,7 @@ def wake(station: Station, now_ns: int) -> StepOutcome:
         current = replace(evse, online=False, setpoint=None)
         waiting = evse.session
         if waiting is not None:
-            # The waiting calls' sockets died with the process; their repeats will bring new ones.
+            # The sockets of waiting calls are gone with the process; repeats bring new calls.
             current = replace(current, session=replace(waiting, pending_calls=()))
             if waiting.sale is SaleStage.SWEEPING:
                 sale.ask_balance(context, evse_id=evse.evse_id, session=waiting)
@@ -188,7 +188,7 @@ def _on_booted(context: StepContext, event: ChargerBooted) -> None:
 
 
 def _tell_again(context: StepContext, charger_id: str) -> None:
-    """What a charger may have missed: that it is to stop, that it may discharge, and its setpoint."""
+    """Send again what a charger may have missed: a stop, the permission to discharge, and its setpoint."""
     for evse in context.evses.values():
         current = evse.session
         if context.settings.evses[evse.evse_id].charger_id != charger_id or current is None:
@@ -207,7 +207,7 @@ def _forget_setpoints(context: StepContext, charger_id: str, *, online: bool) ->
 
 
 def _on_transaction(context: StepContext, event: TransactionMessage) -> None:
-    """Store the frame, answer a repeat as before, place the message; what has no place is acknowledged."""
+    """Store the frame, answer a repeat, and pass the message to its EVSE; acknowledge one without an EVSE."""
     evse = _place(context, event)
     if context.storage < StorageLevel.NO_TELEMETRY or not _is_telemetry(event):
         ended = answer_cache.ended_key(event.call.charger_id, event.transaction_id or "") in context.answers
@@ -215,7 +215,7 @@ def _on_transaction(context: StepContext, event: TransactionMessage) -> None:
     if isinstance(event, TransactionStarted) and _repeat_start(context, event):
         return
     if isinstance(event, TransactionEnded):
-        # Also of an end that came before its start: the late start then opens nothing.
+        # Also for an end that came before its start: the late start then begins no session.
         row = answer_cache.ended_key(event.call.charger_id, event.transaction_id)
         answer_cache.keep_answer(
             context, row, status=IdTokenStatus.ACCEPTED, transaction_id=event.transaction_id
@@ -232,12 +232,12 @@ def _on_transaction(context: StepContext, event: TransactionMessage) -> None:
 
 
 def _is_telemetry(event: TransactionMessage) -> bool:
-    """Samples on the way tell nothing that bills: the meter does. What begins, ends or names a driver does."""
+    """Return whether a message is not needed for billing: an update that names no driver."""
     return isinstance(event, TransactionUpdated) and event.id_token_hash is None
 
 
 def _is_stranger(context: StepContext, evse: Evse, event: TransactionUpdated) -> bool:
-    """Energy flows in a transaction that this station neither started nor saw end: its journal is not the one it had."""
+    """Return whether energy flows in a transaction unknown here, as after the restore of an older journal."""
     if evse.phase is not Phase.VACANT or event.transaction_id is None or event.offline:
         return False
     flows = event.charging_state is ChargingState.CHARGING or any(item.power_w for item in event.samples)
@@ -255,13 +255,13 @@ def _answer_unplaced(context: StepContext, event: TransactionMessage) -> None:
 
 
 def _repeat_start(context: StepContext, event: TransactionStarted) -> bool:
-    """Answer a start that was answered before, or whose transaction is over already."""
+    """Answer a start that was answered before, or whose transaction has ended; return whether it was one."""
     start_key = answer_cache.start_key(event)
     kept = context.answers.get(start_key)
     evse = context.evses.get(event.evse_id)
     waiting = None if evse is None else evse.session
     if kept is None and evse is not None and waiting is not None and waiting.start_key == start_key:
-        # The same start on a new socket while its hold is still open: 1.6 proposes a fresh id each time.
+        # A repeat on a new socket while its hold is pending: 1.6 proposes a fresh id each time.
         session.move(context, evse, replace(event, transaction_id=waiting.transaction_id))
         return True
     kept = kept or context.answers.get(answer_cache.ended_key(event.call.charger_id, event.transaction_id))
@@ -273,7 +273,7 @@ def _repeat_start(context: StepContext, event: TransactionStarted) -> bool:
 
 
 def _place(context: StepContext, event: TransactionMessage) -> Evse | None:
-    """The EVSE of a message: of its transaction on this very charger, else the one it names."""
+    """Return the EVSE of a message: that of its transaction at this charger, else the one it names."""
     charger_id = event.call.charger_id
     named = None if event.evse_id is None else context.evses.get(event.evse_id)
     if (
@@ -282,7 +282,7 @@ def _place(context: StepContext, event: TransactionMessage) -> Evse | None:
         and named.session.transaction_id == event.transaction_id
         and context.settings.evses[named.evse_id].charger_id == charger_id
     ):
-        return named  # the everyday case, without a look at all others
+        return named  # the common case, without a search
     own = [
         evse
         for evse in context.evses.values()
@@ -307,7 +307,7 @@ def _on_evse_event(context: StepContext, event: EvseMessage) -> None:
 
 
 def _transition(context: StepContext, evse: Evse, event: session.DeviceEvent) -> None:
-    """Let the session move; what its driver or car changed may change the sale and the setpoint."""
+    """Move the session; where it changed, review the sale and the setpoint."""
     session.move(context, evse, event)
     current = context.evses[evse.evse_id]
     if current.session is not None and current.session != evse.session:
@@ -373,7 +373,7 @@ def _on_storage(context: StepContext, event: StorageChanged) -> None:
 
 
 def _on_drain(context: StepContext, _event: DrainStarted) -> None:
-    """Close every open segment at its last reading, so that the books end where the registers do."""
+    """Close every open segment at its last reading, and return slices."""
     for evse in context.evses.values():
         owner = evse.ending or (evse.session if evse.session is not None and evse.session.began else None)
         session_end.cut_for(context, evse, owner)

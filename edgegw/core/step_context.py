@@ -1,6 +1,6 @@
-"""One step in the making: the tables as this step sees them, the facts and effects it gathers.
+"""The working view of one step: its tables, and the facts and effects it collects.
 
-The only mutable thing in the core, alive for one step; `station.step` makes it and turns it into an Outcome.
+The only mutable object in the core. `station.step` makes it, and turns it into a StepOutcome.
 """
 
 import hmac
@@ -19,7 +19,7 @@ from edgegw.core.table import Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactNoted:
-    """One line for the append-only journal."""
+    """A fact for the append-only journal."""
 
     kind: str
     body: Mapping[str, object]
@@ -27,7 +27,7 @@ class FactNoted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutcome:
-    """What a step decided. `changes` are rows by `table/key`; None deletes."""
+    """Result of a step. `changes` maps `table/key` to the new row, or to None for a deleted one."""
 
     station: Station
     effects: tuple[Effect, ...]
@@ -73,32 +73,32 @@ class StepContext:
 
     @property
     def admits(self) -> bool:
-        """Whether the disk has room for what a new session would have to remember."""
+        """Whether the disk has room for the records of a new session."""
         return self.storage < StorageLevel.NO_SESSIONS
 
     def number(self) -> int:
-        """The next number for a line, slice or submission: the order in which they came to be."""
+        """Return the next number for a line, slice or submission; numbers give the order of creation."""
         self.tally = replace(self.tally, number=self.tally.number + 1)
         return self.tally.number
 
     def evse_of(self, meter_id: str) -> Evse | None:
-        """The EVSE that a meter serves."""
+        """Return the EVSE of a meter, or None."""
         evse_id = self.settings.meter_evse.get(meter_id)
         return None if evse_id is None else self.evses[evse_id]
 
     def put_evse(self, evse: Evse) -> Evse:
-        """Store and return it, so that a caller can go on with the new value."""
+        """Store and return an EVSE."""
         self.evses.put(evse.evse_id, evse)
         return evse
 
     def in_session(self, evse_id: str, session_id: str) -> Session | None:
-        """A session by its id, running or waiting for its last reading."""
+        """Return a session by its id, running or waiting for its last reading, or None."""
         evse = self.evses[evse_id]
         found = (one for one in (evse.session, evse.ending) if one is not None)
         return next((one for one in found if one.session_id == session_id), None)
 
     def put_session(self, evse_id: str, session: Session) -> None:
-        """Store a session that is there, running or waiting for its last reading."""
+        """Replace a session, running or waiting for its last reading."""
         evse = self.evses[evse_id]
         if evse.ending is not None and evse.ending.session_id == session.session_id:
             self.put_evse(replace(evse, ending=session))
@@ -110,7 +110,7 @@ class StepContext:
         self.effects.extend(effects)
 
     def note(self, fact: str, /, **body: object) -> None:
-        """Add a line to the journal."""
+        """Add a fact of kind `fact` to the journal."""
         self.facts.append(FactNoted(kind=fact, body={"at_ns": self.now_ns, **body}))
 
     def log(self, name: str, /, **log_fields: object) -> None:
@@ -118,7 +118,7 @@ class StepContext:
         self.effects.append(LogEvent(name=name, fields=log_fields))
 
     def opaque_id(self, *parts: object) -> str:
-        """An id for the ledger that names no station, EVSE or transaction to anyone but this station."""
+        """Return an id for the ledger that reveals no station, EVSE or transaction."""
         text = ":".join(str(part) for part in (*parts, self.number()))
         return hmac.digest(self.settings.nonce_key, text.encode("utf-8", "surrogatepass"), "sha256").hex()[
             :32
@@ -134,7 +134,7 @@ class StepContext:
         subject: str,
         expires_ns: int | None = None,
     ) -> New:
-        """Freeze a payload and put it at the end of its lane."""
+        """Add a submission at the end of its lane; its payload never changes."""
         number = self.number()
         submission = New(
             submission_id=f"{number:010d}",
@@ -150,14 +150,14 @@ class StepContext:
         return submission
 
     def refuse(self, code: str, **body: object) -> None:
-        """Count an everyday refusal, so that no session disappears."""
+        """Count and journal an ordinary refusal, so that every session is accounted for."""
         refused = dict(self.tally.refused)
         refused[code] = refused.get(code, 0) + 1
         self.tally = replace(self.tally, refused=refused)
         self.note("refused", code=code, **body)
 
     def untraded(self, direction: Direction, code: str, energy_wh: int, **body: object) -> None:
-        """Book energy that was metered and is not traded, with its reason."""
+        """Book energy that was metered and is not traded, with a code."""
         if energy_wh == 0:
             return
         key = f"{direction}:{code}"
@@ -167,7 +167,7 @@ class StepContext:
         self.note("untraded", direction=direction, code=code, energy_wh=energy_wh, **body)
 
     def outcome(self) -> StepOutcome:
-        """Freeze the step."""
+        """Return the outcome of the step."""
         tables = {name: getattr(self, "_tally" if name == "tally" else name) for name in TABLES}
         changes: dict[str, object] = {}
         for name, table in tables.items():

@@ -1,11 +1,11 @@
-"""The life of one submission to the ledger, exactly once: each state is a type, and a transition makes the next one.
+"""The states of a submission, which commits a payload to the ledger exactly once: each state is a type.
 
 ```
 New -> Endorsing -> Prepared -> InDoubt -> Committed | Refused
 ```
-A payload never changes after New. The signed envelope is journalled (Prepared) before its first Submit; after any
-Submit the outcome is unknown until CommitStatus says otherwise; the same bytes are sent until it does. A new nonce is
-made only after a definite invalid code. Submissions that touch one shared key share a lane: one at a time, in order.
+The payload never changes. The signed envelope is journalled (Prepared) before its first Submit. After any Submit the
+outcome is unknown until CommitStatus returns it, and the same bytes are sent until then. A new nonce is made only after a
+definite invalid code. Submissions that touch one shared key share a lane: one at a time, in order.
 Source: docs/reliability.md, A submission.
 """
 
@@ -20,14 +20,14 @@ from edgegw.core.events import CommitKnown, CommitUnknown, Endorsed, EndorseFail
 
 WAIT_FIRST_MS = 100
 WAIT_MOST_MS = 20_000
-# Refusals of the contract that time heals, where its clock is a moment behind ours.
+# Refusals of the contract that are retried: the peer's clock may be a moment behind ours.
 HEALED_BY_TIME = frozenset({"CUT_OFF_OPEN", "INTERVAL_OPEN"})
-# Refusals of a meter's registration that end when others have done their part: configured the channel, registered us.
+# Refusals of a meter's registration that are retried until others configure the channel and register the gateway.
 HEALED_BY_OTHERS = frozenset({"NOT_CONFIGURED", "GATEWAY_UNKNOWN"})
 
 
 class State(StrEnum):
-    """The word for each state in rows, facts and pages; only PREPARED and IN_DOUBT may have left the station."""
+    """Name of each state in rows, facts and pages; of the open ones, PREPARED and IN_DOUBT may have left the station."""
 
     NEW = "new"
     ENDORSING = "endorsing"
@@ -39,7 +39,7 @@ class State(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What the core waits for: `outbox` has one reader for each."""
+    """What a submission is for: `ledger_replies` has one handler for each."""
 
     HOLD = "hold"
     RELEASE = "release"
@@ -54,7 +54,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """What is submitted, and for what: the same in every state. `subject` is the id of what waits for it."""
+    """What is submitted, equal in every state. `subject` is the id of the row that waits for it."""
 
     submission_id: str
     number: int
@@ -68,7 +68,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """One endorsement: the signed bytes, their transaction id and what the contract answered."""
+    """One endorsement: the signed bytes, their transaction id and the contract's result."""
 
     tx_id: str
     envelope_hex: str
@@ -77,7 +77,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Open(Payload):
-    """Not decided yet: how many attempts failed, and the code of the last one."""
+    """Base of the open states: how many attempts failed, and the code of the last one."""
 
     attempt: int = 0
     code: str = ""
@@ -85,14 +85,14 @@ class _Open(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class New(_Open):
-    """Waits for its turn in its lane."""
+    """Waiting in its lane."""
 
     state: ClassVar[State] = State.NEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endorsing(_Open):
-    """Proposed to the peers; nothing that could be committed exists."""
+    """Proposed to the peers; no envelope exists."""
 
     state: ClassVar[State] = State.ENDORSING
 
@@ -125,7 +125,7 @@ class Committed(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(Payload):
-    """Refused by the contract (no envelope), or marked invalid in a block (its envelope)."""
+    """Refused by the contract (without an envelope), or marked invalid in a block (with one)."""
 
     state: ClassVar[State] = State.REFUSED
     code: str
@@ -135,7 +135,7 @@ class Refused(Payload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired(Payload):
-    """Too late to be worth endorsing; nothing of it left the station."""
+    """Expired before endorsement; nothing of it left the station."""
 
     state: ClassVar[State] = State.EXPIRED
     code: ClassVar[str] = "EXPIRED"
@@ -147,7 +147,7 @@ Submission = Open | Ended
 
 
 def heads(submissions: Mapping[str, Open]) -> list[Open]:
-    """The oldest submission of each lane: the only ones that may move."""
+    """Return the oldest submission of each lane, the only ones that may move."""
     oldest: dict[str, Open] = {}
     for submission in submissions.values():
         known = oldest.get(submission.lane)
@@ -157,7 +157,7 @@ def heads(submissions: Mapping[str, Open]) -> list[Open]:
 
 
 def start(submission: New, now_ns: int) -> tuple[Endorsing | Expired, list[Effect]]:
-    """Have a lane's head endorsed; a stale one ends here, because nothing of it ever left the station."""
+    """Endorse the head of a lane; an expired one ends here, since nothing of it left the station."""
     if submission.expires_ns is not None and now_ns >= submission.expires_ns:
         return Expired(**_payload(submission)), []
     endorsing = Endorsing(**_payload(submission), attempt=submission.attempt, code=submission.code)
@@ -165,7 +165,7 @@ def start(submission: New, now_ns: int) -> tuple[Endorsing | Expired, list[Effec
 
 
 def resume(submission: Open) -> tuple[Open, list[Effect]]:
-    """After a restart: what was being endorsed starts again, what may have been sent is sent again as it was."""
+    """Resume after a restart: endorse again what was being endorsed, send again what may have been sent."""
     match submission:
         case New():
             return submission, []
@@ -178,7 +178,7 @@ def resume(submission: Open) -> tuple[Open, list[Effect]]:
 
 
 def on_endorsed(submission: Open, event: Endorsed) -> tuple[Open, list[Effect]]:
-    """Keep {txid, signed envelope}; the gateway commits this before it performs the Submit."""
+    """Store transaction id and signed envelope; the gateway journals them before it performs the Submit."""
     match submission:
         case Endorsing():
             envelope = Envelope(tx_id=event.tx_id, envelope_hex=event.envelope_hex, result=event.result)
@@ -187,13 +187,13 @@ def on_endorsed(submission: Open, event: Endorsed) -> tuple[Open, list[Effect]]:
             )
             return prepared, [_submit(prepared)]
         case New() | Prepared() | InDoubt():
-            return submission, []  # an answer to a question that a restart forgot: nothing was sent
+            return submission, []  # answers a request from before a restart; nothing was sent
         case _:
             assert_never(submission)
 
 
 def on_endorse_failed(submission: Open, event: EndorseFailed) -> tuple[Open | Refused, list[Effect]]:
-    """The contract's refusal ends it; anything else is asked again later, under the same payload."""
+    """End at the contract's refusal; after any other failure, endorse the same payload again later."""
     match submission:
         case Endorsing():
             meter = submission.purpose is Purpose.METER
@@ -208,7 +208,7 @@ def on_endorse_failed(submission: Open, event: EndorseFailed) -> tuple[Open | Re
 
 
 def on_commit_known(submission: Open, event: CommitKnown) -> tuple[Submission, list[Effect]]:
-    """VALID ends it; a definite invalid code makes a new nonce possible."""
+    """End at VALID or a final invalid code; endorse again, with a new nonce, after a retryable one."""
     match submission:
         case Prepared() | InDoubt():
             envelope = submission.envelope
@@ -226,7 +226,7 @@ def on_commit_known(submission: Open, event: CommitKnown) -> tuple[Submission, l
 
 
 def on_commit_unknown(submission: Open, event: CommitUnknown) -> tuple[Open, list[Effect]]:
-    """The outcome is not known yet: the same bytes again, never a new nonce."""
+    """Send the same bytes again, never a new nonce: the outcome is not known yet."""
     match submission:
         case Prepared() | InDoubt():
             if submission.envelope.tx_id != event.tx_id:
@@ -243,12 +243,12 @@ _PAYLOAD = tuple(item.name for item in fields(Payload))
 
 
 def _payload(submission: Payload) -> dict[str, Any]:
-    """The fields that no transition changes."""
+    """Return the fields that no transition changes."""
     return {name: getattr(submission, name) for name in _PAYLOAD}
 
 
 def _again(submission: Endorsing | Prepared | InDoubt, *, code: str) -> New:
-    """Back to the lane, without the envelope: its txid can never become valid, or there was none."""
+    """Return the submission to its lane without an envelope: its transaction id can never become valid."""
     return New(**_payload(submission), attempt=submission.attempt + 1, code=code)
 
 

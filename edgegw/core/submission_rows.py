@@ -1,7 +1,6 @@
-"""The stored form of an open submission: one flat row for all states, as the first version of the journal wrote it.
+"""The stored form of an open submission: one flat row for all states, as the journal's first version has it.
 
-Decides nothing. A state's own fields are empty in the rows of the other states; an ended submission has no row, only
-its fact.
+Fields of one state are empty in the rows of the others. An ended submission has no row, only its fact.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from edgegw.core.submission import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionRow:
-    """The columns of a submission; `detail` and `block` are always empty and stay for older versions to read."""
+    """The columns of a submission; `detail` and `block` are always empty, and kept for older versions."""
 
     submission_id: str
     number: int
@@ -43,7 +42,7 @@ class SubmissionRow:
 
 
 def row_of(submission: Open) -> SubmissionRow:
-    """The row to store."""
+    """Return the row to store."""
     sent: dict[str, Any] = {}
     match submission:
         case New() | Endorsing():
@@ -56,7 +55,7 @@ def row_of(submission: Open) -> SubmissionRow:
 
 
 def submission_of(row: SubmissionRow) -> Open:
-    """The submission that a row stands for.
+    """Return the submission of a row.
 
     Raises:
         ValueError: a row of an ended submission, which no version writes.
@@ -95,5 +94,5 @@ _COMMON = (
 
 
 def _common(source: Open | SubmissionRow) -> dict[str, Any]:
-    """The columns that every state has."""
+    """Return the columns that every state has."""
     return {name: getattr(source, name) for name in _COMMON}

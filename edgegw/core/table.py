@@ -1,4 +1,4 @@
-"""Copy-on-write tables: how one step changes a frozen state, and how the journal learns which rows changed."""
+"""Copy-on-write tables, through which a step changes the frozen state and records the changed rows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Table(Generic[T]):
-    """A view on a frozen mapping that remembers what a step puts and drops; the base is never touched."""
+    """A view of a mapping that records what a step puts and drops; the mapping itself never changes."""
 
     __slots__ = ("_base", "_merged", "changes")
 
@@ -17,7 +17,7 @@ class Table(Generic[T]):
         self.changes: dict[str, T | None] = {}
 
     def get(self, key: str) -> T | None:
-        """The row as this step sees it."""
+        """Return the row after the changes of this step, or None."""
         return self.rows.get(key)
 
     def __getitem__(self, key: str) -> T:
@@ -30,7 +30,7 @@ class Table(Generic[T]):
         return iter(self.rows)
 
     def values(self) -> list[T]:
-        """All rows, as this step sees them."""
+        """Return all rows after the changes of this step."""
         return list(self.rows.values())
 
     def put(self, key: str, row: T) -> None:
@@ -39,12 +39,12 @@ class Table(Generic[T]):
         self.changes[key] = row
 
     def drop(self, key: str) -> None:
-        """Remove a row; a missing one is fine."""
+        """Remove a row; do nothing where it is missing."""
         if self._own().pop(key, None) is not None:
             self.changes[key] = None
 
     def become(self, rows: Mapping[str, T]) -> None:
-        """Hold these rows and no others; those that are the same already count as no change."""
+        """Replace all rows; equal ones count as unchanged."""
         for key in [key for key in self.rows if key not in rows]:
             self.drop(key)
         for key, row in rows.items():
@@ -53,7 +53,7 @@ class Table(Generic[T]):
 
     @property
     def rows(self) -> Mapping[str, T]:
-        """The mapping after this step so far."""
+        """The mapping after the changes of this step."""
         return self._base if self._merged is None else self._merged
 
     def _own(self) -> dict[str, T]:
