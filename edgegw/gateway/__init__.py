@@ -1,1 +1,1 @@
-"""The gateway's loop, the inbox in front of it, and the codec of the rows that it journals."""
+"""Connects core and adapters: `loop` (step, journal, perform), `inbox` (waiting events), `row_codec` (rows as JSON)."""

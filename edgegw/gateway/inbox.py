@@ -1,4 +1,4 @@
-"""What waits for the core: facts are never dropped, readings may be, oldest first, and are counted."""
+"""The bounded queue of events for the core: a full one drops its oldest meter reading, and no other event."""
 
 import asyncio
 from collections import deque
@@ -8,11 +8,11 @@ from edgegw.core.events import Event, MeterReading
 
 
 class InboxFullError(EdgegwError):
-    """Facts alone fill the inbox: the station must stop rather than forget."""
+    """The inbox is full and holds no meter reading: the station must stop rather than lose an event."""
 
 
 class Inbox:
-    """At most `capacity` waiting events, taken all at once."""
+    """At most `capacity` waiting events, taken in batches; `dropped` counts the readings lost."""
 
     def __init__(self, capacity: int = 20_000) -> None:
         self._events: deque[Event] = deque()
@@ -24,18 +24,18 @@ class Inbox:
         return len(self._events)
 
     def put(self, event: Event) -> None:
-        """Add an event; a full inbox gives up its oldest reading."""
+        """Add an event; a full inbox drops its oldest meter reading. Raise InboxFullError where it holds none."""
         if len(self._events) >= self._capacity:
             self._drop_oldest_sample()
         self._events.append(event)
         self._not_empty.set()
 
     def wake(self) -> None:
-        """Let `take` return, with nothing where nothing waits."""
+        """Let `take` return, also where no event waits."""
         self._not_empty.set()
 
     async def take(self, most: int) -> list[Event]:
-        """Wait for events or a `wake`, then take up to `most` in their order."""
+        """Wait for events or a `wake`, then remove and return up to `most` events in order."""
         await self._not_empty.wait()
         taken = [self._events.popleft() for _ in range(min(most, len(self._events)))]
         if not self._events:

@@ -1,7 +1,7 @@
-"""The loop, and the only meeting place of core and adapters: take the waiting events, step, journal, perform.
+"""Runs the station's loop, which alone connects core and adapters: take events, step, journal, perform effects.
 
-Effects leave only after the commit of the very batch that decided them. Plain readings change rows but decide
-nothing: they ride on the next commit, or on one of their own every ten seconds. Nothing here judges anything.
+Effects are performed only after the commit of the batch that decided them. Plain readings change rows and cause no effect:
+they are saved with the next commit, or with one of their own every ten seconds. Makes no business decision.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ READINGS_COMMIT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
-    """Everything the gateway can act through."""
+    """The ports through which the gateway acts."""
 
     clock: Clock
     journal: Journal
@@ -89,20 +89,20 @@ class Gateway:
                     probe.set_result(None)
 
     async def prove(self) -> None:
-        """Return once the loop came round: whatever waited first has been decided, committed and performed."""
+        """Return once the loop has decided, committed and performed a batch taken after this call."""
         probe = asyncio.get_running_loop().create_future()
         self._probes.append(probe)
         self._inbox.wake()
         await asyncio.shield(probe)
 
     def adopt(self, fresh: Station) -> None:
-        """Go on under new settings, with the EVSEs and meters that came new, and new limits for those that were there."""
+        """Apply changed settings: add new EVSEs and meters, and send new limits for existing meters."""
         self.station = station.adopt(self.station, fresh)
         for event in station.rerated(fresh):
             self._inbox.put(event)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Close the open segments and wait until all lines are settled; False when some had to be left for later."""
+        """Close the open segments and wait until all lines are settled; return False where the time is over first."""
         self._inbox.put(DrainStarted())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -116,7 +116,7 @@ class Gateway:
         return outcome
 
     async def _settle(self, outcomes: Sequence[StepOutcome]) -> None:
-        """Commit what a batch decided, then do it."""
+        """Commit the outcomes of a batch, then perform their effects."""
         self.station = outcomes[-1].station
         facts = [self._fact(note) for outcome in outcomes for note in outcome.facts]
         for outcome in outcomes:
@@ -194,18 +194,18 @@ class Gateway:
 
 
 def is_plain_reading(outcome: StepOutcome) -> bool:
-    """Nothing but a meter's newest registers changed: losing them costs nothing, a later reading says it again."""
+    """Return whether only meters' registers changed: their loss does no harm, as a later reading includes them."""
     if outcome.facts or outcome.effects:
         return False
     return all(key.startswith("meters/") for key in outcome.changes)
 
 
 def restore(fresh: Station, rows: Callable[[str], Mapping[str, str]]) -> Station:
-    """The station as the journal's rows tell it; settings and members come from the configuration.
+    """Return the station of the journal's rows, with settings and members of `fresh`.
 
     Args:
-        fresh: a new station of the same configuration; EVSEs and meters it names and rows do not know stay fresh.
-        rows: committed rows by key prefix.
+        fresh: a new station of the present configuration; EVSEs and meters without a row stay as they are in it.
+        rows: returns the committed rows by key prefix.
     """
     tables: dict[str, dict[str, object]] = {}
     for name, cls in TABLES.items():
@@ -222,7 +222,7 @@ def restore(fresh: Station, rows: Callable[[str], Mapping[str, str]]) -> Station
 
 
 def _refuse_orphans(fresh: Station, tables: Mapping[str, Mapping[str, object]]) -> None:
-    """An EVSE or meter may leave the configuration only when nothing of it is open any more."""
+    """Raise ConfigError where an EVSE or meter with open holds or lines is missing from the configuration."""
     open_evses = {getattr(row, "evse_id", "") for name in ("holds", "lines") for row in tables[name].values()}
     open_meters = {getattr(row, "meter_id", "") for row in tables["lines"].values()}
     gone = sorted(open_evses - set(fresh.evses)) + sorted(open_meters - set(fresh.meters))

@@ -1,7 +1,7 @@
-"""State rows as JSON text: frozen dataclasses to text and back, by their type hints. Integers only, no defaults lost.
+"""Encodes state rows as JSON text and decodes them: frozen dataclasses, by their type hints. Numbers are integers.
 
-Decides nothing about the state. A field that a newer version added takes its default; one that is gone is ignored.
-A submission is stored in the flat form of `SubmissionRow`, whatever its state.
+A field missing in the text takes its default; a field that the class lacks is ignored. A submission is stored in the flat
+form of `SubmissionRow`, whatever its state.
 """
 
 import json
@@ -21,12 +21,12 @@ _PLAIN = frozenset({str, int, bool})
 
 
 def encode_row(row: object) -> str:
-    """One row as ASCII JSON text: whatever a device put into a string, the journal can store it."""
+    """Return a row as ASCII JSON text, so that the journal can store any string from a device."""
     return _ENCODER.encode(_plain(row))
 
 
 def decode_row(cls: type[T], text: str) -> T:
-    """The row of class `cls` that `encode_row` wrote."""
+    """Return the row of class `cls` from the text of `encode_row`."""
     hint: Any = cls
     return cast("T", _decoder(hint)(json.loads(text)))
 
@@ -53,7 +53,7 @@ def _plain(value: object) -> object:
 
 @cache
 def _names(kind: type) -> tuple[str, ...] | None:
-    """Fields of a dataclass; None for any other class."""
+    """Return the field names of a dataclass; None for any other class."""
     return tuple(item.name for item in fields(kind)) if is_dataclass(kind) else None
 
 
