@@ -45,7 +45,7 @@ class Presented(Enum):
 
 
 def basic_password(headers: Sequence[str], charger_id: str) -> bytes | Presented:
-    """Return the password of the only Basic Authorization header as bytes, where its user is this charger."""
+    """Return the password of the only Basic Authorization header, where its user is this charger; else why not."""
     scheme, _, encoded = (headers[0] if len(headers) == 1 else "").partition(" ")
     if scheme.lower() != "basic":
         return Presented.NOTHING
