@@ -89,14 +89,14 @@ class AdmissionControl:
         settings: ListenerSettings,
         gatekeeper: Gatekeeper,
         refusals: RejectionLog,
-        room: PendingChargers,
+        pending: PendingChargers,
         profiles: ProfileStore,
     ) -> None:
         self.settings = settings
         self.known: frozenset[str] = frozenset()
         self._gatekeeper = gatekeeper
         self._refusals = refusals
-        self._room = room
+        self._pending = pending
         self._profiles = profiles
 
     async def admit(self, attempt: Attempt) -> Admission | int:
@@ -124,10 +124,10 @@ class AdmissionControl:
         password = self._presented(attempt, charger_id)
         if isinstance(password, Denial):
             return password
-        is_stranger = self.settings.accept_unknown and charger_id not in self.known
-        if is_stranger and not self._room.is_rejected(charger_id):
-            return await self._stranger(attempt, charger_id, password)
-        return await self._charger(attempt, charger_id, password)
+        is_unknown = self.settings.accept_unknown and charger_id not in self.known
+        if is_unknown and not self._pending.is_rejected(charger_id):
+            return await self._admit_unknown(attempt, charger_id, password)
+        return await self._admit_configured(attempt, charger_id, password)
 
     def _presented(self, attempt: Attempt, charger_id: str) -> bytes | Denial:
         password = basic_password(attempt.authorization, charger_id)
@@ -139,7 +139,9 @@ class AdmissionControl:
         assert isinstance(password, bytes)
         return password
 
-    async def _charger(self, attempt: Attempt, charger_id: str, password: bytes) -> Admission | Denial:
+    async def _admit_configured(
+        self, attempt: Attempt, charger_id: str, password: bytes
+    ) -> Admission | Denial:
         match await self._gatekeeper.check(charger_id, password, address=attempt.address):
             case Verdict.TOO_MANY:
                 return Denial(code="EGW-1104", charger_id=charger_id)
@@ -155,8 +157,8 @@ class AdmissionControl:
             return Denial(code="EGW-1106", charger_id=charger_id)
         return Admission(charger_id=charger_id, address=attempt.address, profile=attempt.profile)
 
-    async def _stranger(self, attempt: Attempt, charger_id: str, password: bytes) -> Admission | Denial:
-        if self._room.is_full_for(charger_id):
+    async def _admit_unknown(self, attempt: Attempt, charger_id: str, password: bytes) -> Admission | Denial:
+        if self._pending.is_full_for(charger_id):
             return Denial(code="EGW-1006", charger_id=charger_id)
         made = await self._gatekeeper.hash_of(charger_id, password, address=attempt.address)
         if made is None:

@@ -27,7 +27,7 @@ from edgegw.core.effects import AnswerCall, ChargerCommand
 from edgegw.ports.gateway import Emit
 
 _SAME_ID = "EGW-1007"
-_ROOM_FULL = "EGW-1006"
+_TOO_MANY_WAIT = "EGW-1006"
 
 
 class Chargers:
@@ -48,21 +48,21 @@ class Chargers:
         self._clock = clock
         self._versions = versions.load()
         self._tls = None if settings.listener.tls is None else Tls(settings.listener.tls)
-        self._room = PendingChargers()
+        self._pending = PendingChargers()
         self._refusals = RejectionLog(settings.log, now_ns=clock.now_ns, now_s=time.monotonic)
         self._gatekeeper = Gatekeeper({}, time.monotonic)
-        self._door = AdmissionControl(
+        self._admission_control = AdmissionControl(
             settings=settings.listener,
             gatekeeper=self._gatekeeper,
             refusals=self._refusals,
-            room=self._room,
+            pending=self._pending,
             profiles=profiles or RememberedProfiles(),
         )
         self._chargers: dict[str, ChargerSettings] = {}
         self._charger_ids: dict[str, str] = {}
         self._connections: dict[str, Connection] = {}
         self._repeats: dict[str, Duplicates] = {}
-        self._doors: dict[str, asyncio.Lock] = {}
+        self._admission_locks: dict[str, asyncio.Lock] = {}
         # Larger than any number of an earlier run, whose unanswered CALLs may return from the journal.
         self._numbers = itertools.count(time.time_ns())
         self._take_over(settings)
@@ -71,9 +71,9 @@ class Chargers:
         """Listen until cancelled."""
         context = ListenerContext(
             settings=lambda: self._settings,
-            door=self._door,
+            admission_control=self._admission_control,
             refusals=self._refusals,
-            welcome=self._welcome,
+            on_admitted=self._on_admitted,
             expected=self._expected,
         )
         async with listen(context, self._tls) as ports:
@@ -106,7 +106,7 @@ class Chargers:
 
     def pending_chargers(self) -> tuple[PendingCharger, ...]:
         """Return the unknown chargers: waiting, gone and rejected ones."""
-        return self._room.all()
+        return self._pending.all()
 
     def refusals(self) -> tuple[Rejection, ...]:
         """Return the newest refused connections, oldest first."""
@@ -114,10 +114,10 @@ class Chargers:
 
     async def reject(self, charger_id: str) -> bool:
         """Close an unknown charger and refuse its id until a restart or its approval; return False for an id never seen."""
-        if not self._room.reject(charger_id):
+        if not self._pending.reject(charger_id):
             return False
         self._settings.log("charger.rejected", {"charger_id": charger_id})
-        socket = self._room.socket_of(charger_id)
+        socket = self._pending.socket_of(charger_id)
         if socket is not None:
             await socket.close("this charger was rejected")
         return True
@@ -141,7 +141,7 @@ class Chargers:
         async with asyncio.TaskGroup() as closing:
             for charger_id in changed:
                 closing.create_task(self._connections[charger_id].dismiss("the configuration changed"))
-            for socket in self._room.release(self._chargers.keys()):
+            for socket in self._pending.release(self._chargers.keys()):
                 closing.create_task(socket.close("approved: connect again"))
 
     def _take_over(self, settings: StationSettings) -> dict[str, ChargerSettings]:
@@ -153,8 +153,8 @@ class Chargers:
             evse_id: charger.charger_id for charger in chargers for evse_id in charger.evses.values()
         }
         self._gatekeeper.adopt({charger.charger_id: charger.password_hash for charger in chargers})
-        self._door.settings = settings.listener
-        self._door.known = frozenset(self._chargers)
+        self._admission_control.settings = settings.listener
+        self._admission_control.known = frozenset(self._chargers)
         return old
 
     # --- connections ------------------------------------------------------------------------------------------------
@@ -163,12 +163,12 @@ class Chargers:
         charger = self._chargers.get(charger_id)
         return None if charger is None else charger.version
 
-    async def _welcome(self, admission: Admission, version: str, socket: Socket) -> None:
+    async def _on_admitted(self, admission: Admission, version: str, socket: Socket) -> None:
         if admission.password_hash is not None:
             await self._keep_waiting(admission, version, socket)
             return
         charger_id = admission.charger_id
-        async with self._doors.setdefault(charger_id, asyncio.Lock()):
+        async with self._admission_locks.setdefault(charger_id, asyncio.Lock()):
             old = self._connections.get(charger_id)
             if old is not None:
                 if await old.is_alive(self._settings.probe_timeout_s):
@@ -218,24 +218,24 @@ class Chargers:
     async def _keep_waiting(self, admission: Admission, version: str, socket: Socket) -> None:
         """Serve an unknown charger: answer its messages, and pass none of them on."""
         charger_id = admission.charger_id
-        while (old := self._room.socket_of(charger_id)) is not None:
+        while (old := self._pending.socket_of(charger_id)) is not None:
             if await old.is_alive(self._settings.probe_timeout_s):
                 await self._refuse_second(admission, socket)
                 return
             old.abort()
-            self._room.leave(charger_id, old)
-        if self._room.is_full_for(charger_id):
-            self._refusals.note(_ROOM_FULL, address=admission.address, charger_id=charger_id)
+            self._pending.leave(charger_id, old)
+        if self._pending.is_full_for(charger_id):
+            self._refusals.note(_TOO_MANY_WAIT, address=admission.address, charger_id=charger_id)
             await socket.close("too many wait already")
             return
-        if charger_id in self._chargers or self._room.is_rejected(charger_id):
+        if charger_id in self._chargers or self._pending.is_rejected(charger_id):
             await socket.close("the configuration changed")
             return
         self._enter(admission, version, socket)
         try:
             await self._listen_to(charger_id, version, socket)
         finally:
-            self._room.leave(charger_id, socket)
+            self._pending.leave(charger_id, socket)
 
     def _enter(self, admission: Admission, version: str, socket: Socket) -> None:
         assert admission.password_hash is not None
@@ -249,7 +249,7 @@ class Chargers:
             first_seen_ns=now_ns,
             last_seen_ns=now_ns,
         )
-        self._room.enter(pending, socket)
+        self._pending.enter(pending, socket)
         found = {"charger_id": admission.charger_id, "address": admission.address, "version": version}
         self._settings.log("charger.discovered", found)
 
@@ -261,7 +261,7 @@ class Chargers:
                 async for text in socket.frames():
                     silence.reschedule(loop.time() + pending_dialogue.SILENCE_S)
                     heard = talk.receive(text, self._clock.now_ns())
-                    self._room.heard(charger_id, self._clock.now_ns(), boot=heard.boot, evse=heard.evse)
+                    self._pending.heard(charger_id, self._clock.now_ns(), boot=heard.boot, evse=heard.evse)
                     if heard.text is not None:
                         await socket.send(heard.text)
                     await asyncio.sleep(pending_dialogue.PAUSE_S)

@@ -70,9 +70,9 @@ class ListenerContext:
     """What every connection needs. `expected` returns the one version that a charger may speak, or None for any."""
 
     settings: Callable[[], StationSettings]
-    door: AdmissionControl
+    admission_control: AdmissionControl
     refusals: RejectionLog
-    welcome: OnAdmitted
+    on_admitted: OnAdmitted
     expected: Callable[[str], VersionName | None]
     socket_limits: SocketLimits = field(default_factory=SocketLimits)
 
@@ -339,7 +339,7 @@ async def _process_request(
         address=connection.address,
         profile=connection.profile,
     )
-    admitted = await listener_context.door.admit(attempt)
+    admitted = await listener_context.admission_control.admit(attempt)
     if isinstance(admitted, Admission):
         connection.admission = admitted
         if admitted.password_hash is None:
@@ -369,7 +369,7 @@ async def _handle(listener_context: ListenerContext, connection: ServerConnectio
     for handshake in (connection.request, connection.response):  # 5 KiB that are not needed any more
         if handshake is not None:
             handshake.headers.clear()
-    await listener_context.welcome(admission, version, WebSocket(connection))
+    await listener_context.on_admitted(admission, version, WebSocket(connection))
 
 
 def _select_subprotocol(

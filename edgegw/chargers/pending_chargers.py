@@ -46,12 +46,12 @@ class PendingChargers:
     """All unknown chargers by id, and the sockets of those that wait."""
 
     def __init__(self) -> None:
-        self._strangers: dict[str, PendingCharger] = {}
+        self._records: dict[str, PendingCharger] = {}
         self._sockets: dict[str, Socket] = {}
 
     def all(self) -> tuple[PendingCharger, ...]:
         """Return all records, in the order of arrival."""
-        return tuple(self._strangers.values())
+        return tuple(self._records.values())
 
     def is_full_for(self, charger_id: str) -> bool:
         """Return True where this charger may not wait, because too many others do."""
@@ -59,7 +59,7 @@ class PendingChargers:
 
     def is_rejected(self, charger_id: str) -> bool:
         """Return True for an id that an operator rejected."""
-        known = self._strangers.get(charger_id)
+        known = self._records.get(charger_id)
         return known is not None and known.rejected
 
     def socket_of(self, charger_id: str) -> Socket | None:
@@ -68,7 +68,7 @@ class PendingChargers:
 
     def enter(self, pending: PendingCharger, socket: Socket) -> None:
         """Let a charger wait; one that returns with the same password keeps its record."""
-        known = self._strangers.pop(pending.charger_id, None)
+        known = self._records.pop(pending.charger_id, None)
         if known is not None and known.password_hash == pending.password_hash:
             pending = replace(
                 known,
@@ -78,7 +78,7 @@ class PendingChargers:
                 last_seen_ns=pending.last_seen_ns,
                 connected=True,
             )
-        self._strangers[pending.charger_id] = pending
+        self._records[pending.charger_id] = pending
         self._sockets[pending.charger_id] = socket
         self._forget_oldest()
 
@@ -86,15 +86,15 @@ class PendingChargers:
         """Forget a closed socket; the record stays."""
         if self._sockets.get(charger_id) is socket:
             del self._sockets[charger_id]
-            known = self._strangers.get(charger_id)
+            known = self._records.get(charger_id)
             if known is not None:
-                self._strangers[charger_id] = replace(known, connected=False)
+                self._records[charger_id] = replace(known, connected=False)
 
     def heard(
         self, charger_id: str, now_ns: int, *, boot: Mapping[str, Any] | None, evse: int | None
     ) -> None:
         """Record what a charger sent: its BootNotification, or the number of an EVSE."""
-        known = self._strangers.get(charger_id)
+        known = self._records.get(charger_id)
         if known is None:
             return
         known = replace(known, last_seen_ns=now_ns)
@@ -102,27 +102,27 @@ class PendingChargers:
             known = _with_nameplate(known, boot)
         if evse is not None and 0 < evse <= _EVSE_NUMBER_MAX and len(known.evses) < EVSES_MAX:
             known = replace(known, evses=tuple(sorted({*known.evses, evse})))
-        self._strangers[charger_id] = known
+        self._records[charger_id] = known
 
     def reject(self, charger_id: str) -> bool:
         """Refuse this id from now on; return False for one that was never seen."""
-        known = self._strangers.get(charger_id)
+        known = self._records.get(charger_id)
         if known is not None:
-            self._strangers[charger_id] = replace(known, rejected=True)
+            self._records[charger_id] = replace(known, rejected=True)
         return known is not None
 
     def release(self, charger_ids: Collection[str]) -> list[Socket]:
         """Forget chargers that are configured now; return their sockets, to be closed."""
         for charger_id in charger_ids:
-            self._strangers.pop(charger_id, None)
+            self._records.pop(charger_id, None)
         return [self._sockets.pop(each) for each in list(self._sockets) if each in charger_ids]
 
     def _forget_oldest(self) -> None:
         """Drop records beyond the limit: first of disconnected chargers, then of those rejected longest ago."""
-        while len(self._strangers) > RECORDS_MAX:
-            away = [each for each in self._strangers.values() if not each.connected]
+        while len(self._records) > RECORDS_MAX:
+            away = [each for each in self._records.values() if not each.connected]
             oldest = min(away, key=lambda each: (each.rejected, each.last_seen_ns))
-            del self._strangers[oldest.charger_id]
+            del self._records[oldest.charger_id]
 
 
 def _with_nameplate(pending: PendingCharger, boot: Mapping[str, Any]) -> PendingCharger:
