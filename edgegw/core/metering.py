@@ -117,8 +117,8 @@ def measure(account: MeterAccount, reading: RegisterRead) -> Measured:
         account: the meter's account; its `last` is older than the reading.
         reading: both registers in mWh, or None where the meter returned none (quarantined).
     """
-    if _is_strange(account, reading):
-        return _keep_out(account, reading)
+    if _is_other_device(account, reading):
+        return _discard_other_device(account, reading)
     if reading.import_mwh is None or reading.export_mwh is None:
         return _discard(account, "not measured", code=NO_NUMBER, detail=_missing(reading))
     registers = Registers(
@@ -220,14 +220,14 @@ def _is_plausible(old: Registers, new: Registers, account: MeterAccount) -> bool
     )
 
 
-def _is_strange(account: MeterAccount, reading: RegisterRead) -> bool:
+def _is_other_device(account: MeterAccount, reading: RegisterRead) -> bool:
     """Return whether another device answers; one without a serial is taken for the device before it."""
     if reading.serial is None:
         return account.stranger is not None
     return account.serial not in {None, reading.serial} and reading.serial != account.adopted
 
 
-def _keep_out(account: MeterAccount, reading: RegisterRead) -> Measured:
+def _discard_other_device(account: MeterAccount, reading: RegisterRead) -> Measured:
     """Discard a reading of another device; none counts until it is adopted or the old meter answers again."""
     stranger = reading.serial or account.stranger
     detail = (

@@ -223,7 +223,7 @@ def _on_transaction(context: StepContext, event: TransactionMessage) -> None:
     if evse is None:
         _answer_unplaced(context, event)
         return
-    if isinstance(event, TransactionUpdated) and _is_stranger(context, evse, event):
+    if isinstance(event, TransactionUpdated) and _is_unknown(context, evse, event):
         context.emit(AnswerCall(call=event.call, answer=Acknowledge()))
         assert event.transaction_id is not None
         session.move(context, evse, UnknownTransactionSeen(transaction_id=event.transaction_id))
@@ -236,7 +236,7 @@ def _is_telemetry(event: TransactionMessage) -> bool:
     return isinstance(event, TransactionUpdated) and event.id_token_hash is None
 
 
-def _is_stranger(context: StepContext, evse: Evse, event: TransactionUpdated) -> bool:
+def _is_unknown(context: StepContext, evse: Evse, event: TransactionUpdated) -> bool:
     """Return whether energy flows in a transaction unknown here, as after the restore of an older journal."""
     if evse.phase is not Phase.VACANT or event.transaction_id is None or event.offline:
         return False
