@@ -226,7 +226,7 @@ class Chargers:
             self._pending.leave(charger_id, old)
         if self._pending.is_full_for(charger_id):
             self._refusals.note(_TOO_MANY_WAIT, address=admission.address, charger_id=charger_id)
-            await socket.close("too many wait already")
+            await socket.close("too many chargers wait already")
             return
         if charger_id in self._chargers or self._pending.is_rejected(charger_id):
             await socket.close("the configuration changed")

@@ -45,9 +45,9 @@ _TLS_HANDSHAKE = 0x16  # first byte of a ClientHello
 _BACKLOG = 100
 _AGAIN_S = 0.1
 _TEXTS = {
-    401: "password needed\n",
-    403: "not from here\n",
-    404: "no charger here\n",
+    401: "password required\n",
+    403: "not allowed from this address\n",
+    404: "unknown charger\n",
     426: "WebSocket only\n",
     429: "too many tries\n",
     503: "try again later\n",
@@ -409,7 +409,7 @@ def _handshake_fault(error: BaseException | None) -> str:
     """Return the kind of fault, without text of the request: it may hold a password."""
     match error:
         case None:
-            return "it was not finished"
+            return "not finished"
         case InvalidHeaderValue() | InvalidHeader():
             return f"header {error.name}"
         case _:

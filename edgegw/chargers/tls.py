@@ -77,7 +77,7 @@ def cause(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError) and error.reason:
         return _CAUSES.get(error.reason, error.reason.replace("_", " ").lower())
     if isinstance(error, ConnectionAbortedError | TimeoutError):
-        return "it took too long"
+        return "timed out"
     if isinstance(error, ConnectionError | ssl.SSLEOFError):
         return "the other side closed the connection"
     return type(error).__name__
@@ -86,12 +86,12 @@ def cause(error: BaseException) -> str:
 _CAUSES = {
     "HTTP_REQUEST": "plain HTTP came to the TLS port: use wss://",
     "HTTPS_PROXY_REQUEST": "plain HTTP came to the TLS port: use wss://",
-    "WRONG_VERSION_NUMBER": "what came is no TLS",
-    "UNSUPPORTED_PROTOCOL": "the charger speaks no TLS 1.2",
+    "WRONG_VERSION_NUMBER": "the charger sent no TLS",
+    "UNSUPPORTED_PROTOCOL": "the charger does not support TLS 1.2",
     "NO_SHARED_CIPHER": "no cipher suite in common",
-    "TLSV1_ALERT_UNKNOWN_CA": "the charger does not know the authority of our certificate",
+    "TLSV1_ALERT_UNKNOWN_CA": "the charger does not know the CA of our certificate",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the charger does not trust our certificate",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the charger refused our certificate",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the charger holds our certificate for expired: look at its clock",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "our certificate is expired by the charger's clock: check that clock",
     "TLSV1_ALERT_PROTOCOL_VERSION": "no TLS version in common",
 }

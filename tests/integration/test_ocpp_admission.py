@@ -57,7 +57,7 @@ def get(path: str, *headers: str) -> str:
         (get("/ocpp/CP1", AUTH, UPGRADE, "X: " + "y" * 9000 + "\r\n"), "431", "HeaderLineTooLong"),
         (get("/ocpp/" + "x" * 9000), "414", "RequestLineTooLong"),
         ("SSH-2.0-OpenSSH_9.2\r\n", "", "no HTTP request"),
-        ("GET /ocpp/CP1 HTTP/1.1\r\nAuthorization: c2VjcmV0", "", "it was not finished"),
+        ("GET /ocpp/CP1 HTTP/1.1\r\nAuthorization: c2VjcmV0", "", "not finished"),
     ],
 )  # fmt: skip
 def test_what_is_no_websocket(run: Callable[[Any], Any], text: str, status: str, detail: str) -> None:
