@@ -87,7 +87,7 @@ async def test_plain_networks_hold_for_every_spelling_of_an_address(address: str
         settings=ListenerSettings(host="", port=0),
         gatekeeper=Gatekeeper({}, lambda: 0.0),
         refusals=RejectionLog(lambda *_: None, now_ns=lambda: 0, now_s=lambda: 0.0),
-        room=PendingChargers(),
+        pending=PendingChargers(),
         profiles=RememberedProfiles(),
     )
     attempt = Attempt(path="/ocpp/A", is_upgrade=True, authorization=(), address=address, profile=1)
