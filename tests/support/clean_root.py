@@ -10,6 +10,7 @@ import fcntl
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -170,10 +171,7 @@ def booted(root: CleanRoot) -> Iterator[CleanRoot]:
             stdin=subprocess.DEVNULL, stdout=console, stderr=console,
         )  # fmt: skip
     try:
-        leader = _wait_for_leader(machine, log)
-        enter = ("nsenter", f"--target={leader}", "--all", "--")
-        inside = CleanRoot(path=Path(f"/proc/{leader}/root"), enter=enter)
-        _wait_for_boot(inside, machine, log)
+        inside = _wait_for_boot(machine, log)
         yield inside
     finally:
         machine.terminate()  # systemd-nspawn shuts the machine down in order
@@ -287,24 +285,29 @@ def _lock(name: str) -> Iterator[None]:
         yield
 
 
-def _wait_for_leader(machine: subprocess.Popen[bytes], log: Path) -> int:
-    """Return the host's process id of the machine's process 1."""
+def _wait_for_boot(machine: subprocess.Popen[bytes], log: Path) -> CleanRoot:
+    """Return the machine once its process 1 says that it runs.
+
+    The child of systemd-nspawn is process 1 only after a moment: an earlier child of it sets the namespaces up.
+    """
     children = Path(f"/proc/{machine.pid}/task/{machine.pid}/children")
-    end = time.monotonic() + LONG_PATIENCE_S
-    while machine.poll() is None and time.monotonic() < end:
-        if found := children.read_text().split():
-            return int(found[0])
-        time.sleep(0.05)
-    raise AssertionError(f"systemd-nspawn ended:\n{log.read_text(errors='replace')}")
-
-
-def _wait_for_boot(inside: CleanRoot, machine: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + LONG_PATIENCE_S
     state = ""
     while machine.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(FileNotFoundError):
-            state = inside.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip()
-        if state in {"running", "degraded"}:
-            return
+        for leader in filter(_is_process_1, children.read_text().split()):
+            enter = ("nsenter", f"--target={leader}", "--all", "--")
+            inside = CleanRoot(path=Path(f"/proc/{leader}/root"), enter=enter)
+            with contextlib.suppress(FileNotFoundError):
+                state = inside.run("systemctl", "is-system-running", "--wait", check=False).stdout.strip()
+            if state in {"running", "degraded"}:
+                return inside
         time.sleep(0.1)
     raise AssertionError(f"the machine did not come up ({state}):\n{log.read_text(errors='replace')}")
+
+
+def _is_process_1(pid: str) -> bool:
+    """Return whether a process is number 1 of a process namespace of its own: no other is entered, least of all ours."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        numbers = re.search(r"^NSpid:(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return numbers is not None and len(numbers[1].split()) > 1 and numbers[1].split()[-1] == "1"
+    return False
