@@ -36,7 +36,7 @@ from edgegw.core.submission import (
 
 
 def on_answer(context: StepContext, event: Endorsed | EndorseFailed | CommitKnown | CommitUnknown) -> None:
-    """Move one submission on; whoever waits for its end hears of it."""
+    """Move one submission on, and read its end where it has one."""
     submission = context.submissions.get(event.submission_id)
     if submission is None:
         return

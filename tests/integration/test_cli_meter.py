@@ -5,11 +5,8 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,15 +14,15 @@ from typing import Any, TypeVar
 import pytest
 from click.testing import CliRunner, Result
 
-from edgegw.cli import main, table
+from edgegw.cli import main
 from edgegw.cli.console import Exit
-from edgegw.cli.table import show_table
 from edgegw.core.meter_condition import MeterCondition
 from edgegw.core.metering import MeterAccount, Registers
 from edgegw.gateway.row_codec import encode_row
 from edgegw.meters.meter_status import present
 from edgegw.ops.control_socket import serve_control
 from edgegw.store.journal import SqliteJournal
+from tests.support.loop_thread import Loop
 from tests.support.modbus_bus import BusServer, frame, registers, serve_bus
 from tests.support.patience import PATIENCE_S
 
@@ -64,41 +61,6 @@ id = "E-1"
 meter = "M-1"
 rated_w = 22000
 """
-
-
-class Loop(threading.Thread):
-    """An event loop beside the test, in which servers run while a command blocks the test's own thread."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.loop = asyncio.new_event_loop()
-        self.start()
-
-    def run(self) -> None:
-        self.loop.run_forever()
-
-    @contextmanager
-    def serving(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
-        """Enter a context in the loop, leave it there."""
-        ready: Future[T] = Future()
-        leave = asyncio.Event()
-
-        async def hold() -> None:
-            try:
-                async with make() as made:
-                    ready.set_result(made)
-                    await leave.wait()
-            except BaseException as error:
-                if not ready.done():
-                    ready.set_exception(error)
-                raise
-
-        held = asyncio.run_coroutine_threadsafe(hold(), self.loop)
-        try:
-            yield ready.result(timeout=PATIENCE_S)
-        finally:
-            self.loop.call_soon_threadsafe(leave.set)
-            held.result(timeout=PATIENCE_S)
 
 
 @pytest.fixture(scope="module")
@@ -466,24 +428,3 @@ def test_adopting(config: Path, loop: Loop) -> None:
     with loop.serving(lambda: serve_control(config.parent / "run", {"adopt": adopt})):
         result = run("adopt", "M-1", "--config", str(config))
     assert (result.exit_code, result.stdout) == (Exit.DONE, "meter_id: M-1\nwas: 7\nis: 8\n")
-
-
-def test_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a terminal the rows are a table; text from devices is not markup."""
-
-    class Terminal:
-        stdout = type("Out", (), {"isatty": staticmethod(lambda: True)})
-
-    monkeypatch.setattr(table, "sys", Terminal)
-    show_table([{"meter": "M-[red]1", "ok": True, "value": None}], ("meter", "ok", "value"))
-    out = capsys.readouterr().out
-    assert "M-[red]1" in out
-    assert out.split() == [
-        "meter",
-        "ok",
-        "value",
-        *[part for part in out.split() if "─" in part],
-        "M-[red]1",
-        "yes",
-        "-",
-    ]

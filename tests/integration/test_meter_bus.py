@@ -3,7 +3,7 @@
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -22,10 +22,10 @@ from edgegw.meters.profile import Block, load_profile
 from edgegw.meters.reading import ReadFailed, RegisterReading
 from firmware_sim.modbus_server import ServedMeter, serve_meter
 from tests.support.patience import PATIENCE_S
+from tests.support.raw_modbus import answer_frame, raw_server
 
 METERS = Path(__file__).parents[2] / "configs" / "meters"
 CUT_NS = 1_560_150_000 // 900 * INTERVAL_NS
-Answer = Callable[[bytes], Awaitable[bytes | None]]
 PATIENT = BusSettings(poll_s=86_400, timeout_s=5.0)  # a busy machine must not look like an absent meter
 
 
@@ -90,38 +90,6 @@ async def meter(name: str, *, port: int = 0, serial: str = "4711") -> AsyncItera
         yield served
     finally:
         await served.stop()
-
-
-@asynccontextmanager
-async def raw_server(answer: Answer) -> AsyncIterator[int]:
-    """A TCP server that answers each Modbus TCP request with the given bytes; None closes the connection."""
-    writers: list[asyncio.StreamWriter] = []
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                reply = await answer(await reader.readexactly(12))
-                if reply is None:
-                    break
-                writer.write(reply)
-        writer.close()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for writer in writers:
-            writer.close()
-        await server.wait_closed()
-
-
-def _frame(request: bytes, registers: list[int], *, fc: int | None = None, unit: int | None = None) -> bytes:
-    """A Modbus TCP answer to `request` with any registers, function code and unit."""
-    data = struct.pack(f">B{len(registers)}H", 2 * len(registers), *registers)
-    head = bytes([request[6] if unit is None else unit, request[7] if fc is None else fc])
-    return request[:4] + struct.pack(">H", len(head + data)) + head + data
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in METERS.glob("*.json")))
@@ -190,9 +158,9 @@ async def test_a_late_answer_is_never_taken_for_another(framing: Framing) -> Non
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda request: _frame(request, [1] * 11), "wrong_count"),
-        (lambda request: _frame(request, [1] * 13), "wrong_count"),
-        (lambda request: _frame(request, [1] * 12, fc=3), "foreign_answer"),
+        (lambda request: answer_frame(request, [1] * 11), "wrong_count"),
+        (lambda request: answer_frame(request, [1] * 13), "wrong_count"),
+        (lambda request: answer_frame(request, [1] * 12, fc=3), "foreign_answer"),
     ],
     ids=["short", "long", "other function"],
 )
@@ -214,7 +182,7 @@ async def test_an_answer_of_another_unit_is_never_a_value() -> None:
     """A frame that names another unit gives no registers."""
 
     async def answer(request: bytes) -> bytes:
-        return _frame(request, [1] * 12, unit=9)
+        return answer_frame(request, [1] * 12, unit=9)
 
     async with raw_server(answer) as port:
         line = ModbusConnection("127.0.0.1", port, framing="tcp", timeout_s=0.1, gap_s=0.0)
@@ -377,7 +345,7 @@ async def test_a_meter_replaced_behind_a_gateway_is_noticed() -> None:
         address, count = struct.unpack(">HH", request[8:12])
         if refuse[0]:
             return request[:4] + b"\x00\x03" + bytes([request[6], request[7] | 0x80, 0x0B])
-        return _frame(request, [0] * (count - 1) + (serial if address == 0x81 else [7]))
+        return answer_frame(request, [0] * (count - 1) + (serial if address == 0x81 else [7]))
 
     def replaced() -> None:
         serial[0], refuse[0] = 1002, False

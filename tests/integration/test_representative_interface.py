@@ -143,7 +143,7 @@ async def test_a_question_that_cannot_be_understood_changes_nothing(place: Serve
 
 
 async def test_an_own_fault_is_told_as_one(place: Served) -> None:
-    """A ledger that is away behind the representative is the same OfficeError here, with where and what."""
+    """A ledger that is away behind the representative is the same RepresentativeError here, with where and what."""
     profile = await joined(place.desk.representative)
     place.desk.ledger.away_before = True
     with pytest.raises(RepresentativeError, match=r"representative at https://127.* peer: no peer"):

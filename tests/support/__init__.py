@@ -36,7 +36,10 @@ Chargers, meters and MQTT:
 - `chargers_station`: settings and dialogues for unit tests of the OCPP adapter;
 - `chargers_running`: a running OCPP listener, and chargers that connect to it;
 - `outgoing_commands`: the places that an outgoing OCPP command needs in the source;
+- `csms`: a CSMS that records the simulated charger's CALLs;
 - `modbus_bus`: several meters at one Modbus TCP address, which can misbehave;
+- `raw_modbus`: a Modbus TCP server that answers bytes of a test's own;
+- `loop_thread`: an event loop in a thread;
 - `broker`: a real mosquitto broker, and a client that records messages;
 - `mqtt_station`: a process that publishes a station over MQTT.
 
