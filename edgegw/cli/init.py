@@ -126,11 +126,7 @@ def init(*, reissue: bool, yes: bool, no_qr: bool, as_json: bool, **options: obj
         _reissue(_folder(options), as_json=as_json)
         return
     wishes = _wishes(options, asks=not yes)
-    try:
-        config = install(wishes, lambda line: click.echo(line, err=True))
-    except OSError as fault:
-        code = Exit.NOT_ALLOWED if isinstance(fault, PermissionError) else Exit.PROBLEMS
-        raise Ended(f"{fault.filename}: {fault.strerror}", code) from fault
+    config = install(wishes, lambda line: click.echo(line, err=True))
     card = SANDBOX_CARD if wishes.sandbox else None
     if as_json:
         show(_found(wishes, config, card), as_json=True)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from edgegw.commissioning.files import write_private
+from edgegw.common.whole_files import WholeFile, write_whole
 
 AUTHORITY_DAYS = 20 * 365
 SERVER_DAYS = 10 * 365
@@ -63,8 +63,7 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        _write_key(self.key, key)
-        self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        write_whole(_key_file(self.key, key), _certificate_file(self.certificate, certificate))
 
     def issue(self, names: Iterable[str]) -> None:
         """Create new server keys and certificates for host names and addresses; the first name is the subject."""
@@ -76,6 +75,7 @@ class Authority:
             ("ecdsa", ec.generate_private_key(ec.SECP256R1())),
             ("rsa", rsa.generate_private_key(65537, SERVER_RSA_BITS)),
         )
+        files: list[WholeFile] = []
         for stem, key in keys:
             certificate = (
                 _builder(_name(hosts[0]), key, days=SERVER_DAYS)
@@ -93,8 +93,11 @@ class Authority:
                 )
                 .sign(issuer_key, hashes.SHA256())
             )
-            _write_key(self.folder / f"{stem}.key", key)
-            (self.folder / f"{stem}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+            files += [
+                _key_file(self.folder / f"{stem}.key", key),
+                _certificate_file(self.folder / f"{stem}.pem", certificate),
+            ]
+        write_whole(*files)
 
 
 def _alternative(host: str) -> x509.GeneralName:
@@ -134,10 +137,12 @@ def _usage(*, authority: bool, encipher: bool = False) -> x509.KeyUsage:
     )
 
 
-def _write_key(path: Path, key: _Key) -> None:
-    """Write a private key to a new file of mode 0600."""
-    path.unlink(missing_ok=True)
+def _key_file(path: Path, key: _Key) -> WholeFile:
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_private(path, pem.decode("ascii"))
+    return WholeFile(path=path, content=pem)
+
+
+def _certificate_file(path: Path, certificate: x509.Certificate) -> WholeFile:
+    return WholeFile(path=path, content=certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)

@@ -12,22 +12,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgegw.common.whole_files import WholeFile, write_whole
+
 USER = "edgegw"
 SECRET_FILES = ("station.key", "members.key")
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file of mode 0600."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)  # also an existing file
-    path.write_text(text, encoding="utf-8")
+    """Write a file that only its owner reads, whole or not at all; raises OSError."""
+    write_whole(WholeFile(path=path, content=text.encode()))
 
 
 def write_secrets(folder: Path) -> None:
     """Create the secrets of the station and of the representative; keep existing ones."""
     for name in SECRET_FILES:
-        if not (folder / name).exists():
-            write_private(folder / name, secrets.token_hex(32) + "\n")
+        place = folder / name
+        if not place.exists() or not place.stat().st_size:  # an empty file is no secret
+            write_private(place, secrets.token_hex(32) + "\n")
 
 
 @contextlib.contextmanager

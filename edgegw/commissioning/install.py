@@ -1,13 +1,16 @@
 """Creates everything for `edgegw init`: secrets, certificates, a sandbox, and last the configuration.
 
 Decides the order: every file exists before the configuration that names it, so that an interrupted run can be repeated and
-keeps the secrets it finds. Never changes an existing configuration.
+keeps the secrets it finds. Each file is whole or absent, and a first run that fails removes what it made. Never changes an existing configuration.
 """
 
+import contextlib
+import errno
 import json
+import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -17,7 +20,7 @@ from pydantic import ValidationError
 
 from edgegw.commissioning import addresses, market
 from edgegw.commissioning.authority import Authority
-from edgegw.commissioning.files import Owner, replaced, write_secrets
+from edgegw.commissioning.files import SECRET_FILES, Owner, replaced, write_secrets
 from edgegw.commissioning.market import Market
 from edgegw.commissioning.site import (
     CHAINCODE,
@@ -31,7 +34,9 @@ from edgegw.commissioning.toml import explained, toml
 from edgegw.common.bundled_files import configs
 from edgegw.common.errors import ConfigError, EdgegwError
 from edgegw.common.member_terms import MemberTerms
+from edgegw.common.sqlite import is_full
 from edgegw.common.units import INTERVAL_S
+from edgegw.common.whole_files import WholeFile, write_whole
 from edgegw.config.faults import form_faults
 from edgegw.config.schema import Config, OcppConfig, load
 from edgegw.participants.settings import LOAD, SUN, TARIFF
@@ -58,6 +63,12 @@ class ExistsError(EdgegwError):
     """A configuration exists already."""
 
     hint = "edit it and run edgegw check --config FILE, or move it away to start over"
+
+
+class FullDiskError(EdgegwError):
+    """The disk has no room for what a station needs."""
+
+    hint = "free disk space, then run edgegw init again; nothing half made is left"
 
 
 class NoAuthorityError(EdgegwError):
@@ -110,12 +121,18 @@ class Wishes:
 def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
     """Create everything and return the configuration; `tell` receives one line per step.
 
-    Raises ExistsError and ConfigError before anything is written, and OSError.
+    Raises ExistsError and ConfigError before anything is written, FullDiskError, OSError, JournalError. A first run
+    then leaves nothing; a repeat of an interrupted one leaves whole files for the next repeat.
     """
     if wishes.config.exists():
         raise ExistsError(f"{wishes.config} exists already; it is not changed")
     tables = _site(wishes).tables()
     _check(tables)
+    with _all_or_nothing(wishes):
+        return _made(wishes, tables, tell)
+
+
+def _made(wishes: Wishes, tables: dict[str, Any], tell: Callable[[str], None]) -> Config:
     wishes.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     wishes.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     write_secrets(wishes.folder)
@@ -140,6 +157,37 @@ def install(wishes: Wishes, tell: Callable[[str], None]) -> Config:
         config = load(partial)
     tell(f"configuration: {wishes.config}")
     return config
+
+
+@contextlib.contextmanager
+def _all_or_nothing(wishes: Wishes) -> Iterator[None]:
+    """Remove what a failed block made, where nothing of it was there before; never a file that init does not make."""
+    store = wishes.data_dir / "members.db"
+    made = [
+        *(wishes.folder / name for name in (*SECRET_FILES, "tls", "sandbox", PARTICIPANTS)),
+        wishes.crypto.parent,
+        *(store.with_name(store.name + suffix) for suffix in ("", "-wal", "-shm")),
+    ]
+    is_first = not any(path.exists() for path in made)
+    folders = [
+        folder
+        for place in (wishes.data_dir, wishes.folder)
+        for folder in (place, *place.parents)
+        if not folder.exists()
+    ]
+    try:
+        yield
+    except BaseException as fault:
+        for path in made if is_first else ():
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for folder in folders:
+            with contextlib.suppress(OSError):  # not empty, or not made
+                folder.rmdir()
+        if is_full(fault) or is_full(fault.__cause__):
+            raise FullDiskError(
+                f"{wishes.folder} or {wishes.data_dir}: {os.strerror(errno.ENOSPC)}"
+            ) from fault
+        raise
 
 
 def _check(tables: dict[str, Any]) -> None:
@@ -259,7 +307,8 @@ def _copy_data(folder: Path) -> None:
     """Copy tariff, sun and load files: data behind the ledger must not change with a newer edgegw."""
     folder.mkdir(exist_ok=True)
     for name in (TARIFF, SUN, LOAD):
-        shutil.copyfile(configs() / name, folder / Path(name).name)
+        content = (configs() / name).read_bytes()
+        write_whole(WholeFile(path=folder / Path(name).name, content=content, mode=0o644))
 
 
 def _sandbox_settings(wishes: Wishes, store: MemberStore) -> dict[str, Any]:

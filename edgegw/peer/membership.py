@@ -6,7 +6,6 @@ Source: Fabric MSP with NodeOUs (the subject's OU is the node role).
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edgegw.common.whole_files import WholeFile, write_whole
 from edgegw.fabric.identity import (
     ATTRIBUTES_OID,
     GATEWAY_ATTRIBUTE,
@@ -91,9 +91,8 @@ def found(crypto: Path) -> None:
     for enrolment in FIRST_ENROLMENTS:
         enrol(crypto, enrolment)
     roots = {msp_id: (crypto / msp_id / "ca" / "cert.pem").read_text() for msp_id in ORGANISATIONS}
-    partial = crypto / (TRUST_FILE + ".partial")
-    partial.write_text(json.dumps(roots, indent=1, sort_keys=True) + "\n")
-    partial.replace(crypto / TRUST_FILE)
+    text = json.dumps(roots, indent=1, sort_keys=True) + "\n"
+    write_whole(WholeFile(path=crypto / TRUST_FILE, content=text.encode(), mode=0o644))
 
 
 def enrol(crypto: Path, enrolment: Enrolment) -> Path:
@@ -233,14 +232,11 @@ def _complete(folder: Path) -> bool:
 def _write(folder: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
     """Write the key first and the certificate last, so that a folder with a certificate is complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "key.pem").unlink(missing_ok=True)
-    handle = os.open(folder / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    issued = certificate.public_bytes(serialization.Encoding.PEM)
+    write_whole(
+        WholeFile(path=folder / "key.pem", content=pem),
+        WholeFile(path=folder / "cert.pem", content=issued, mode=0o644),
+    )

@@ -1,6 +1,7 @@
 """What edgegw init makes: files, modes, certificates that a TLS client accepts, and words for every key."""
 
 import ipaddress
+import itertools
 import json
 import os
 import pwd
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from edgegw.commissioning.files import Owner, replace_keeping, replaced
 from edgegw.commissioning.install import SANDBOX_CARD, ExistsError, Wishes
 from edgegw.commissioning.toml import explained, toml
 from edgegw.common.errors import ConfigError
+from edgegw.common.whole_files import WholeFile, write_whole
 from edgegw.config.schema import Config, OcppConfig, load, read_secret
 from edgegw.participants.settings import read_settings
 from edgegw.representative.members import MemberStatus, MemberStore
@@ -115,12 +118,13 @@ def test_a_sandbox_s_settings_stand_by_themselves(made: tuple[Path, Config]) -> 
 def test_an_init_that_was_cut_short_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run keeps every secret, member and authority of the first; a configuration that is there is never touched."""
 
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(install, "load", full)
-        with pytest.raises(OSError, match="No space"):
+        patch.setattr(install, "load", killed)
+        patch.setattr(install, "_all_or_nothing", nullcontext)  # a killed process removes nothing
+        with pytest.raises(KeyboardInterrupt):
             install.install(wishes(tmp_path), lambda _line: None)
     assert not list(tmp_path.glob("*edgegw.toml*"))
     kept = {
@@ -128,6 +132,10 @@ def test_an_init_that_was_cut_short_is_repeated(tmp_path: Path, monkeypatch: pyt
         for name in ("station.key", "members.key", "participants.json", "tls/ca.pem", "tls/ca.key")
         for path in [tmp_path / name]
     }
+    with monkeypatch.context() as patch:
+        patch.setattr(install, "load", killed)
+        with pytest.raises(KeyboardInterrupt):
+            install.install(wishes(tmp_path), lambda _line: None)
     install.install(wishes(tmp_path), lambda _line: None)
     assert {path: path.read_bytes() for path in kept} == kept
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -342,6 +350,36 @@ def test_a_secret_is_its_owners_also_where_a_file_was_there_before(tmp_path: Pat
     place.touch(mode=0o644)
     files.write_private(place, "secret")
     assert (place.stat().st_mode & 0o777, place.read_text()) == (0o600, "secret")
+
+
+def test_files_that_belong_together_are_written_all_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the second of a key and its certificate does not fit on the disk, both are as they were."""
+    pair = [WholeFile(path=tmp_path / name, content=name.encode()) for name in ("key", "certificate")]
+    write_whole(*pair)
+    calls = itertools.count(1)
+
+    def sync(_descriptor: int) -> None:
+        if next(calls) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(*(replace(file, content=b"new") for file in pair))
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "key": "key",
+        "certificate": "certificate",
+    }
+
+
+def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+    """A key file that a full disk left empty is written again; one with a secret stays."""
+    (tmp_path / "station.key").touch(mode=0o600)
+    files.write_secrets(tmp_path)
+    secret = read_secret(tmp_path / "station.key")
+    files.write_secrets(tmp_path)
+    assert read_secret(tmp_path / "station.key") == secret
 
 
 def test_two_processes_never_pick_the_same_port() -> None:
