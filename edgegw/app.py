@@ -53,7 +53,7 @@ from edgegw.ops.watchdog import Watchdog, interval_s
 from edgegw.ports.representative import Representative
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.receipts import JournalReceipts
-from edgegw.store.security_profiles import ChargerProfiles
+from edgegw.store.security_profiles import CHARGERS_FILE, ChargerProfiles
 from edgegw.telemetry.publisher import Publisher
 from edgegw.telemetry.settings import publisher_settings
 
@@ -113,7 +113,7 @@ async def _serve(path: Path, config: Config) -> None:
         connect = partial(_client_for, stack, config)
         client = await connect(signer)
         ledger = LedgerAdapter(client, inbox.put)
-        profiles = ChargerProfiles(config.station.data_dir / "chargers.db")
+        profiles = ChargerProfiles(config.station.data_dir / CHARGERS_FILE)
         clients = {name: await connect(one) for name, one in identities.items() if name != "gateway"}
         representation = _represented(config, clock, inbox, signer=signer, clients=clients, stack=stack)
         edge = wiring.charger_settings(config, representation.hash_token)

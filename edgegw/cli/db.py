@@ -1,21 +1,24 @@
-"""`edgegw db`: the station's journal, its backups, and its disk. All but `restore` work while the daemon runs."""
+"""`edgegw db`: the station's stores, their backups, and the disk. All but `restore` work while the daemon runs."""
 
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgegw.cli.console import Ended, Exit, config_option, json_option, show
+from edgegw.cli.console import Ended, Exit, config_option, config_path, json_option, show
 from edgegw.cli.table import show_table
 from edgegw.common.units import SECOND_NS
 from edgegw.config.schema import Config
 
+if TYPE_CHECKING:
+    from edgegw.store.bundles import Stores
+
 
 @click.group()
 def db() -> None:
-    """Inspect, back up and restore the journal."""
+    """Inspect, back up and restore the station's stores."""
 
 
 @db.command()
@@ -62,29 +65,51 @@ def status(*, config: Config, as_json: bool) -> None:
 
 
 @db.command()
+@click.option(
+    "--journal-only", is_flag=True, help="Copy the journal alone, for example where a key is not at hand."
+)
 @config_option
 @json_option
-def backup(*, config: Config, as_json: bool) -> None:
-    """Write a verified copy of the journal to backups/ beside it; storage.backups_kept limits their number."""
-    from edgegw.store.backups import examine, make_backup
+def backup(*, journal_only: bool, config: Config, as_json: bool) -> None:
+    """Write a verified bundle of all stores to backups/ beside the journal; storage.backups_kept limits their number.
 
-    made = make_backup(config.journal_path, kept=config.storage.backups_kept)
-    found = examine(made)
-    show({"backup": str(made), "size_bytes": found.size_bytes, "facts": found.facts}, as_json=as_json)
+    No key is in it: the answer names the key files, and what else to keep apart.
+    """
+    from edgegw.store.backups import examine, make_backup
+    from edgegw.store.bundles import make_bundle, read_manifest
+
+    kept = config.storage.backups_kept
+    if journal_only:
+        made = make_backup(config.journal_path, kept=kept)
+        found = examine(made)
+        show({"backup": str(made), "size_bytes": found.size_bytes, "facts": found.facts}, as_json=as_json)
+        return
+    stores = _stores(config)
+    made = make_bundle(stores, kept=kept)
+    manifest = read_manifest(made)
+    answer = {
+        "backup": str(made),
+        "size_bytes": _size_bytes(made),
+        "facts": examine(made / stores.journal_name).facts,
+        "stores": {name: length for name, (length, _) in manifest.files.items()},
+        "absent": list(manifest.absent),
+        "keys_apart": {name: str(key.path) for name, key in stores.keys.items()},
+        "also_apart": [str(path) for path in stores.apart],
+    }
+    show(answer, as_json=as_json)
 
 
 @db.command("list")
 @config_option
 @json_option
 def list_backups(*, config: Config, as_json: bool) -> None:
-    """List the backups of the journal, newest first; reads and verifies each."""
+    """List the backups, newest first; reads and verifies each, and opens it with the present keys."""
     from edgegw.common.errors import JournalError
-    from edgegw.store.backups import require_sound
 
     rows = _backups(config.journal_path)
     for row in rows:
         try:
-            require_sound(Path(row["file"]))
+            _require_sound(Path(row["file"]), config)
             row["verified"] = True
         except JournalError as fault:
             row |= {"verified": False, "fault": str(fault)}
@@ -97,45 +122,77 @@ def list_backups(*, config: Config, as_json: bool) -> None:
 
 
 @db.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("backup", metavar="FILE", type=click.Path(path_type=Path, exists=True))
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @config_option
 @json_option
-def restore(*, file: Path, yes: bool, config: Config, as_json: bool) -> None:
-    """Replace the journal with a backup; the daemon must not run. The replaced files are kept.
+def restore(*, backup: Path, yes: bool, config: Config, as_json: bool) -> None:
+    """Replace the stores with a bundle, or the journal with a copy of it alone; the daemon must not run.
 
-    At the next start every meter begins a new epoch, so that no energy reaches the ledger twice.
+    Before a file moves, the present keys must open the bundle. The replaced files are kept. At the next start every
+    meter begins a new epoch, so that no energy reaches the ledger twice.
     """
-    from edgegw.store.backups import examine, put_back, require_sound
+    from edgegw.store import bundles
+    from edgegw.store.backups import examine
 
-    require_sound(file)
-    found = examine(file)
+    _require_sound(backup, config)
+    stores = _stores(config)
+    whole = bundles.is_bundle(backup)
+    found = examine(backup / stores.journal_name if whole else backup)
+    names = list(bundles.read_manifest(backup).files) if whole else [stores.journal_name]
     if not yes:
         at = _instant(found.last_fact_ns) or "its first day"
-        question = f"Restore the journal of {config.station.id} as of {at}? Later facts then exist on the ledger only"
+        what = "all stores" if whole else "the journal"
+        question = (
+            f"Restore {what} of {config.station.id} as of {at}? Later facts then exist on the ledger only"
+        )
         if not click.confirm(question, err=True):
             raise Ended("nothing changed", Exit.PROBLEMS)
-    aside = put_back(config.journal_path, file)
+    aside = [str(folder) for folder in bundles.restore(backup, stores)]
     answer = {
-        "restored": str(file),
+        "restored": str(backup),
+        "stores": names,
         "facts": found.facts,
-        "replaced": None if aside is None else str(aside),
+        "replaced": aside[0] if aside else None,
+        "replaced_elsewhere": aside[1:],
         "next": "systemctl start edgegw",
     }
     show(answer, as_json=as_json)
 
 
+def _stores(config: Config) -> "Stores":
+    from edgegw.daemon.backup_stores import stores_of
+
+    return stores_of(config, config_path=config_path().absolute())
+
+
+def _require_sound(backup: Path, config: Config) -> None:
+    from edgegw.store.backups import require_sound
+    from edgegw.store.bundles import is_bundle, require_sound_bundle
+
+    if is_bundle(backup):
+        require_sound_bundle(backup, _stores(config))
+    else:
+        require_sound(backup)
+
+
+def _size_bytes(backup: Path) -> int:
+    files = backup.iterdir() if backup.is_dir() else [backup]
+    return sum(file.stat().st_size for file in files)
+
+
 def _backups(path: Path) -> list[dict[str, Any]]:
-    from edgegw.common.sqlite import backups_of
+    from edgegw.store.bundles import all_backups, is_bundle
 
     return [
         {
             "file": str(found),
-            "size_bytes": found.stat().st_size,
+            "holds": "all stores" if is_bundle(found) else "the journal",
+            "size_bytes": _size_bytes(found),
             "schema_version": int(found.stem.rsplit("-", 2)[1].removeprefix("v")),
             "age_s": round(time.time() - found.stat().st_mtime),
         }
-        for found in backups_of(path)
+        for found in all_backups(path)
     ]
 
 

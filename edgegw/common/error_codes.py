@@ -120,12 +120,16 @@ REMEDIES: Mapping[str, Remedy] = {
         "the schema of the journal is newer than this program",
         "install the version that wrote it, or run edgegw db restore",
     ),
-    "EGW-5003": _remedy("another edgegw process uses this journal", "find it: systemctl status edgegw"),
+    "EGW-5003": _remedy("another edgegw process uses this journal or store", "find it: systemctl status edgegw"),
     "EGW-5004": _remedy(
-        "the disk has no space for the backup before a migration",
-        "free disk space, then start edgegw again; nothing is changed",
+        "the disk has no space for the backup",
+        "free disk space, then try again; nothing is changed",
     ),
     "EGW-5005": _remedy("a restore was interrupted", "run edgegw db restore FILE again; replaced/ keeps the replaced files"),
+    "EGW-5006": _remedy(
+        "a key is absent or does not open the backup",
+        "put the key file back from its separate copy, then try again; nothing is changed",
+    ),
     # MQTT
     "EGW-6001": _remedy(
         "a grid price is malformed or expired",

@@ -129,7 +129,7 @@ def back_up(path: Path, schema: Schema, backups: Backups) -> Path:
         folder.mkdir(mode=0o700, exist_ok=True)
         give_to_owner_of(path, folder)
         sync_folder(path.parent)
-    _require_room(path, folder)
+    require_room([path], folder)
     with closing(open_reader(path, schema, older=True)) as db:
         version = pragma(db, "user_version")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
@@ -210,16 +210,18 @@ def give_to_owner_of(model: Path, path: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-def _require_room(path: Path, folder: Path) -> None:
+def require_room(paths: Sequence[Path], folder: Path) -> None:
+    """Raise JournalError (EGW-5004) where copies of these databases do not fit into the folder."""
     needed = _ROOM_BYTES
-    for suffix in ("", "-wal"):
-        with suppress(FileNotFoundError):
-            needed += path.with_name(path.name + suffix).stat().st_size
+    for path in paths:
+        for suffix in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                needed += path.with_name(path.name + suffix).stat().st_size
     with faults_of(folder):
         place = os.statvfs(folder)
     free = place.f_bavail * place.f_frsize
     if free < needed:
-        detail = f"{path} needs {needed / 1e6:.1f} MB in {folder}, which has {free / 1e6:.1f} MB"
+        detail = f"{' and '.join(map(str, paths))} needs {needed / 1e6:.1f} MB in {folder}, which has {free / 1e6:.1f} MB"
         raise JournalError(explained("EGW-5004", detail))
 
 

@@ -22,7 +22,7 @@ class WholeFile:
 
 
 def write_whole(*files: WholeFile) -> None:
-    """Write the files, or none of them. Raises OSError, then nothing is left of any."""
+    """Write the files, or none of them. Raises OSError; no hidden file is left then."""
     parts = {file.path.with_name(f".{file.path.name}.part"): file for file in files}
     try:
         for part, file in parts.items():
@@ -31,11 +31,11 @@ def write_whole(*files: WholeFile) -> None:
                 stream.write(file.content)
                 stream.flush()
                 os.fsync(stream.fileno())
+        for part, file in parts.items():
+            part.replace(file.path)
     except BaseException:
         for part in parts:
             part.unlink(missing_ok=True)
         raise
-    for part, file in parts.items():
-        part.replace(file.path)
     for folder in dict.fromkeys(file.path.parent for file in files):
         sync_folder(folder)

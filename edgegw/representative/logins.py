@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from edgegw.common.canonical_json import canonical_json
 from edgegw.common.member_terms import MemberTerms
 from edgegw.common.pseudonyms import (
@@ -405,6 +407,26 @@ class LoginStore(MemberStore):
 
     def _login_tag(self, login: str) -> str:
         return duplicate_tag(self._key, f"login {folded_login(login)}")
+
+
+def require_opens(db: Database, *, key: bytes) -> None:
+    """Open the newest person and a card's label in a copy of the store; raises JournalError where the key does not.
+
+    A store in which nothing is sealed, as the first version of its schema, says nothing about the key.
+    """
+    if "persons" not in db.table_names():
+        return
+    vault = FieldEncryption(key)
+    person = one(db, "SELECT member_id, person FROM persons ORDER BY rowid DESC LIMIT 1")
+    label = one(db, "SELECT member_id, id_token_hash, label FROM links WHERE label IS NOT NULL LIMIT 1")
+    if person is not None:
+        member_id, sealed = person
+        assert isinstance(sealed, bytes)
+        vault.open(str(member_id), _PERSON, sealed)
+    if label is not None:
+        member_id, token_hash, sealed = label
+        assert isinstance(sealed, bytes)
+        vault.open(str(member_id), f"card {token_hash}", sealed)
 
 
 def _card_id(token_hash: str) -> str:

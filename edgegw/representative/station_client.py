@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from edgegw.common.errors import JournalError
 from edgegw.common.member_terms import MemberTerms
 from edgegw.common.pseudonyms import hash_token
 from edgegw.common.trade_terms import Product
@@ -35,6 +36,14 @@ class Log(Protocol):
 
     def __call__(self, name: str, fields: Mapping[str, object], *, level: str = "info") -> None:
         """Log it."""
+
+
+def require_links(content: bytes) -> None:
+    """Raise JournalError where a cache is not what `StationClient` writes."""
+    try:
+        decoded(CardLinks, parse(content), "cache")
+    except MalformedJsonError as fault:
+        raise JournalError(f"links of cards: {fault}") from fault
 
 
 class StationClient:

@@ -15,6 +15,7 @@ from sqlite_utils import Database
 from edgegw.common.errors import JournalError
 from edgegw.common.sqlite import Schema, faults_of, one, open_writer
 
+CHARGERS_FILE = "chargers.db"  # in the data folder
 PROFILES = Schema(
     name="charger profiles",
     application_id=0x45474350,  # "EGCP"

@@ -260,7 +260,7 @@ async def test_a_disk_that_fills_during_the_copy_is_the_same(
     path = disk / "station.db"
     await write_journal(path)
     Filler(disk).leave(MIB // 20)
-    monkeypatch.setattr(sqlite, "_require_room", lambda *_: None)
+    monkeypatch.setattr(sqlite, "require_room", lambda *_: None)
     with pytest.raises(JournalError, match=r"EGW-5004 .*/backups"):
         backups.make_backup(path, kept=3)
     assert [file.name for file in (disk / "backups").iterdir()] == []

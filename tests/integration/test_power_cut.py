@@ -17,13 +17,16 @@ from edgegw.common.errors import JournalError
 from edgegw.common.sqlite import open_reader, pragma
 from edgegw.ports.gateway import Fact
 from edgegw.store import backups
+from edgegw.store.bundles import make_bundle, put_back_bundle
 from edgegw.store.hash_chain import require_chain
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.journal_reader import JournalReader
 from tests.support.cut_disk import MODES, Disk, Event, events_of, strace
 from tests.support.power_cut import cut_everywhere
 from tests.support.recorded_station import around, missing
+from tests.support.station_stores import Home, names
 from tests.unit.test_migrations import KEEP, LATER
+from tests.unit.test_store_backups import numbers
 
 WHY_NOT = missing()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "strace traces")
@@ -100,11 +103,11 @@ def write_journal(path: Path, count: int) -> None:
     asyncio.run(write())
 
 
-def record(folder: Path, *command: str) -> tuple[Mapping[str, bytes], list[Event]]:
+def record(folder: Path, *command: str, named: str = "station*") -> tuple[Mapping[str, bytes], list[Event]]:
     """What stood in the folder, and what a command did to it."""
     before = {
         str(file.relative_to(folder)): file.read_bytes()
-        for file in sorted(folder.rglob("station*"))
+        for file in sorted(folder.rglob(named))
         if file.is_file()
     }
     trace = folder.parent / "command.strace"
@@ -118,17 +121,23 @@ def record(folder: Path, *command: str) -> tuple[Mapping[str, bytes], list[Event
 
 
 def cut_each(
-    home: Path, before: Mapping[str, bytes], events: list[Event], look: Callable[[Path], str]
+    home: Path,
+    before: Mapping[str, bytes],
+    events: list[Event],
+    look: Callable[[Path], str],
+    *,
+    draws: int = DRAWS,
+    ours: tuple[str, ...] = ("station",),
 ) -> Counter[str]:
     """How often each outcome is seen, over all points and modes."""
-    disk = Disk(home, before)
+    disk = Disk(home, before, ours=ours)
     seen: Counter[str] = Counter()
     known: dict[object, str] = {}
     chance = random.Random(3)
     for event in events:
         if not disk.take(event):
             continue
-        for mode in (*MODES[:2], *MODES[2:] * DRAWS):
+        for mode in (*MODES[:2], *MODES[2:] * draws):
             image = disk.image(mode, chance)
             key = tuple(image.items())
             if key not in known:
@@ -206,6 +215,47 @@ def test_a_restore_is_old_or_new_after_any_cut(tmp_path: Path) -> None:
         return "restored" if noted else "as it was"
 
     seen = cut_each(home, before, events, look)
+    assert set(seen) == {"as it was", "refuses", "restored"}, seen
+
+
+def test_a_restore_of_all_stores_is_old_or_new_after_any_cut(images: Path) -> None:
+    """At each point of `edgegw db restore BUNDLE`: all stores old, or all new, or a gateway that refuses to start.
+
+    Then the same restore, repeated, makes all new. The journal that was there is in the image, whole.
+    """
+    folder = images.parent / "station"
+    folder.mkdir()
+    home = Home(folder)
+    home.fill(1)
+    wanted = home.state()
+    bundle = make_bundle(home.stores, kept=3).relative_to(folder)
+    home.fill(2)
+    newest = home.state() | {"names": ["Ann 1", "Ann 2", "Ann 3"]}
+    home.leave_log(3)
+    before, events = record(
+        folder,
+        *("-m", "edgegw.cli", "db", "restore", "--yes", str(folder / bundle)),
+        *("--config", str(home.config)),
+        named="*",
+    )
+
+    def look(place: Path) -> str:
+        image = Home(place)
+        facts = [len(numbers(path)) for path in place.glob("var/**/station.db") if "backups" not in str(path)]
+        assert newest["facts"] in facts, "what was replaced is gone"
+        kept = [path for path in place.glob("var/**/members.db") if "backups" not in str(path)]
+        assert "Ann 3" in set().union(*map(names, kept)), "a member that was only in the log is gone"
+        if not (place / "var" / "station.db.restoring").exists():
+            assert image.state() in (wanted, newest)
+            return "restored" if image.state() == wanted else "as it was"
+        with pytest.raises(JournalError, match="EGW-5005"):
+            SqliteJournal(place / "var" / "station.db")
+        put_back_bundle(place / bundle, image.stores)
+        assert image.state() == wanted
+        return "refuses"
+
+    ours = ("station", "members", "exchange", "chargers", "operator")
+    seen = cut_each(folder, before, events, look, draws=3, ours=ours)
     assert set(seen) == {"as it was", "refuses", "restored"}, seen
 
 

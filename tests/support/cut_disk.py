@@ -141,10 +141,16 @@ class Change:
 
 
 class Disk:
-    """The files below a folder: durable names (relative to it) with their inodes, and pending changes."""
+    """The files below a folder: durable names (relative to it) with their inodes, and pending changes.
 
-    def __init__(self, folder: Path, before: Mapping[str, bytes]) -> None:
+    Files whose names begin otherwise than `ours` stay as they were.
+    """
+
+    def __init__(
+        self, folder: Path, before: Mapping[str, bytes], *, ours: tuple[str, ...] = ("station",)
+    ) -> None:
         self._folder = f"{folder}/"
+        self._beginnings = ours
         self._sure = {name: Inode(sure=content) for name, content in before.items()}
         self._names = dict(self._sure)
         self._changes: list[Change] = []
@@ -179,10 +185,9 @@ class Disk:
             inode.pending.append(event)
         return True
 
-    @staticmethod
-    def _ours(name: str) -> bool:
+    def _ours(self, name: str) -> bool:
         last = name.rpartition("/")[2].lstrip(".")
-        return last.startswith("station") and not last.endswith(("-shm", ".lock"))
+        return last.startswith(self._beginnings) and not last.endswith(("-shm", ".lock"))
 
     def _change(self, names: dict[str, Inode | None]) -> None:
         for name, inode in names.items():

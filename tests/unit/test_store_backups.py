@@ -25,6 +25,7 @@ from edgegw.store import backups
 from edgegw.store.hash_chain import verify_chain
 from edgegw.store.journal import SqliteJournal
 from edgegw.store.journal_reader import JournalReader
+from edgegw.store.replacement import REPLACED
 from tests.support.core_bench import settings
 from tests.support.journal_days import JournalledUniverse
 
@@ -179,7 +180,7 @@ def test_a_restore_beside_the_gateway_is_refused(path: Path, config: Path) -> No
     assert answer.exit_code == 75
     assert "EGW-5003" in answer.stderr
     assert numbers(path) == [0, 1, 2, 3, 4]
-    assert not (path.parent / backups.REPLACED).exists()
+    assert not (path.parent / REPLACED).exists()
 
 
 def test_an_altered_or_foreign_backup_is_not_put_back(path: Path, config: Path, tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_a_restore_that_is_cut_short_is_never_half(path: Path, monkeypatch: pyte
             assert numbers(home / path.name) in (old, [0, 1, 2, 3, 4])
         backups.put_back(home / path.name, made)
         assert numbers(home / path.name) == [0, 1, 2, 3, 4]
-        aside = [numbers(found) for found in (home / backups.REPLACED).glob("*/station.db")]
+        aside = [numbers(found) for found in (home / REPLACED).glob("*/station.db")]
         assert old in aside, "the old journal is kept, whole, however often it took"
     assert cut > 12
     assert 3 < refused < cut
@@ -267,7 +268,7 @@ def test_restore_asks_first(path: Path, config: Path) -> None:
 
 def test_status_tells_all_and_changes_nothing(path: Path, config: Path) -> None:
     """Size, schema, facts, chain, backups, disk and the promise, beside the running gateway; 1 where the chain is broken."""
-    made = run(config, "backup", "--json")
+    made = run(config, "backup", "--journal-only", "--json")
     assert (made.exit_code, json.loads(made.stdout)["facts"]) == (0, 5)
     with running(path):
         answer = run(config, "status", "--json")
