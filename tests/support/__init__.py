@@ -27,6 +27,7 @@ The core and the gateway:
 - `charger_side`: the cars and chargers of a universe;
 - `plug`: one EVSE's physics in a universe;
 - `days`: random days of a universe, and the check of their books;
+- `station_stores`: one of every store of a station, for tests of backups;
 - `journal_days`: days written into the real journal, to measure its size;
 - `whole_edge`: the whole gateway with real sockets and journal;
 - `closed_unions`: finds what a table or a module leaves out of a closed union.
