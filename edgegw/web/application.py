@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Scope
 
 from edgegw.ports.representative import RepresentativeError
 from edgegw.web import assets
+from edgegw.web.form_answers import PostRedirectGet
 from edgegw.web.forms import ForeignFormError, Form, read_form
 from edgegw.web.guard import Guard, TooLargeError
 from edgegw.web.live_updates import TooManyStreamsError
@@ -98,7 +99,7 @@ def application(
     def failed(where: str) -> None:
         site.log("web.failed", {"reason": where, "remedy": "edgegw support"}, level="error")
 
-    return Guard(inner, site.settings, refuse=refuse, failed=failed)
+    return Guard(PostRedirectGet(inner, site), site.settings, refuse=refuse, failed=failed)
 
 
 def _refusals(refused: Callable[[Request, int, str], Response]) -> dict[Any, Callable[..., Any]]:

@@ -18,6 +18,7 @@ from edgegw.daemon.pages import driver_areas
 from edgegw.ports.receipts import Receipt
 from edgegw.ports.representative import Login, Newcomer, Notice, Profile, StationFound
 from edgegw.web.application import Area, application
+from edgegw.web.form_answers import PostRedirectGet
 from edgegw.web.guard import Guard
 from edgegw.web.live_updates import LiveUpdates
 from edgegw.web.server import WebServer
@@ -32,7 +33,9 @@ AGAIN = re.compile(r"/(unlink|quote|confirm|change|now|password|defaults)$")
 def pages_of(app: ASGIApp) -> list[str]:
     """Return the path of every page of an application, from its routes."""
     assert isinstance(app, Guard)
-    inner = app._inner
+    outer = app._inner
+    assert isinstance(outer, PostRedirectGet)
+    inner = outer.inner
     assert isinstance(inner, Starlette)
     return sorted(
         {

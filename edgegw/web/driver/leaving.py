@@ -16,8 +16,10 @@ from edgegw.web.driver.code_messages import refusal_text
 from edgegw.web.driver.login import forget, is_password
 from edgegw.web.formatting import member, visitor
 from edgegw.web.forms import Form
-from edgegw.web.pages import Pages
-from edgegw.web.visitor_login import address_of
+from edgegw.web.pages import Pages, see_other
+from edgegw.web.visitor_login import address_of, visitor_of
+
+LEFT = "/left"
 
 
 def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
@@ -27,6 +29,7 @@ def routes(pages: Pages, throttle: Throttle) -> Sequence[BaseRoute]:
         page("/export", for_members(pages, leaving.export)),
         page("/leave", for_members(pages, leaving.first)),
         page("/leave/now", for_members(pages, leaving.first)),
+        page(LEFT, leaving.gone),
         action_for_members(pages, "/leave", leaving.second),
         action_for_members(pages, "/leave/now", leaving.last),
     ]
@@ -70,7 +73,14 @@ class _Leaving:
         refusal = await self._site.representative.leave(member(request).member_id)
         if refusal is not None:
             return self._draw(request, Form(), step=1, problem=refusal_text(refusal, word), status=422)
-        return _gone(self._pages, request)
+        response = see_other(LEFT)
+        forget(response, self._site)
+        return response
+
+    async def gone(self, request: Request) -> Response:
+        """The last page of a member, who is a stranger now."""
+        known = await visitor_of(request, self._site)
+        return see_other("/profile") if known.profile else self._pages.draw(request, "driver/gone.html")
 
 
 async def _doubts(pages: Pages, request: Request, form: Form) -> dict[str, str]:
@@ -82,11 +92,3 @@ async def _doubts(pages: Pages, request: Request, form: Form) -> dict[str, str]:
     if wrong := await is_password(request, pages.site, form.values.get("password", "")):
         found["password"] = refusal_text(wrong, word)
     return found
-
-
-def _gone(pages: Pages, request: Request) -> Response:
-    """Return the last page; the login is deleted."""
-    del request.state.visitor
-    response = pages.draw(request, "driver/gone.html")
-    forget(response, pages.site)
-    return response
