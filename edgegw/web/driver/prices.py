@@ -22,6 +22,7 @@ from edgegw.web.site import Site
 
 AGAIN_S = 30  # real seconds between queries of a price that is not fixed yet
 ASKED_AT_ONCE = 8
+RENEW_S_MIN = 5  # however fast a simulated clock goes
 SAMPLE_WH = 10_000
 
 
@@ -232,6 +233,7 @@ class Pair:
     sell: Said
     until: str
     until_at: str
+    renew_s: int  # real seconds after which an open page asks again
     is_known: bool = True
 
 
@@ -244,8 +246,18 @@ def pair(now: Now | None, site: Site, *, word: Word, language: Language) -> Pair
         sell=said(None if now is None else now.sell, DISCHARGE, word=word, language=language),
         until=formats.clock(until_ns, zone),
         until_at=formats.machine_time(until_ns, zone),
+        renew_s=_renew_s(now, site),
         is_known=now is not None,
     )
+
+
+def _renew_s(now: Now | None, site: Site) -> int:
+    """Until the quarter hour is over; sooner while a price is missing."""
+    if now is None:
+        return AGAIN_S
+    left_s = int(site.clock.real_seconds(now.until_ns - site.clock.now_ns())) + 1
+    is_whole = all(one is not None and one.price_mtok_per_kwh is not None for one in (now.buy, now.sell))
+    return max(RENEW_S_MIN, left_s if is_whole else min(left_s, AGAIN_S))
 
 
 async def pair_of(site: Site, word: Word, language: Language) -> Pair:
