@@ -5,10 +5,12 @@ run at full speed.
 """
 
 import os
+from collections.abc import Iterator
 
 import coverage
 import hypothesis
 import pytest
+import structlog
 
 pytest_plugins = ("tests.support.time_limit",)
 
@@ -41,6 +43,13 @@ SOAK_LIMIT_S = 7200
 
 
 @pytest.hookimpl(trylast=True)
+@pytest.fixture(autouse=True)
+def _logging_of_one_test() -> Iterator[None]:
+    """Forget a test's log configuration at its end: the stream it names is closed by then, and the next test would fail."""
+    yield
+    structlog.reset_defaults()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let each worker begin with its share of the long tests, so that none runs alone at the end.
 
