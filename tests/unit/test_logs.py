@@ -2,19 +2,11 @@
 
 import io
 import json
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from edgegw.common.sanitize import harmless
 from edgegw.ops.logs import EVENTS, configure, log_event
-
-
-@pytest.fixture(autouse=True)
-def _reset() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 def test_an_event_is_one_json_line_with_its_fields() -> None:
