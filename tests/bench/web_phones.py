@@ -75,7 +75,8 @@ class Phones:
             self.cookies |= {name: morsel.value for name, morsel in SimpleCookie(line).items()}
         connection.close()
         assert answer.status in {200, 303}, f"{method} {path}: {answer.status} {text[-600:]}"
-        return text
+        place = answer.headers["Location"] or ""
+        return self._ask("GET", place) if "answer=" in place else text  # a form's answer is a page of its own
 
     def _cookie(self) -> str:
         return "; ".join(f"{name}={value}" for name, value in self.cookies.items())

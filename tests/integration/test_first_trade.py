@@ -104,7 +104,7 @@ async def test_a_first_trade_needs_nothing_else(tmp_path: Path) -> None:
             await second.says("trade.recorded")
         assert not {"participants.lost", "peer.lost"} & {one["event"] for one in second.log}
         await _verified(told, finished)
-    assert "as long as the daemon does" in await edgegw(
+    assert "only while the daemon runs" in await edgegw(
         "member", "add", "--identity", "Somebody else", *told, status=69
     )
 

@@ -157,7 +157,7 @@ def test_a_pin_is_kept_by_itself(token: Path, tmp_path: Path, monkeypatch: pytes
     make_token_key(uri(token, "low"))
     place = tmp_path / "key.uri"
     for text, says in (
-        (uri(token, "low") + f"&pin-value={PIN}", "does not belong in the URI"),
+        (uri(token, "low") + f"&pin-value={PIN}", "the URI contains a PIN"),
         ("pkcs11:token=edgegw", "lacks object, module-path, pin-source"),
     ):
         place.write_text(text)

@@ -50,6 +50,7 @@ class Outage:
         self.up_s = now_s(stage)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "number",
     [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)],

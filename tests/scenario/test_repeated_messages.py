@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from edgegw.common.units import SECOND_NS
 from edgegw.demo.plan import DayPlan, Fault
 from edgegw.store.journal_reader import JournalReader
@@ -59,6 +61,7 @@ def delivered_wh(after: Aftermath) -> dict[str, int]:
     }
 
 
+@pytest.mark.nightly
 async def test_twice_and_late(tmp_path: Path) -> None:
     """Each car takes the same Wh, the ledger has the same import, and both directions are settled to the last Wh.
 
